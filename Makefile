@@ -1,0 +1,38 @@
+# make run and make test need Python 3.11, make and g++; everything else they install into .venv.
+PYTHON ?= python3.11
+CONFIG ?= configs/default.yaml
+ARGS ?=
+
+SHELL := /bin/bash
+BIN := .venv/bin
+export PYTHON
+# DeepSpeed looks for ninja on the PATH.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help env run test bench chaos lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+env: ## make or update .venv from requirements.lock
+	@tools/install.sh
+
+run: env ## run the loop: CONFIG=configs/default.yaml ARGS='--set loop.rounds=2'
+	$(BIN)/knowlip run $(CONFIG) $(ARGS)
+
+test: env ## run all tests: ARGS='-k losses'
+	$(BIN)/python -m pytest -q $(ARGS)
+
+bench: env ## measure and print the numbers of the README
+	$(BIN)/knowlip bench $(ARGS)
+
+chaos: env ## run the loop while workers, engine and nodes are killed
+	$(BIN)/knowlip chaos $(ARGS)
+
+lock: env ## write requirements.lock anew from pyproject.toml and what is installed
+	$(BIN)/python tools/lock.py
+
+clean: ## remove the environment and caches; runs/ and data/ stay
+	rm -rf .venv .venv.lock build *.egg-info .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,196 @@
+"""The captioner: a vLLM engine in a Ray Serve deployment, and the loop's client of it."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import ray
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.serve.schema import ApplicationStatus
+
+from actors.health import EngineEvent, EngineHealth
+from actors.probe import PROBE_TOKENS, check_probe, load_probe
+from actors.shuffler import image_of
+from hcot_llm.engine import Answer, EngineConfig, NativeEngine, configure_process
+from hcot_llm.schema import Clause
+
+DEPLOYMENT = "captioner"
+
+
+class CaptionerFailed(RuntimeError):
+    """The captioner's deployment failed or did not start in time; the message carries the reason."""
+
+
+class CaptionerConfig(BaseModel):
+    """The captioner's deployment."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    min_replicas: int = Field(1, ge=1, description="replicas kept running")
+    max_replicas: int = Field(1, ge=1, description="replicas at most; Ray Serve scales between the two by load")
+    cpus_per_replica: int = Field(1, ge=1, description="logical CPUs reserved for a replica")
+    gpus_per_replica: float = Field(0, ge=0, description="GPUs reserved for a replica")
+    threads_per_replica: int = Field(2, ge=1, description="CPU threads of a replica's engine")
+    tiles_per_shard: int = Field(512, ge=1, description="tiles of one labelling request, the unit that is resumed")
+    feedback_in_prompt: bool = Field(True, description="tell the captioner what the encoder and the neighbours say")
+    levels_in_prompt: bool = Field(True, description="structure the prompt by the HCoT levels")
+    start_timeout_s: float = Field(300, gt=0, description="time for the first replica to become ready")
+
+
+@dataclass(frozen=True)
+class CaptionRequest:
+    """Prompts about tiles, all to be answered with the same weights.
+
+    blocks: references to Arrow tables with an `image` column, so that pixels travel straight from the object
+    store to the replica. where: N pairs (index into blocks, row). prompts: N texts. asked: N tuples of clauses.
+    seeds: N.
+    """
+
+    weights_dir: str
+    weights_sha256: str
+    blocks: list = field(repr=False)
+    where: list[tuple[int, int]] = field(repr=False)
+    prompts: list[str] = field(repr=False)
+    asked: list[tuple[Clause, ...]] = field(repr=False)
+    seeds: list[int] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PublishReceipt:
+    """What a replica proved: the weights it serves and the largest log-probability difference of the probe."""
+
+    weights_sha256: str
+    largest_difference: float
+
+
+class CaptionerReplica:
+    """One engine. It labels only with weights that a probe has shown it to serve."""
+
+    def __init__(self, config: dict, weights_dir: str) -> None:
+        self._config = CaptionerConfig.model_validate(config)
+        configure_process(self._config.engine)
+        import torch
+
+        torch.set_num_threads(self._config.threads_per_replica)
+        from model.checkpoint import load_captioner, load_tokenizer
+
+        self._health = EngineHealth()
+        self._load = load_captioner
+        self._tokenizer = load_tokenizer(Path(weights_dir))
+        self._captioner = load_captioner(Path(weights_dir))
+        self._engine = NativeEngine(Path(weights_dir) / "captioner" / "decoder", self._config.engine)
+        self._warm_up()
+        self._health = self._health.on(EngineEvent.STARTED)
+        self._receipt: PublishReceipt | None = None
+
+    def _warm_up(self) -> None:
+        """The first call compiles and allocates; it is paid here, while the first round trains."""
+        vision = self._captioner.config.typed().vision
+        image = np.zeros((1, vision.channels, vision.image_size_px, vision.image_size_px), np.float16)
+        self._generate(image, ["warm up"], [tuple(Clause)[:2]], [0])
+
+    def publish(self, weights_dir: str, weights_sha256: str) -> PublishReceipt:
+        """Load weights unless they are served already, and prove it.
+
+        Raises:
+            WeightsNotServed: the probe's output is not that of the trainer's weights.
+        """
+        self._health = self._health.on(EngineEvent.PUBLISHED, weights_sha256)
+        if self._health.may_label and self._receipt is not None:
+            return self._receipt
+        directory = Path(weights_dir)
+        self._captioner = self._load(directory)
+        self._engine.reload(directory / "captioner" / "decoder")
+        probe = load_probe(directory)
+        served = self._engine.probe(probe.prompts, PROBE_TOKENS)
+        try:
+            difference = check_probe(probe, served, weights_dir)
+        except Exception:
+            self._health = self._health.on(EngineEvent.PROBE_DIFFERED)
+            raise
+        self._health = self._health.on(EngineEvent.PROBE_MATCHED, weights_sha256)
+        self._receipt = PublishReceipt(weights_sha256, difference)
+        return self._receipt
+
+    def label(self, request: CaptionRequest) -> list[list[Answer]]:
+        """Candidates for every prompt. A replica that restarted or scaled up first proves the weights."""
+        self.publish(request.weights_dir, request.weights_sha256)
+        tables = ray.get(request.blocks)
+        images = np.stack([image_of(tables[block], row) for block, row in request.where])
+        return self._generate(images, request.prompts, request.asked, request.seeds)
+
+    def label_directly(self, requests: list[CaptionRequest]) -> float:
+        """Seconds the engine needs for the same requests called in its own process, for `knowlip bench`."""
+        start = time.perf_counter()
+        for request in requests:
+            self.label(request)
+        return time.perf_counter() - start
+
+    def _generate(self, images: np.ndarray, prompts: list[str], asked, seeds) -> list[list[Answer]]:
+        import torch
+
+        token_ids = self._tokenizer(prompts, add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            embeddings = self._captioner.prompt_embeddings(torch.from_numpy(images).float(), token_ids)
+        return self._engine.generate(embeddings, asked, seeds)
+
+
+class CaptionerClient:
+    """Deploys the captioner and talks to it. Deploying does not wait, so that the engine starts during training."""
+
+    def __init__(self, config: CaptionerConfig, weights_dir: Path) -> None:
+        self._config = config
+        environment = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(config.threads_per_replica)}
+        options = {"num_cpus": config.cpus_per_replica, "num_gpus": config.gpus_per_replica,
+                   "runtime_env": {"env_vars": environment}}
+        scaling = ({"num_replicas": config.min_replicas} if config.min_replicas == config.max_replicas else
+                   {"autoscaling_config": {"min_replicas": config.min_replicas,
+                                           "max_replicas": config.max_replicas,
+                                           "target_ongoing_requests": 2}})
+        deployment = serve.deployment(
+            CaptionerReplica, name=DEPLOYMENT, ray_actor_options=options, max_ongoing_requests=2,
+            health_check_timeout_s=600, **scaling)
+        serve.start(proxy_location="Disabled")
+        application = deployment.bind(config.model_dump(), str(weights_dir))
+        serve.run_many([serve.RunTarget(application, name=DEPLOYMENT, route_prefix=None)],
+                       wait_for_applications_running=False)
+        self._weights: tuple[str, str] | None = None
+        self.handle = serve.get_deployment_handle(DEPLOYMENT, DEPLOYMENT)
+
+    def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
+        """Serve new weights, proven by the probe. Waits for the first replica to be ready."""
+        self._wait_until_running()
+        self._weights = (str(weights_dir), weights_sha256)
+        return self.handle.publish.remote(*self._weights).result(timeout_s=self._config.start_timeout_s)
+
+    def _wait_until_running(self) -> None:
+        deadline = time.monotonic() + self._config.start_timeout_s
+        while True:
+            application = serve.status().applications[DEPLOYMENT]
+            if application.status == ApplicationStatus.RUNNING:
+                return
+            if application.status == ApplicationStatus.DEPLOY_FAILED:
+                raise CaptionerFailed(f"the captioner did not start: {application.message}")
+            if time.monotonic() > deadline:
+                raise CaptionerFailed(
+                    f"no captioner was ready within {self._config.start_timeout_s:g} s (captioner.start_timeout_s); it asks "
+                    f"for {self._config.cpus_per_replica} CPU and {self._config.gpus_per_replica:g} GPU, and Ray offers "
+                    f"{ray.available_resources()}. Last word of Ray Serve: {application.message or application.status}")
+            time.sleep(0.2)
+
+    def request(self, blocks: list, where: list[tuple[int, int]], prompts: list[str],
+                asked: list[tuple[Clause, ...]], seeds: list[int]) -> CaptionRequest:
+        """A request bound to the published weights."""
+        if self._weights is None:
+            raise RuntimeError("no weights were published: call publish before labelling")
+        return CaptionRequest(*self._weights, blocks, where, prompts, asked, seeds)
+
+    def submit(self, request: CaptionRequest):
+        """Send one shard; `.result()` of what comes back waits for its answers."""
+        return self.handle.label.remote(request)
+
+    def shutdown(self) -> None:
+        serve.shutdown()

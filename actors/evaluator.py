@@ -1,0 +1,96 @@
+"""Evaluation: the one place that may read hidden truth.
+
+The truth's location is given to this actor and to nothing else. What comes out of it are numbers, which no later
+phase reads.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+
+from benchmark.accuracy import annotation_accuracy, repairs
+from benchmark.retrieval import retrieval
+from benchmark.slots import slot_report
+from hcot_llm.matrix import AnnotationMatrix
+from hcot_llm.render import render_caption
+from hcot_llm.schema import CLAUSES, GROUP, VOCABULARY, Clause
+
+
+@ray.remote(num_cpus=0)
+class Evaluator:
+    """Compares annotations and model with the truth, where there is one."""
+
+    def __init__(self, truth_dir: str | None) -> None:
+        path = None if truth_dir is None else Path(truth_dir) / "truth.parquet"
+        self._truth = pq.read_table(path) if path is not None and path.exists() else None
+
+    def has_truth(self) -> bool:
+        return self._truth is not None
+
+    def truth_for_pictures(self, tile_ids: list[str]) -> dict[str, dict[str, str]] | None:
+        """True values of a few tiles, to mark a gallery's changes as right or wrong; None without truth."""
+        if self._truth is None:
+            return None
+        rows = {row["tile_id"]: row for row in self._truth.to_pylist() if row["tile_id"] in set(tile_ids)}
+        return {tile_id: {str(clause): rows[tile_id][clause] for clause in CLAUSES} for tile_id in tile_ids}
+
+    def annotations(self, current: pa.Table, seed: pa.Table) -> dict:
+        """Accuracy of the training tiles' annotations: dict(metrics, by_clause); values are None without truth.
+
+        Args:
+            current, seed: rows (tile_id, clause, value, confidence).
+        """
+        if self._truth is None:
+            return {"metrics": {"annotation_accuracy": None}, "by_clause": {}}
+        group = {str(clause): GROUP[clause] for clause in CLAUSES}
+        report = annotation_accuracy(current, self._truth, group)
+        change = repairs(seed, current, self._truth)
+        metrics = {"annotation_accuracy": report.overall, "annotation_accuracy_stated": report.stated,
+                   "expected_calibration_error": report.expected_calibration_error,
+                   "true_repair_rate": change.true_repair_rate, "false_repair_rate": change.false_repair_rate,
+                   **{f"annotation_accuracy_{name}": value for name, value in report.by_group.items()}}
+        return {"metrics": metrics, "by_clause": report.by_clause}
+
+    def held_out(self, weights_dir: str, tile_ids: list[str], zero_shot: dict[Clause, np.ndarray],
+                 image_embeddings: np.ndarray) -> dict[str, float | None]:
+        """How the encoder does on tiles it never saw, against their truth.
+
+        Args:
+            zero_shot: per clause float [N, V]. image_embeddings: float32 [N, E].
+        """
+        if self._truth is None or not tile_ids:
+            return {"held_out_slot_accuracy": None, "held_out_mean_recall": None, "held_out_count_mae": None}
+        tiles = len(tile_ids)
+        predicted = pa.table({
+            "tile_id": list(tile_ids) * len(CLAUSES), "clause": [str(c) for c in CLAUSES for _ in range(tiles)],
+            "value": [VOCABULARY[c][index] for c in CLAUSES for index in zero_shot[c].argmax(axis=1)]})
+        slots = slot_report(predicted, self._truth)
+        truth = {row["tile_id"]: row for row in self._truth.to_pylist()}
+        captions = [render_caption({c: truth[tile_id][c] for c in CLAUSES}, seed=0) for tile_id in tile_ids]
+        recall = retrieval(image_embeddings, self._embed(weights_dir, captions), captions)
+        return {"held_out_slot_accuracy": slots.accuracy, "held_out_count_mae": slots.count_mae,
+                "held_out_mean_recall": recall.mean_recall}
+
+    @staticmethod
+    def _embed(weights_dir: str, texts: list[str]) -> np.ndarray:
+        import torch
+
+        from model.checkpoint import load_encoder, load_tokenizer
+        from model.score import Scorer
+
+        torch.set_num_threads(1)
+        directory = Path(weights_dir)
+        return Scorer(load_encoder(directory), load_tokenizer(directory)).text_embeddings(texts).numpy()
+
+
+def rows_of(matrix: AnnotationMatrix) -> pa.Table:
+    """Rows (tile_id, clause, value, confidence) of a matrix."""
+    tiles, clauses = len(matrix), len(CLAUSES)
+    values = [VOCABULARY[clause][matrix.values[row, column]]
+              for row in range(tiles) for column, clause in enumerate(CLAUSES)]
+    return pa.table({"tile_id": np.repeat(np.asarray(matrix.tile_ids, dtype=object), clauses),
+                     "clause": [str(clause) for clause in CLAUSES] * tiles, "value": values,
+                     "confidence": matrix.confidence.reshape(-1).astype(np.float32)})

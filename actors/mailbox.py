@@ -1,0 +1,92 @@
+"""Carries round orders to the standing worker group and results back.
+
+Ray Train runs one long `fit()` for the whole run, so that workers, imports and DeepSpeed start once. This
+zero-CPU actor is how the loop tells the workers what to do next.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+
+@dataclass(frozen=True)
+class RoundOrder:
+    """What to train in one round.
+
+    blocks: object references to Arrow tables, in the order of the round's shuffle.
+    block_rows: rows of each block. total_steps: optimiser steps of the round.
+    """
+
+    round: int
+    blocks: list = field(repr=False)
+    block_rows: tuple[int, ...]
+    epochs: int
+    weights_dir: str
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """What training one round came to. losses: one dict a step, with `step` counted over the run."""
+
+    round: int
+    weights_dir: str
+    weights_sha256: str
+    world_size: int
+    losses: list[dict[str, float]]
+    resumed_from_step: int
+
+
+@ray.remote(num_cpus=0)
+class Mailbox:
+    """Holds the latest order and the results. Orders are numbered by round: a worker that restarts asks again."""
+
+    def __init__(self) -> None:
+        self._order: RoundOrder | None = None
+        self._results: dict[int, RoundResult] = {}
+        self._progress: dict[str, Any] = {}
+        self._fruitless_starts = 0
+        self._error = ""
+        self._closed = False
+
+    def post(self, order: RoundOrder) -> None:
+        self._order = order
+
+    def order(self) -> RoundOrder | None:
+        """The order that still waits for its result, or None."""
+        if self._order is None or self._order.round in self._results:
+            return None
+        return self._order
+
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+
+    def started(self, world_size: int) -> None:
+        """A worker group (re)started."""
+        self._fruitless_starts += 1
+        self._progress = {"world_size": world_size}
+
+    def put_progress(self, progress: dict[str, Any]) -> None:
+        """A step was trained."""
+        self._progress = progress
+        self._fruitless_starts = 0
+
+    def put_error(self, error: str) -> None:
+        """Why a worker stopped; the first reason of a group is the cause, the rest follow from it."""
+        self._error = error
+
+    def trouble(self) -> tuple[int, str]:
+        """Worker groups started since the last trained step, and the last error."""
+        return self._fruitless_starts, self._error
+
+    def progress(self) -> dict[str, Any]:
+        return self._progress
+
+    def put_result(self, result: RoundResult) -> None:
+        self._results[result.round] = result
+
+    def result(self, round_: int) -> RoundResult | None:
+        return self._results.get(round_)

@@ -1,0 +1,139 @@
+"""Scores every clause of every annotation with the encoder, over Ray Data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+from pydantic import BaseModel, ConfigDict, Field
+
+from actors.shuffler import join_by_tile
+from corpus.seeds import derive_seed
+from hcot_llm.feedback import Feedback
+from hcot_llm.matrix import AnnotationMatrix, one_hot_votes
+from hcot_llm.render import render_caption
+from hcot_llm.schema import CLAUSES, VOCABULARY
+
+
+class ScoreConfig(BaseModel):
+    """The scoring pass."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_workers: int = Field(1, ge=1, description="scoring actors at least")
+    max_workers: int = Field(2, ge=1, description="scoring actors at most")
+    cpus_per_worker: int = Field(1, ge=1, description="logical CPUs reserved for a scoring actor")
+    gpus_per_worker: float = Field(0, ge=0, description="GPUs reserved for a scoring actor")
+    neighbours: int = Field(8, ge=1, description="nearest tiles that vote")
+    leave_one_out: bool = Field(True, description="score every caption without each of its clauses (16 more captions a tile)")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Feedback on annotated tiles, and embeddings of all of them for evaluation.
+
+    image_embeddings: float32 [N, E] in the order of `feedback.tile_ids`.
+    """
+
+    feedback: Feedback
+    image_embeddings: np.ndarray
+
+
+class _ScoreActor:
+    """Holds the encoder; one call scores one block of tiles, whole, so that batches are always the same."""
+
+    def __init__(self, weights_dir: str, leave_one_out: bool) -> None:
+        import torch
+
+        from actors.weights import slot_texts
+        from model.checkpoint import load_encoder, load_tokenizer
+        from model.score import Scorer
+
+        torch.set_num_threads(1)
+        tokenizer = load_tokenizer(Path(weights_dir))
+        self._scorer = Scorer(load_encoder(Path(weights_dir)), tokenizer)
+        self._clause_text = slot_texts(tokenizer)
+        self._leave_one_out = leave_one_out
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        import torch
+
+        images = np.stack([np.frombuffer(image, dtype=np.float16) for image in batch["image"].to_pylist()])
+        side = round((images.shape[1] / 2) ** 0.5)
+        tokens = self._scorer.image_tokens(torch.from_numpy(images.reshape(-1, 2, side, side)).float())
+        zero_shot = np.concatenate(
+            [slot.exp().numpy() for slot in self._scorer.zero_shot(tokens, self._clause_text)], axis=1)
+        embeddings = self._scorer.image_embeddings(tokens).numpy()
+        captions = [_captions(tile_id, values, self._leave_one_out) for tile_id, values in zip(
+            batch["tile_id"].to_pylist(), batch["values"].to_pylist(), strict=True)]
+        itc = np.stack([row.numpy() for row in self._scorer.similarity(tokens, captions)])
+        itm = np.stack([row.numpy() for row in self._scorer.match_probability(tokens, captions)])
+        return pa.table({"tile_id": batch["tile_id"], "zero_shot": _lists(zero_shot), "image": _lists(embeddings),
+                         "itc": _lists(itc), "itm": _lists(itm)})
+
+
+def _captions(tile_id: str, indices: list[int], leave_one_out: bool) -> list[str]:
+    """The whole caption and, if wanted, the caption without each clause, in schema order, in the same wording."""
+    values = {clause: VOCABULARY[clause][index] for clause, index in zip(CLAUSES, indices, strict=True)}
+    seed = derive_seed(tile_id, "score wording")
+    captions = [render_caption(values, seed=seed)]
+    if leave_one_out:
+        captions += [render_caption({c: v for c, v in values.items() if c is not left_out}, seed=seed)
+                     for left_out in CLAUSES]
+    return captions
+
+
+def _lists(array: np.ndarray) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(array, dtype=np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+
+
+def _array(table: pa.Table, column: str) -> np.ndarray:
+    lists = table[column].combine_chunks()
+    return lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+
+
+def score_tiles(images: ray.data.Dataset, annotations: AnnotationMatrix, weights_dir: Path,
+                config: ScoreConfig) -> Scores:
+    """Score every annotated tile.
+
+    Args:
+        images: dataset of `shuffler.read_images`; its blocks are the batches.
+        annotations: current annotations of the tiles to score.
+    """
+    by_tile = ray.put(pa.table({"tile_id": list(annotations.tile_ids), "values": annotations.values.tolist()}))
+
+    def join(batch: pa.Table) -> pa.Table:
+        return join_by_tile(batch, ray.get(by_tile))
+
+    scored = images.map_batches(join, batch_format="pyarrow", batch_size=None).map_batches(
+        _ScoreActor, fn_constructor_args=(str(weights_dir), config.leave_one_out), batch_format="pyarrow",
+        batch_size=None, num_cpus=config.cpus_per_worker, num_gpus=config.gpus_per_worker or None,
+        concurrency=(config.min_workers, config.max_workers))
+    table = pa.concat_tables(ray.get(scored.to_arrow_refs())).sort_by("tile_id")
+    tile_ids = tuple(table["tile_id"].to_pylist())
+    if tile_ids != annotations.tile_ids:
+        raise RuntimeError(f"{len(annotations)} tiles are annotated but {len(tile_ids)} were scored; the corpus "
+                           "lacks images of the others")
+    embeddings = _array(table, "image")
+    itc, itm = _array(table, "itc"), _array(table, "itm")
+    gains = [scores[:, 1:] - scores[:, :1] if config.leave_one_out else np.zeros(annotations.values.shape)
+             for scores in (itc, itm)]
+    edges = np.cumsum([len(VOCABULARY[clause]) for clause in CLAUSES])[:-1]
+    zero_shot = dict(zip(CLAUSES, np.split(_array(table, "zero_shot").astype(np.float64), edges, axis=1), strict=True))
+    votes = one_hot_votes(annotations.values, nearest_tiles(embeddings, config.neighbours))
+    return Scores(Feedback(tile_ids, zero_shot, votes, itc[:, 0], itm[:, 0], *gains), embeddings)
+
+
+def nearest_tiles(embeddings: np.ndarray, count: int, chunk: int = 4096) -> np.ndarray:
+    """Rows of the nearest other tiles by cosine, int [N, min(count, N - 1)], nearest first; ties by row number."""
+    count = min(count, len(embeddings) - 1)
+    rows = []
+    for start in range(0, len(embeddings), chunk):
+        similarity = embeddings[start:start + chunk] @ embeddings.T
+        own = np.arange(len(similarity))
+        similarity[own, start + own] = -np.inf
+        rows.append(np.argsort(-similarity, axis=1, kind="stable")[:, :count])
+    return np.concatenate(rows)

@@ -1,0 +1,88 @@
+"""Joins tiles with the current annotations and reshuffles them for a round, with Ray Data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+import ray.data
+
+from corpus.geotiff import model_image
+from corpus.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A materialised dataset as references to Arrow tables and the number of rows of each."""
+
+    refs: list
+    rows: tuple[int, ...]
+
+
+def read_images(tiles: pa.Table, corpus_dir: Path, rows_per_block: int) -> ray.data.Dataset:
+    """Every tile read once with rasterio and kept in the object store (which spills to disk).
+
+    Columns: tile_id, split, image (bytes of float16 [2, H, W]). Blocks hold `rows_per_block` rows in the
+    order of the tile index, so that a scorer that takes whole blocks always sees the same batches.
+    """
+    def read(batch: pa.Table) -> pa.Table:
+        images = [model_image(corpus_dir / path).tobytes() for path in batch["path"].to_pylist()]
+        return pa.table({"tile_id": batch["tile_id"], "split": batch["split"],
+                         "image": pa.array(images, pa.large_binary())})
+
+    source = tiles.select(["tile_id", "split", "path"]).sort_by("tile_id")
+    chunks = [source.slice(start, rows_per_block) for start in range(0, source.num_rows, rows_per_block)]
+    dataset = ray.data.from_arrow([chunk.combine_chunks() for chunk in chunks])
+    return dataset.map_batches(read, batch_format="pyarrow", batch_size=None).materialize()
+
+
+def image_of(table: pa.Table, row: int) -> np.ndarray:
+    """The image in one row of a block, float16 [2, H, W], without a copy."""
+    pixels = np.frombuffer(table["image"][row].as_buffer(), dtype=np.float16)
+    side = round((pixels.size / 2) ** 0.5)
+    return pixels.reshape(2, side, side)
+
+
+def join_by_tile(batch: pa.Table, rows: pa.Table) -> pa.Table:
+    """The rows of a batch that `rows` knows by tile_id, with the columns of both, in the batch's order.
+
+    Arrow's own join does not take list columns.
+    """
+    position = pc.index_in(batch["tile_id"], rows["tile_id"])
+    known = pc.is_valid(position)
+    found = rows.take(position.filter(known))
+    joined = batch.filter(known)
+    for name in rows.column_names:
+        if name != "tile_id":
+            joined = joined.append_column(name, found[name])
+    return joined
+
+
+def shuffle_round(images: ray.data.Dataset, annotations: pa.Table, *, run_seed: int, round_: int,
+                  rows_per_block: int) -> Blocks:
+    """Training rows of a round in an order that depends on (run seed, round, tile) alone.
+
+    `annotations` has one row per tile (tile_id and whatever the trainer reads); tiles without one are left out.
+    A seeded sort key fixes the order where `random_shuffle(seed)` would not.
+    """
+    table = ray.put(annotations)
+
+    def join(batch: pa.Table) -> pa.Table:
+        joined = join_by_tile(batch, ray.get(table))
+        key = [derive_seed(run_seed, round_, tile_id, "shuffle") for tile_id in joined["tile_id"].to_pylist()]
+        return joined.append_column("shuffle_key", pa.array(np.asarray(key, dtype=np.int64)))
+
+    joined = images.map_batches(join, batch_format="pyarrow", batch_size=None).sort("shuffle_key")
+    blocks = max(1, -(-annotations.num_rows // rows_per_block))
+    shuffled = joined.repartition(blocks).materialize()
+    refs = shuffled.to_arrow_refs()
+    rows = tuple(ray.get([_count.remote(ref) for ref in refs]))
+    keep = [index for index, count in enumerate(rows) if count]
+    return Blocks([refs[index] for index in keep], tuple(rows[index] for index in keep))
+
+
+@ray.remote(num_cpus=0)
+def _count(table: pa.Table) -> int:
+    return table.num_rows

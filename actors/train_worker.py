@@ -1,0 +1,249 @@
+"""What one training worker does: DeepSpeed steps on the micro-batches that fall to its rank.
+
+The worker outlives rounds. It asks the mailbox what to train, and where it (re)starts in the middle of a round
+it continues from the trainer's newest checkpoint.
+"""
+
+import os
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+
+from actors.epoch_plan import EpochPlan, MicroBatch, assign_micro_batches
+from actors.mailbox import RoundOrder, RoundResult
+from actors.shuffler import image_of
+from actors.trainer_config import TrainConfig
+from actors.training_rows import TrainingRow, build_micro_batch
+from corpus.seeds import derive_seed
+
+LOSSES = ("total", "itc", "itm", "clause", "reconstruction")
+PROBE_TILES = 4
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """Entry point that Ray Train calls on every rank."""
+    settings, mailbox = config["settings"], config["mailbox"]
+    train = TrainConfig.model_validate(settings["train"])
+    os.environ.setdefault("DS_ACCELERATOR", "cuda" if train.gpus_per_worker else "cpu")
+    import torch
+
+    torch.set_num_threads(train.threads_per_worker)
+    worker = _Worker(settings, train)
+    if worker.rank == 0:
+        ray.get(mailbox.started.remote(worker.world_size))
+    while True:
+        order = ray.get(mailbox.order.remote())
+        if order is not None:
+            try:
+                result = worker.train_round(order, mailbox)
+            except Exception:
+                ray.get(mailbox.put_error.remote(traceback.format_exc()))
+                raise
+            # All ranks meet here before the result opens the next round.
+            ray.train.report({"round": order.round, **(result.losses[-1] if result.losses else {})})
+            if worker.rank == 0:
+                ray.get(mailbox.put_result.remote(result))
+            worker.meet()
+        elif ray.get(mailbox.closed.remote()):
+            return
+        else:
+            time.sleep(0.1)
+
+
+@dataclass
+class _Window:
+    """Blocks fetched so far, by index: Arrow tables read from shared memory without a copy."""
+
+    refs: list
+    tables: dict[int, pa.Table]
+
+    def rows(self, batch: MicroBatch) -> list[TrainingRow]:
+        return [_row(self._table(block), int(row)) for block, row in zip(batch.block, batch.row, strict=True)]
+
+    def _table(self, block: int) -> pa.Table:
+        if block not in self.tables:
+            self.tables[block] = ray.get(self.refs[block])
+        return self.tables[block]
+
+
+def _row(table: pa.Table, row: int) -> TrainingRow:
+    return TrainingRow(
+        tile_id=table["tile_id"][row].as_py(),
+        image=image_of(table, row).astype(np.float32),
+        values=np.asarray(table["values"][row].as_py()),
+        trusted=np.asarray(table["trusted"][row].as_py()),
+        knowledge=table["knowledge"][row].as_py(),
+        hints=table["hints"][row].as_py())
+
+
+class _Worker:
+    def __init__(self, settings: dict, train: TrainConfig) -> None:
+        import torch.distributed as dist
+
+        from actors.trainer_state import load_checkpoint
+        from actors.weights import load_training_model
+
+        self.settings, self.train = settings, train
+        self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        self.state_dir = Path(settings["state_dir"])
+        self.model, self.tokenizer = load_training_model(Path(settings["start_dir"]))
+        self.engine, self.position = load_checkpoint(self._engine, self.state_dir)
+
+    def meet(self) -> None:
+        import torch.distributed as dist
+
+        dist.barrier()
+
+    def _engine(self, load_universal: bool):
+        import deepspeed
+
+        config = self.train.deepspeed(self.world_size)
+        if load_universal:
+            config["checkpoint"] = {"load_universal": True}
+        engine, *_ = deepspeed.initialize(
+            model=self.model, config=config,
+            model_parameters=[p for p in self.model.parameters() if p.requires_grad])
+        return engine
+
+    def train_round(self, order: RoundOrder, mailbox) -> RoundResult:
+        """Train what is left of the round, save its weights, say what came out."""
+        from actors.trainer_state import TrainerPosition, save_checkpoint
+
+        plans = [EpochPlan(self.settings["run_seed"], order.round, epoch, order.block_rows,
+                           self.train.micro_batch_tiles, self.train.micro_batches_per_step)
+                 for epoch in range(order.epochs)]
+        steps = sum(plan.steps for plan in plans)
+        if steps == 0:
+            raise ValueError(f"{sum(order.block_rows)} training tiles make no step of "
+                             f"{self.train.micro_batches_per_step} micro-batches of {self.train.micro_batch_tiles}: "
+                             "lower train.micro_batch_tiles or add tiles")
+        done_before, total = self._done_before(order.round)
+        finished_before = done_before >= steps
+        losses: list[dict[str, float]] = []
+        window = _Window(order.blocks, {})
+        step = 0
+        started = time.monotonic()
+        for plan in plans:
+            if step + plan.steps <= done_before:
+                step += plan.steps
+                continue
+            for batches in plan.micro_batches():
+                step += 1
+                if step <= done_before:
+                    continue
+                loss = self._step(batches, window, self.train.learning_rate_at(order.round, step - 1, steps))
+                total += 1
+                if self.rank == 0:
+                    losses.append({"step": total, **loss})
+                    tiles = (step - done_before) * self.train.micro_batch_tiles * len(batches)
+                    mailbox.put_progress.remote(
+                        {"world_size": self.world_size, "round": order.round, "step": step, "steps": steps,
+                         "tiles_per_s": tiles / (time.monotonic() - started), **loss})
+                if step % self.train.checkpoint_every_steps == 0 and step < steps:
+                    save_checkpoint(self.engine, self.state_dir,
+                                    TrainerPosition(order.round, step, total, self.world_size, False),
+                                    keep=self.train.keep_checkpoints)
+        if not finished_before:
+            self.position = TrainerPosition(order.round, steps, total, self.world_size, True)
+            save_checkpoint(self.engine, self.state_dir, self.position, keep=self.train.keep_checkpoints)
+        digest = self._save_weights(Path(order.weights_dir), order, window)
+        return RoundResult(order.round, order.weights_dir, digest, self.world_size, losses,
+                           total - len(losses))
+
+    def _done_before(self, round_: int) -> tuple[int, int]:
+        """Steps of this round that a checkpoint already holds, and all steps up to there."""
+        if self.position is None:
+            return 0, 0
+        if self.position.round == round_:
+            return self.position.step, self.position.total_steps
+        if self.position.round == round_ - 1 and self.position.round_finished:
+            return 0, self.position.total_steps
+        raise RuntimeError(f"the trainer's checkpoint is in round {self.position.round}, step {self.position.step}, "
+                           f"and cannot continue with round {round_}. Remove {self.state_dir} to train anew.")
+
+    def _step(self, batches: list[MicroBatch], window: _Window, learning_rate: float) -> dict[str, float]:
+        import torch
+        import torch.distributed as dist
+
+        mine = assign_micro_batches(len(batches), self.world_size)[self.rank]
+        for group in self.engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        # DeepSpeed divides by passes and ranks; the gradient wanted is the mean over the micro-batches.
+        weight = len(mine) * self.world_size / len(batches)
+        width = self.model.queue.image.shape[1]
+        tiles = self.train.micro_batch_tiles
+        shape = (len(mine), tiles, width)
+        image, text = torch.zeros(shape), torch.zeros(shape)
+        ids = torch.full((len(mine), tiles), -1, dtype=torch.int64)
+        sums = torch.zeros(len(LOSSES))
+        for turn, index in enumerate(mine):
+            if index is None:
+                # A rank without a micro-batch still takes part in the reduction, with a zero gradient.
+                self.engine.backward(sum(p.sum() for p in self.model.parameters() if p.requires_grad) * 0.0)
+            else:
+                batch, generator = self._batch(window.rows(batches[index]), batches[index].seed)
+                report = self.engine(batch, generator)
+                self.engine.backward(report.total * weight)
+                image[turn], text[turn], ids[turn] = report.teacher_image, report.teacher_text, batch.tile_ids
+                sums += torch.stack([getattr(report, name).detach().float() for name in LOSSES]).cpu()
+            self.engine.step()
+        self.model.momentum_update()
+        dist.all_reduce(sums)
+        gathered = [self._gather(tensor) for tensor in (image, text, ids)]
+        # Rank r's turn t held micro-batch r + t * world: back to the order of the plan on every rank.
+        for index in range(len(batches)):
+            rank, turn = index % self.world_size, index // self.world_size
+            self.model.enqueue(*(tensor[rank][turn] for tensor in gathered))
+        return {name: float(value) / len(batches) for name, value in zip(LOSSES, sums, strict=True)}
+
+    def _gather(self, tensor):
+        import torch
+        import torch.distributed as dist
+
+        parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
+        dist.all_gather(parts, tensor)
+        return parts
+
+    def _batch(self, rows: list[TrainingRow], seed: int):
+        import torch
+
+        from model.losses.reconstruction import answer_labels
+        from model.tokenizer import encode_texts
+        from model.training import Batch
+
+        built = build_micro_batch(rows, seed, self.train.augment, feedback=self.settings["feedback"],
+                                  levels=self.settings["levels"])
+        tokens = self.tokenizer
+        caption_ids, caption_mask = encode_texts(tokens, built.captions,
+                                                 self.model.encoder.config.typed().text.max_tokens)
+        prompts = tokens(built.prompts, add_special_tokens=False)["input_ids"]
+        answers = [[*ids, tokens.eos_token_id] for ids in
+                   tokens(built.answers, add_special_tokens=False)["input_ids"]]
+        input_ids, attention_mask, labels = answer_labels(prompts, answers, tokens.pad_token_id)
+        batch = Batch(
+            images=torch.from_numpy(built.images),
+            tile_ids=torch.tensor([derive_seed(row.tile_id) for row in rows]),
+            caption_ids=caption_ids, caption_mask=caption_mask,
+            caption_keys=torch.tensor([derive_seed(caption) for caption in built.captions]),
+            clause_labels=torch.from_numpy(built.targets),
+            input_ids=input_ids, attention_mask=attention_mask, labels=labels)
+        generator = torch.Generator().manual_seed(derive_seed(seed, "hard negatives"))
+        return batch.to(self.engine.device), generator
+
+    def _save_weights(self, directory: Path, order: RoundOrder, window: _Window) -> str:
+        """Rank 0 writes encoder, captioner and the probe of what it holds in memory; returns the weights' hash."""
+        from actors.weights import publish_weights
+
+        if self.rank != 0:
+            return ""
+        rows = window.rows(MicroBatch(0, np.zeros(PROBE_TILES, int),
+                                      np.arange(PROBE_TILES) % order.block_rows[0], seed=0))
+        built = build_micro_batch(rows, derive_seed(self.settings["run_seed"], order.round, "probe"),
+                                  self.train.augment, feedback=False, levels=self.settings["levels"])
+        return publish_weights(directory, self.model, self.tokenizer, built.images, built.prompts)

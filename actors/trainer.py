@@ -1,0 +1,119 @@
+"""The trainer: one elastic Ray Train worker group for the whole run, handed a round at a time."""
+
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from actors.mailbox import Mailbox, RoundOrder, RoundResult
+from actors.shuffler import Blocks
+from actors.train_worker import train_worker
+from actors.trainer_config import TrainConfig
+
+
+# A worker that dies is replaced, but a group that starts this often without one step in between has a bug or
+# lacks something that another start will not bring.
+FRUITLESS_STARTS = 3
+
+
+class TrainingFailed(RuntimeError):
+    """The worker group gave up; the message carries its reason."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every worker needs to know for the whole run. All plain values."""
+
+    run_seed: int
+    train: dict
+    start_dir: str
+    state_dir: str
+    feedback: bool
+    levels: bool
+
+
+class TrainerGroup:
+    """Starts the workers in a thread and trains rounds through the mailbox."""
+
+    def __init__(self, config: TrainConfig, *, run_seed: int, run_dir: Path, start_dir: Path, feedback: bool,
+                 levels: bool) -> None:
+        os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+        os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(config.start_timeout_s))
+        self._config = config
+        self._mailbox = Mailbox.remote()
+        self._error: BaseException | None = None
+        settings = WorkerSettings(run_seed, config.model_dump(), str(start_dir),
+                                  str(run_dir / "checkpoints" / "trainer"), feedback, levels)
+        (run_dir / "checkpoints" / "trainer").mkdir(parents=True, exist_ok=True)
+        resources = {"CPU": config.cpus_per_worker}
+        if config.gpus_per_worker:
+            resources["GPU"] = config.gpus_per_worker
+        workers = (config.min_workers if config.min_workers == config.max_workers
+                   else (config.min_workers, config.max_workers))
+        self._trainer = TorchTrainer(
+            train_worker,
+            train_loop_config={"settings": asdict(settings), "mailbox": self._mailbox},
+            torch_config=TorchConfig(backend="nccl" if config.gpus_per_worker else "gloo"),
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=bool(config.gpus_per_worker),
+                                         resources_per_worker=resources,
+                                         elastic_resize_monitor_interval_s=config.resize_interval_s),
+            run_config=RunConfig(name=f"workers-{time.time_ns()}", storage_path=str(run_dir / "ray_train"),
+                                 failure_config=FailureConfig(max_failures=config.max_failures)))
+        self._thread = threading.Thread(target=self._fit, name="trainer", daemon=True)
+        self._thread.start()
+
+    def _fit(self) -> None:
+        try:
+            self._trainer.fit()
+        except BaseException as error:  # handed to the loop's thread, which raises it
+            self._error = error
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise TrainingFailed(f"the training workers stopped: {self._error}") from self._error
+        if not self._thread.is_alive():
+            raise TrainingFailed("the training workers ended although the run is not over")
+        starts, error = ray.get(self._mailbox.trouble.remote())
+        if starts > FRUITLESS_STARTS:
+            raise TrainingFailed(f"the training workers started {starts} times without training one step:\n{error}")
+
+    def wait_until_ready(self) -> int:
+        """Wait for the first worker group; returns its size.
+
+        Raises:
+            TrainingFailed: no group within `start_timeout_s`, or it failed.
+        """
+        deadline = time.monotonic() + self._config.start_timeout_s
+        while time.monotonic() < deadline:
+            self._check()
+            progress = ray.get(self._mailbox.progress.remote())
+            if progress:
+                return progress["world_size"]
+            time.sleep(0.2)
+        raise TrainingFailed(f"no training worker started within {self._config.start_timeout_s:g} s. Ray offers "
+                             f"{ray.available_resources()}; each worker asks for {self._config.cpus_per_worker} CPU.")
+
+    def train(self, round_: int, blocks: Blocks, weights_dir: Path, on_progress=None) -> RoundResult:
+        """Train one round on shuffled blocks and leave the weights in `weights_dir`.
+
+        Args:
+            on_progress: called about twice a second with a dict(step, steps, tiles_per_s, losses...).
+        """
+        order = RoundOrder(round_, blocks.refs, blocks.rows, self._config.epochs(round_), str(weights_dir))
+        ray.get(self._mailbox.post.remote(order))
+        while (result := ray.get(self._mailbox.result.remote(round_))) is None:
+            self._check()
+            if on_progress is not None:
+                on_progress(ray.get(self._mailbox.progress.remote()))
+            time.sleep(0.25)
+        return result
+
+    def close(self) -> None:
+        """Let the workers go. A group that failed before is not waited for."""
+        ray.get(self._mailbox.close.remote())
+        self._thread.join(timeout=60)

@@ -1,0 +1,70 @@
+"""Configuration of training: declared once, documented here."""
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from actors.training_rows import AugmentConfig
+
+
+class TrainConfig(BaseModel):
+    """The DeepSpeed job under Ray Train."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_round_epochs: int = Field(14, ge=1, description="passes over the corpus in round 1")
+    round_epochs: int = Field(8, ge=1, description="passes over the corpus in every later round")
+    micro_batch_tiles: int = Field(32, ge=2, description="tiles contrasted with one another in one forward pass")
+    micro_batches_per_step: int = Field(2, ge=1, description="micro-batches whose gradients make one optimiser step")
+    learning_rate: float = Field(1e-3, gt=0, description="peak of AdamW's learning rate in round 1")
+    later_learning_rate: float = Field(5e-4, gt=0, description="peak of the learning rate in later rounds")
+    final_learning_rate_share: float = Field(0.02, ge=0, le=1, description="of the peak, at the end of a round (cosine)")
+    warmup_share: float = Field(0.08, ge=0, lt=1, description="share of a round's steps of linear warm-up")
+    weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay")
+    gradient_clipping: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    zero_stage: int = Field(1, ge=0, le=2, description="DeepSpeed ZeRO stage")
+    min_workers: int = Field(1, ge=1, description="training workers at least (elastic)")
+    max_workers: int = Field(2, ge=1, description="training workers at most (elastic)")
+    cpus_per_worker: int = Field(1, ge=1, description="logical CPUs reserved for a worker; whole CPUs only")
+    gpus_per_worker: int = Field(0, ge=0, description="GPUs reserved for a worker: 0 trains on the CPU over gloo")
+    threads_per_worker: int = Field(1, ge=1, description="CPU threads of a worker")
+    max_failures: int = Field(8, ge=-1, description="worker failures survived in a run; -1 for any number")
+    resize_interval_s: float = Field(30, gt=0, description="how often the worker group considers growing")
+    checkpoint_every_steps: int = Field(200, ge=1, description="optimiser steps between checkpoints within a round")
+    keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints of the trainer's state that are kept")
+    start_timeout_s: float = Field(300, gt=0, description="time for the first worker group to start")
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "TrainConfig":
+        if self.min_workers > self.max_workers:
+            raise ValueError(f"min_workers ({self.min_workers}) is larger than max_workers ({self.max_workers})")
+        return self
+
+    def epochs(self, round_: int) -> int:
+        return self.first_round_epochs if round_ == 1 else self.round_epochs
+
+    def learning_rate_at(self, round_: int, step: int, steps: int) -> float:
+        """Linear warm-up, then cosine, anew in every round so that each round ends with settled weights."""
+        from math import cos, pi
+
+        peak = self.learning_rate if round_ == 1 else self.later_learning_rate
+        warmup = max(1, round(steps * self.warmup_share))
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        progress = (step - warmup) / max(1, steps - warmup)
+        low = self.final_learning_rate_share
+        return peak * (low + (1 - low) * 0.5 * (1 + cos(pi * progress)))
+
+    def deepspeed(self, world_size: int) -> dict:
+        """DeepSpeed's own configuration for a world size, with the same global batch at every size."""
+        passes = -(-self.micro_batches_per_step // world_size)
+        return {
+            "train_batch_size": self.micro_batch_tiles * passes * world_size,
+            "train_micro_batch_size_per_gpu": self.micro_batch_tiles,
+            "gradient_accumulation_steps": passes,
+            "gradient_clipping": self.gradient_clipping,
+            "zero_optimization": {"stage": self.zero_stage},
+            "optimizer": {"type": "AdamW", "params": {"lr": self.learning_rate, "betas": [0.9, 0.98], "eps": 1e-8,
+                                                      "weight_decay": self.weight_decay, "torch_adam": True}},
+            "steps_per_print": 10**9,
+            "wall_clock_breakdown": False,
+        }

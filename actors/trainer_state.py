@@ -1,0 +1,104 @@
+"""The trainer's own checkpoints: ZeRO state that survives a change of world size.
+
+One directory a checkpoint, named by step, complete or absent: ranks write into a temporary directory, rank 0
+renames it after a barrier. The same path serves a worker that was replaced, a group that was resized and a
+run that was resumed.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch.distributed as dist
+
+TAG = "zero"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class TrainerPosition:
+    """Where training stands: `step` optimiser steps of `round` are done; total_steps counts the whole run."""
+
+    round: int
+    step: int
+    total_steps: int
+    world_size: int
+    round_finished: bool
+
+
+def latest_checkpoint(directory: Path) -> tuple[Path, TrainerPosition] | None:
+    """The newest complete checkpoint, or None."""
+    candidates = sorted(path for path in directory.glob("step-*") if (path / MANIFEST).exists())
+    if not candidates:
+        return None
+    return candidates[-1], TrainerPosition(**json.loads((candidates[-1] / MANIFEST).read_text()))
+
+
+def save_checkpoint(engine, directory: Path, position: TrainerPosition, *, keep: int = 2) -> None:
+    """Save the ZeRO state of all ranks; called by all of them. Keeps the newest `keep` checkpoints."""
+    name = f"step-{position.total_steps:08d}{'-end' if position.round_finished else ''}"
+    final, partial = directory / name, directory / f".{name}.partial"
+    if dist.get_rank() == 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    dist.barrier()
+    engine.save_checkpoint(str(partial), tag=TAG)
+    dist.barrier()
+    if dist.get_rank() == 0:
+        (partial / MANIFEST).write_text(json.dumps(asdict(position)))
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        complete = sorted(path for path in directory.glob("step-*") if (path / MANIFEST).exists())
+        for old in complete[:-keep]:
+            shutil.rmtree(old)
+    dist.barrier()
+
+
+def load_checkpoint(engine_of, directory: Path) -> tuple[object, TrainerPosition | None]:
+    """A DeepSpeed engine holding the newest checkpoint's state, whatever world size wrote it.
+
+    Args:
+        engine_of: called with load_universal (bool), returns a fresh engine. DeepSpeed decides at
+            initialisation which kind of checkpoint it will load.
+    """
+    found = latest_checkpoint(directory)
+    if found is None:
+        return engine_of(False), None
+    path, position = found
+    if position.world_size == dist.get_world_size():
+        engine = engine_of(False)
+        _load(engine, path)
+        return engine, position
+    universal = directory / f".{path.name}.universal"
+    if dist.get_rank() == 0:
+        _convert_to_universal(path, universal)
+    dist.barrier()
+    engine = engine_of(True)
+    _load(engine, universal)
+    dist.barrier()
+    if dist.get_rank() == 0:
+        shutil.rmtree(universal)
+    return engine, position
+
+
+def _load(engine, path: Path) -> None:
+    loaded, _ = engine.load_checkpoint(str(path), tag=TAG)
+    if loaded is None:
+        raise RuntimeError(f"DeepSpeed could not load the checkpoint in {path}. Remove that directory to fall back "
+                           "to the one before it.")
+
+
+def _convert_to_universal(source: Path, target: Path) -> None:
+    """A plain ZeRO checkpoint does not load at another world size; DeepSpeed's universal form does."""
+    shutil.rmtree(target, ignore_errors=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state",
+         "--num_extract_workers", "1", "--num_merge_workers", "1",
+         "--input_folder", str(source / TAG), "--output_folder", str(target / TAG)],
+        capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"converting {source} for another number of workers failed:\n{done.stderr[-2000:]}")
+    (target / "latest").write_text(TAG)

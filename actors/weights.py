@@ -1,0 +1,92 @@
+"""Weights on disk: where a run starts from, and what a round publishes."""
+
+import shutil
+from pathlib import Path
+
+import torch
+import yaml
+
+from actors.probe import Probe, compute_probe, save_probe
+from hcot_llm.render import render_clause
+from hcot_llm.schema import CLAUSES, VOCABULARY
+from hcot_llm.text_corpus import tokenizer_texts
+from model.captioner import SarCaptioner
+from model.checkpoint import load_captioner, load_encoder, load_tokenizer, save_model, weights_sha256
+from model.clause_text import ClauseText
+from model.config import ModelConfig
+from model.tokenizer import train_tokenizer
+from model.training import TrainingModel
+
+MODEL_CONFIG = "model.yaml"
+
+
+def slot_texts(tokenizer) -> ClauseText:
+    """The sentence of every value of every clause, which the encoder compares tiles with."""
+    return ClauseText.from_texts(
+        tokenizer, [clause.value.replace("_", " ") for clause in CLAUSES],
+        [[render_clause(clause, value, variant=0) for value in VOCABULARY[clause]] for clause in CLAUSES])
+
+
+def create_weights(directory: Path, config: ModelConfig, seed: int) -> str:
+    """Write untrained weights and a tokenizer made from our own texts; returns the weights' hash."""
+    words = sorted({value for clause in CLAUSES for value in VOCABULARY[clause]} | {str(c) for c in CLAUSES})
+    tokenizer = train_tokenizer(tokenizer_texts(), config.captioner.vocab_size, words)
+    torch.manual_seed(seed)
+    model = TrainingModel.create(config, slot_texts(tokenizer), tokenizer)
+    return _write(directory, model, tokenizer, config)
+
+
+def copy_weights(source: Path, target: Path) -> str:
+    """Start from the weights of an earlier run; returns their hash. Raises FileNotFoundError where there are none."""
+    digest = weights_sha256(source)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial)
+    partial.rename(target)
+    return digest
+
+
+def load_training_model(directory: Path) -> tuple[TrainingModel, object]:
+    """Encoder, captioner, momentum teacher and queue, starting from a weights directory; and its tokenizer."""
+    config = ModelConfig.from_yaml(directory / MODEL_CONFIG)
+    tokenizer = load_tokenizer(directory)
+    encoder = load_encoder(directory).train()
+    captioner = load_captioner(directory).train()
+    if config.share_vision:
+        captioner.vision = encoder.vision
+    return TrainingModel(encoder, captioner, slot_texts(tokenizer), config), tokenizer
+
+
+def publish_weights(directory: Path, model: TrainingModel, tokenizer, images, prompts: list[str]) -> str:
+    """Write a round's weights with a probe of the captioner as it is in memory; returns the weights' hash.
+
+    Args:
+        images: float32 array [N, 2, H, W] of the probe. prompts: N texts.
+    """
+    captioner: SarCaptioner = model.captioner
+    token_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
+    device = next(captioner.parameters()).device
+    was_training = captioner.training
+    captioner.eval()
+    probe = compute_probe(captioner.decoder,
+                          captioner.prompt_embeddings(torch.as_tensor(images, device=device), token_ids))
+    captioner.train(was_training)
+    config = ModelConfig.model_validate(
+        {"encoder": model.encoder.config.sizes, "captioner": captioner.config.sizes,
+         "objective": model.objective.model_dump(mode="json"), "share_vision": model.shared_vision})
+    return _write(directory, model, tokenizer, config, probe)
+
+
+def _write(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None = None) -> str:
+    """A weights directory is complete or absent."""
+    partial = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_model(partial, model.encoder, model.captioner, tokenizer)
+    (partial / MODEL_CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    if probe is not None:
+        save_probe(partial, probe)
+    digest = weights_sha256(partial)
+    shutil.rmtree(directory, ignore_errors=True)
+    partial.rename(directory)
+    return digest

@@ -1,0 +1,1 @@
+"""Metrics and baselines of the held-out evaluation. Knows nothing of Ray."""

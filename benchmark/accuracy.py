@@ -1,0 +1,140 @@
+"""How right the annotations are: overall, by clause, by group; what a relabelling repaired; how calibrated it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmark.tables import Joined, join_truth
+
+
+@dataclass(frozen=True)
+class AccuracyReport:
+    """Shares of annotations equal to the truth, in [0, 1]; `n_*` say of how many."""
+
+    overall: float
+    stated: float | None
+    """Where the truth is neither 'none' nor '0'; None if it never is."""
+    by_clause: dict[str, float]
+    by_group: dict[str, float]
+    stated_by_clause: dict[str, float]
+    """Clauses whose truth never states anything are left out."""
+    expected_calibration_error: float | None
+    """Of the column `confidence`; None without it."""
+    n_annotations: int
+    n_stated: int
+    n_tiles: int
+
+    def metrics(self, prefix: str = "") -> dict[str, float]:
+        """Flat names for a tracker: annotation_accuracy, annotation_accuracy.<clause>, ...; no None values."""
+        flat = {"annotation_accuracy": self.overall, "annotation_accuracy_stated": self.stated,
+                "expected_calibration_error": self.expected_calibration_error}
+        flat |= {f"annotation_accuracy.{clause}": value for clause, value in self.by_clause.items()}
+        flat |= {f"annotation_accuracy_group.{group}": value for group, value in self.by_group.items()}
+        return {prefix + name: value for name, value in flat.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What happened between two versions of the annotations of the same tiles."""
+
+    true_repairs: int
+    """Wrong before, right after."""
+    false_repairs: int
+    """Right before, wrong after."""
+    sideways: int
+    """Wrong before, wrong after with another value."""
+    n_wrong_before: int
+    n_right_before: int
+
+    @property
+    def true_repair_rate(self) -> float | None:
+        """Share of the wrong annotations that became right; None if none was wrong."""
+        return self.true_repairs / self.n_wrong_before if self.n_wrong_before else None
+
+    @property
+    def false_repair_rate(self) -> float | None:
+        """Share of the right annotations that became wrong; None if none was right."""
+        return self.false_repairs / self.n_right_before if self.n_right_before else None
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the changes that made a wrong annotation right; None if nothing changed."""
+        changed = self.true_repairs + self.false_repairs + self.sideways
+        return self.true_repairs / changed if changed else None
+
+
+def annotation_accuracy(annotations: pa.Table, truth: pa.Table, group: Mapping[str, str]) -> AccuracyReport:
+    """Compare annotations (tile_id, clause, value[, confidence]) with the truth (tile_id, a column per clause).
+
+    `group` gives each clause's group. Raises ValueError as `join_truth`, and for a clause without a group.
+    """
+    joined = join_truth(annotations, truth)
+    group = {str(clause): str(name) for clause, name in group.items()}
+    clauses = joined.clauses
+    without = [clause for clause in clauses if clause not in group]
+    if without:
+        raise ValueError(f"Clauses without a group: {', '.join(without)}.")
+    correct, stated = joined.correct, joined.stated
+    of_clause = {clause: joined.clause == clause for clause in clauses}
+    of_group = {name: np.logical_or.reduce([of_clause[clause] for clause in clauses if group[clause] == name])
+                for name in sorted({group[clause] for clause in clauses})}
+    return AccuracyReport(
+        overall=float(correct.mean()),
+        stated=float(correct[stated].mean()) if stated.any() else None,
+        by_clause={clause: float(correct[here].mean()) for clause, here in of_clause.items()},
+        by_group={name: float(correct[here].mean()) for name, here in of_group.items()},
+        stated_by_clause={clause: float(correct[here & stated].mean()) for clause, here in of_clause.items()
+                          if (here & stated).any()},
+        expected_calibration_error=None if joined.confidence is None
+        else expected_calibration_error(joined.confidence, correct),
+        n_annotations=len(correct), n_stated=int(stated.sum()),
+        n_tiles=pc.count_distinct(pa.array(joined.tile_id, pa.string())).as_py())
+
+
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    """|mean confidence - accuracy| averaged over equal-width bins of confidence, weighted by their size.
+
+    confidence: float [n] in [0, 1]. correct: bool [n]. Bin i is [i/bins, (i+1)/bins), the last one closed.
+    Raises ValueError for n = 0, or a confidence outside [0, 1].
+    """
+    confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    if len(confidence) == 0 or not ((confidence >= 0) & (confidence <= 1)).all():
+        raise ValueError("The calibration error needs at least one confidence, all in [0, 1].")
+    number = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(number, confidence - correct, bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def repairs(before: pa.Table, after: pa.Table, truth: pa.Table) -> RepairReport:
+    """Count true and false repairs between two versions. Raises ValueError unless both annotate the same clauses."""
+    return _count(*_aligned(before, after, truth))
+
+
+def repairs_by_clause(before: pa.Table, after: pa.Table, truth: pa.Table) -> dict[str, RepairReport]:
+    """`repairs`, for each clause."""
+    old, new = _aligned(before, after, truth)
+    return {clause: _count(_select(old, old.clause == clause), _select(new, new.clause == clause))
+            for clause in old.clauses}
+
+
+def _aligned(before: pa.Table, after: pa.Table, truth: pa.Table) -> tuple[Joined, Joined]:
+    old, new = join_truth(before, truth), join_truth(after, truth)
+    if not (np.array_equal(old.tile_id, new.tile_id) and np.array_equal(old.clause, new.clause)):
+        raise ValueError("The two versions do not annotate the same (tile, clause) pairs; select the common ones.")
+    return old, new
+
+
+def _select(joined: Joined, where: np.ndarray) -> Joined:
+    return Joined(joined.tile_id[where], joined.clause[where], joined.value[where], joined.truth[where], None)
+
+
+def _count(old: Joined, new: Joined) -> RepairReport:
+    was, now, changed = old.correct, new.correct, old.value != new.value
+    return RepairReport(true_repairs=int((~was & now).sum()), false_repairs=int((was & ~now).sum()),
+                        sideways=int((~was & ~now & changed).sum()), n_wrong_before=int((~was).sum()),
+                        n_right_before=int(was.sum()))

@@ -1,0 +1,74 @@
+"""Image-text retrieval: recall at 1, 5 and 10 in both directions, in chunks, with identical captions as matches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+RANKS = (1, 5, 10)
+
+
+@dataclass(frozen=True)
+class RetrievalReport:
+    """Recall at rank k in [0, 1] (k: share of queries with a match among their k nearest)."""
+
+    image_to_text: dict[int, float]
+    text_to_image: dict[int, float]
+    mean_recall: float
+    """Mean of all entries of both directions."""
+    n: int
+    n_distinct_captions: int
+
+    def metrics(self, prefix: str = "") -> dict[str, float]:
+        """Flat names for a tracker: image_to_text_r1, ..., mean_recall."""
+        flat = {f"image_to_text_r{k}": value for k, value in self.image_to_text.items()}
+        flat |= {f"text_to_image_r{k}": value for k, value in self.text_to_image.items()}
+        return {prefix + name: value for name, value in (flat | {"mean_recall": self.mean_recall}).items()}
+
+
+def retrieval(image: torch.Tensor | np.ndarray, text: torch.Tensor | np.ndarray, captions: Sequence[str], *,
+              ranks: Sequence[int] = RANKS, chunk: int = 1024) -> RetrievalReport:
+    """Rank texts by cosine similarity to each image, and images to each text.
+
+    image, text: float [n, d], row i of both from tile i; need not be normalised. captions: n strings.
+    Candidates of images are the distinct captions (embedding of their first occurrence), so a caption that many
+    tiles share fills one place of the list and not many; a text's match is any image with that same caption,
+    queries of texts are the distinct captions. The rank is 1 + the candidates that are more similar than the
+    best match, plus half of those that tie with it: equal embeddings earn chance level, not a perfect score.
+    Memory: chunk x n. Raises ValueError for other shapes, non-finite embeddings or n = 0.
+    """
+    image, text = (torch.as_tensor(array).float() for array in (image, text))
+    n = len(captions)
+    if n == 0 or image.ndim != 2 or image.shape != text.shape or len(image) != n:
+        raise ValueError(f"Retrieval needs two [n, d] embeddings and n captions; got {tuple(image.shape)}, "
+                         f"{tuple(text.shape)} and {n} captions.")
+    if not (torch.isfinite(image).all() and torch.isfinite(text).all()):
+        raise ValueError("Retrieval needs finite embeddings; found NaN or infinity.")
+    image, text = (torch.nn.functional.normalize(array, dim=1) for array in (image, text))
+    distinct, number = np.unique(np.asarray(captions, dtype=object).astype(str), return_inverse=True)
+    number = torch.as_tensor(number).reshape(-1)
+    first = torch.as_tensor(np.unique(number.numpy(), return_index=True)[1])
+    candidates = text[first]
+    image_ranks = _ranks(image, candidates, number, torch.arange(len(distinct)), chunk)
+    text_ranks = _ranks(candidates, image, torch.arange(len(distinct)), number, chunk)
+    forward, backward = ({k: float((found <= k).double().mean()) for k in ranks} for found in (image_ranks, text_ranks))
+    values = [*forward.values(), *backward.values()]
+    return RetrievalReport(forward, backward, sum(values) / len(values), n, len(distinct))
+
+
+def _ranks(queries: torch.Tensor, candidates: torch.Tensor, query_key: torch.Tensor, candidate_key: torch.Tensor,
+           chunk: int) -> torch.Tensor:
+    """float [queries]: rank of the best candidate with the query's key."""
+    ranks = []
+    for start in range(0, len(queries), chunk):
+        similarity = queries[start: start + chunk] @ candidates.T
+        match = query_key[start: start + chunk, None] == candidate_key[None, :]
+        best = similarity.masked_fill(~match, -torch.inf).amax(dim=1, keepdim=True)
+        # Rounding must not order what is equal.
+        tied = (~match) & ((similarity - best).abs() <= 1e-6)
+        above = (~match) & (similarity > best + 1e-6)
+        ranks.append(1 + above.sum(dim=1) + tied.sum(dim=1) / 2)
+    return torch.cat(ranks)

@@ -1,0 +1,1 @@
+"""Georeferenced SAR tiles, simulated scenes and versioned annotations. Knows nothing of models."""

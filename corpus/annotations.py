@@ -1,0 +1,228 @@
+"""Versioned annotations: a Delta table in which every round of a run is one commit that can be read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+ANNOTATION_SCHEMA = pa.schema([
+    ("tile_id", pa.string()), ("clause", pa.string()), ("value", pa.string()), ("text", pa.string()),
+    ("level", pa.int8()), ("source", pa.string()), ("confidence", pa.float32()), ("round", pa.int32()),
+    ("weights_sha256", pa.string()), ("prompt_sha256", pa.string()),
+])
+SOURCES = ("seed", "captioner", "kept")
+
+# Delta forgets its log after 30 days and `vacuum` removes old files after 7; here any round can be read again.
+_KEEP_EVERYTHING = {"delta.logRetentionDuration": "interval 36500 days",
+                    "delta.deletedFileRetentionDuration": "interval 36500 days"}
+
+
+class AnnotationError(Exception):
+    """Annotations that cannot be stored or read; the message says what, where and what to do."""
+
+
+class ConcurrentCommitError(AnnotationError):
+    """Another writer committed to the same table first; nothing of this commit was stored."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One version of the table. `run_id` is '' for a commit that this class did not make."""
+
+    version: int
+    run_id: str
+    round_: int
+    rows: int
+    committed: datetime
+    metadata: dict[str, str]
+
+
+class AnnotationStore:
+    """The annotations of a corpus at `path` (a directory; made by the first commit)."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def commit(self, table: pa.Table, *, run_id: str, round_: int, parent: int | None = None,
+               metadata: Mapping[str, str] | None = None) -> int:
+        """Store `table` as the annotations after round `round_` of run `run_id`; returns the version.
+
+        Idempotent: where that round has already been committed nothing is written, whatever `table` holds, and
+        the version of that first commit is returned (so a resumed run can simply commit again).
+        `parent`: the version that `table` was derived from; the commit is refused if the table has moved on.
+        `metadata`: further strings kept with the commit.
+        Raises AnnotationError (invalid table, rounds out of order) and ConcurrentCommitError.
+        """
+        if not run_id or round_ < 0:
+            raise AnnotationError(f"A commit to {self.path} needs a run id and a round of 0 or more; got run id "
+                                  f"{run_id!r}, round {round_}.")
+        present = self._open()
+        known = self._known_version(present, run_id, round_)
+        if known is not None:
+            return known
+        if parent is not None and (present is None or present.version() != parent):
+            raise ConcurrentCommitError(self._conflict(run_id, round_, f"the annotations were derived from version "
+                                        f"{parent}, the table is at {present and present.version()}"))
+        ordered, clauses = canonical(table)
+        properties = CommitProperties(
+            app_transactions=[Transaction(run_id, round_)],
+            custom_metadata={**(metadata or {}), "run_id": run_id, "round": str(round_),
+                             "rows": str(ordered.num_rows), "clauses": json.dumps(clauses)})
+        try:
+            write_deltalake(present if present is not None else str(self.path), ordered, mode="overwrite",
+                            commit_properties=properties,
+                            configuration=_KEEP_EVERYTHING if present is None else None)
+        except CommitFailedError as error:
+            # The other writer may have been this very round of this run (a driver that was believed dead).
+            known = self.version_of(run_id, round_)
+            if known is not None:
+                return known
+            raise ConcurrentCommitError(self._conflict(run_id, round_, str(error))) from error
+        except DeltaError as error:
+            raise AnnotationError(f"Round {round_} of run {run_id} could not be committed to {self.path}: {error}. "
+                                  "Check the disk and its rights, then `knowlip resume RUN_DIR`.") from error
+        version = self.version_of(run_id, round_)
+        if version is None:
+            raise AnnotationError(f"Round {round_} of run {run_id} is not in {self.path} after its commit. Check the "
+                                  "disk, then `knowlip resume RUN_DIR`.")
+        return version
+
+    def read(self, version: int | None = None) -> pa.Table:
+        """Annotations (ANNOTATION_SCHEMA) of a version, default the latest: by tile_id, then clauses as committed."""
+        table, commit = self._load(version)
+        rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
+        clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
+        return canonical(rows, clauses)[0]
+
+    def version_of(self, run_id: str, round_: int) -> int | None:
+        """The version that round `round_` of run `run_id` has, or None."""
+        return next((commit.version for commit in self.history()
+                     if commit.run_id == run_id and commit.round_ == round_), None)
+
+    def version(self) -> int | None:
+        """The latest version, or None where nothing has been committed."""
+        table = self._open()
+        return None if table is None else table.version()
+
+    def history(self) -> list[Commit]:
+        """All commits, oldest first; [] where nothing has been committed."""
+        table = self._open()
+        return [] if table is None else sorted(map(_as_commit, table.history()), key=lambda commit: commit.version)
+
+    def _open(self) -> DeltaTable | None:
+        try:
+            return DeltaTable(str(self.path))
+        except TableNotFoundError:
+            return None
+
+    def _known_version(self, table: DeltaTable | None, run_id: str, round_: int) -> int | None:
+        last = None if table is None else table.transaction_version(run_id)
+        if last is None or last < round_:
+            return None
+        version = self.version_of(run_id, round_)
+        if version is None:
+            raise AnnotationError(f"Round {round_} of run {run_id} cannot be committed to {self.path}: round {last} of "
+                                  "that run is there already. Rounds are committed in order; use a new run id.")
+        return version
+
+    def _load(self, version: int | None) -> tuple[DeltaTable, Commit | None]:
+        table = self._open()
+        if table is None:
+            raise AnnotationError(f"There are no annotations at {self.path}. Commit the seed annotations first, or "
+                                  "check the path.")
+        latest = table.version()
+        if version is not None:
+            if not 0 <= version <= latest:
+                raise AnnotationError(f"The annotations at {self.path} have versions 0 to {latest}; version {version} "
+                                      "does not exist.")
+            table.load_as_version(version)
+        wanted = latest if version is None else version
+        return table, next((commit for commit in self.history() if commit.version == wanted), None)
+
+    def _conflict(self, run_id: str, round_: int, detail: str) -> str:
+        return (f"Round {round_} of run {run_id} was not committed to {self.path}: another writer changed the table "
+                f"in the meantime ({detail}). Nothing was stored. Let only one run write to a table, then "
+                "`knowlip resume RUN_DIR`.")
+
+
+def canonical(table: pa.Table, clauses: list[str] | None = None) -> tuple[pa.Table, list[str]]:
+    """Validate annotations and sort them by tile_id, then by `clauses` (default: their order of first appearance).
+
+    Returns the table cast to ANNOTATION_SCHEMA, and the clause order. Raises AnnotationError for missing or
+    unknown columns, wrong types, nulls, an unknown source, a confidence outside [0, 1] or a repeated
+    (tile_id, clause).
+    """
+    table = _cast(table)
+    if clauses is None:
+        clauses = pc.unique(table["clause"]).to_pylist()
+    if table.num_rows == 0:
+        raise AnnotationError("The annotation table has no rows. An empty corpus is not committed; check what made it.")
+    rank = pc.index_in(table["clause"], pa.array(clauses, pa.string())).to_numpy()
+    tiles = table["tile_id"].combine_chunks().dictionary_encode()
+    names = tiles.dictionary
+    position = np.empty(len(names), np.int64)
+    position[pc.sort_indices(names).to_numpy()] = np.arange(len(names))
+    key = position[tiles.indices.to_numpy(zero_copy_only=False)] * len(clauses) + rank
+    order = np.argsort(key, kind="stable")
+    repeated = np.flatnonzero(np.diff(key[order]) == 0)
+    if len(repeated):
+        examples = table.select(["tile_id", "clause"]).take(pa.array(order[repeated[:3]])).to_pylist()
+        raise AnnotationError(f"{len(repeated)} (tile, clause) pairs are annotated more than once, such as "
+                              + ", ".join(f"({row['tile_id']}, {row['clause']})" for row in examples)
+                              + ". Keep one row for each.")
+    return table.take(pa.array(order)), list(clauses)
+
+
+def _cast(table: pa.Table) -> pa.Table:
+    names = set(table.column_names)
+    missing = [name for name in ANNOTATION_SCHEMA.names if name not in names]
+    unknown = sorted(names - set(ANNOTATION_SCHEMA.names))
+    if missing or unknown:
+        raise AnnotationError(f"Annotation columns are {', '.join(ANNOTATION_SCHEMA.names)}; missing: "
+                              f"{', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}.")
+    columns = []
+    for field in ANNOTATION_SCHEMA:
+        column = table[field.name]
+        if column.null_count:
+            raise AnnotationError(f"Column {field.name} of the annotations has {column.null_count} nulls; write the "
+                                  "value 'none', or leave the row out.")
+        if not _same_kind(column.type, field.type):
+            raise AnnotationError(f"Column {field.name} of the annotations is {column.type}; it has to be "
+                                  f"{field.type}.")
+        try:
+            columns.append(column.cast(field.type, safe=not pa.types.is_floating(field.type)))
+        except pa.ArrowInvalid as error:
+            raise AnnotationError(f"Column {field.name} of the annotations does not fit {field.type}: {error}.")
+    table = pa.Table.from_arrays(columns, schema=ANNOTATION_SCHEMA)
+    sources = set(pc.unique(table["source"]).to_pylist()) - set(SOURCES)
+    if sources:
+        raise AnnotationError(f"Annotation sources are {', '.join(SOURCES)}; found {', '.join(sorted(sources))}.")
+    confidence = table["confidence"].to_numpy()
+    if not np.all((confidence >= 0) & (confidence <= 1)):
+        raise AnnotationError("Column confidence of the annotations has values that are not in [0, 1] (or NaN).")
+    return table
+
+
+def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    if pa.types.is_string(wanted):
+        return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+    return pa.types.is_integer(found) if pa.types.is_integer(wanted) else pa.types.is_floating(found)
+
+
+def _as_commit(entry: dict) -> Commit:
+    kept = {key: entry[key] for key in entry
+            if isinstance(entry[key], str) and key not in ("operation", "engineInfo", "clientVersion")}
+    return Commit(version=entry["version"], run_id=kept.get("run_id", ""), round_=int(kept.get("round", -1)),
+                  rows=int(kept.get("rows", -1)),
+                  committed=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC), metadata=kept)

@@ -1,0 +1,127 @@
+"""The list of tiles of a corpus: its schema, reading and writing, and the check that no tile has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
+
+TILES_FILE = "tiles.parquet"
+TILES_FOLDER = "tiles"
+
+TILE_SCHEMA = pa.schema([
+    ("tile_id", pa.string()), ("path", pa.string()), ("sha256", pa.string()), ("crs", pa.string()),
+    ("transform", pa.list_(pa.float64(), 6)), ("width", pa.int32()), ("height", pa.int32()),
+    ("gsd_m", pa.float64()), ("platform", pa.string()), ("band", pa.string()),
+    ("polarisations", pa.list_(pa.string())), ("acquired", pa.string()), ("lon", pa.float64()),
+    ("lat", pa.float64()), ("city", pa.string()), ("country", pa.string()), ("split", pa.string()),
+])
+
+
+class CorpusError(Exception):
+    """A corpus directory is missing, incomplete or damaged; the message says what, where and what to do."""
+
+
+class Tile(BaseModel):
+    """One row of tiles.parquet. `transform` is the affine (a..f), `gsd_m` metres on the ground per pixel."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tile_id: str = Field(min_length=1)
+    path: str = Field(description="relative to the corpus directory")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    crs: str = Field(min_length=1, description="'EPSG:32633', or WKT where there is no code")
+    transform: tuple[float, float, float, float, float, float]
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    gsd_m: float = Field(gt=0)
+    platform: str
+    band: str
+    polarisations: tuple[str, ...] = Field(min_length=1)
+    acquired: str = Field(description="ISO 8601, '' if unknown")
+    lon: float = Field(ge=-180, le=180)
+    lat: float = Field(ge=-90, le=90)
+    city: str
+    country: str
+    split: Literal["train", "held_out"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a corpus: which tile, a short code, and a sentence."""
+
+    tile_id: str
+    path: str
+    reason: Literal["missing", "changed", "outside_corpus", "duplicate", "schema"]
+    message: str
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_tiles(corpus_dir: str | Path, tiles: Iterable[Tile]) -> pa.Table:
+    """Write <corpus_dir>/tiles.parquet, sorted by tile_id, whole or not at all; returns the table."""
+    rows = sorted((tile.model_dump() for tile in tiles), key=lambda row: row["tile_id"])
+    table = pa.Table.from_pylist(rows, schema=TILE_SCHEMA)
+    target = Path(corpus_dir) / TILES_FILE
+    partial = target.with_suffix(".partial")
+    pq.write_table(table, partial)
+    os.replace(partial, target)
+    return table
+
+
+def read_tiles(corpus_dir: str | Path) -> pa.Table:
+    """The tiles of a corpus: pa.Table of TILE_SCHEMA, sorted by tile_id. Raises CorpusError."""
+    path = Path(corpus_dir) / TILES_FILE
+    if not path.is_file():
+        raise CorpusError(f"{corpus_dir} is not a corpus: it has no {TILES_FILE}. Make one with `knowlip data make`, "
+                          "or cut your own GeoTIFFs with `knowlip run CONFIG --tiles FOLDER`.")
+    try:
+        table = pq.read_table(path)
+        table = table.select(TILE_SCHEMA.names).cast(TILE_SCHEMA)
+    except (pa.ArrowException, KeyError) as error:
+        raise CorpusError(f"{path} is not a list of tiles: {error}. Make the corpus again.") from error
+    if table.num_rows == 0:
+        raise CorpusError(f"{path} lists no tile. Make the corpus again.")
+    return table.sort_by("tile_id")
+
+
+def tile_path(corpus_dir: str | Path, path: str) -> Path:
+    """Absolute path of a tile named relative to its corpus. Raises CorpusError where it leads out of it."""
+    root = Path(corpus_dir).resolve()
+    resolved = (root / path).resolve()
+    if not resolved.is_relative_to(root):
+        raise CorpusError(f"The tile path {path!r} leads out of the corpus {corpus_dir}. Make the corpus again.")
+    return resolved
+
+
+def check_tiles(corpus_dir: str | Path) -> list[Problem]:
+    """Compare every tile with its recorded SHA-256; an empty list means that nothing has changed."""
+    table = read_tiles(corpus_dir)
+    problems, seen = [], set()
+    columns = (table[name].to_pylist() for name in ("tile_id", "path", "sha256"))
+    for tile_id, path, recorded in zip(*columns, strict=True):
+        if tile_id in seen:
+            problems.append(Problem(tile_id, path, "duplicate", f"Tile {tile_id} is listed twice."))
+        seen.add(tile_id)
+        try:
+            found = file_sha256(tile_path(corpus_dir, path))
+        except CorpusError as error:
+            problems.append(Problem(tile_id, path, "outside_corpus", str(error)))
+        except FileNotFoundError:
+            problems.append(Problem(tile_id, path, "missing", f"Tile {tile_id} has no file {path}."))
+        else:
+            if found != recorded:
+                problems.append(Problem(tile_id, path, "changed", f"Tile {tile_id} ({path}) has changed since it was "
+                                        f"recorded: SHA-256 {found[:12]}, recorded {recorded[:12]}."))
+    return problems

@@ -1,0 +1,57 @@
+"""The HCoT chain for instruction-tuned models: each level's answer is context for the next, and level 5 checks them all."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hcot_llm.consistency import Contradiction, contradictions
+from hcot_llm.prompts import chat_prompt, level_clauses
+from hcot_llm.schema import LEVELS, AnswerError, Clause, in_order, ordered, parse_answer
+
+# Gets a prompt and the clauses its answer has to hold (none at level 0); returns the model's text.
+Ask = Callable[[str, Sequence[Clause]], str]
+
+
+@dataclass(frozen=True)
+class ChainResult:
+    """values: of the kept and the answered clauses. failed: level -> why its answer could not be used.
+
+    contradictions: what was still contradictory after the last attempt.
+    """
+
+    description: str
+    values: dict[Clause, str]
+    failed: dict[int, str]
+    contradictions: list[Contradiction]
+
+
+def run_chain(ask: Ask, *, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str,
+              feedback: Mapping[Clause, str] | None = None, evidence: Mapping[str, object] | None = None,
+              gsd_m: float | None = None, attempts: int = 1) -> ChainResult:
+    """Ask level by level for the asked clauses, then have contradictions corrected, `attempts` times at most.
+
+    Only asked clauses are ever answered or corrected; a level of which none is asked is skipped. An unusable answer
+    leaves its clauses out and is named in `failed`, so the caller keeps what it had.
+    """
+    wanted = ordered(asked)
+    common = dict(knowledge=knowledge, feedback=feedback, evidence=evidence, gsd_m=gsd_m)
+    description = ask(chat_prompt(0, evidence=evidence, gsd_m=gsd_m), ()).strip()
+    values = {clause: value for clause, value in kept.items() if clause not in wanted}
+    failed: dict[int, str] = {}
+
+    def answer(level: int, clauses: Sequence[Clause], found: Sequence[Contradiction] = ()) -> None:
+        prompt = chat_prompt(level, asked=clauses, kept=values, description=description, contradictions=found, **common)
+        try:
+            values.update(parse_answer(ask(prompt, clauses), clauses))
+        except AnswerError as error:
+            failed[level] = error.reason
+
+    for level in LEVELS:
+        if clauses := [clause for clause in level_clauses(level) if clause in wanted]:
+            answer(level, clauses)
+    for _ in range(attempts):
+        found = contradictions(values, gsd_m=gsd_m)
+        disputed = {clause for contradiction in found for clause in contradiction.clauses}
+        if not (clauses := [clause for clause in wanted if clause in disputed]):
+            break
+        answer(5, clauses, found)
+    return ChainResult(description, in_order(values), failed, contradictions(values, gsd_m=gsd_m))

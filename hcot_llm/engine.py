@@ -1,0 +1,174 @@
+"""The vLLM engine of the native captioner, in the calling process.
+
+Prompts are embeddings (image tokens from our own vision tower, then embedded text), answers are JSON held to
+the schema by structured output. The settings for CPU are those measured to be fastest on small machines:
+engine inside the process, float32, eager.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from hcot_llm.schema import VOCABULARY, AnswerError, Clause, answer_json_schema, parse_answer
+
+
+class EngineConfig(BaseModel):
+    """Settings of the captioner's vLLM engine."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dtype: str = Field("float32", description="float32 is twice as fast as bfloat16 on CPUs without AMX")
+    enforce_eager: bool = Field(True, description="no graph compilation; on a GPU set to false")
+    kv_cache_gib: int = Field(1, ge=1, description="key-value cache on CPU, in GiB")
+    max_model_len: int = Field(512, ge=64, description="longest prompt plus answer, in tokens")
+    max_sequences: int = Field(256, ge=1, description="sequences generated together")
+    max_new_tokens: int = Field(160, ge=8, description="longest answer, in tokens")
+    candidates: int = Field(1, ge=1, le=16, description="answers per prompt: 1 is greedy, more are sampled as well")
+    temperature: float = Field(0.7, gt=0, description="of the sampled candidates")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One generated answer.
+
+    values: per asked clause the value generated, empty when invalid. distributions: per asked clause float [V],
+    the probability of each value when the clause was generated. error: why the answer is invalid, else None.
+    """
+
+    values: dict[Clause, str]
+    distributions: dict[Clause, np.ndarray]
+    error: str | None
+    tokens: int
+
+
+@dataclass(frozen=True)
+class ProbeOutput:
+    """Greedy continuation of a fixed probe: token ids and their log-probabilities."""
+
+    tokens: list[list[int]]
+    logprobs: list[list[float]]
+
+
+def configure_process(config: EngineConfig) -> None:
+    """Environment that vLLM reads when it is imported; call before the first import of vllm."""
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.kv_cache_gib))
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+
+
+class NativeEngine:
+    """vLLM serving the Llama decoder in `decoder_dir` (config, safetensors and tokenizer)."""
+
+    def __init__(self, decoder_dir: Path, config: EngineConfig) -> None:
+        configure_process(config)
+        from vllm import LLM  # imported here: it takes ten seconds and reads the environment
+
+        self._config = config
+        self._llm = LLM(model=str(decoder_dir), dtype=config.dtype, enforce_eager=config.enforce_eager,
+                        enable_prompt_embeds=True, max_model_len=config.max_model_len,
+                        max_num_seqs=config.max_sequences, max_logprobs=64, seed=0,
+                        enable_prefix_caching=False, disable_log_stats=True)
+        self._tokenizer = self._llm.get_tokenizer()
+        self._pieces: dict[int, str] = {}
+        self.generated_tokens = 0
+        self.generate_seconds = 0.0
+
+    def reload(self, decoder_dir: Path) -> None:
+        """Load new weights into the running engine. It may fail silently: `probe` afterwards."""
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(decoder_dir)})
+        self._llm.reset_prefix_cache()
+
+    def probe(self, prompt_embeddings: Sequence, new_tokens: int) -> ProbeOutput:
+        """Greedy continuation of prompts, each a float32 tensor [tokens, hidden]."""
+        from vllm import SamplingParams
+
+        sampling = SamplingParams(temperature=0.0, max_tokens=new_tokens, logprobs=1, ignore_eos=True,
+                                  detokenize=False)
+        outputs = self._llm.generate([{"prompt_embeds": prompt} for prompt in prompt_embeddings], sampling,
+                                     use_tqdm=False)
+        tokens = [list(output.outputs[0].token_ids) for output in outputs]
+        logprobs = [[step[token].logprob for token, step in zip(output.outputs[0].token_ids,
+                                                                output.outputs[0].logprobs, strict=True)]
+                    for output in outputs]
+        return ProbeOutput(tokens, logprobs)
+
+    def generate(self, prompt_embeddings: Sequence, asked: Sequence[Sequence[Clause]],
+                 seeds: Sequence[int]) -> list[list[Answer]]:
+        """Answers to prompts: for each prompt its candidates, the greedy one first.
+
+        Args:
+            prompt_embeddings: float32 tensors [tokens, hidden].
+            asked: clauses each prompt asks for.
+            seeds: of the sampled candidates, one per prompt.
+        """
+        start = time.perf_counter()
+        greedy = self._run(prompt_embeddings, [self._sampling(clauses) for clauses in asked])
+        answers = [[self._read(output.outputs[0], clauses)]
+                   for output, clauses in zip(greedy, asked, strict=True)]
+        if self._config.candidates > 1:
+            sampled = self._run(prompt_embeddings, [
+                self._sampling(clauses, seed) for clauses, seed in zip(asked, seeds, strict=True)])
+            for candidates, output, clauses in zip(answers, sampled, asked, strict=True):
+                candidates.extend(self._read(completion, clauses) for completion in output.outputs)
+        self.generate_seconds += time.perf_counter() - start
+        self.generated_tokens += sum(answer.tokens for candidates in answers for answer in candidates)
+        return answers
+
+    def _run(self, prompt_embeddings: Sequence, sampling: list) -> list:
+        prompts = [{"prompt_embeds": prompt} for prompt in prompt_embeddings]
+        return self._llm.generate(prompts, sampling, use_tqdm=False)
+
+    def _sampling(self, clauses: Sequence[Clause], seed: int | None = None):
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+        widest = max(len(VOCABULARY[clause]) for clause in clauses)
+        structured = StructuredOutputsParams(json=json.dumps(answer_json_schema(clauses)),
+                                             disable_any_whitespace=True)
+        common = dict(max_tokens=self._config.max_new_tokens, logprobs=min(widest + 8, 64), detokenize=False,
+                      structured_outputs=structured, output_kind=RequestOutputKind.FINAL_ONLY)
+        if seed is None:
+            return SamplingParams(temperature=0.0, **common)
+        return SamplingParams(temperature=self._config.temperature, n=self._config.candidates - 1,
+                              seed=seed % 2**31, **common)
+
+    def _piece(self, token: int) -> str:
+        if token not in self._pieces:
+            self._pieces[token] = self._tokenizer.decode([token], skip_special_tokens=True)
+        return self._pieces[token]
+
+    def _read(self, completion, clauses: Sequence[Clause]) -> Answer:
+        pieces = [self._piece(token) for token in completion.token_ids]
+        text = "".join(pieces)
+        try:
+            values = parse_answer(text, clauses)
+        except AnswerError as error:
+            return Answer({}, {}, error.reason, len(pieces))
+        offsets = np.cumsum([0, *map(len, pieces)])
+        distributions = {}
+        for clause in clauses:
+            start = text.index(f'"{clause}"') + len(f'"{clause}"')
+            start = text.index('"', start) + 1
+            position = int(np.searchsorted(offsets, start))
+            distributions[clause] = self._value_distribution(clause, completion.logprobs[position])
+        return Answer(values, distributions, None, len(pieces))
+
+    def _value_distribution(self, clause: Clause, logprobs: dict) -> np.ndarray:
+        """Probability of each value, from its first token; the first tokens of a clause's values all differ."""
+        vocabulary = VOCABULARY[clause]
+        probability = np.full(len(vocabulary), 1e-6)
+        for token, entry in logprobs.items():
+            piece = self._piece(token)
+            matches = [index for index, value in enumerate(vocabulary) if value == piece] or [
+                index for index, value in enumerate(vocabulary) if piece and value.startswith(piece)]
+            if len(matches) == 1:
+                probability[matches[0]] += np.exp(entry.logprob)
+        return probability / probability.sum()

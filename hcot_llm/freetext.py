@@ -1,0 +1,145 @@
+"""Free-text landform clauses, as language models write them, mapped to values of the schema by keywords.
+
+Only what is stated is mapped: a text that names no value of its clause gives None, and the text itself is always kept.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hcot_llm.freetext_rules import HEDGE, NEGATION, NEGATION_AFTER, QUALIFIER, RULES, SEGMENT_END
+from hcot_llm.schema import ABSENT, Clause, SchemaError
+
+# The keys of a FUSAR-KLIP record, and what stands before the text proper.
+FUSAR_KEYS: Final[dict[str, Clause]] = {
+    "Terrain": Clause.TERRAIN, "Functionality": Clause.FUNCTIONALITY, "Distribution": Clause.DISTRIBUTION,
+    "Layout": Clause.LAYOUT, "Boundary": Clause.BOUNDARY, "Buildings": Clause.BUILDING, "Roads": Clause.ROAD,
+    "Water": Clause.WATER,
+}
+_LEAD_IN = re.compile(r"^\s*(?:The terrain is classified as|The area functionality is described as|[A-Z]\w+ (?:presence|features|layout|"
+                      r"distribution):)\s*", re.IGNORECASE)
+_TOWN_USES: Final = ("residential", "commercial_core", "industrial")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One statement found in a text. rank: smaller is stronger; then the earlier one counts."""
+
+    value: str
+    rank: int
+    position: int
+    hedged: bool
+
+
+@dataclass(frozen=True)
+class FreeAnnotation:
+    """A record read: values found (None where none is stated), the free text, whether what was found is in doubt."""
+
+    values: dict[Clause, str | None]
+    text: dict[Clause, str]
+    hedged: dict[Clause, bool]
+
+
+def parse_fusar_record(record: Mapping[str, object]) -> FreeAnnotation:
+    """Read one FUSAR-KLIP record with its eight landform keys.
+
+    Raises SchemaError when a key is missing or its value is no text.
+    """
+    texts: dict[Clause, str] = {}
+    for key, clause in FUSAR_KEYS.items():
+        text = record.get(key)
+        if not isinstance(text, str) or not text.strip():
+            raise SchemaError(f"FUSAR-KLIP record {record.get('image_id', '?')} has no text under '{key}'. "
+                              f"Expected the keys {', '.join(FUSAR_KEYS)}.")
+        texts[clause] = text
+    found = {clause: read_clause(clause, text) for clause, text in texts.items()}
+    return FreeAnnotation({clause: value for clause, (value, _) in found.items()}, texts,
+                          {clause: hedged for clause, (_, hedged) in found.items()})
+
+
+def mapped_share(records: Iterable[Mapping[str, object]]) -> dict[Clause, float]:
+    """Per landform clause, the share of records whose text states a value, 0 to 1."""
+    annotations = [parse_fusar_record(record) for record in records]
+    if not annotations:
+        raise SchemaError("There are no records to map.")
+    return {clause: sum(a.values[clause] is not None for a in annotations) / len(annotations) for clause in FUSAR_KEYS.values()}
+
+
+def read_clause(clause: Clause, text: str) -> tuple[str | None, bool]:
+    """The value a free text states for a landform clause, or None, and whether it is in doubt.
+
+    Without a value, "in doubt" says whether the text hedges at all. Raises SchemaError for a target clause.
+    """
+    if clause not in RULES:
+        raise SchemaError(f"There are no keywords for clause '{clause}': free text is read for landform clauses only.")
+    body = _LEAD_IN.sub("", text)
+    evidence = sorted(_evidence(clause, body), key=lambda e: (e.rank, e.position))
+    if not evidence:
+        return None, bool(HEDGE.search(body))
+    best = evidence[0]
+    if clause is Clause.FUNCTIONALITY:
+        return _urban_mix(best, evidence), best.hedged
+    if clause is Clause.ROAD and best.value == "highway":
+        # "Major roads forming a grid" are a grid; a "major road network" alone is not.
+        grids = [e for e in evidence if e.value == "grid" and e.rank == best.rank
+                 and not body[e.position:].lower().startswith("network")]
+        return ("grid", grids[0].hedged) if grids else (best.value, best.hedged)
+    return best.value, best.hedged
+
+
+def _urban_mix(best: Evidence, evidence: list[Evidence]) -> str:
+    """Several urban uses stated side by side are a mixed urban area."""
+    uses = {e.value for e in evidence if e.value in _TOWN_USES and e.rank == best.rank}
+    if best.value in (*_TOWN_USES, "mixed_urban"):
+        explicit = any(e.value == "mixed_urban" and e.position <= best.position for e in evidence) and len(uses) != 1
+        return "mixed_urban" if explicit or len(uses) > 1 or not uses else uses.pop()
+    return best.value
+
+
+def _evidence(clause: Clause, body: str) -> Iterable[Evidence]:
+    rules = RULES[clause]
+    for start, segment in _segments(body):
+        if rules.scope is not None and not rules.scope.search(segment):
+            continue
+        hedge = HEDGE.search(segment)
+        negation = NEGATION.search(segment)
+        for value, pattern in rules.values.items():
+            for match in pattern.finditer(segment):
+                negated = negation is not None and (
+                    negation.start() <= match.start() or _denied_after(segment, match.end()))
+                hedged = hedge is not None
+                if not negated:
+                    yield Evidence(value, 2 if hedged else 0, start + match.start(), hedged)
+                elif value in rules.negated:
+                    yield Evidence(rules.negated[value], 3, start + match.start(), hedged)
+        if negation is not None and rules.subject is not None and _denies(rules.subject, segment, negation):
+            between = segment[negation.end():]
+            qualified = negation.start() == 0 and QUALIFIER.search(between) is not None
+            # "no large lakes, possibly ponds": the hedged mention says more than the qualified denial.
+            yield Evidence(ABSENT, 4 if qualified else 1, start + negation.start(), hedge is not None)
+
+
+def _denies(subject: re.Pattern[str], segment: str, negation: re.Match[str]) -> bool:
+    """Whether a negation is about the subject: after it ("no buildings"), before it ("buildings are absent"), or alone."""
+    if subject.search(segment, negation.end()):
+        return True
+    if subject.search(segment, 0, negation.start()) and NEGATION_AFTER.search(segment):
+        return True
+    return not segment[negation.end():].strip(" .,:")
+
+
+def _denied_after(segment: str, position: int) -> bool:
+    """Whether what stands before `position` is denied in the same breath: "major roads are not visible"."""
+    match = NEGATION_AFTER.search(segment, position)
+    return match is not None and match.start() - position <= 60 and "," not in segment[position:match.start()]
+
+
+def _segments(body: str) -> Iterable[tuple[int, str]]:
+    start = 0
+    for match in SEGMENT_END.finditer(body):
+        if body[start:match.start()].strip():
+            yield start, body[start:match.start()].lstrip()
+        start = match.end()
+    if body[start:].strip():
+        yield start, body[start:].lstrip()

@@ -1,0 +1,196 @@
+"""The annotation schema: 16 clauses with closed vocabularies, the answer's JSON schema and its parser.
+
+Inside a clause no two values start with the same word, so that the first token of an answer tells the value.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+ABSENT: Final = "none"
+
+
+class Clause(StrEnum):
+    """The clauses of an annotation, in the order in which they are written and asked."""
+
+    TERRAIN = "terrain"
+    FUNCTIONALITY = "functionality"
+    DISTRIBUTION = "distribution"
+    LAYOUT = "layout"
+    BOUNDARY = "boundary"
+    BUILDING = "building"
+    ROAD = "road"
+    WATER = "water"
+    TARGET_COUNT = "target_count"
+    TARGET_LOCATION = "target_location"
+    TARGET_FEATURE = "target_feature"
+    TARGET_SIZE = "target_size"
+    TARGET_CATEGORY = "target_category"
+    TARGET_DISTRIBUTION = "target_distribution"
+    TARGET_REGION = "target_region"
+    TARGET_ENVIRONMENT = "target_environment"
+
+
+CLAUSES: Final[tuple[Clause, ...]] = tuple(Clause)
+
+VOCABULARY: Final[dict[Clause, tuple[str, ...]]] = {
+    Clause.TERRAIN: ("plain", "hills", "mountain", "coast", "open_water"),
+    Clause.FUNCTIONALITY: ("residential", "commercial_core", "industrial", "port", "airport", "cropland", "natural",
+                           "mixed_urban", "open_water"),
+    Clause.DISTRIBUTION: (ABSENT, "uniform", "central", "peripheral", "scattered", "linear"),
+    Clause.LAYOUT: (ABSENT, "regular", "irregular"),
+    Clause.BOUNDARY: (ABSENT, "sharp", "gradual"),
+    Clause.BUILDING: (ABSENT, "sparse", "medium", "dense"),
+    Clause.ROAD: (ABSENT, "sparse", "grid", "highway"),
+    Clause.WATER: (ABSENT, "channel", "lake", "sea"),
+    Clause.TARGET_COUNT: tuple("0123456789"),
+    Clause.TARGET_LOCATION: (ABSENT, "center", "north", "northeast", "east", "southeast", "south", "southwest", "west",
+                             "northwest"),
+    Clause.TARGET_FEATURE: (ABSENT, "point", "extended", "sidelobes"),
+    Clause.TARGET_SIZE: (ABSENT, "small", "medium", "large"),
+    Clause.TARGET_CATEGORY: (ABSENT, "ship", "aircraft"),
+    Clause.TARGET_DISTRIBUTION: (ABSENT, "single", "line", "cluster", "scattered"),
+    Clause.TARGET_REGION: (ABSENT, "sea", "harbour", "channel", "lake", "apron", "runway"),
+    Clause.TARGET_ENVIRONMENT: (ABSENT, "calm_water", "rough_water", "pavement"),
+}
+
+TARGET_CLAUSES: Final = tuple(clause for clause in CLAUSES if clause.startswith("target_"))
+NO_TARGETS: Final[dict[Clause, str]] = {
+    clause: "0" if clause is Clause.TARGET_COUNT else ABSENT for clause in TARGET_CLAUSES}
+
+_RELATIONS = (Clause.TARGET_LOCATION, Clause.TARGET_DISTRIBUTION, Clause.TARGET_REGION, Clause.TARGET_ENVIRONMENT)
+GROUP: Final[dict[Clause, str]] = {
+    clause: "function" if clause is Clause.FUNCTIONALITY else "relation" if clause in _RELATIONS
+    else "target" if clause in TARGET_CLAUSES else "landform" for clause in CLAUSES}
+
+# HCoT levels: 1 geoscience, 2 social development, 3 SAR knowledge, 4 instances. Level 0 describes without clauses,
+# level 5 checks the clauses of all others.
+LEVEL: Final[dict[Clause, int]] = {
+    Clause.TERRAIN: 1, Clause.WATER: 1, Clause.BOUNDARY: 1,
+    Clause.FUNCTIONALITY: 2, Clause.DISTRIBUTION: 2, Clause.LAYOUT: 2, Clause.BUILDING: 2, Clause.ROAD: 2,
+    Clause.TARGET_FEATURE: 3, Clause.TARGET_ENVIRONMENT: 3,
+    Clause.TARGET_COUNT: 4, Clause.TARGET_LOCATION: 4, Clause.TARGET_SIZE: 4, Clause.TARGET_CATEGORY: 4,
+    Clause.TARGET_DISTRIBUTION: 4, Clause.TARGET_REGION: 4,
+}
+LEVELS: Final[tuple[int, ...]] = (1, 2, 3, 4)
+
+LONGEST_ANSWER: Final = 2000  # characters; the longest valid answer to all 16 clauses has about 500
+
+
+class SchemaError(ValueError):
+    """A clause or value that the schema does not have."""
+
+
+class AnswerError(ValueError):
+    """An answer that cannot be used. reason: one of REASONS."""
+
+    REASONS: Final = ("cut", "not_json", "wrong_type", "out_of_vocabulary", "empty", "missing_clause", "over_long")
+
+    def __init__(self, reason: str, detail: str) -> None:
+        if reason not in self.REASONS:
+            raise ValueError(f"{reason!r} is no reason of AnswerError; there are: {', '.join(self.REASONS)}.")
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+def check_value(clause: str, value: str) -> tuple[Clause, str]:
+    """The clause and value as the schema has them; raises SchemaError naming what would be valid."""
+    if clause not in VOCABULARY:
+        raise SchemaError(f"There is no clause {clause!r}; there are: {', '.join(CLAUSES)}.")
+    known = Clause(clause)
+    if value not in VOCABULARY[known]:
+        raise SchemaError(f"{value!r} is no value of clause '{known}'; it takes: {', '.join(VOCABULARY[known])}.")
+    return known, value
+
+
+class Annotation(BaseModel):
+    """Values of some or all clauses, each from its clause's vocabulary, in schema order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    values: dict[Clause, str] = Field(description="clause -> value; a clause may be missing")
+
+    @field_validator("values")
+    @classmethod
+    def _in_vocabulary(cls, values: dict[Clause, str]) -> dict[Clause, str]:
+        for clause, value in values.items():
+            check_value(clause, value)
+        return in_order(values)
+
+
+def in_order(values: Mapping[Clause, Any]) -> dict[Clause, Any]:
+    """The same entries in schema order, keys as Clause."""
+    return {clause: values[clause] for clause in CLAUSES if clause in values}
+
+
+def ordered(clauses: Iterable[str]) -> tuple[Clause, ...]:
+    """The clauses once each in schema order; raises SchemaError on an unknown one."""
+    wanted = set(clauses)
+    if unknown := sorted(wanted - set(CLAUSES)):
+        raise SchemaError(f"There is no clause {', '.join(map(repr, unknown))}; there are: {', '.join(CLAUSES)}.")
+    return tuple(clause for clause in CLAUSES if clause in wanted)
+
+
+def answer_json_schema(clauses: Sequence[Clause]) -> dict:
+    """JSON schema of an answer to these clauses: an object with one closed enum per clause, in schema order."""
+    asked = [str(clause) for clause in ordered(clauses)]
+    if not asked:
+        raise SchemaError("An answer has to be asked for at least one clause.")
+    return {
+        "type": "object",
+        "properties": {clause: {"type": "string", "enum": list(VOCABULARY[Clause(clause)])} for clause in asked},
+        "required": asked,
+        "additionalProperties": False,
+    }
+
+
+def parse_answer(text: str, clauses: Sequence[Clause]) -> dict[Clause, str]:
+    """Values of the asked clauses from an answer's JSON, in schema order; raises AnswerError."""
+    stripped = text.strip()
+    if not stripped:
+        raise AnswerError("empty", "the answer has no text.")
+    if len(stripped) > LONGEST_ANSWER:
+        raise AnswerError("over_long", f"the answer has {len(stripped)} characters, at most {LONGEST_ANSWER} are read.")
+    answer = _load(stripped)
+    if not isinstance(answer, dict):
+        raise AnswerError("wrong_type", f"a JSON object is expected, the answer is a {type(answer).__name__}.")
+    if not answer:
+        raise AnswerError("empty", "the answer is an empty object.")
+    asked = ordered(clauses)
+    if extra := sorted(set(answer) - set(asked)):
+        raise AnswerError("out_of_vocabulary", f"these clauses were not asked: {', '.join(extra)[:100]}.")
+    for clause in asked:
+        if clause not in answer:
+            raise AnswerError("missing_clause", f"clause '{clause}' was asked and is not in the answer.")
+        if not isinstance(answer[clause], str):
+            raise AnswerError("wrong_type", f"the value of '{clause}' is a {type(answer[clause]).__name__}, not a string.")
+        if answer[clause] not in VOCABULARY[clause]:
+            raise AnswerError("out_of_vocabulary", f"{answer[clause][:100]!r} is no value of '{clause}'.")
+    return {clause: answer[clause] for clause in asked}
+
+
+def _load(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            raise AnswerError("over_long", f"text follows the JSON at character {error.pos}.") from error
+        if text.startswith("{") and not text.endswith("}"):
+            raise AnswerError("cut", f"the JSON ends unfinished after {len(text)} characters.") from error
+        raise AnswerError("not_json", f"{error.msg} at character {error.pos}.") from error
+    except RecursionError as error:
+        raise AnswerError("not_json", "the JSON is nested too deeply.") from error
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise AnswerError("wrong_type", "a clause is answered twice.")
+    return result
+
+
+def _no_constants(name: str) -> Any:
+    raise AnswerError("not_json", f"{name} is not JSON.")

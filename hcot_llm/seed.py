@@ -1,0 +1,155 @@
+"""Seed annotations: the truth of simulated scenes made as wrong as people are, or geography alone for real tiles."""
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.seeds import derive_seed
+from hcot_llm.confusions import (
+    CATEGORY_SHARE,
+    INVENTED,
+    LANDFORM_ACCURACY,
+    TARGET_ACCURACY,
+    confusion,
+    weights,
+)
+from hcot_llm.knowledge import prior_values, tile_knowledge
+from hcot_llm.render import hedge, render_clause
+from hcot_llm.schema import ABSENT, CLAUSES, NO_TARGETS, TARGET_CLAUSES, VOCABULARY, Clause, SchemaError, check_value
+
+SEED_SCHEMA = pa.schema([("tile_id", pa.string()), ("clause", pa.string()), ("value", pa.string()),
+                         ("text", pa.string()), ("confidence", pa.float32())])
+
+# Rough expectation of how far a map alone gets, used as confidence only; no reference was consulted for it.
+GEOGRAPHY_CONFIDENCE: dict[Clause, float] = {
+    Clause.TERRAIN: 0.65, Clause.FUNCTIONALITY: 0.55, Clause.DISTRIBUTION: 0.45, Clause.LAYOUT: 0.55,
+    Clause.BOUNDARY: 0.45, Clause.BUILDING: 0.55, Clause.ROAD: 0.55, Clause.WATER: 0.70,
+    **dict.fromkeys(TARGET_CLAUSES, 0.85)}
+
+
+class CorruptionConfig(BaseModel):
+    """How wrong the seed annotations of simulated scenes are; accuracies and confusions stand in confusions.py."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    error_scale: float = Field(1.0, ge=0, le=2, description="factor on every error rate; 0 gives the truth")
+    share_invented: float = Field(0.08, ge=0, le=0.15, description="share of empty tiles given targets that are not there")
+    share_missed: float = Field(0.06, ge=0, le=0.15, description="share of tiles with targets annotated as empty")
+    share_whole_image: float = Field(
+        0.0, ge=0, le=1, description="share of tiles that carry the annotation of another tile, in all clauses")
+    share_hedged: float = Field(
+        0.0, ge=0, le=1, description='share of clauses whose text is in doubt ("Possibly: ..."), right or wrong alike')
+
+
+def truth_values(facts: Mapping[str, object]) -> dict[Clause, str]:
+    """The 16 clauses from a scene's facts (a row of truth.parquet); other keys are left alone.
+
+    Raises SchemaError when a clause is missing or has a value the vocabulary does not know.
+    """
+    if missing := [str(clause) for clause in CLAUSES if clause not in facts]:
+        raise SchemaError(f"The facts of tile {facts.get('tile_id', '?')} lack: {', '.join(missing)}.")
+    return {clause: check_value(clause, str(facts[clause]))[1] for clause in CLAUSES}
+
+
+def expected_accuracy(clause: Clause, config: CorruptionConfig | None = None) -> float:
+    """Share of right values expected in this clause, over tiles with and without targets."""
+    if clause in LANDFORM_ACCURACY:
+        rate = LANDFORM_ACCURACY[clause]
+    else:
+        rate = sum(share * TARGET_ACCURACY[category][clause] for category, share in CATEGORY_SHARE.items())
+    return 1.0 - _scaled(1.0 - rate, config) if config else rate
+
+
+def corrupt(truth: Mapping[str, Mapping[Clause, str]], config: CorruptionConfig, seed: int) -> pa.Table:
+    """Seed annotations of all tiles: rows tile_id, clause, value, text, confidence, by tile_id and in schema order.
+
+    A tile's annotation depends on the seed, its id and its truth alone (and, where it is given another tile's
+    annotation, on that tile's), in whatever order the tiles come.
+    """
+    tile_ids = sorted(truth)
+    rows: list[tuple[str, dict[Clause, str]]] = []
+    for index, tile_id in enumerate(tile_ids):
+        generator = np.random.default_rng(derive_seed(seed, tile_id, "seed annotation"))
+        source = tile_id
+        if generator.random() < config.share_whole_image and len(tile_ids) > 1:
+            source = tile_ids[(index + 1 + int(generator.integers(len(tile_ids) - 1))) % len(tile_ids)]
+        rows.append((tile_id, _annotate(truth[source], config, generator)))
+    confidence = {clause: expected_accuracy(clause, config) * (1.0 - config.share_whole_image / 2) for clause in CLAUSES}
+    return _table(rows, confidence, seed, config.share_hedged)
+
+
+def geography_seed(tiles: pa.Table) -> pa.Table:
+    """Seed annotations from geographic knowledge alone, for a table of tiles with tile_id, lon and lat.
+
+    Raises hcot_llm.knowledge.KnowledgeError when the geographic data is not installed.
+    """
+    positions = zip(*(tiles[name].to_pylist() for name in ("tile_id", "lon", "lat")), strict=True)
+    rows = [(tile_id, prior_values(tile_knowledge(lon, lat))) for tile_id, lon, lat in positions]
+    return _table(sorted(rows), GEOGRAPHY_CONFIDENCE, 0, 0.0)
+
+
+def _table(rows: Sequence[tuple[str, dict[Clause, str]]], confidence: Mapping[Clause, float], seed: int,
+           share_hedged: float) -> pa.Table:
+    def entries() -> Iterator[tuple[str, str, str, str, float]]:
+        for tile_id, values in rows:
+            generator = np.random.default_rng(derive_seed(seed, tile_id, "seed wording"))
+            for clause in CLAUSES:
+                text = render_clause(clause, values[clause], variant=int(generator.integers(1000)))
+                if generator.random() < share_hedged:
+                    text = hedge(text)
+                yield tile_id, str(clause), values[clause], text, confidence[clause]
+
+    columns = list(zip(*entries(), strict=True)) or [[]] * len(SEED_SCHEMA)
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, SEED_SCHEMA, strict=True)],
+                    schema=SEED_SCHEMA)
+
+
+def _annotate(truth: Mapping[Clause, str], config: CorruptionConfig, generator: np.random.Generator) -> dict[Clause, str]:
+    """One tile's wrong annotation: the targets invented or missed as a whole, then each clause for itself."""
+    category = truth[Clause.TARGET_CATEGORY]
+    whole = _scaled(config.share_invented if category == ABSENT else config.share_missed, config)
+    values = dict(truth)
+    wholly_wrong = generator.random() < whole
+    if wholly_wrong:
+        values |= _invent(generator) if category == ABSENT else NO_TARGETS
+    for clause in CLAUSES:
+        draw, pick = generator.random(2)  # always drawn, so that one clause does not shift the others
+        if clause in LANDFORM_ACCURACY:
+            error = _scaled(1.0 - LANDFORM_ACCURACY[clause], config)
+        elif wholly_wrong:
+            continue
+        else:
+            # The wrong wholes are part of the clause's error rate; the rest of the rate is its own.
+            error = max(0.0, (_scaled(1.0 - TARGET_ACCURACY[category][clause], config) - whole) / (1.0 - whole))
+        if draw < error:
+            values[clause] = _pick(*_confusion_table(clause, truth[clause]), pick)
+    return values
+
+
+def _invent(generator: np.random.Generator) -> dict[Clause, str]:
+    category = "ship" if generator.random() < 0.65 else "aircraft"
+    values = {Clause.TARGET_CATEGORY: category}
+    for clause, text in INVENTED[category].items():
+        options = weights(text)
+        values[clause] = _pick(tuple(options), tuple(np.cumsum(list(options.values())) / sum(options.values())), generator.random())
+    values[Clause.TARGET_LOCATION] = VOCABULARY[Clause.TARGET_LOCATION][1 + int(generator.integers(9))]
+    values[Clause.TARGET_DISTRIBUTION] = (
+        "single" if values[Clause.TARGET_COUNT] == "1" else ("cluster", "scattered")[int(generator.integers(2))])
+    return values
+
+
+@functools.cache
+def _confusion_table(clause: Clause, value: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    options = confusion(clause, value)
+    return tuple(options), tuple(np.cumsum(list(options.values())))
+
+
+def _pick(options: Sequence[str], cumulative: Sequence[float], draw: float) -> str:
+    return options[min(int(np.searchsorted(cumulative, draw, side="right")), len(options) - 1)]
+
+
+def _scaled(error: float, config: CorruptionConfig) -> float:
+    return min(error * config.error_scale, 0.95)

@@ -1,0 +1,1 @@
+"""Encoder, captioner, their losses and checkpoints. Knows nothing of Ray, nor of the files of a corpus."""

@@ -1,0 +1,165 @@
+"""The captioner: a vision tower whose tokens are the prefix of a Llama decoder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from model.config import CaptionerConfig
+from model.encoder import initialise
+from model.vision import VisionTower
+
+DECODER = "decoder"
+"""Folder inside a captioner's folder that holds a plain Llama model and its tokenizer."""
+WEIGHTS = "model.safetensors"
+
+
+class SarCaptionerConfig(PreTrainedConfig):
+    """Hugging Face's form of CaptionerConfig (`model.config`), in `sizes`, and the tokenizer's special tokens."""
+
+    model_type = "sar-captioner"
+    sizes: dict | None = None
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = 3
+    eos_token_id: int | None = 4
+
+    def typed(self) -> CaptionerConfig:
+        return CaptionerConfig.model_validate(self.sizes or {})
+
+    def decoder_config(self) -> LlamaConfig:
+        sizes = self.typed()
+        return LlamaConfig(
+            vocab_size=sizes.vocab_size,
+            hidden_size=sizes.width,
+            num_hidden_layers=sizes.depth,
+            num_attention_heads=sizes.heads,
+            num_key_value_heads=sizes.key_value_heads,
+            intermediate_size=sizes.intermediate,
+            max_position_embeddings=sizes.max_tokens,
+            # vLLM's weight reload silently serves wrong outputs when the embeddings are tied.
+            tie_word_embeddings=False,
+            pad_token_id=self.pad_token_id,
+            bos_token_id=self.bos_token_id,
+            eos_token_id=self.eos_token_id,
+        )
+
+
+class SarCaptioner(PreTrainedModel):
+    """Image tokens, projected, then text tokens, to next-token predictions."""
+
+    config_class = SarCaptionerConfig
+    base_model_prefix = "captioner"
+    main_input_name = "images"
+
+    def __init__(self, config: SarCaptionerConfig, vision: VisionTower | None = None) -> None:
+        """vision: the encoder's tower, to share it (an ablation); its own by default."""
+        super().__init__(config)
+        sizes = config.typed()
+        self.prefix_tokens = sizes.prefix_tokens
+        self.decoder = LlamaForCausalLM(config.decoder_config())
+        self.projector = nn.Sequential(
+            nn.LayerNorm(sizes.vision.width),
+            nn.Linear(sizes.vision.width, sizes.width),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(sizes.width, sizes.width),
+        )
+        if vision is None:
+            self.vision = VisionTower(sizes.vision)
+            self.vision.apply(initialise)
+        else:
+            self.vision = vision
+        self.projector.apply(initialise)
+
+    @classmethod
+    def from_sizes(
+        cls, sizes: CaptionerConfig, tokenizer: PreTrainedTokenizerFast | None = None, vision: VisionTower | None = None
+    ) -> "SarCaptioner":
+        """New, untrained weights."""
+        special = {}
+        if tokenizer is not None:
+            special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+        return cls(SarCaptionerConfig(sizes=sizes.model_dump(mode="json"), **special), vision)
+
+    def prefix(self, images: Tensor) -> Tensor:
+        """float32 [B, channels, H, W] to the image prefix [B, prefix_tokens, decoder width]."""
+        return self.project(self.vision(images))
+
+    def project(self, image_tokens: Tensor) -> Tensor:
+        """Tokens of the vision tower [B, N, vision width] to the image prefix [B, prefix_tokens, decoder width]."""
+        batch, count, width = image_tokens.shape
+        if count != self.prefix_tokens:
+            side, out = round(count**0.5), round(self.prefix_tokens**0.5)
+            grid = image_tokens.transpose(1, 2).reshape(batch, width, side, side)
+            image_tokens = F.avg_pool2d(grid, side // out).flatten(2).transpose(1, 2)
+        return self.projector(image_tokens)
+
+    def hidden_states(self, prefix: Tensor, input_ids: Tensor) -> Tensor:
+        """Image prefix [B, P, width] and right-padded tokens int64 [B, L] to the decoder's last states of the text
+        positions [B, L, width]. Needs no mask: causal attention never looks right, where the padding is."""
+        embeddings = torch.cat([prefix, self.decoder.get_input_embeddings()(input_ids)], dim=1)
+        states = self.decoder.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+        return states[:, prefix.shape[1] :]
+
+    def forward(self, images: Tensor, input_ids: Tensor) -> Tensor:
+        """Logits [B, L, vocabulary] of the token after each text position."""
+        return self.decoder.lm_head(self.hidden_states(self.prefix(images), input_ids))
+
+    @torch.no_grad()
+    def prompt_embeddings(self, images: Tensor, input_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+        """One float32 [prefix_tokens + len(ids), width] per tile: the whole prompt, as vLLM's `prompt_embeds` takes it."""
+        table = self.decoder.get_input_embeddings()
+        return [
+            torch.cat([prefix, table(torch.as_tensor(ids, dtype=torch.int64, device=prefix.device))]).float()
+            for prefix, ids in zip(self.prefix(images), input_ids, strict=True)
+        ]
+
+    @torch.no_grad()
+    def greedy(self, images: Tensor, input_ids: Sequence[Sequence[int]], max_new_tokens: int) -> tuple[list[list[int]], list[Tensor]]:
+        """Greedy answers: per tile its new tokens (up to and with the end token), and their log-probabilities float32 [n].
+
+        The reference that the served captioner's probe is compared with.
+        """
+        prompts = self.prompt_embeddings(images, input_ids)
+        longest = max(len(prompt) for prompt in prompts)
+        embeddings = torch.stack([F.pad(prompt, (0, 0, longest - len(prompt), 0)) for prompt in prompts])
+        mask = torch.stack([torch.arange(longest) >= longest - len(prompt) for prompt in prompts]).long().to(images.device)
+        output = self.decoder.generate(
+            inputs_embeds=embeddings, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False,
+            output_logits=True, return_dict_in_generate=True,
+        )
+        chosen = output.sequences
+        scores = torch.stack(output.logits, dim=1).float().log_softmax(-1).gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        tokens, log_probabilities = [], []
+        for row, score in zip(chosen.tolist(), scores):
+            end = row.index(self.config.eos_token_id) + 1 if self.config.eos_token_id in row else len(row)
+            tokens.append(row[:end])
+            log_probabilities.append(score[:end])
+        return tokens, log_probabilities
+
+    def save_pretrained(self, save_directory: str | Path, tokenizer: PreTrainedTokenizerFast | None = None) -> None:  # type: ignore[override]
+        """Vision tower and projector in the folder, the decoder (and tokenizer) in its subfolder `decoder`, which any Llama
+        engine can load."""
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config.save_pretrained(folder)
+        own = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("decoder.")}
+        save_file(own, folder / WEIGHTS, metadata={"format": "pt"})
+        self.decoder.save_pretrained(folder / DECODER)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder / DECODER)
+
+    @classmethod
+    def from_pretrained(cls, directory: str | Path) -> "SarCaptioner":  # type: ignore[override]
+        """Reads what `save_pretrained` wrote. Raises FileNotFoundError when the folder holds no captioner."""
+        folder = Path(directory)
+        if not (folder / WEIGHTS).is_file() or not (folder / DECODER).is_dir():
+            raise FileNotFoundError(f"{folder} holds no captioner: {WEIGHTS} and {DECODER}/ are expected. Save one with save_pretrained.")
+        model = cls(SarCaptionerConfig.from_pretrained(folder))
+        state = load_file(folder / WEIGHTS)
+        state |= {f"decoder.{name}": tensor for name, tensor in load_file(folder / DECODER / WEIGHTS).items()}
+        model.load_state_dict(state, strict=True)
+        return model.eval()

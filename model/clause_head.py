@@ -1,0 +1,54 @@
+"""Late interaction of image tokens and clause texts.
+
+One pooled image embedding hardly carries sixteen clauses. Here the text of a clause's name asks the image tokens, and the
+answer is compared with the text embedding of each value's sentence. It works for any names and values: nothing but the
+temperatures is tied to a slot.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.temperature import Temperature
+
+
+class ClauseHead(nn.Module):
+    """Attention pooling by clause queries, then a softmax of cosines over each slot's values."""
+
+    def __init__(self, image_width: int, embed_dim: int, heads: int, slots: int, temperature: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(embed_dim, embed_dim)
+        self.key_value = nn.Linear(image_width, 2 * embed_dim)
+        self.norm = nn.LayerNorm(embed_dim)
+        self.mlp = nn.Sequential(nn.Linear(2 * embed_dim, 2 * embed_dim), nn.GELU(approximate="tanh"), nn.Linear(2 * embed_dim, embed_dim))
+        self.temperature = Temperature(temperature, slots)
+
+    def pool(self, image_tokens: Tensor, names: Tensor) -> Tensor:
+        """[B, N, image width] and clause queries [S, embed_dim] to unit vectors [B, S, embed_dim]."""
+        batch, slots = len(image_tokens), len(names)
+        query = self.query(names)
+        keys, values = self.key_value(image_tokens).chunk(2, dim=-1)
+        split = (self.heads, query.shape[-1] // self.heads)
+        pooled = F.scaled_dot_product_attention(
+            query.view(1, slots, *split).transpose(1, 2).expand(batch, -1, -1, -1),
+            keys.unflatten(-1, split).transpose(1, 2),
+            values.unflatten(-1, split).transpose(1, 2),
+        )
+        pooled = self.norm(pooled.transpose(1, 2).flatten(2))
+        asked = torch.cat([pooled, names.expand(batch, -1, -1)], dim=-1)
+        return F.normalize(pooled + self.mlp(asked), dim=-1)
+
+    def forward(self, image_tokens: Tensor, names: Tensor, values: Tensor, sizes: tuple[int, ...]) -> list[Tensor]:
+        """names [S, embed_dim], values [sum(sizes), embed_dim] to log-probabilities, one [B, V_slot] per slot.
+
+        Slots beyond those the head was made for use the mean temperature.
+        """
+        pooled = self.pool(image_tokens, names)
+        temperature = self.temperature()
+        if len(sizes) != len(temperature):
+            temperature = temperature.mean().expand(len(sizes))
+        return [
+            F.log_softmax(pooled[:, slot] @ texts.T / temperature[slot], dim=-1)
+            for slot, texts in enumerate(values.split(sizes))
+        ]

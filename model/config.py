@@ -1,0 +1,157 @@
+"""Sizes and objectives of the models, read from YAML (configs/model/*.yaml)."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VisionConfig(_Section):
+    """A stem that turns pixels into a grid of tokens, then ViT layers."""
+
+    image_size_px: int = Field(128, gt=0)
+    channels: int = Field(2, gt=0, description="input bands; a single-polarisation tile repeats its band")
+    stem: Literal["patch", "convolution"] = "convolution"
+    patch_size_px: int = Field(16, gt=0, description="stem 'patch': side of one patch")
+    stem_channels: tuple[int, ...] = Field((32, 64), description="stem 'convolution': width of each convolution")
+    stem_strides: tuple[int, ...] = Field((4, 2), description="stem 'convolution': stride of each convolution")
+    stem_blocks: tuple[int, ...] = Field((0, 0), description="residual 3x3 convolutions after each strided one")
+    width: int = Field(128, gt=0)
+    depth: int = Field(2, ge=0)
+    heads: int = Field(4, gt=0)
+    intermediate: int = Field(256, gt=0)
+    activation: str = "gelu_pytorch_tanh"
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    @property
+    def stride(self) -> int:
+        """Pixels per token along a side."""
+        if self.stem == "patch":
+            return self.patch_size_px
+        product = 1
+        for stride in self.stem_strides:
+            product *= stride
+        return product
+
+    @property
+    def grid(self) -> int:
+        """Tokens along a side."""
+        return self.image_size_px // self.stride
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "VisionConfig":
+        if not len(self.stem_channels) == len(self.stem_strides) == len(self.stem_blocks):
+            raise ValueError("stem_channels, stem_strides and stem_blocks must have the same length")
+        if self.image_size_px % self.stride:
+            raise ValueError(f"image_size_px={self.image_size_px} is not a multiple of the stem's stride {self.stride}")
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
+        return self
+
+
+class TextConfig(_Section):
+    """A BERT-like text encoder whose last layers can attend to image tokens.
+
+    The text alone passes layers [0, unimodal_depth); fusion starts from the output of layer fusion_start - 1 and passes
+    [fusion_start, depth) with cross-attention. BLIP: unimodal_depth = depth and fusion_start = 0 (shared layers).
+    ALBEF: unimodal_depth = fusion_start = depth / 2, which runs the text-only part once for all fusion passes.
+    """
+
+    vocab_size: int = Field(1024, gt=0)
+    max_tokens: int = Field(256, gt=0)
+    width: int = Field(96, gt=0)
+    depth: int = Field(2, gt=0)
+    unimodal_depth: int = Field(1, ge=0)
+    fusion_start: int = Field(1, ge=0)
+    heads: int = Field(4, gt=0)
+    intermediate: int = Field(192, gt=0)
+    activation: str = "gelu_pytorch_tanh"
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TextConfig":
+        if self.unimodal_depth > self.depth or not self.fusion_start < self.depth:
+            raise ValueError("unimodal_depth must be at most depth, and fusion_start less than depth")
+        if self.fusion_start > self.unimodal_depth:
+            raise ValueError("fusion_start must be at most unimodal_depth: fusion reuses the text-only pass")
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
+        return self
+
+
+class EncoderConfig(_Section):
+    vision: VisionConfig = VisionConfig()
+    text: TextConfig = TextConfig()
+    embed_dim: int = Field(128, gt=0)
+    clause_heads: int = Field(4, gt=0, description="attention heads of the clause-query pooling")
+    slots: int = Field(16, gt=0, description="clauses of an annotation")
+
+
+class CaptionerConfig(_Section):
+    """Own vision tower, projector and Llama decoder."""
+
+    vision: VisionConfig = VisionConfig()
+    prefix_tokens: int = Field(16, gt=0, description="image tokens before the text: a square number, at most grid^2")
+    vocab_size: int = Field(1024, gt=0)
+    width: int = Field(128, gt=0)
+    depth: int = Field(2, gt=0)
+    heads: int = Field(4, gt=0)
+    key_value_heads: int = Field(4, gt=0)
+    intermediate: int = Field(256, gt=0)
+    max_tokens: int = Field(512, gt=0, description="image prefix, prompt and answer together")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CaptionerConfig":
+        side = round(self.prefix_tokens**0.5)
+        if side * side != self.prefix_tokens or side > self.vision.grid or self.vision.grid % side:
+            raise ValueError(
+                f"prefix_tokens={self.prefix_tokens} must be the square of a divisor of the vision grid ({self.vision.grid})"
+            )
+        if self.width % self.heads or self.heads % self.key_value_heads:
+            raise ValueError("width must be a multiple of heads, and heads of key_value_heads")
+        return self
+
+
+class ObjectiveConfig(_Section):
+    """Loss weights and the momentum teacher of the contrastive loss."""
+
+    itc_weight: float = Field(1.0, ge=0)
+    itm_weight: float = Field(1.0, ge=0)
+    clause_weight: float = Field(1.0, ge=0)
+    reconstruction_weight: float = Field(1.0, ge=0)
+    queue_size: int = Field(512, gt=0)
+    momentum: float = Field(0.995, ge=0, lt=1)
+    temperature: float = Field(0.07, gt=0.01, lt=0.5, description="initial; learned within (0.01, 0.5)")
+    soft_target_weight: float = Field(0.4, ge=0, le=1, description="weight of the momentum teacher's targets")
+    soft_target_warmup_steps: int = Field(200, ge=0)
+    clause_label_smoothing: float = Field(0.0, ge=0, lt=1)
+    value_token_weight: float = Field(1.0, gt=0, description="weight of an answer's value tokens against its other tokens")
+
+
+class ModelConfig(_Section):
+    encoder: EncoderConfig = EncoderConfig()
+    captioner: CaptionerConfig = CaptionerConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    share_vision: bool = Field(False, description="ablation: the captioner uses the encoder's vision tower")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelConfig":
+        if self.share_vision and self.encoder.vision != self.captioner.vision:
+            raise ValueError("share_vision needs the same vision section in encoder and captioner")
+        if self.encoder.text.vocab_size != self.captioner.vocab_size:
+            raise ValueError("encoder.text.vocab_size and captioner.vocab_size must be equal: both read one tokenizer")
+        return self
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> "ModelConfig":
+        """Reads one YAML file. Raises ValueError naming the file and every unknown or mistyped key."""
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        try:
+            return cls.model_validate(content or {})
+        except ValidationError as error:
+            raise ValueError(f"The model configuration {path} is not valid: {error}. Correct these keys.") from error

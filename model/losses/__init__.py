@@ -1,0 +1,1 @@
+"""One objective a file: its targets and its loss together."""

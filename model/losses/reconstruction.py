@@ -1,0 +1,46 @@
+"""Slot reconstruction: the decoder answers the masked slots; prompts and templates stay visible and are never predicted."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IGNORED = -100
+
+
+def answer_labels(
+    prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Right-padded input_ids int64 [B, L], attention_mask bool [B, L], labels int64 [B, L]: the answer's tokens at their own
+    positions, IGNORED elsewhere."""
+    rows = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
+    length = max(map(len, rows))
+    input_ids = torch.full((len(rows), length), pad, dtype=torch.int64)
+    labels = torch.full((len(rows), length), IGNORED, dtype=torch.int64)
+    mask = torch.zeros((len(rows), length), dtype=torch.bool)
+    for index, (prompt, row) in enumerate(zip(prompts, rows)):
+        ids = torch.tensor(row, dtype=torch.int64)
+        input_ids[index, : len(row)] = ids
+        labels[index, len(prompt) : len(row)] = ids[len(prompt) :]
+        mask[index, : len(row)] = True
+    return input_ids, mask, labels
+
+
+def reconstruction_loss(states: Tensor, head: nn.Module, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Weighted mean of the next-token cross-entropy over the answers; zero when no token is to be predicted.
+
+    states: [B, L, width], those at position t predict the token at t + 1; head: states to vocabulary logits, applied only
+    where a token is predicted; labels: int64 [B, L]; weights: float32 [B, L] of each token (a weight of zero leaves the
+    token out), all one by default.
+    """
+    targets = labels[:, 1:]
+    predicted = targets != IGNORED
+    logits = head(states[:, :-1][predicted])
+    if logits.shape[0] == 0:
+        return states.sum() * 0.0
+    losses = F.cross_entropy(logits.float(), targets[predicted], reduction="none")
+    if weights is None:
+        return losses.mean()
+    weight = weights[:, 1:][predicted].to(losses.dtype)
+    return (losses * weight).sum() / weight.sum().clamp_min(1e-8)

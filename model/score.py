@@ -1,0 +1,89 @@
+"""The encoder's judgement of annotations: batched, without gradients. Higher is better everywhere."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from model.clause_text import ClauseText
+from model.encoder import ITM_MATCH, SarEncoder
+from model.tokenizer import encode_texts
+
+
+class Scorer:
+    """Scores tiles against texts with one encoder."""
+
+    def __init__(self, encoder: SarEncoder, tokenizer: PreTrainedTokenizerFast, batch_size: int = 64) -> None:
+        self.encoder = encoder.eval()
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.max_tokens = encoder.config.typed().text.max_tokens
+
+    @torch.inference_mode()
+    def image_tokens(self, images: Tensor) -> Tensor:
+        """float32 [n, channels, H, W] to [n, N, vision width]; the other methods take these, so tiles are seen once."""
+        return self._batched(self.encoder.image_tokens, images)
+
+    @torch.inference_mode()
+    def image_embeddings(self, image_tokens: Tensor) -> Tensor:
+        """Unit vectors float32 [n, embed_dim]."""
+        return self._batched(self.encoder.embed_image, image_tokens)
+
+    @torch.inference_mode()
+    def text_embeddings(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors float32 [n, embed_dim]."""
+        return self._by_length(texts, lambda ids, mask, _: self.encoder.embed_text(ids, mask)[0])
+
+    @torch.inference_mode()
+    def similarity(self, image_tokens: Tensor, texts: Sequence[Sequence[str]]) -> list[Tensor]:
+        """Cosine of each tile with each of its own texts (a caption and its leave-one-clause-out versions, say): one
+        float32 [len(texts[i])] per tile. A cosine and not a logit: comparable across temperatures, higher is better."""
+        owner, flat = _flatten(texts, len(image_tokens))
+        cosines = (self.image_embeddings(image_tokens)[owner] * self.text_embeddings(flat)).sum(-1)
+        return list(cosines.split([len(group) for group in texts]))
+
+    @torch.inference_mode()
+    def match_probability(self, image_tokens: Tensor, texts: Sequence[Sequence[str]]) -> list[Tensor]:
+        """Probability that each of a tile's own texts describes it, by the matching head: one float32 [len(texts[i])] per
+        tile."""
+        owner, flat = _flatten(texts, len(image_tokens))
+
+        def match(ids: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+            _, start = self.encoder.embed_text(ids, mask)
+            return self.encoder.match_logits(start, mask, image_tokens[owner[rows]]).softmax(-1)[:, ITM_MATCH]
+
+        return list(self._by_length(flat, match).split([len(group) for group in texts]))
+
+    @torch.inference_mode()
+    def zero_shot(self, image_tokens: Tensor, clause_text: ClauseText) -> list[Tensor]:
+        """Per slot, log-probabilities float32 [n, V_slot] of its values."""
+        names, _ = self.encoder.embed_text(clause_text.names, clause_text.names_mask)
+        values, _ = self.encoder.embed_text(clause_text.values, clause_text.values_mask)
+        parts = [
+            self.encoder.clause_head(part, names, values, clause_text.sizes) for part in image_tokens.split(self.batch_size)
+        ]
+        return [torch.cat(slot) for slot in zip(*parts)]
+
+    def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        return torch.cat([function(part) for part in rows.split(self.batch_size)])
+
+    def _by_length(self, texts: Sequence[str], function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+        """Applies function(ids, mask, row indices) to texts of similar length together, and restores their order."""
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        parts = []
+        for first in range(0, len(order), self.batch_size):
+            rows = order[first : first + self.batch_size]
+            ids, mask = encode_texts(self.tokenizer, [texts[row] for row in rows], self.max_tokens)
+            parts.append(function(ids, mask, torch.tensor(rows)))
+        sorted_result = torch.cat(parts)
+        result = torch.empty_like(sorted_result)
+        result[torch.tensor(order)] = sorted_result
+        return result
+
+
+def _flatten(texts: Sequence[Sequence[str]], tiles: int) -> tuple[Tensor, list[str]]:
+    if len(texts) != tiles:
+        raise ValueError(f"{len(texts)} groups of texts were given for {tiles} tiles; there must be one group per tile.")
+    owner = torch.tensor([index for index, group in enumerate(texts) for _ in group], dtype=torch.int64)
+    return owner, [text for group in texts for text in group]

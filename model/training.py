@@ -1,0 +1,180 @@
+"""Everything a training step needs, as one module that an optimizer engine can wrap."""
+
+import copy
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.captioner import SarCaptioner
+from model.clause_text import ClauseText
+from model.config import ModelConfig
+from model.encoder import SarEncoder
+from model.losses.clause import clause_loss
+from model.losses.itc import itc_loss
+from model.losses.itm import hard_negatives, itm_loss
+from model.losses.reconstruction import reconstruction_loss
+from model.queue import EmbeddingQueue
+
+
+@dataclass
+class Batch:
+    """Tensors of B tiles. Captions and clause labels train the encoder, prompts and answers the captioner."""
+
+    images: Tensor  # float32 [B, channels, H, W]
+    tile_ids: Tensor  # int64 [B], not negative
+    caption_ids: Tensor  # int64 [B, T], [CLS] caption [SEP], right-padded
+    caption_mask: Tensor  # bool [B, T]
+    caption_keys: Tensor  # int64 [B], equal for equal captions
+    clause_labels: Tensor  # int64 [B, S], index of the value in its slot; losses.clause.UNKNOWN where it does not count
+    input_ids: Tensor  # int64 [B, L], prompt and answer, right-padded
+    attention_mask: Tensor  # bool [B, L]
+    labels: Tensor  # int64 [B, L], the answer's tokens, losses.reconstruction.IGNORED elsewhere
+    label_weights: Tensor | None = None  # float32 [B, L]
+
+    def to(self, device: torch.device | str) -> "Batch":
+        moved = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{name: None if tensor is None else tensor.to(device) for name, tensor in moved.items()})
+
+
+class LossReport(NamedTuple):
+    """Scalars; the teacher's embeddings [B, embed_dim] are what `enqueue` takes after the step."""
+
+    total: Tensor
+    itc: Tensor
+    itm: Tensor
+    clause: Tensor
+    reconstruction: Tensor
+    teacher_image: Tensor
+    teacher_text: Tensor
+
+
+class MomentumTeacher(nn.Module):
+    """A slowly following copy of the encoder's unimodal parts; never trained by gradients."""
+
+    def __init__(self, encoder: SarEncoder) -> None:
+        super().__init__()
+        self.vision = copy.deepcopy(encoder.vision)
+        self.text = copy.deepcopy(encoder.text)
+        self.vision_projection = copy.deepcopy(encoder.vision_projection)
+        self.text_projection = copy.deepcopy(encoder.text_projection)
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, caption_ids: Tensor, caption_mask: Tensor) -> tuple[Tensor, Tensor]:
+        image = self.vision_projection(self.vision(images).mean(1))
+        text = self.text_projection(self.text(caption_ids, caption_mask)[0][:, 0])
+        return F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+
+    @torch.no_grad()
+    def follow(self, encoder: SarEncoder, momentum: float) -> None:
+        source = dict(encoder.named_parameters())
+        mine = list(self.named_parameters())
+        torch._foreach_lerp_([value for _, value in mine], [source[name].detach() for name, _ in mine], 1 - momentum)
+
+
+class TrainingModel(nn.Module):
+    """Encoder, its momentum teacher and queue, and the captioner.
+
+    One step: `forward`, backward and optimizer step (the engine's), `momentum_update`, then `enqueue` with the teacher's
+    embeddings of all ranks in a fixed order, so that the queue is the same on every rank.
+    """
+
+    noise: list[Tensor]
+
+    def __init__(self, encoder: SarEncoder, captioner: SarCaptioner, clause_text: ClauseText, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.captioner = captioner
+        self.objective = config.objective
+        self.shared_vision = captioner.vision is encoder.vision
+        self.teacher = MomentumTeacher(encoder)
+        self.queue = EmbeddingQueue(config.objective.queue_size, config.encoder.embed_dim)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.clause_sizes = clause_text.sizes
+        for name in ("names", "names_mask", "values", "values_mask"):
+            self.register_buffer(f"clause_{name}", getattr(clause_text, name), persistent=False)
+        for slot, size in enumerate(clause_text.sizes):
+            self.register_buffer(f"noise_{slot}", torch.eye(size))
+        self.corrects_noise = False
+
+    @classmethod
+    def create(cls, config: ModelConfig, clause_text: ClauseText, tokenizer=None) -> "TrainingModel":
+        """New, untrained models; torch's global seed decides the weights."""
+        encoder = SarEncoder.from_sizes(config.encoder, config.objective.temperature)
+        captioner = SarCaptioner.from_sizes(config.captioner, tokenizer, encoder.vision if config.share_vision else None)
+        return cls(encoder, captioner, clause_text, config)
+
+    @property
+    def clause_text(self) -> ClauseText:
+        return ClauseText(
+            self.clause_names, self.clause_names_mask, self.clause_values, self.clause_values_mask, self.clause_sizes
+        )
+
+    def set_noise(self, noise: list[Tensor] | None) -> None:
+        """Forward correction of the clause loss: per slot [V, V], noise[true, noted], rows summing to one. None: identity."""
+        self.corrects_noise = noise is not None
+        for slot, size in enumerate(self.clause_sizes):
+            getattr(self, f"noise_{slot}").copy_(torch.eye(size) if noise is None else noise[slot])
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> LossReport:
+        """All losses of one micro-batch; `generator` (on the CPU) draws the hard negatives."""
+        encoder, weights = self.encoder, self.objective
+        image_tokens = encoder.image_tokens(batch.images)
+        image = encoder.embed_image(image_tokens)
+        text, start = encoder.embed_text(batch.caption_ids, batch.caption_mask)
+        teacher_image, teacher_text = self.teacher(batch.images, batch.caption_ids, batch.caption_mask)
+        itc = itc_loss(
+            image, text, teacher_image, teacher_text, batch.tile_ids,
+            self.queue.image, self.queue.text, self.queue.ids, encoder.temperature(), self._soft_weight(),
+        )
+        itm = self._itm(batch, image_tokens, image, text, start, generator)
+        clause = clause_loss(
+            encoder.clause_log_probabilities(image_tokens, self.clause_text),
+            batch.clause_labels,
+            weights.clause_label_smoothing,
+            [getattr(self, f"noise_{slot}") for slot in range(len(self.clause_sizes))] if self.corrects_noise else None,
+        )
+        captioner = self.captioner
+        prefix = captioner.project(image_tokens) if self.shared_vision else captioner.prefix(batch.images)
+        states = captioner.hidden_states(prefix, batch.input_ids)
+        reconstruction = reconstruction_loss(states, captioner.decoder.lm_head, batch.labels, batch.label_weights)
+        total = (
+            weights.itc_weight * itc
+            + weights.itm_weight * itm
+            + weights.clause_weight * clause
+            + weights.reconstruction_weight * reconstruction
+        )
+        return LossReport(total, itc, itm, clause, reconstruction, teacher_image, teacher_text)
+
+    def momentum_update(self) -> None:
+        """Moves the teacher towards the encoder; call once after each optimizer step."""
+        self.teacher.follow(self.encoder, self.objective.momentum)
+        self.steps += 1
+
+    def enqueue(self, image: Tensor, text: Tensor, ids: Tensor) -> None:
+        """Adds teacher embeddings [B, embed_dim] and tile ids int64 [B] of one step."""
+        self.queue.push(image, text, ids)
+
+    def _soft_weight(self) -> float:
+        warmup = self.objective.soft_target_warmup_steps
+        ramp = 1.0 if warmup == 0 else min(1.0, int(self.steps) / warmup)
+        return self.objective.soft_target_weight * ramp
+
+    def _itm(
+        self, batch: Batch, image_tokens: Tensor, image: Tensor, text: Tensor, start: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        with torch.no_grad():
+            similarity = image @ text.T / self.encoder.temperature()
+        other_image, valid_image = hard_negatives(similarity.T, batch.tile_ids, batch.caption_keys, generator)
+        other_text, valid_text = hard_negatives(similarity, batch.tile_ids, batch.caption_keys, generator)
+        # One fused pass over the three kinds of pairs.
+        logits = self.encoder.match_logits(
+            torch.cat([start, start, start[other_text]]),
+            torch.cat([batch.caption_mask, batch.caption_mask, batch.caption_mask[other_text]]),
+            torch.cat([image_tokens, image_tokens[other_image], image_tokens]),
+        )
+        matched, wrong_image, wrong_text = logits.chunk(3)
+        return itm_loss(matched, wrong_image, wrong_text, valid_image, valid_text)

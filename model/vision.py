@@ -1,0 +1,74 @@
+"""The vision tower: tiles to a grid of tokens."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import ViTConfig
+from transformers.models.vit.modeling_vit import ViTLayer
+
+from model.config import VisionConfig
+
+
+class ResidualConvolution(nn.Module):
+    """Pre-activation 3x3 convolution with a skip."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels)
+        self.convolution = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.convolution(F.relu(self.norm(x)))
+
+
+class ConvolutionStem(nn.Module):
+    """Strided convolutions: on small data their locality learns much faster than a patch embedding."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = config.channels
+        for out, stride, blocks in zip(config.stem_channels, config.stem_strides, config.stem_blocks):
+            layers.append(nn.Conv2d(channels, out, 2 * stride - 1, stride, padding=stride - 1))
+            layers.append(nn.GroupNorm(1, out))
+            layers.append(nn.ReLU())
+            layers.extend(ResidualConvolution(out) for _ in range(blocks))
+            channels = out
+        layers.append(nn.Conv2d(channels, config.width, 1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+class VisionTower(nn.Module):
+    """float32 [B, channels, H, W] to tokens [B, grid * grid, width], row by row from the tile's upper left."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.config = config
+        if config.stem == "patch":
+            self.stem: nn.Module = nn.Conv2d(config.channels, config.width, config.patch_size_px, config.patch_size_px)
+        else:
+            self.stem = ConvolutionStem(config)
+        self.positions = nn.Parameter(torch.zeros(1, config.grid**2, config.width))
+        layer = ViTConfig(
+            hidden_size=config.width,
+            num_attention_heads=config.heads,
+            intermediate_size=config.intermediate,
+            hidden_act=config.activation,
+            hidden_dropout_prob=config.dropout,
+            layer_norm_eps=1e-6,
+        )
+        layer._attn_implementation = "sdpa"
+        self.layers = nn.ModuleList(ViTLayer(layer) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        expected = (self.config.channels, self.config.image_size_px, self.config.image_size_px)
+        if tuple(images.shape[1:]) != expected:
+            raise ValueError(f"The vision tower takes images of shape [B, {', '.join(map(str, expected))}], not {tuple(images.shape)}.")
+        tokens = self.stem(images).flatten(2).transpose(1, 2) + self.positions
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return self.norm(tokens)

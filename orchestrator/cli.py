@@ -1,0 +1,144 @@
+"""The command line `knowlip`. Commands check their input, call one function and print; errors are one paragraph."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Trains a SAR image-text model and repairs its training text while doing so.")
+data_app = typer.Typer(no_args_is_help=True, help="Make and check corpora.")
+app.add_typer(data_app, name="data")
+console = Console()
+
+Settings = Annotated[Optional[list[str]], typer.Option(
+    "--set", metavar="KEY=VALUE", help="Override a configuration key, for instance --set rounds=5. Repeatable.")]
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML configuration, for instance configs/default.yaml.")]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory, for instance runs/latest.")]
+Tiles = Annotated[Optional[Path], typer.Option("--tiles", metavar="DIR", help="Folder or list of GeoTIFFs to run on.")]
+
+
+@app.command()
+def run(config: Config, tiles: Tiles = None,
+        run_dir: Annotated[Optional[Path], typer.Option("--run-dir", metavar="D", help="Where to write; default "
+                                                        "runs/<config>-<UTC time>.")] = None,
+        settings: Settings = None) -> None:
+    """Run the closed loop: train, publish, score, relabel, accept, refresh, evaluate, round by round."""
+    from orchestrator.running import start_run
+
+    start_run(_load(config, tiles, settings), run_dir, console)
+
+
+@app.command()
+def resume(run_dir: RunDir) -> None:
+    """Continue a run after its last recorded round."""
+    from orchestrator.running import resume_run
+
+    resume_run(run_dir, console)
+
+
+@app.command()
+def status(run_dir: RunDir) -> None:
+    """Say how far a run has come and where its results lie."""
+    from orchestrator.report import print_status
+
+    print_status(run_dir, console)
+
+
+@app.command()
+def report(run_dir: RunDir,
+           as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False
+           ) -> None:
+    """Print what a run came to: rounds, accuracies, memory, quarantined tiles."""
+    from orchestrator.report import print_report
+    from orchestrator.report import report as make_report
+
+    if as_json:
+        print(json.dumps(make_report(run_dir), indent=2))
+    else:
+        print_report(run_dir, console)
+
+
+@app.command()
+def caption(tile: Annotated[Path, typer.Argument(metavar="TILE.tif", help="One georeferenced GeoTIFF.")],
+            run_dir: Annotated[Path, typer.Option("--run", metavar="RUN_DIR", help="Run whose weights to use.")] =
+            Path("runs/latest"),
+            as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Write the HCoT annotation of one GeoTIFF with the newest weights of a run."""
+    from orchestrator.captioning import caption_tile, print_caption
+
+    annotation = caption_tile(tile, run_dir)
+    if as_json:
+        print(json.dumps(annotation, indent=2))
+    else:
+        print_caption(annotation, console)
+
+
+@app.command()
+def config(path: Annotated[Optional[Path], typer.Argument(metavar="CONFIG", help="Show this configuration, defaults "
+                                                          "filled in.")] = None, settings: Settings = None) -> None:
+    """List every configuration key with its default and meaning, or show one configuration in full."""
+    import yaml
+
+    from orchestrator.config_reference import print_reference
+
+    if path is None:
+        print_reference(console)
+    else:
+        print(yaml.safe_dump(_load(path, None, settings).model_dump(mode="json"), sort_keys=False), end="")
+
+
+@app.command()
+def bench(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration to measure with.")] =
+          Path("configs/default.yaml"),
+          run_dir: Annotated[Optional[Path], typer.Option("--run", metavar="RUN_DIR", help="Measure the captioner with "
+                                                          "this run's weights and print this run's numbers.")] = None,
+          ) -> None:
+    """Measure ratios within one run: the captioner through Ray Serve against the bare engine, and where time goes."""
+    from orchestrator.bench import run_bench
+
+    run_bench(config, run_dir, console)
+
+
+@data_app.command("make")
+def data_make(config: Config, tiles: Tiles = None, settings: Settings = None) -> None:
+    """Make the corpus a configuration names, without running the loop."""
+    from orchestrator.running import make_data
+
+    make_data(_load(config, tiles, settings), console)
+
+
+@data_app.command("check")
+def data_check(corpus: Annotated[Path, typer.Argument(metavar="DIR", help="A corpus directory (with tiles.parquet), or "
+                                                      "a folder of GeoTIFFs.")]) -> None:
+    """Check a corpus, or GeoTIFFs before a run: names every file that cannot be used, and why."""
+    from orchestrator.data_check import check_data
+
+    raise typer.Exit(check_data(corpus, console))
+
+
+def _load(path: Path, tiles: Path | None, settings: list[str] | None):
+    from orchestrator.config import load_config
+
+    overrides = list(settings or [])
+    if tiles is not None:
+        overrides += ["corpus.kind=geotiff", f"corpus.tiles={json.dumps(str(tiles))}"]
+    return load_config(path, overrides)
+
+
+def main() -> None:
+    """Entry point: expected errors become one paragraph on stderr and exit status 1."""
+    from orchestrator.errors import expected_errors
+
+    try:
+        app()
+    except expected_errors() as error:
+        Console(stderr=True).print(f"[bold red]Error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def _plain(error: BaseException) -> str:
+    return str(error).replace("[", "\\[")

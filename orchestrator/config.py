@@ -1,0 +1,153 @@
+"""A run's configuration: every key is declared once, here or in the component's own model."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actors.captioner import CaptionerConfig
+from actors.scorer import ScoreConfig
+from actors.trainer_config import TrainConfig
+from corpus.ingest import IngestConfig
+from corpus.simulate.config import SceneConfig
+from hcot_llm.acceptance import AcceptanceConfig
+from hcot_llm.feedback import FlagConfig
+from hcot_llm.seed import CorruptionConfig
+from model.config import ModelConfig
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message says which key, why, and what to do."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CorpusConfig(_Section):
+    """Where tiles and seed annotations come from."""
+
+    kind: Literal["simulated", "geotiff"] = Field(
+        "simulated", description="simulated scenes with known truth, or GeoTIFFs given by --tiles or `tiles`")
+    name: str = Field("default", description="folder of the prepared corpus below data_dir")
+    data_dir: Path = Field(Path("data"), description="prepared corpora are kept and reused here")
+    tiles: Path | None = Field(None, description="folder or list of GeoTIFFs, for kind geotiff")
+    simulated: SceneConfig = Field(default_factory=SceneConfig, description="the simulated scenes")
+    corruption: CorruptionConfig = Field(default_factory=CorruptionConfig, description="errors of the simulated seed")
+    ingest: IngestConfig = Field(default_factory=IngestConfig, description="cutting and checking of real scenes")
+    rows_per_block: int = Field(64, ge=1, description="tiles in one block of Ray Data, the batch of the scorer")
+
+
+class ClusterConfig(_Section):
+    """The Ray cluster."""
+
+    address: str | None = Field(None, description="address of a running cluster ('auto' finds one); null starts a local one")
+    local_cpus: int = Field(6, ge=2, description="logical CPUs of a local cluster; more than the machine has is fine")
+    object_store_memory_gib: float = Field(2, gt=0, description="object store of a local cluster, in GiB; it spills to disk")
+    memory_gib: float = Field(6, gt=0, description="memory the run needs at least, in GiB, named by the preflight")
+
+
+class RunConfig(_Section):
+    """One run of the loop."""
+
+    name: str = Field(description="names the run directory and the MLflow experiment")
+    seed: int = Field(0, ge=0, description="every random draw derives from it")
+    rounds: int = Field(3, ge=1, description="rounds of the loop")
+    start_weights: Path | None = Field(None, description="weights directory of an earlier run to start from; null: untrained")
+    corpus: CorpusConfig = Field(default_factory=CorpusConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig, description="a YAML file beside this one, or its content")
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    captioner: CaptionerConfig = Field(default_factory=CaptionerConfig)
+    score: ScoreConfig = Field(default_factory=ScoreConfig)
+    flag: FlagConfig = Field(default_factory=FlagConfig)
+    acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
+    cluster: ClusterConfig = Field(default_factory=ClusterConfig)
+
+
+def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
+    """Read a YAML file and apply `key.sub=value` overrides.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown or mistyped key (with the nearest known one), a bad value.
+    """
+    if not path.is_file():
+        raise ConfigError(f"There is no configuration {path}. The ones that come with the project lie in configs/.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}. Correct the file.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold keys and values, not {type(content).__name__}.")
+    for override in overrides:
+        _override(content, override)
+    content.setdefault("name", path.stem)
+    model = content.get("model")
+    if isinstance(model, str):
+        content["model"] = _model_content(path.parent / model)
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path)) from error
+
+
+def save_config(config: RunConfig, path: Path) -> None:
+    """Write the whole configuration, defaults included, so that a run can be resumed from it alone."""
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+
+def flatten(config: RunConfig) -> dict[str, Any]:
+    """Dotted keys and plain values, for MLflow's parameters."""
+    def walk(prefix: str, value: Any):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from walk(f"{prefix}.{key}" if prefix else key, inner)
+        else:
+            yield prefix, value
+
+    return dict(walk("", config.model_dump(mode="json")))
+
+
+def _override(content: dict, override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override}: write it as key=value, for instance --set train.round_epochs=4.")
+    *parents, last = key.split(".")
+    place = content
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {override}: '{parent}' is a value in the configuration file and has no keys inside.")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}.") from error
+
+
+def _model_content(path: Path) -> dict:
+    if not path.is_file():
+        raise ConfigError(f"The configuration's `model` names {path}, which does not exist. See configs/model/.")
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    lines = [f"The configuration {path} cannot be used:"]
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, _all_keys(RunConfig), n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else " `knowlip config` lists the keys."
+            lines.append(f"  {key}: no such key.{hint}")
+        else:
+            lines.append(f"  {key or 'configuration'}: {problem['msg']} (got {problem['input']!r}).")
+    return "\n".join(lines)
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys.extend(_all_keys(field.annotation, f"{prefix}{name}."))
+    return keys

@@ -1,0 +1,127 @@
+"""Makes sure that the corpus a run names exists: tiles, seed annotations, knowledge. Not part of the loop.
+
+Making a simulated corpus writes its truth, and corrupting the truth into seed annotations reads it. Both happen
+here, before the loop, which is given the corpus directory and never the truth's.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.ingest import cut_scenes
+from corpus.quarantine import Quarantine
+from corpus.seeds import derive_seed
+from corpus.simulate.write import simulate_corpus
+from corpus.tiles import read_tiles
+from hcot_llm.knowledge import tile_knowledge
+from hcot_llm.seed import corrupt, geography_seed, truth_values
+from orchestrator.config import ConfigError, CorpusConfig
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class PreparedCorpus:
+    """A corpus on disk. truth_dir is for evaluation only, None where there is no truth."""
+
+    corpus_dir: Path
+    truth_dir: Path | None
+    tiles: pa.Table
+    seed: pa.Table
+    knowledge: dict[str, str]
+    quarantined: int
+    simulated: bool
+
+
+def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = lambda *_: None) -> PreparedCorpus:
+    """Make what is missing of the configured corpus and open it.
+
+    Raises:
+        ConfigError: kind geotiff without a folder of tiles.
+        corpus.ingest.IngestError: no usable tiles, or too many bad ones.
+    """
+    if config.kind == "simulated":
+        root = config.data_dir / f"{config.name}-{_digest(config.simulated, config.corruption, run_seed)}"
+        _make_simulated(config, root, run_seed, progress)
+        truth = root / "truth"
+    else:
+        if config.tiles is None:
+            raise ConfigError("corpus.kind is geotiff, but no tiles were named. Give a folder or a list of GeoTIFFs "
+                              "with --tiles, or set corpus.tiles.")
+        source = config.tiles.resolve()
+        root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), _listing(source))}"
+        _make_real(config, source, root, progress)
+        truth = None
+    return open_corpus(root / "corpus", truth, simulated=config.kind == "simulated")
+
+
+def open_corpus(corpus_dir: Path, truth_dir: Path | None, *, simulated: bool) -> PreparedCorpus:
+    """Open a corpus that `prepare_corpus` made."""
+    knowledge = pq.read_table(corpus_dir / "knowledge.parquet")
+    return PreparedCorpus(
+        corpus_dir.resolve(), truth_dir.resolve() if truth_dir is not None and truth_dir.exists() else None,
+        read_tiles(corpus_dir), pq.read_table(corpus_dir / "seed.parquet"),
+        dict(zip(knowledge["tile_id"].to_pylist(), knowledge["line"].to_pylist(), strict=True)),
+        Quarantine(corpus_dir).count(), simulated)
+
+
+def _make_simulated(config: CorpusConfig, root: Path, run_seed: int, progress: Progress) -> None:
+    corpus_dir = root / "corpus"
+    if not (corpus_dir / "tiles.parquet").exists():
+        simulate_corpus(config.simulated, root, progress=lambda done, total: progress("simulating scenes", done, total))
+    if not (corpus_dir / "seed.parquet").exists():
+        rows = pq.read_table(root / "truth" / "truth.parquet").to_pylist()
+        truth = {row["tile_id"]: truth_values(row) for row in rows}
+        _write(corrupt(truth, config.corruption, derive_seed(run_seed, "corruption")), corpus_dir / "seed.parquet")
+    _write_knowledge(corpus_dir, progress)
+
+
+def _make_real(config: CorpusConfig, source: Path, root: Path, progress: Progress) -> None:
+    corpus_dir = root / "corpus"
+    if not (corpus_dir / "tiles.parquet").exists():
+        cut_scenes(source, corpus_dir, config.ingest, places_of=_places,
+                   progress=lambda done, total: progress("cutting scenes", done, total))
+    if not (corpus_dir / "seed.parquet").exists():
+        _write(geography_seed(read_tiles(corpus_dir)), corpus_dir / "seed.parquet")
+    _write_knowledge(corpus_dir, progress)
+
+
+def _places(lons: Sequence[float], lats: Sequence[float]) -> list[tuple[str, str]]:
+    return [(knowledge.city, knowledge.country) for knowledge in map(tile_knowledge, lons, lats)]
+
+
+def _write_knowledge(corpus_dir: Path, progress: Progress) -> None:
+    path = corpus_dir / "knowledge.parquet"
+    if path.exists():
+        return
+    tiles = read_tiles(corpus_dir)
+    lines = []
+    for index, (lon, lat) in enumerate(zip(tiles["lon"].to_pylist(), tiles["lat"].to_pylist(), strict=True)):
+        lines.append(tile_knowledge(lon, lat).line())
+        progress("looking up geography", index + 1, tiles.num_rows)
+    _write(pa.table({"tile_id": tiles["tile_id"], "line": lines}), path)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    pq.write_table(table, partial)
+    os.replace(partial, path)
+
+
+def _listing(source: Path) -> list:
+    """Names, sizes and times of what would be cut, so that a changed folder makes a new corpus."""
+    if source.is_file():
+        return [source.stat().st_size, source.stat().st_mtime_ns]
+    return sorted([str(path.relative_to(source)), path.stat().st_size] for path in source.rglob("*.tif*")
+                  if path.is_file())
+
+
+def _digest(*parts) -> str:
+    content = [part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]

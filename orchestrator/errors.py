@@ -1,0 +1,20 @@
+"""Errors that a user can mend. Everything else is a bug and keeps its traceback."""
+
+
+def expected_errors() -> tuple[type[BaseException], ...]:
+    """Exception types whose message is written for the user."""
+    from actors.captioner import CaptionerFailed
+    from actors.probe import WeightsNotServed
+    from actors.trainer import TrainingFailed
+    from corpus.annotations import AnnotationError
+    from corpus.geotiff import TileError
+    from corpus.ingest import IngestError
+    from corpus.tiles import CorpusError
+    from hcot_llm.knowledge import KnowledgeError
+    from orchestrator.config import ConfigError
+    from orchestrator.preflight import PreflightError
+    from orchestrator.records import RecordError
+    from orchestrator.run_directory import RunDirectoryError
+
+    return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
+            KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError)

@@ -1,0 +1,73 @@
+"""Names what a run would lack before anything starts."""
+
+from dataclasses import dataclass
+
+import psutil
+
+from orchestrator.config import RunConfig
+
+
+class PreflightError(RuntimeError):
+    """The cluster or the configuration cannot carry the run; the message lists every shortfall."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a cluster offers: logical CPUs, GPUs, memory in GiB."""
+
+    cpus: float
+    gpus: float
+    memory_gib: float
+
+
+def needed(config: RunConfig) -> Resources:
+    """The least a run needs: one training group, one captioner, one scorer and one CPU for Ray Data's tasks."""
+    train, captioner, score = config.train, config.captioner, config.score
+    cpus = (train.min_workers * train.cpus_per_worker + captioner.min_replicas * captioner.cpus_per_replica
+            + score.min_workers * score.cpus_per_worker + 1)
+    gpus = (train.min_workers * train.gpus_per_worker + captioner.min_replicas * captioner.gpus_per_replica
+            + score.min_workers * score.gpus_per_worker)
+    return Resources(cpus, gpus, config.cluster.memory_gib)
+
+
+def offered(config: RunConfig) -> Resources:
+    """What this machine, or the cluster at the configured address, offers."""
+    if config.cluster.address is None:
+        return Resources(config.cluster.local_cpus, 0, psutil.virtual_memory().available / 2**30)
+    import ray
+
+    ray.init(address=config.cluster.address, log_to_driver=False)
+    try:
+        total = ray.cluster_resources()
+    finally:
+        ray.shutdown()
+    return Resources(total.get("CPU", 0), total.get("GPU", 0), total.get("memory", 0) / 2**30)
+
+
+def check(need: Resources, offer: Resources, config: RunConfig) -> None:
+    """Compare the two.
+
+    Raises:
+        PreflightError: names each shortfall with the keys that would mend it.
+    """
+    short = []
+    if need.cpus > offer.cpus:
+        short.append(
+            f"{need.cpus:g} CPUs are needed ({config.train.min_workers} training workers x "
+            f"{config.train.cpus_per_worker}, {config.captioner.min_replicas} captioners x "
+            f"{config.captioner.cpus_per_replica}, {config.score.min_workers} scorers x {config.score.cpus_per_worker}, "
+            f"1 for data) and {offer.cpus:g} are offered: lower these keys, or raise cluster.local_cpus or the cluster")
+    if need.gpus > offer.gpus:
+        short.append(f"{need.gpus:g} GPUs are needed and {offer.gpus:g} are offered: set train.gpus_per_worker, "
+                     "captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a cluster with GPUs")
+    if need.memory_gib > offer.memory_gib:
+        short.append(f"{need.memory_gib:g} GiB of memory are needed (cluster.memory_gib) and "
+                     f"{offer.memory_gib:.1f} GiB are free: end other programs, use a larger machine, or lower the key "
+                     "if you know that less will do")
+    if short:
+        raise PreflightError("The run was not started, because the cluster is too small:\n  " + "\n  ".join(short))
+
+
+def preflight(config: RunConfig) -> None:
+    """Check the whole configuration against the cluster."""
+    check(needed(config), offered(config), config)

@@ -1,0 +1,95 @@
+"""Collects what one round came to, phase by phase, and writes its record last."""
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from actors.captioner import PublishReceipt
+from actors.mailbox import RoundResult
+from hcot_llm.relabel import Proposals, Settlement
+from orchestrator.corpus_state import CorpusState
+from orchestrator.records import Counts, PhaseClock, RoundRecord, write_record
+
+if TYPE_CHECKING:
+    from orchestrator.session import Session
+
+
+class RoundContext:
+    """What the loop calls `this`: phases, progress, and the facts of the record."""
+
+    def __init__(self, session: "Session", number: int) -> None:
+        self._session, self.number = session, number
+        self._clock = PhaseClock(startup_s=session.startup_s)
+        self.child = None
+        self._trained: RoundResult | None = None
+        self._corpus: CorpusState | None = None
+        self._counts: Counts | None = None
+        self._evaluation: dict = {}
+        self._metrics: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str):
+        """Time a phase by wall clock and show it."""
+        self._session.progress.phase(name, self.number, self._session.config.rounds)
+        with self._clock.phase(name):
+            yield
+
+    def training_progress(self, progress: dict) -> None:
+        if progress.get("round") == self.number:
+            self._session.progress.advance(progress["step"], progress["steps"],
+                                           f"{progress['tiles_per_s']:.0f} tiles/s, loss {progress['total']:.2f}")
+
+    def labelling_progress(self, done: int, total: int) -> None:
+        self._session.progress.advance(done, total, "tiles")
+
+    def trained(self, result: RoundResult) -> None:
+        self._trained = result
+        self._session.tracker.log_losses(self.child, result.losses)
+
+    def published(self, receipt: PublishReceipt) -> None:
+        self._metrics["probe_largest_difference"] = receipt.largest_difference
+
+    def labelled(self, doubtful: np.ndarray, proposals: Proposals, settlement: Settlement) -> None:
+        answered = int((proposals.proposed[:, :, 0] >= 0).sum())
+        self._counts = Counts(
+            scored=int(doubtful.size), flagged=int(doubtful.sum()), regenerated=answered,
+            accepted=int(settlement.accepted.sum()), rejected=int(settlement.rejected.sum()),
+            invalid=sum(proposals.invalid.values()))
+        self._metrics.update({f"invalid_{reason}": count for reason, count in proposals.invalid.items()})
+
+    def refreshed(self, corpus: CorpusState) -> None:
+        self._corpus = corpus
+
+    def evaluated(self, evaluation: dict) -> None:
+        """Keep the numbers, and draw and track what they show; still inside the phase, so that it is timed."""
+        self._evaluation = evaluation
+        session, weights = self._session, self._session.directory.weights(self.number)
+        session.tracker.log_files(self.child, session.draw(self._corpus, self), "figures")
+        session.tracker.log_corpus(self.child, session.directory.annotations, self._corpus.version, self._corpus.digest)
+        session.tracker.log_checkpoint(self.child, weights, self._trained.weights_sha256, self.number, copy=False)
+
+    @property
+    def losses(self) -> list[dict[str, float]]:
+        return self._trained.losses
+
+    @property
+    def accuracy_by_clause(self) -> dict[str, float]:
+        return self._evaluation["by_clause"]
+
+    def finish(self) -> RoundRecord:
+        """Write the record, after everything else of the round."""
+        session, trained, corpus = self._session, self._trained, self._corpus
+        metrics = {**self._metrics, **self._evaluation["metrics"]}
+        if trained.losses:
+            metrics.update({f"final_{name}_loss": value for name, value in trained.losses[-1].items()
+                            if name != "step"})
+        record = RoundRecord(
+            round=self.number, run_id=session.directory.run_id, corpus_version=corpus.version,
+            corpus_digest=corpus.digest, weights_sha256=trained.weights_sha256, seed=session.config.seed,
+            mlflow_run_id=self.child.run_id, world_size=trained.world_size, counts=self._counts, metrics=metrics,
+            accuracy_by_clause=self.accuracy_by_clause or None, timings=self._clock.timings())
+        session.tracker.log_record(self.child, record)
+        write_record(session.directory.path, record)
+        session.progress.round_done(record)
+        return record

@@ -1,0 +1,90 @@
+"""The files of one run, and the rules for making and finding them."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.config import RunConfig, load_config, save_config
+
+
+class RunDirectoryError(ValueError):
+    """A run directory that cannot be made or used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of a run: everything it writes lies below `path`."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def annotations(self) -> Path:
+        return self.path / "annotations"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    def weights(self, round_: int) -> Path:
+        return self.path / "weights" / f"round-{round_:04d}"
+
+    def shards(self, round_: int) -> Path:
+        return self.path / "labels" / f"round-{round_:04d}"
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @staticmethod
+    def check_free(path: Path | None) -> None:
+        """Refuse a directory that holds something.
+
+        Raises:
+            RunDirectoryError: the directory is not empty or is a file.
+        """
+        if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunDirectoryError(
+                f"The run directory {path} exists and is not empty. Continue that run with `knowlip resume {path}`, "
+                "or name another directory with --run-dir.")
+
+    @staticmethod
+    def create(config: RunConfig, path: Path | None, root: Path = Path("runs")) -> "RunDirectory":
+        """A new directory: the given one, which must be empty or absent, or runs/<config>-<UTC time>.
+
+        Raises:
+            RunDirectoryError: the directory is not empty or is a file.
+        """
+        RunDirectory.check_free(path)
+        chosen = path or root / f"{config.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        chosen.mkdir(parents=True, exist_ok=True)
+        directory = RunDirectory(chosen.resolve())
+        save_config(config, directory.config)
+        _point_latest(root, directory.path)
+        return directory
+
+    @staticmethod
+    def open(path: Path) -> tuple["RunDirectory", RunConfig]:
+        """An existing run and its configuration.
+
+        Raises:
+            RunDirectoryError: there is no run in `path`.
+        """
+        directory = RunDirectory(path.resolve())
+        if not directory.config.is_file():
+            raise RunDirectoryError(f"{path} is not a run directory: it has no config.yaml. Runs lie in runs/, "
+                                    "the last one at runs/latest.")
+        return directory, load_config(directory.config)
+
+
+def _point_latest(root: Path, target: Path) -> None:
+    """runs/latest always points to the run that started last; the link is replaced in one step."""
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = root / f".latest-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    os.replace(temporary, root / "latest")

@@ -1,0 +1,50 @@
+"""Starts and resumes runs: checks first, then the loop, then where to look."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestrator.config import RunConfig
+from orchestrator.corpus_setup import PreparedCorpus, prepare_corpus
+from orchestrator.loop import run_loop
+from orchestrator.preflight import preflight
+from orchestrator.progress import Progress
+from orchestrator.report import print_report
+from orchestrator.run_directory import RunDirectory
+from orchestrator.session import Session
+from orchestrator.tracking import ui_command
+
+
+def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path:
+    """Run the loop of a configuration from its beginning; returns the run directory."""
+    preflight(config)
+    RunDirectory.check_free(run_dir)
+    prepared = make_data(config, console)
+    directory = RunDirectory.create(config, run_dir)
+    console.print(f"run directory {directory.path}", highlight=False, soft_wrap=True)
+    _run(config, directory, prepared, console)
+    return directory.path
+
+
+def resume_run(run_dir: Path, console: Console) -> None:
+    """Continue a run after its last recorded round; a finished run is only reported."""
+    directory, config = RunDirectory.open(run_dir)
+    preflight(config)
+    _run(config, directory, make_data(config, console), console)
+
+
+def make_data(config: RunConfig, console: Console) -> PreparedCorpus:
+    """Make or open the corpus and say what it is."""
+    with Progress(console) as progress:
+        prepared = prepare_corpus(config.corpus, run_seed=config.seed, progress=progress.preparing)
+    kind = "simulated" if prepared.simulated else "real"
+    console.print(f"corpus {prepared.corpus_dir}: {prepared.tiles.num_rows:,} {kind} tiles, "
+                  f"{prepared.quarantined} quarantined", highlight=False, soft_wrap=True)
+    return prepared
+
+
+def _run(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, console: Console) -> None:
+    with Progress(console) as progress, Session(config, directory, prepared, progress) as session:
+        run_loop(session)
+    print_report(directory.path, console)
+    console.print(f"Look at it with: {ui_command(directory.path)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,193 @@
+"""A running loop: its cluster, actors, corpus and tracking. Each method is one step of the algorithm."""
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import ray
+import ray.data
+
+from actors.captioner import CaptionerClient
+from actors.evaluator import Evaluator, rows_of
+from actors.labeller import ask, write_questions
+from actors.scorer import Scores, score_tiles
+from actors.trainer import TrainerGroup
+from actors.weights import copy_weights, create_weights
+from corpus.seeds import derive_seed
+from hcot_llm.relabel import Proposals, Settlement, find_doubtful, settle
+from orchestrator.config import RunConfig, flatten
+from orchestrator.corpus_setup import PreparedCorpus
+from orchestrator.corpus_state import CorpusKeeper, CorpusState, select_feedback
+from orchestrator.figures import draw_accuracy, draw_gallery, draw_losses, draw_times, gallery_tile_ids
+from orchestrator.memory import MemorySampler
+from orchestrator.progress import Progress
+from orchestrator.records import SeedSummary, read_records, read_seed_summary, write_seed_summary
+from orchestrator.round_context import RoundContext
+from orchestrator.run_directory import RunDirectory
+from orchestrator.tracking import Tracker
+
+
+class Session:
+    """Everything a run holds while it runs. Use as a context manager: leaving it lets go of all actors."""
+
+    def __init__(self, config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus,
+                 progress: Progress) -> None:
+        self.config, self.directory, self.prepared, self.progress = config, directory, prepared, progress
+        self.records = read_records(directory.path)
+        self.keeper = CorpusKeeper(config, directory.run_id, directory.annotations)
+        self.tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id)
+        self.trainer: TrainerGroup | None = None
+        self.captioner: CaptionerClient | None = None
+        self.evaluator = None
+        self.startup_s = 0.0
+        self._losses: dict[int, list[dict[str, float]]] = {}
+        self._memory = MemorySampler(directory.path)
+
+    def __enter__(self) -> "Session":
+        self._memory.start()
+        self.tracker.start(flatten(self.config))
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            self.tracker.finish(failed=error is not None)
+        finally:
+            if self.trainer is not None and error is None:
+                self.trainer.close()
+            if self.captioner is not None:
+                self.captioner.shutdown()
+            self._memory.stop()
+            ray.shutdown()
+
+    @contextmanager
+    def startup(self):
+        """Start-up is paid once a run; its time is entered in the first round's record."""
+        begun = time.monotonic()
+        self.progress.phase("start-up")
+        yield
+        self.startup_s = time.monotonic() - begun
+
+    @property
+    def last_round(self) -> int:
+        return self.records[-1].round if self.records else 0
+
+    def remaining_rounds(self) -> range:
+        return range(self.last_round + 1, self.config.rounds + 1)
+
+    def open_corpus(self) -> CorpusState:
+        """Connect to the cluster and open the corpus as the last recorded round left it."""
+        start_cluster(self.config)
+        return self.keeper.open(self.prepared, self.last_round)
+
+    def start_actors(self, corpus: CorpusState) -> None:
+        """Start trainer, captioner and evaluator. The captioner goes on starting while the first round trains."""
+        config, directory = self.config, self.directory
+        start = directory.weights(0)
+        if not start.exists():
+            if config.start_weights is not None:
+                copy_weights(config.start_weights, start)
+            else:
+                create_weights(start, config.model, derive_seed(config.seed, "weights"))
+        prompt = {"feedback": config.captioner.feedback_in_prompt, "levels": config.captioner.levels_in_prompt}
+        self.trainer = TrainerGroup(config.train, run_seed=config.seed, run_dir=directory.path, start_dir=start,
+                                    **prompt)
+        self.evaluator = Evaluator.remote(None if self.prepared.truth_dir is None else str(self.prepared.truth_dir))
+        self._write_seed_summary(corpus)
+        self.trainer.wait_until_ready()
+        self.captioner = CaptionerClient(config.captioner, start)
+
+    @contextmanager
+    def round(self, number: int):
+        """One round: phases are timed, and the record is written last."""
+        context = RoundContext(self, number)
+        with self.tracker.round(number) as child:
+            context.child = child
+            yield context
+            self.records.append(context.finish())
+        self.startup_s = 0.0
+
+    def score(self, corpus: CorpusState, round_: int) -> Scores:
+        """The encoder's feedback on all tiles; held-out ones are scored for evaluation alone."""
+        return score_tiles(corpus.images, corpus.annotations, self.directory.weights(round_), self.config.score)
+
+    def find_doubtful(self, corpus: CorpusState, scores: Scores) -> np.ndarray:
+        """Clauses of training tiles to write again, bool [training tiles, 16]."""
+        return find_doubtful(select_feedback(scores, corpus.in_training), corpus.training, corpus.training_seed,
+                             self.config.flag, self.config.acceptance)
+
+    def relabel(self, corpus: CorpusState, scores: Scores, doubtful: np.ndarray, round_: int,
+                on_progress=None) -> Proposals:
+        """The captioner's answers on the doubtful clauses."""
+        settings = self.config.captioner
+        questions = write_questions(
+            doubtful, corpus.training, select_feedback(scores, corpus.in_training), self.prepared.knowledge,
+            run_seed=self.config.seed, round_=round_, use_feedback=settings.feedback_in_prompt,
+            levels=settings.levels_in_prompt)
+        return ask(questions, self.captioner, corpus.image_index, corpus.training, self.directory.shards(round_),
+                   tiles_per_shard=settings.tiles_per_shard, candidates=settings.engine.candidates,
+                   in_flight=2 * settings.max_replicas, on_progress=on_progress)
+
+    def settle(self, corpus: CorpusState, scores: Scores, proposals: Proposals) -> Settlement:
+        """Accept what the evidence says is better; keep the rest."""
+        return settle(select_feedback(scores, corpus.in_training), corpus.training, corpus.training_seed, proposals,
+                      self.config.acceptance)
+
+    def refresh(self, corpus: CorpusState, settlement: Settlement, scores: Scores, round_: int,
+                weights_sha256: str) -> CorpusState:
+        """Commit the annotations and shuffle them for the next round."""
+        return self.keeper.refresh(corpus, settlement, scores, round_, weights_sha256)
+
+    def evaluate(self, corpus: CorpusState, scores: Scores, round_: int) -> dict:
+        """Numbers for the record: dict(metrics, by_clause). The only place where truth is looked at."""
+        held_out = ~corpus.in_training
+        feedback = select_feedback(scores, held_out)
+        annotations = self.evaluator.annotations.remote(rows_of(corpus.training), rows_of(corpus.training_seed))
+        model = self.evaluator.held_out.remote(
+            str(self.directory.weights(round_)), list(feedback.tile_ids), feedback.zero_shot,
+            scores.image_embeddings[held_out])
+        result = ray.get(annotations)
+        result["metrics"].update(ray.get(model))
+        return result
+
+    def draw(self, corpus: CorpusState, context: RoundContext) -> list[Path]:
+        """The pictures after a round."""
+        figures, seed = self.directory.figures, read_seed_summary(self.directory.path)
+        tile_ids = gallery_tile_ids(corpus)
+        truth = ray.get(self.evaluator.truth_for_pictures.remote(tile_ids))
+        paths = [draw_gallery(corpus, tile_ids, truth, context.number, figures / "gallery.png")]
+        if context.losses:
+            self._losses[context.number] = context.losses
+            paths.append(draw_losses(self._losses, figures / "losses.png"))
+        if seed.accuracy_by_clause:
+            rounds = [record.accuracy_by_clause for record in self.records] + [context.accuracy_by_clause]
+            paths.append(draw_accuracy(seed.accuracy_by_clause, rounds, figures / "accuracy_by_clause.png"))
+        return paths
+
+    def summarise(self) -> None:
+        """What can be drawn only when all rounds are over."""
+        if self.records:
+            path = draw_times([record.timings.model_dump() for record in self.records],
+                              self.directory.figures / "time_per_phase.png")
+            self.tracker.log_files(None, sorted(path.parent.glob("*.png")), "figures")
+
+    def _write_seed_summary(self, corpus: CorpusState) -> None:
+        rows = rows_of(corpus.training_seed)
+        seed = ray.get(self.evaluator.annotations.remote(rows, rows))
+        write_seed_summary(self.directory.path, SeedSummary(
+            annotation_accuracy=seed["metrics"]["annotation_accuracy"], accuracy_by_clause=seed["by_clause"] or None,
+            tiles=len(corpus.annotations), quarantined=self.prepared.quarantined, simulated=self.prepared.simulated))
+
+
+def start_cluster(config: RunConfig) -> None:
+    """Connect to the configured cluster, or start a local one."""
+    cluster = config.cluster
+    if cluster.address is not None:
+        ray.init(address=cluster.address, log_to_driver=False)
+    else:
+        ray.init(num_cpus=cluster.local_cpus, include_dashboard=False, log_to_driver=False,
+                 object_store_memory=int(cluster.object_store_memory_gib * 2**30))
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # Order must not depend on which task finishes first.
+    context.execution_options.preserve_order = True

@@ -1,0 +1,191 @@
+"""Encoder, captioner, checkpoints and scores at toy size."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+from model.captioner import SarCaptioner
+from model.checkpoint import load_captioner, load_encoder, load_tokenizer, save_model, weights_sha256
+from model.clause_text import ClauseText
+from model.config import ModelConfig
+from model.encoder import ITM_MATCH, SarEncoder
+from model.score import Scorer
+from model.tokenizer import encode_texts, plain_ids, train_tokenizer
+
+CONFIGS = Path(__file__).parents[1] / "configs" / "model"
+VALUES = [["It is plain.", "It is hilly."], ["No ship.", "One ship.", "Two ships."]]
+NAMES = ["terrain", "target count"]
+CAPTIONS = ["It is plain. No ship.", "It is hilly. Two ships.", "It is plain. One ship."]
+
+
+def toy(**changes) -> ModelConfig:
+    vision = {
+        "image_size_px": 32, "stem_channels": [8, 8], "stem_strides": [4, 2], "stem_blocks": [0, 0],
+        "width": 16, "depth": 1, "heads": 2, "intermediate": 16,
+    }
+    text = {"vocab_size": 320, "width": 16, "heads": 2, "intermediate": 16, "max_tokens": 32}
+    base = {
+        "encoder": {"vision": vision, "text": text, "embed_dim": 16, "clause_heads": 2, "slots": 2},
+        "captioner": {
+            "vision": vision, "prefix_tokens": 4, "vocab_size": 320, "width": 32, "depth": 1, "heads": 1,
+            "key_value_heads": 1, "intermediate": 32, "max_tokens": 64,
+        },
+        "objective": {"queue_size": 8, "soft_target_warmup_steps": 2},
+    }
+    return ModelConfig.model_validate(base | changes)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer([text for slot in VALUES for text in slot] + NAMES, 320)
+
+
+@pytest.fixture(scope="module")
+def parts(tokenizer):
+    torch.manual_seed(0)
+    config = toy()
+    encoder = SarEncoder.from_sizes(config.encoder).eval()
+    return encoder, SarCaptioner.from_sizes(config.captioner, tokenizer).eval()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(3, 2, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def test_configurations_load_and_refuse_unknown_keys(tmp_path):
+    paper = ModelConfig.from_yaml(CONFIGS / "paper.yaml")
+    assert (paper.encoder.vision.depth, paper.encoder.text.depth, paper.encoder.embed_dim) == (12, 12, 256)
+    assert (paper.objective.queue_size, paper.objective.momentum, paper.objective.temperature) == (57600, 0.995, 0.07)
+    assert ModelConfig.from_yaml(CONFIGS / "tiny.yaml").encoder.vision.stem == "convolution"
+    (tmp_path / "typo.yaml").write_text("objective: {queue_sise: 3}")
+    with pytest.raises(ValueError, match="queue_sise"):
+        ModelConfig.from_yaml(tmp_path / "typo.yaml")
+    with pytest.raises(ValidationError, match="square"):
+        toy(captioner=toy().captioner.model_dump() | {"prefix_tokens": 5})
+
+
+def test_zero_shot_gives_distributions_and_depends_on_the_image(parts, images, tokenizer):
+    encoder, _ = parts
+    clause_text = ClauseText.from_texts(tokenizer, NAMES, VALUES)
+    with torch.no_grad():
+        slots = encoder.zero_shot(images, clause_text)
+    assert [tuple(slot.shape) for slot in slots] == [(3, 2), (3, 3)]
+    assert all(torch.allclose(slot.exp().sum(1), torch.ones(3), atol=1e-5) for slot in slots)
+    assert not torch.allclose(slots[1][0], slots[1][1])
+    # New values, another number of slots: nothing is tied to the vocabulary of training.
+    other = ClauseText.from_texts(tokenizer, ["cloud"], [["no", "some", "many", "full"]])
+    assert encoder.zero_shot(images, other)[0].shape == (3, 4)
+
+
+def test_padding_changes_no_embedding(parts, tokenizer):
+    encoder, _ = parts
+    alone = encoder.embed_text(*encode_texts(tokenizer, CAPTIONS[:1], 32))[0]
+    beside = encoder.embed_text(*encode_texts(tokenizer, [CAPTIONS[0], CAPTIONS[1] * 2], 32))[0]
+    assert torch.allclose(alone[0], beside[0], atol=1e-5)
+
+
+def test_text_encoder_is_not_causal(parts, tokenizer):
+    encoder, _ = parts
+    ids, mask = encode_texts(tokenizer, ["plain hills", "plain ships"], 32)
+    assert not torch.allclose(*encoder.embed_text(ids, mask)[0])
+    tokens = torch.randn(2, 16, 16)
+    start = encoder.embed_text(ids, mask)[1]
+    changed = start.clone()
+    changed[:, -1] += 1.0
+    assert not torch.allclose(encoder.match_logits(start, mask, tokens), encoder.match_logits(changed, mask, tokens))
+
+
+def test_blip_and_albef_fusion_start(tokenizer):
+    for unimodal, start in ((2, 0), (1, 1)):
+        config = toy()
+        text = config.encoder.text.model_copy(update={"unimodal_depth": unimodal, "fusion_start": start})
+        encoder = SarEncoder.from_sizes(config.encoder.model_copy(update={"text": text}))
+        ids, mask = encode_texts(tokenizer, CAPTIONS, 32)
+        embedding, states = encoder.embed_text(ids, mask)
+        encoder.match_logits(states, mask, torch.randn(3, 16, 16)).sum().backward()
+        assert embedding.shape == (3, 16)
+        cross = [hasattr(layer, "crossattention") for layer in encoder.text.layers]
+        assert cross == [True, True] if start == 0 else [False, True]
+
+
+def test_scores(parts, images, tokenizer):
+    encoder, _ = parts
+    scorer = Scorer(encoder, tokenizer, batch_size=2)
+    tokens = scorer.image_tokens(images)
+    groups = [[CAPTIONS[0], "No ship."], [CAPTIONS[1]], [CAPTIONS[2], "One ship.", "It is plain."]]
+    similarity, match = scorer.similarity(tokens, groups), scorer.match_probability(tokens, groups)
+    assert [len(group) for group in similarity] == [len(group) for group in match] == [2, 1, 3]
+    image = scorer.image_embeddings(tokens)
+    assert similarity[2][1].item() == pytest.approx((image[2] @ scorer.text_embeddings(["One ship."])[0]).item(), abs=1e-5)
+    ids, mask = encode_texts(tokenizer, [CAPTIONS[1]], 32)
+    with torch.no_grad():
+        logits = encoder.match_logits(encoder.embed_text(ids, mask)[1], mask, tokens[1:2])
+    assert match[1].item() == pytest.approx(logits.softmax(-1)[0, ITM_MATCH].item(), abs=1e-5)
+    slots = scorer.zero_shot(tokens, ClauseText.from_texts(tokenizer, NAMES, VALUES))
+    assert [tuple(slot.shape) for slot in slots] == [(3, 2), (3, 3)]
+    with pytest.raises(ValueError, match="one group per tile"):
+        scorer.similarity(tokens, groups[:2])
+
+
+def test_prompt_embeddings_and_greedy_agree_with_the_plain_decoder(parts, images, tokenizer, tmp_path):
+    _, captioner = parts
+    captioner.save_pretrained(tmp_path, tokenizer)
+    decoder = LlamaForCausalLM.from_pretrained(tmp_path / "decoder").eval()
+    assert decoder.config.tie_word_embeddings is False
+    prompts = [plain_ids(tokenizer, text) for text in ("ship: ", "terrain and ship: ", "x")]
+    embeddings = captioner.prompt_embeddings(images, prompts)
+    assert [tuple(e.shape) for e in embeddings] == [(4 + len(p), 32) for p in prompts]
+    assert all(e.dtype == torch.float32 for e in embeddings)
+    tokens, scores = captioner.greedy(images, prompts, 5)
+    for index, start in enumerate(embeddings):
+        states, row = start[None], []
+        for position in range(len(tokens[index])):
+            with torch.no_grad():
+                log_probabilities = decoder(inputs_embeds=states).logits[0, -1].log_softmax(-1)
+            row.append(int(log_probabilities.argmax()))
+            assert scores[index][position].item() == pytest.approx(log_probabilities.max().item(), abs=1e-4)
+            states = torch.cat([states, decoder.get_input_embeddings()(torch.tensor([[row[-1]]]))], dim=1)
+        assert row == tokens[index]
+
+
+def test_right_padding_changes_no_state(parts, images):
+    _, captioner = parts
+    prefix = captioner.prefix(images[:1])
+    short, long = torch.tensor([[5, 6, 7]]), torch.tensor([[5, 6, 7, 0, 0]])
+    states = captioner.hidden_states(prefix, short)
+    padded = captioner.hidden_states(prefix, long)
+    assert torch.allclose(states, padded[:, :3], atol=1e-5)
+
+
+def test_checkpoint_round_trip_and_hash(parts, images, tokenizer, tmp_path):
+    encoder, captioner = parts
+    save_model(tmp_path / "a", encoder, captioner, tokenizer)
+    assert not [path for path in (tmp_path / "a").rglob("*") if path.suffix in {".bin", ".pt", ".pkl"}]
+    again, caption = load_encoder(tmp_path / "a"), load_captioner(tmp_path / "a")
+    assert torch.equal(again.image_tokens(images), encoder.image_tokens(images))
+    assert torch.equal(caption.prefix(images), captioner.prefix(images))
+    assert load_tokenizer(tmp_path / "a").get_vocab() == tokenizer.get_vocab()
+    digest = weights_sha256(tmp_path / "a")
+    assert len(digest) == 64
+    path = tmp_path / "a" / "encoder" / "model.safetensors"
+    state = load_file(path)
+    save_file(dict(reversed(state.items())), path, metadata={"format": "pt", "note": "other layout"})
+    assert weights_sha256(tmp_path / "a") == digest
+    changed = copy.deepcopy(encoder)
+    with torch.no_grad():
+        changed.match_head.bias[0] += 1e-3
+    save_model(tmp_path / "b", changed, captioner, tokenizer)
+    assert weights_sha256(tmp_path / "b") != digest
+
+
+def test_missing_models_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="save_model"):
+        load_encoder(tmp_path)
+    with pytest.raises(FileNotFoundError, match="safetensors"):
+        weights_sha256(tmp_path)
