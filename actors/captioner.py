@@ -1,5 +1,6 @@
 """The captioner: a vLLM engine in a Ray Serve deployment, and the loop's client of it."""
 
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +72,8 @@ class CaptionerReplica:
 
     def __init__(self, config: dict, weights_dir: str) -> None:
         self._config = CaptionerConfig.model_validate(config)
+        # Ray Serve calls from several threads, so that the next shard waits here; the engine takes one at a time.
+        self._lock = threading.Lock()
         configure_process(self._config.engine)
         import torch
 
@@ -98,6 +101,10 @@ class CaptionerReplica:
         Raises:
             WeightsNotServed: the probe's output is not that of the trainer's weights.
         """
+        with self._lock:
+            return self._publish(weights_dir, weights_sha256)
+
+    def _publish(self, weights_dir: str, weights_sha256: str) -> PublishReceipt:
         self._health = self._health.on(EngineEvent.PUBLISHED, weights_sha256)
         if self._health.may_label and self._receipt is not None:
             return self._receipt
@@ -117,10 +124,11 @@ class CaptionerReplica:
 
     def label(self, request: CaptionRequest) -> list[list[Answer]]:
         """Candidates for every prompt. A replica that restarted or scaled up first proves the weights."""
-        self.publish(request.weights_dir, request.weights_sha256)
         tables = ray.get(request.blocks)
         images = np.stack([image_of(tables[block], row) for block, row in request.where])
-        return self._generate(images, request.prompts, request.asked, request.seeds)
+        with self._lock:
+            self._publish(request.weights_dir, request.weights_sha256)
+            return self._generate(images, request.prompts, request.asked, request.seeds)
 
     def label_directly(self, requests: list[CaptionRequest]) -> float:
         """Seconds the engine needs for the same requests called in its own process, for `knowlip bench`."""

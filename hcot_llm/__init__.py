@@ -1,1 +1,1 @@
-"""HCoT annotations: schema, levels, prompts, wording, geographic knowledge, the encoder's feedback and the engine."""
+"""HCoT annotations: schema, levels, prompts, wording, geographic knowledge, feedback and the engine."""

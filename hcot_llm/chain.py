@@ -1,4 +1,4 @@
-"""The HCoT chain for instruction-tuned models: each level's answer is context for the next, and level 5 checks them all."""
+"""The HCoT chain for instruction-tuned models: each answer is context for the next."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ def run_chain(ask: Ask, *, asked: Sequence[Clause], kept: Mapping[Clause, str], 
               gsd_m: float | None = None, attempts: int = 1) -> ChainResult:
     """Ask level by level for the asked clauses, then have contradictions corrected, `attempts` times at most.
 
-    Only asked clauses are ever answered or corrected; a level of which none is asked is skipped. An unusable answer
-    leaves its clauses out and is named in `failed`, so the caller keeps what it had.
+    Only asked clauses are ever answered or corrected; a level of which none is asked is skipped. An unusable
+    answer leaves its clauses out and is named in `failed`, so the caller keeps what it had.
     """
     wanted = ordered(asked)
     common = dict(knowledge=knowledge, feedback=feedback, evidence=evidence, gsd_m=gsd_m)
@@ -39,7 +39,8 @@ def run_chain(ask: Ask, *, asked: Sequence[Clause], kept: Mapping[Clause, str], 
     failed: dict[int, str] = {}
 
     def answer(level: int, clauses: Sequence[Clause], found: Sequence[Contradiction] = ()) -> None:
-        prompt = chat_prompt(level, asked=clauses, kept=values, description=description, contradictions=found, **common)
+        prompt = chat_prompt(level, asked=clauses, kept=values, description=description, contradictions=found,
+                             **common)
         try:
             values.update(parse_answer(ask(prompt, clauses), clauses))
         except AnswerError as error:

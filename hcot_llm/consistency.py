@@ -1,4 +1,4 @@
-"""HCoT level 5: rules that hold across clauses of every possible scene, and what an annotation says against them.
+"""HCoT level 5: rules that hold across the clauses of every scene, and where an annotation breaks them.
 
 A rule looks only at clauses that are there, so it also checks a half-written annotation.
 """
@@ -41,18 +41,20 @@ def rule(function: Callable[[Values], Findings]) -> Callable[[Values], Findings]
 
 def contradictions(values: Values, *, gsd_m: float | None = None,
                    target_length_pixels: float | None = None) -> list[Contradiction]:
-    """Everything that cannot be true together, rule by rule in a fixed order; empty for a consistent annotation.
+    """Everything that cannot be true together, rule by rule in a fixed order; empty if consistent.
 
     Args:
-        values: any clauses with values of the vocabulary. gsd_m: metres per pixel; with it, sizes are checked against
-            what the resolution shows. target_length_pixels: measured median length of the targets, if there is one.
+        values: any clauses with values of the vocabulary.
+        gsd_m: metres per pixel; with it, sizes are checked against what the resolution shows.
+        target_length_pixels: measured median length of the targets, if there is one.
 
     Raises:
         SchemaError: a clause or value is unknown.
     """
     for clause, value in values.items():
         check_value(clause, value)
-    found = [Contradiction(name, clauses, message) for name, function in RULES.items() for clauses, message in function(values)]
+    found = [Contradiction(name, clauses, message) for name, function in RULES.items()
+             for clauses, message in function(values)]
     if gsd_m is not None:
         found += [Contradiction("size_fits_resolution", clauses, message)
                   for clauses, message in _size_fits_resolution(values, gsd_m, target_length_pixels)]
@@ -75,7 +77,8 @@ def no_targets_no_description(v: Values) -> Findings:
     absent = [c for c in said if v[c] == (ABSENT if c is not C.TARGET_COUNT else "0")]
     present = [c for c in said if c not in absent]
     if absent and present:
-        yield tuple(said), (f"{_list(absent, v)} means that there are no targets, but {_list(present, v)} describes some.")
+        yield tuple(said), (f"{_list(absent, v)} means that there are no targets, but "
+                            f"{_list(present, v)} describes some.")
 
 
 @rule
@@ -95,26 +98,33 @@ def ships_need_water(v: Values) -> Findings:
     if v.get(C.TARGET_CATEGORY) == "ship":
         if v.get(C.WATER) == ABSENT:
             yield (C.WATER, C.TARGET_CATEGORY), "There are ships, but the tile has no water."
-        yield from _must(v, C.TARGET_CATEGORY, C.TARGET_REGION, (*WATER_REGIONS, ABSENT), "ships lie in water")
-        yield from _must(v, C.TARGET_CATEGORY, C.TARGET_ENVIRONMENT, ("calm_water", "rough_water", ABSENT), "ships lie in water")
+        yield from _must(v, C.TARGET_CATEGORY, C.TARGET_REGION, (*WATER_REGIONS, ABSENT),
+                         "ships lie in water")
+        yield from _must(v, C.TARGET_CATEGORY, C.TARGET_ENVIRONMENT, ("calm_water", "rough_water", ABSENT),
+                         "ships lie in water")
 
 
 @rule
 def aircraft_need_pavement(v: Values) -> Findings:
     """Aircraft stand on the pavement of an apron or runway of an airport."""
     if v.get(C.TARGET_CATEGORY) == "aircraft":
-        yield from _must(v, C.TARGET_CATEGORY, C.TARGET_REGION, (*PAVED_REGIONS, ABSENT), "aircraft stand on pavement")
-        yield from _must(v, C.TARGET_CATEGORY, C.TARGET_ENVIRONMENT, ("pavement", ABSENT), "aircraft stand on pavement")
+        yield from _must(v, C.TARGET_CATEGORY, C.TARGET_REGION, (*PAVED_REGIONS, ABSENT),
+                         "aircraft stand on pavement")
+        yield from _must(v, C.TARGET_CATEGORY, C.TARGET_ENVIRONMENT, ("pavement", ABSENT),
+                         "aircraft stand on pavement")
         if v.get(C.FUNCTIONALITY, "airport") != "airport":
-            yield (C.FUNCTIONALITY, C.TARGET_CATEGORY), f"There are aircraft, but the area is {v[C.FUNCTIONALITY]} and no airport."
+            yield (C.FUNCTIONALITY, C.TARGET_CATEGORY), (
+                f"There are aircraft, but the area is {v[C.FUNCTIONALITY]} and no airport.")
 
 
 @rule
 def region_fits_environment(v: Values) -> Findings:
     """Apron and runway are paved, the other regions are water; those need water in the tile."""
     region, environment = v.get(C.TARGET_REGION, ABSENT), v.get(C.TARGET_ENVIRONMENT, ABSENT)
-    if region != ABSENT and environment != ABSENT and (region in PAVED_REGIONS) != (environment == "pavement"):
-        yield (C.TARGET_REGION, C.TARGET_ENVIRONMENT), f"Targets on the {region} cannot have {environment} around them."
+    paved = (region in PAVED_REGIONS, environment == "pavement")
+    if ABSENT not in (region, environment) and paved[0] != paved[1]:
+        yield (C.TARGET_REGION, C.TARGET_ENVIRONMENT), (
+            f"Targets on the {region} cannot have {environment} around them.")
     if region in WATER_REGIONS and v.get(C.WATER) == ABSENT:
         yield (C.WATER, C.TARGET_REGION), f"Targets lie on the {region}, but the tile has no water."
     if region == "sea" and v.get(C.WATER, "sea") not in ("sea", ABSENT):
@@ -126,7 +136,8 @@ def open_water_everywhere(v: Values) -> Findings:
     """Terrain and functionality are open water together, and then the water is not absent."""
     terrain, use = v.get(C.TERRAIN), v.get(C.FUNCTIONALITY)
     if terrain and use and (terrain == "open_water") != (use == "open_water"):
-        yield (C.TERRAIN, C.FUNCTIONALITY), f"The terrain is {terrain} and the area is {use}: both or neither are open water."
+        yield (C.TERRAIN, C.FUNCTIONALITY), (
+            f"The terrain is {terrain} and the area is {use}: both or neither are open water.")
     if "open_water" in (terrain, use) and v.get(C.WATER) == ABSENT:
         yield tuple(c for c in (C.TERRAIN, C.FUNCTIONALITY) if v.get(c) == "open_water") + (C.WATER,), (
             "The tile is open water, but its water is absent.")
@@ -178,7 +189,8 @@ def _size_fits_resolution(v: Values, gsd_m: float, pixels: float | None) -> Find
     if category == ABSENT:
         return
     (shortest, longest), (small, large) = LENGTH_RANGE_M[category], SIZE_LIMITS_M[category]
-    bounds = {ABSENT: (shortest, longest), "small": (shortest, small), "medium": (small, large), "large": (large, longest)}
+    bounds = {ABSENT: (shortest, longest), "small": (shortest, small), "medium": (small, large),
+              "large": (large, longest)}
     low, high = bounds[size]
     # Feature "point" is about the longest target, which is at least as long as the median one.
     if feature == "point" and low / gsd_m >= POINT_PIXELS:
@@ -189,7 +201,8 @@ def _size_fits_resolution(v: Values, gsd_m: float, pixels: float | None) -> Find
             f"No {category} reaches {POINT_PIXELS:.0f} pixels at {gsd_m:g} m: none is extended.")
     if pixels is not None and not low <= pixels * gsd_m <= high:
         yield (C.TARGET_SIZE, C.TARGET_CATEGORY), (
-            f"{pixels:g} pixels of {gsd_m:g} m are {pixels * gsd_m:.0f} m; a {size} {category} has {low:.0f} to {high:.0f} m.")
+            f"{pixels:g} pixels of {gsd_m:g} m are {pixels * gsd_m:.0f} m; a {size} {category} has "
+            f"{low:.0f} to {high:.0f} m.")
 
 
 def _must(v: Values, why: Clause, clause: Clause, allowed: tuple[str, ...], reason: str) -> Findings:

@@ -1,6 +1,7 @@
 """Free-text landform clauses, as language models write them, mapped to values of the schema by keywords.
 
-Only what is stated is mapped: a text that names no value of its clause gives None, and the text itself is always kept.
+Only what is stated is mapped: a text that names no value of its clause gives None, and the text itself is
+always kept.
 """
 
 import re
@@ -17,7 +18,8 @@ FUSAR_KEYS: Final[dict[str, Clause]] = {
     "Layout": Clause.LAYOUT, "Boundary": Clause.BOUNDARY, "Buildings": Clause.BUILDING, "Roads": Clause.ROAD,
     "Water": Clause.WATER,
 }
-_LEAD_IN = re.compile(r"^\s*(?:The terrain is classified as|The area functionality is described as|[A-Z]\w+ (?:presence|features|layout|"
+_LEAD_IN = re.compile(r"^\s*(?:The terrain is classified as|The area functionality is described as"
+                      r"|[A-Z]\w+ (?:presence|features|layout|"
                       r"distribution):)\s*", re.IGNORECASE)
 _TOWN_USES: Final = ("residential", "commercial_core", "industrial")
 
@@ -34,7 +36,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class FreeAnnotation:
-    """A record read: values found (None where none is stated), the free text, whether what was found is in doubt."""
+    """A record read: values found (None where none is stated), the text, and whether it is in doubt."""
 
     values: dict[Clause, str | None]
     text: dict[Clause, str]
@@ -63,7 +65,8 @@ def mapped_share(records: Iterable[Mapping[str, object]]) -> dict[Clause, float]
     annotations = [parse_fusar_record(record) for record in records]
     if not annotations:
         raise SchemaError("There are no records to map.")
-    return {clause: sum(a.values[clause] is not None for a in annotations) / len(annotations) for clause in FUSAR_KEYS.values()}
+    return {clause: sum(a.values[clause] is not None for a in annotations) / len(annotations)
+            for clause in FUSAR_KEYS.values()}
 
 
 def read_clause(clause: Clause, text: str) -> tuple[str | None, bool]:
@@ -72,7 +75,8 @@ def read_clause(clause: Clause, text: str) -> tuple[str | None, bool]:
     Without a value, "in doubt" says whether the text hedges at all. Raises SchemaError for a target clause.
     """
     if clause not in RULES:
-        raise SchemaError(f"There are no keywords for clause '{clause}': free text is read for landform clauses only.")
+        raise SchemaError(f"There are no keywords for clause '{clause}': free text is read for "
+                          "landform clauses only.")
     body = _LEAD_IN.sub("", text)
     evidence = sorted(_evidence(clause, body), key=lambda e: (e.rank, e.position))
     if not evidence:
@@ -92,7 +96,8 @@ def _urban_mix(best: Evidence, evidence: list[Evidence]) -> str:
     """Several urban uses stated side by side are a mixed urban area."""
     uses = {e.value for e in evidence if e.value in _TOWN_USES and e.rank == best.rank}
     if best.value in (*_TOWN_USES, "mixed_urban"):
-        explicit = any(e.value == "mixed_urban" and e.position <= best.position for e in evidence) and len(uses) != 1
+        urban_first = any(e.value == "mixed_urban" and e.position <= best.position for e in evidence)
+        explicit = urban_first and len(uses) != 1
         return "mixed_urban" if explicit or len(uses) > 1 or not uses else uses.pop()
     return best.value
 
@@ -100,11 +105,14 @@ def _urban_mix(best: Evidence, evidence: list[Evidence]) -> str:
 def _evidence(clause: Clause, body: str) -> Iterable[Evidence]:
     rules = RULES[clause]
     for start, segment in _segments(body):
-        if rules.scope is not None and not rules.scope.search(segment):
+        scope = rules.scope.search(segment) if rules.scope is not None else None
+        if rules.scope is not None and scope is None:
             continue
         hedge = HEDGE.search(segment)
         negation = NEGATION.search(segment)
-        for value, pattern in rules.values.items():
+        # "Hills in the north, no urban zones": where the hills lie is not where the town lies.
+        denied = scope is not None and negation is not None and negation.start() < scope.start()
+        for value, pattern in () if denied else rules.values.items():
             for match in pattern.finditer(segment):
                 negated = negation is not None and (
                     negation.start() <= match.start() or _denied_after(segment, match.end()))
@@ -115,13 +123,13 @@ def _evidence(clause: Clause, body: str) -> Iterable[Evidence]:
                     yield Evidence(rules.negated[value], 3, start + match.start(), hedged)
         if negation is not None and rules.subject is not None and _denies(rules.subject, segment, negation):
             between = segment[negation.end():]
-            qualified = negation.start() == 0 and QUALIFIER.search(between) is not None
+            qualified = QUALIFIER.search(between) is not None
             # "no large lakes, possibly ponds": the hedged mention says more than the qualified denial.
             yield Evidence(ABSENT, 4 if qualified else 1, start + negation.start(), hedge is not None)
 
 
 def _denies(subject: re.Pattern[str], segment: str, negation: re.Match[str]) -> bool:
-    """Whether a negation is about the subject: after it ("no buildings"), before it ("buildings are absent"), or alone."""
+    """Whether a negation is about the subject: "no buildings", "buildings are absent", or "none" alone."""
     if subject.search(segment, negation.end()):
         return True
     if subject.search(segment, 0, negation.start()) and NEGATION_AFTER.search(segment):

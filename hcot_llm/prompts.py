@@ -1,7 +1,8 @@
 """Prompts of the six HCoT levels, from the template files, versioned by one hash.
 
-Two forms: the compact one that the native captioner is trained on (few tokens, closed vocabulary), and the long one in
-plain English for instruction-tuned models. Both follow the chain: what earlier levels said is context for the later.
+Two forms: the compact one that the native captioner is trained on (few tokens, closed vocabulary), and the
+long one in plain English for instruction-tuned models. Both follow the chain: what earlier levels said is
+context for the later.
 """
 
 import functools
@@ -15,7 +16,17 @@ import jinja2
 
 from hcot_llm.consistency import Contradiction
 from hcot_llm.render import render_clause
-from hcot_llm.schema import CLAUSES, LEVEL, LEVELS, VOCABULARY, Clause, SchemaError, check_value, in_order, ordered
+from hcot_llm.schema import (
+    CLAUSES,
+    LEVEL,
+    LEVELS,
+    VOCABULARY,
+    Clause,
+    SchemaError,
+    check_value,
+    in_order,
+    ordered,
+)
 
 # As xgrammar writes JSON without free whitespace, which is json.dumps' default.
 ANSWER_SEPARATORS: Final = (", ", ": ")
@@ -24,15 +35,16 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 def answer_text(values: Mapping[Clause, str], asked: Sequence[Clause]) -> str:
     """The answer to the asked clauses, byte for byte as structured output generates it."""
-    return json.dumps({str(clause): values[clause] for clause in ordered(asked)}, separators=ANSWER_SEPARATORS)
+    return json.dumps({str(clause): values[clause] for clause in ordered(asked)},
+                      separators=ANSWER_SEPARATORS)
 
 
 def captioner_prompt(kept: Mapping[Clause, str], asked: Sequence[Clause], knowledge_line: str,
                      feedback: Mapping[Clause, str], levels: bool = True) -> str:
-    """The native captioner's prompt: kept clauses level by level, feedback on asked clauses, the asked clauses.
+    """The native captioner's prompt: kept clauses level by level, feedback, the asked clauses.
 
     levels: with False the hierarchy is gone (ablation): no headers, no knowledge, clauses in schema order.
-    Raises SchemaError for an unknown clause or value, or when a clause is both kept and asked, or none is asked.
+    Raises SchemaError for an unknown clause or value, when a clause is both kept and asked, or none is asked.
     """
     wanted = ordered(asked)
     if not wanted:
@@ -44,19 +56,24 @@ def captioner_prompt(kept: Mapping[Clause, str], asked: Sequence[Clause], knowle
     return " ".join(_template("captioner.j2").render(
         levels=levels, knowledge=knowledge_line, asked=wanted,
         kept=[(clause, kept[clause]) for clause in CLAUSES if clause in kept],
-        kept_by_level=[(level, [(c, kept[c]) for c in CLAUSES if c in kept and LEVEL[c] == level]) for level in LEVELS],
+        kept_by_level=[(level, [(c, kept[c]) for c in CLAUSES if c in kept and LEVEL[c] == level])
+                       for level in LEVELS],
         feedback=[(clause, feedback[clause]) for clause in wanted if feedback.get(clause)]).split())
 
 
-def chat_prompt(level: int, *, asked: Sequence[Clause] | None = None, kept: Mapping[Clause, str] | None = None,
+def chat_prompt(level: int, *, asked: Sequence[Clause] | None = None,
+                kept: Mapping[Clause, str] | None = None,
                 knowledge: str = "", feedback: Mapping[Clause, str] | None = None,
-                evidence: Mapping[str, object] | None = None, gsd_m: float | None = None, description: str = "",
+                evidence: Mapping[str, object] | None = None, gsd_m: float | None = None,
+                description: str = "",
                 contradictions: Sequence[Contradiction] = ()) -> str:
     """One level's prompt in plain English, for an instruction-tuned model; levels 0 to 5.
 
     Args:
-        asked: clauses to answer; None means the level's own (level 5: all). Level 0 asks for a sentence, not for clauses.
-        kept: what earlier levels said; asked clauses in it are left out, except at level 5, which corrects them.
+        asked: clauses to answer; None means the level's own (level 5: all). Level 0 asks for a sentence, not
+            for clauses.
+        kept: what earlier levels said; asked clauses in it are left out, except at level 5, which corrects
+            them.
         knowledge: sentences about the place (Knowledge.sentences()). feedback: clause -> likely values.
         evidence: name -> measurement; a text-only model gets it instead of the image.
         description: the answer of level 0.
@@ -72,8 +89,10 @@ def chat_prompt(level: int, *, asked: Sequence[Clause] | None = None, kept: Mapp
     said = [render_clause(clause, value, variant=0) for clause, value in in_order(kept or {}).items()
             if level == 5 or clause not in wanted]
     text = _template(f"level{level}.j2").render(
-        asked=[(clause, VOCABULARY[clause]) for clause in wanted], kept=[*([description] if description else []), *said],
-        knowledge=knowledge or "Nothing.", feedback=[(c, (feedback or {})[c]) for c in wanted if (feedback or {}).get(c)],
+        asked=[(clause, VOCABULARY[clause]) for clause in wanted],
+        kept=[*([description] if description else []), *said],
+        knowledge=knowledge or "Nothing.",
+        feedback=[(c, (feedback or {})[c]) for c in wanted if (feedback or {}).get(c)],
         evidence=dict(evidence or {}), gsd_m=gsd_m, contradictions=list(contradictions))
     return text.strip() + "\n"
 

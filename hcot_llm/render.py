@@ -38,7 +38,7 @@ def is_hedged(text: str) -> bool:
 def render_caption(values: Mapping[Clause, str], *, seed: int) -> str:
     """All given clauses as sentences in schema order; the same values and seed give the same text.
 
-    A clause's wording depends on the seed and the clause alone: leaving another clause out changes nothing else.
+    A clause's wording depends on the seed and the clause alone: leaving one out does not change the others.
     """
     if not values:
         raise SchemaError("A caption needs at least one clause.")

@@ -38,8 +38,8 @@ CLAUSES: Final[tuple[Clause, ...]] = tuple(Clause)
 
 VOCABULARY: Final[dict[Clause, tuple[str, ...]]] = {
     Clause.TERRAIN: ("plain", "hills", "mountain", "coast", "open_water"),
-    Clause.FUNCTIONALITY: ("residential", "commercial_core", "industrial", "port", "airport", "cropland", "natural",
-                           "mixed_urban", "open_water"),
+    Clause.FUNCTIONALITY: ("residential", "commercial_core", "industrial", "port", "airport",
+                           "cropland", "natural", "mixed_urban", "open_water"),
     Clause.DISTRIBUTION: (ABSENT, "uniform", "central", "peripheral", "scattered", "linear"),
     Clause.LAYOUT: (ABSENT, "regular", "irregular"),
     Clause.BOUNDARY: (ABSENT, "sharp", "gradual"),
@@ -47,8 +47,8 @@ VOCABULARY: Final[dict[Clause, tuple[str, ...]]] = {
     Clause.ROAD: (ABSENT, "sparse", "grid", "highway"),
     Clause.WATER: (ABSENT, "channel", "lake", "sea"),
     Clause.TARGET_COUNT: tuple("0123456789"),
-    Clause.TARGET_LOCATION: (ABSENT, "center", "north", "northeast", "east", "southeast", "south", "southwest", "west",
-                             "northwest"),
+    Clause.TARGET_LOCATION: (ABSENT, "center", "north", "northeast", "east", "southeast", "south",
+                             "southwest", "west", "northwest"),
     Clause.TARGET_FEATURE: (ABSENT, "point", "extended", "sidelobes"),
     Clause.TARGET_SIZE: (ABSENT, "small", "medium", "large"),
     Clause.TARGET_CATEGORY: (ABSENT, "ship", "aircraft"),
@@ -61,13 +61,14 @@ TARGET_CLAUSES: Final = tuple(clause for clause in CLAUSES if clause.startswith(
 NO_TARGETS: Final[dict[Clause, str]] = {
     clause: "0" if clause is Clause.TARGET_COUNT else ABSENT for clause in TARGET_CLAUSES}
 
-_RELATIONS = (Clause.TARGET_LOCATION, Clause.TARGET_DISTRIBUTION, Clause.TARGET_REGION, Clause.TARGET_ENVIRONMENT)
+_RELATIONS = (Clause.TARGET_LOCATION, Clause.TARGET_DISTRIBUTION, Clause.TARGET_REGION,
+              Clause.TARGET_ENVIRONMENT)
 GROUP: Final[dict[Clause, str]] = {
     clause: "function" if clause is Clause.FUNCTIONALITY else "relation" if clause in _RELATIONS
     else "target" if clause in TARGET_CLAUSES else "landform" for clause in CLAUSES}
 
-# HCoT levels: 1 geoscience, 2 social development, 3 SAR knowledge, 4 instances. Level 0 describes without clauses,
-# level 5 checks the clauses of all others.
+# HCoT levels: 1 geoscience, 2 social development, 3 SAR knowledge, 4 instances. Level 0 describes without
+# clauses, level 5 checks the clauses of all others.
 LEVEL: Final[dict[Clause, int]] = {
     Clause.TERRAIN: 1, Clause.WATER: 1, Clause.BOUNDARY: 1,
     Clause.FUNCTIONALITY: 2, Clause.DISTRIBUTION: 2, Clause.LAYOUT: 2, Clause.BUILDING: 2, Clause.ROAD: 2,
@@ -87,7 +88,8 @@ class SchemaError(ValueError):
 class AnswerError(ValueError):
     """An answer that cannot be used. reason: one of REASONS."""
 
-    REASONS: Final = ("cut", "not_json", "wrong_type", "out_of_vocabulary", "empty", "missing_clause", "over_long")
+    REASONS: Final = ("cut", "not_json", "wrong_type", "out_of_vocabulary", "empty", "missing_clause",
+                      "over_long")
 
     def __init__(self, reason: str, detail: str) -> None:
         if reason not in self.REASONS:
@@ -102,7 +104,8 @@ def check_value(clause: str, value: str) -> tuple[Clause, str]:
         raise SchemaError(f"There is no clause {clause!r}; there are: {', '.join(CLAUSES)}.")
     known = Clause(clause)
     if value not in VOCABULARY[known]:
-        raise SchemaError(f"{value!r} is no value of clause '{known}'; it takes: {', '.join(VOCABULARY[known])}.")
+        raise SchemaError(f"{value!r} is no value of clause '{known}'; "
+                          f"it takes: {', '.join(VOCABULARY[known])}.")
     return known, value
 
 
@@ -130,18 +133,20 @@ def ordered(clauses: Iterable[str]) -> tuple[Clause, ...]:
     """The clauses once each in schema order; raises SchemaError on an unknown one."""
     wanted = set(clauses)
     if unknown := sorted(wanted - set(CLAUSES)):
-        raise SchemaError(f"There is no clause {', '.join(map(repr, unknown))}; there are: {', '.join(CLAUSES)}.")
+        raise SchemaError(f"There is no clause {', '.join(map(repr, unknown))}; "
+                          f"there are: {', '.join(CLAUSES)}.")
     return tuple(clause for clause in CLAUSES if clause in wanted)
 
 
 def answer_json_schema(clauses: Sequence[Clause]) -> dict:
-    """JSON schema of an answer to these clauses: an object with one closed enum per clause, in schema order."""
+    """JSON schema of an answer to these clauses: one closed enum per clause, in schema order."""
     asked = [str(clause) for clause in ordered(clauses)]
     if not asked:
         raise SchemaError("An answer has to be asked for at least one clause.")
     return {
         "type": "object",
-        "properties": {clause: {"type": "string", "enum": list(VOCABULARY[Clause(clause)])} for clause in asked},
+        "properties": {clause: {"type": "string", "enum": list(VOCABULARY[Clause(clause)])}
+                       for clause in asked},
         "required": asked,
         "additionalProperties": False,
     }
@@ -153,10 +158,12 @@ def parse_answer(text: str, clauses: Sequence[Clause]) -> dict[Clause, str]:
     if not stripped:
         raise AnswerError("empty", "the answer has no text.")
     if len(stripped) > LONGEST_ANSWER:
-        raise AnswerError("over_long", f"the answer has {len(stripped)} characters, at most {LONGEST_ANSWER} are read.")
+        raise AnswerError("over_long",
+                          f"the answer has {len(stripped)} characters, at most {LONGEST_ANSWER} are read.")
     answer = _load(stripped)
     if not isinstance(answer, dict):
-        raise AnswerError("wrong_type", f"a JSON object is expected, the answer is a {type(answer).__name__}.")
+        raise AnswerError("wrong_type",
+                          f"a JSON object is expected, the answer is a {type(answer).__name__}.")
     if not answer:
         raise AnswerError("empty", "the answer is an empty object.")
     asked = ordered(clauses)
@@ -166,7 +173,8 @@ def parse_answer(text: str, clauses: Sequence[Clause]) -> dict[Clause, str]:
         if clause not in answer:
             raise AnswerError("missing_clause", f"clause '{clause}' was asked and is not in the answer.")
         if not isinstance(answer[clause], str):
-            raise AnswerError("wrong_type", f"the value of '{clause}' is a {type(answer[clause]).__name__}, not a string.")
+            raise AnswerError("wrong_type",
+                              f"the value of '{clause}' is a {type(answer[clause]).__name__}, not a string.")
         if answer[clause] not in VOCABULARY[clause]:
             raise AnswerError("out_of_vocabulary", f"{answer[clause][:100]!r} is no value of '{clause}'.")
     return {clause: answer[clause] for clause in asked}

@@ -1,4 +1,4 @@
-"""Seed annotations: the truth of simulated scenes made as wrong as people are, or geography alone for real tiles."""
+"""Seed annotations: the truth of simulated scenes made as wrong as people are, or geography alone."""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,16 @@ from hcot_llm.confusions import (
 )
 from hcot_llm.knowledge import prior_values, tile_knowledge
 from hcot_llm.render import hedge, render_clause
-from hcot_llm.schema import ABSENT, CLAUSES, NO_TARGETS, TARGET_CLAUSES, VOCABULARY, Clause, SchemaError, check_value
+from hcot_llm.schema import (
+    ABSENT,
+    CLAUSES,
+    NO_TARGETS,
+    TARGET_CLAUSES,
+    VOCABULARY,
+    Clause,
+    SchemaError,
+    check_value,
+)
 
 SEED_SCHEMA = pa.schema([("tile_id", pa.string()), ("clause", pa.string()), ("value", pa.string()),
                          ("text", pa.string()), ("confidence", pa.float32())])
@@ -31,17 +40,21 @@ GEOGRAPHY_CONFIDENCE: dict[Clause, float] = {
 
 
 class CorruptionConfig(BaseModel):
-    """How wrong the seed annotations of simulated scenes are; accuracies and confusions stand in confusions.py."""
+    """How wrong the seed annotations of simulated scenes are; the rates stand in confusions.py."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     error_scale: float = Field(1.0, ge=0, le=2, description="factor on every error rate; 0 gives the truth")
-    share_invented: float = Field(0.08, ge=0, le=0.15, description="share of empty tiles given targets that are not there")
-    share_missed: float = Field(0.06, ge=0, le=0.15, description="share of tiles with targets annotated as empty")
+    share_invented: float = Field(0.08, ge=0, le=0.15,
+                                  description="share of empty tiles given targets that are not there")
+    share_missed: float = Field(0.06, ge=0, le=0.15,
+                                description="share of tiles with targets annotated as empty")
     share_whole_image: float = Field(
-        0.0, ge=0, le=1, description="share of tiles that carry the annotation of another tile, in all clauses")
+        0.0, ge=0, le=1,
+        description="share of tiles that carry the annotation of another tile, in all clauses")
     share_hedged: float = Field(
-        0.0, ge=0, le=1, description='share of clauses whose text is in doubt ("Possibly: ..."), right or wrong alike')
+        0.0, ge=0, le=1,
+        description='share of clauses whose text is in doubt ("Possibly: ..."), right or wrong alike')
 
 
 def truth_values(facts: Mapping[str, object]) -> dict[Clause, str]:
@@ -64,7 +77,7 @@ def expected_accuracy(clause: Clause, config: CorruptionConfig | None = None) ->
 
 
 def corrupt(truth: Mapping[str, Mapping[Clause, str]], config: CorruptionConfig, seed: int) -> pa.Table:
-    """Seed annotations of all tiles: rows tile_id, clause, value, text, confidence, by tile_id and in schema order.
+    """Seed annotations of all tiles, SEED_SCHEMA: one row per clause, by tile_id and in schema order.
 
     A tile's annotation depends on the seed, its id and its truth alone (and, where it is given another tile's
     annotation, on that tile's), in whatever order the tiles come.
@@ -77,7 +90,8 @@ def corrupt(truth: Mapping[str, Mapping[Clause, str]], config: CorruptionConfig,
         if generator.random() < config.share_whole_image and len(tile_ids) > 1:
             source = tile_ids[(index + 1 + int(generator.integers(len(tile_ids) - 1))) % len(tile_ids)]
         rows.append((tile_id, _annotate(truth[source], config, generator)))
-    confidence = {clause: expected_accuracy(clause, config) * (1.0 - config.share_whole_image / 2) for clause in CLAUSES}
+    confidence = {clause: expected_accuracy(clause, config) * (1.0 - config.share_whole_image / 2)
+                  for clause in CLAUSES}
     return _table(rows, confidence, seed, config.share_hedged)
 
 
@@ -103,11 +117,12 @@ def _table(rows: Sequence[tuple[str, dict[Clause, str]]], confidence: Mapping[Cl
                 yield tile_id, str(clause), values[clause], text, confidence[clause]
 
     columns = list(zip(*entries(), strict=True)) or [[]] * len(SEED_SCHEMA)
-    return pa.table([pa.array(column, field.type) for column, field in zip(columns, SEED_SCHEMA, strict=True)],
-                    schema=SEED_SCHEMA)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SEED_SCHEMA, strict=True)]
+    return pa.table(arrays, schema=SEED_SCHEMA)
 
 
-def _annotate(truth: Mapping[Clause, str], config: CorruptionConfig, generator: np.random.Generator) -> dict[Clause, str]:
+def _annotate(truth: Mapping[Clause, str], config: CorruptionConfig,
+              generator: np.random.Generator) -> dict[Clause, str]:
     """One tile's wrong annotation: the targets invented or missed as a whole, then each clause for itself."""
     category = truth[Clause.TARGET_CATEGORY]
     whole = _scaled(config.share_invented if category == ABSENT else config.share_missed, config)
@@ -123,7 +138,8 @@ def _annotate(truth: Mapping[Clause, str], config: CorruptionConfig, generator: 
             continue
         else:
             # The wrong wholes are part of the clause's error rate; the rest of the rate is its own.
-            error = max(0.0, (_scaled(1.0 - TARGET_ACCURACY[category][clause], config) - whole) / (1.0 - whole))
+            error = _scaled(1.0 - TARGET_ACCURACY[category][clause], config)
+            error = max(0.0, (error - whole) / (1.0 - whole))
         if draw < error:
             values[clause] = _pick(*_confusion_table(clause, truth[clause]), pick)
     return values
@@ -134,10 +150,11 @@ def _invent(generator: np.random.Generator) -> dict[Clause, str]:
     values = {Clause.TARGET_CATEGORY: category}
     for clause, text in INVENTED[category].items():
         options = weights(text)
-        values[clause] = _pick(tuple(options), tuple(np.cumsum(list(options.values())) / sum(options.values())), generator.random())
+        cumulative = np.cumsum(list(options.values())) / sum(options.values())
+        values[clause] = _pick(tuple(options), tuple(cumulative), generator.random())
     values[Clause.TARGET_LOCATION] = VOCABULARY[Clause.TARGET_LOCATION][1 + int(generator.integers(9))]
-    values[Clause.TARGET_DISTRIBUTION] = (
-        "single" if values[Clause.TARGET_COUNT] == "1" else ("cluster", "scattered")[int(generator.integers(2))])
+    several = ("cluster", "scattered")[int(generator.integers(2))]
+    values[Clause.TARGET_DISTRIBUTION] = "single" if values[Clause.TARGET_COUNT] == "1" else several
     return values
 
 

@@ -10,15 +10,18 @@ _ANNOTATIONS = 64
 
 
 def tokenizer_texts() -> list[str]:
-    """Every sentence, and captions, prompts and answers of drawn annotations; always the same texts, in fixed order."""
+    """Every sentence, and captions, prompts and answers of drawn annotations; the same every time."""
     texts = list(every_sentence())
     texts += [" ".join(KNOWLEDGE_WORDS), hedge(texts[0])]
     for index in range(_ANNOTATIONS):
-        values = {clause: VOCABULARY[clause][choose_variant(index, clause) % len(VOCABULARY[clause])] for clause in CLAUSES}
-        asked = [clause for clause in CLAUSES if choose_variant(index, clause, "asked") % 2] or [Clause.TERRAIN]
+        values = {clause: VOCABULARY[clause][choose_variant(index, clause) % len(VOCABULARY[clause])]
+                  for clause in CLAUSES}
+        asked = [clause for clause in CLAUSES if choose_variant(index, clause, "asked") % 2]
+        asked = asked or [Clause.TERRAIN]
         kept = {clause: value for clause, value in values.items() if clause not in asked}
         feedback = {clause: _another(clause, index) for clause in asked}
-        knowledge = " ".join(KNOWLEDGE_WORDS[choose_variant(index, n) % len(KNOWLEDGE_WORDS)] for n in range(6))
+        knowledge = " ".join(KNOWLEDGE_WORDS[choose_variant(index, n) % len(KNOWLEDGE_WORDS)]
+                             for n in range(6))
         texts.append(render_caption(values, seed=index))
         texts.append(captioner_prompt(kept, asked, knowledge, feedback, index % 4 > 0))
         texts.append(answer_text(values, asked))

@@ -1,6 +1,7 @@
 """How the values of each clause are said: one phrase per value, several sentences per clause.
 
-Sentences are short and their words few: a caption joins sixteen of them, and the captioner's vocabulary is small.
+Sentences are short and their words few: a caption joins sixteen of them, and the captioner's vocabulary
+is small.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from hcot_llm.schema import ABSENT, CLAUSES, VOCABULARY, Clause
 
 @dataclass(frozen=True)
 class Wording:
-    """Sentences of one clause. `{v}` in a template stands for the phrase of the value; absent: for the value "none"."""
+    """Sentences of one clause. `{v}` stands for the phrase of the value; absent: for the value "none"."""
 
     templates: tuple[str, ...]
     phrases: dict[str, str] = field(default_factory=dict)
@@ -24,30 +25,41 @@ WORDING: Final[dict[Clause, Wording]] = {
         {"plain": "flat plain", "hills": "rolling hills", "mountain": "steep mountain", "coast": "coast",
          "open_water": "open water"}),
     Clause.FUNCTIONALITY: Wording(
-        ("The area is used as {v}.", "The land use is {v}.", "The area serves as {v}.", "The main use is {v}."),
-        {"residential": "residential area", "commercial_core": "commercial core", "industrial": "industrial area",
+        ("The area is used as {v}.", "The land use is {v}.", "The area serves as {v}.",
+         "The main use is {v}."),
+        {"residential": "residential area", "commercial_core": "commercial core",
+         "industrial": "industrial area",
          "port": "port", "airport": "airport", "cropland": "cropland", "natural": "natural land",
          "mixed_urban": "mixed urban area", "open_water": "open water"}),
     Clause.DISTRIBUTION: Wording(
-        ("Built-up land is {v}.", "The built-up area is {v}.", "Built-up land here is {v}.", "Built-up parts are {v}."),
-        {"uniform": "uniform over the tile", "central": "central in the tile", "peripheral": "peripheral in the tile",
+        ("Built-up land is {v}.", "The built-up area is {v}.", "Built-up land here is {v}.",
+         "Built-up parts are {v}."),
+        {"uniform": "uniform over the tile", "central": "central in the tile",
+         "peripheral": "peripheral in the tile",
          "scattered": "scattered over the tile", "linear": "linear across the tile"},
-        ("There is no built-up land.", "Built-up land is absent.", "No built-up area is here.", "No part is built-up.")),
+        ("There is no built-up land.", "Built-up land is absent.", "No built-up area is here.",
+         "No part is built-up.")),
     Clause.LAYOUT: Wording(
-        ("The layout is {v}.", "Buildings have a {v} layout.", "The layout of blocks is {v}.", "Blocks have a {v} layout."),
+        ("The layout is {v}.", "Buildings have a {v} layout.", "The layout of blocks is {v}.",
+         "Blocks have a {v} layout."),
         {"irregular": "irregular"},
-        ("There is no layout.", "No layout of blocks is here.", "The layout is absent.", "No blocks have a layout.")),
+        ("There is no layout.", "No layout of blocks is here.", "The layout is absent.",
+         "No blocks have a layout.")),
     Clause.BOUNDARY: Wording(
         ("The boundary is {v}.", "The land areas have a {v} boundary.", "The boundary of areas is {v}.",
          "There is a {v} boundary."),
         {},
-        ("There is no boundary.", "No boundary of areas is here.", "The boundary is absent.", "The areas have no boundary.")),
+        ("There is no boundary.", "No boundary of areas is here.", "The boundary is absent.",
+         "The areas have no boundary.")),
     Clause.BUILDING: Wording(
-        ("Buildings are {v}.", "The building density is {v}.", "The building cover is {v}.", "Buildings here are {v}."),
+        ("Buildings are {v}.", "The building density is {v}.", "The building cover is {v}.",
+         "Buildings here are {v}."),
         {},
-        ("There are no buildings.", "Buildings are absent.", "No buildings are here.", "The building cover is absent.")),
+        ("There are no buildings.", "Buildings are absent.", "No buildings are here.",
+         "The building cover is absent.")),
     Clause.ROAD: Wording(
-        ("There are roads: {v}.", "The roads are {v}.", "The road network is {v}.", "The tile has roads: {v}."),
+        ("There are roads: {v}.", "The roads are {v}.", "The road network is {v}.",
+         "The tile has roads: {v}."),
         {"sparse": "sparse roads", "grid": "grid of streets", "highway": "highway"},
         ("There are no roads.", "Roads are absent.", "No roads are here.", "The tile has no roads.")),
     Clause.WATER: Wording(
@@ -71,7 +83,8 @@ WORDING: Final[dict[Clause, Wording]] = {
         ("There is no target feature.", "The target feature is absent.", "No feature of targets is here.",
          "The targets have no feature.")),
     Clause.TARGET_SIZE: Wording(
-        ("The targets are {v}.", "The target size is {v}.", "The size of targets is {v}.", "The targets have {v} size."),
+        ("The targets are {v}.", "The target size is {v}.", "The size of targets is {v}.",
+         "The targets have {v} size."),
         {},
         ("There is no target size.", "The target size is absent.", "No size of targets is here.",
          "The targets have no size.")),
@@ -109,7 +122,8 @@ def sentence(clause: Clause, value: str, variant: int) -> str:
     wording = WORDING[clause]
     if value == ABSENT:
         return wording.absent[variant % len(wording.absent)]
-    return wording.templates[variant % len(wording.templates)].replace("{v}", wording.phrases.get(value, value))
+    template = wording.templates[variant % len(wording.templates)]
+    return template.replace("{v}", wording.phrases.get(value, value))
 
 
 def every_sentence() -> dict[str, tuple[Clause, str]]:
@@ -120,5 +134,6 @@ def every_sentence() -> dict[str, tuple[Clause, str]]:
             for variant in range(VARIANTS[clause]):
                 text = sentence(clause, value, variant)
                 if meanings.setdefault(text, (clause, value)) != (clause, value):
-                    raise ValueError(f"{text!r} says both {meanings[text]} and {(clause, value)}: reword one in wording.py.")
+                    raise ValueError(f"{text!r} says both {meanings[text]} and {(clause, value)}: "
+                                     "reword one in wording.py.")
     return meanings

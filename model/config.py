@@ -20,7 +20,7 @@ class VisionConfig(_Section):
     patch_size_px: int = Field(16, gt=0, description="stem 'patch': side of one patch")
     stem_channels: tuple[int, ...] = Field((32, 64), description="stem 'convolution': width of each convolution")
     stem_strides: tuple[int, ...] = Field((4, 2), description="stem 'convolution': stride of each convolution")
-    stem_blocks: tuple[int, ...] = Field((0, 0), description="residual 3x3 convolutions after each strided one")
+    stem_blocks: tuple[int, ...] = Field((0, 0), description="residual blocks after each strided convolution")
     width: int = Field(128, gt=0)
     depth: int = Field(2, ge=0)
     heads: int = Field(4, gt=0)
@@ -122,6 +122,7 @@ class ObjectiveConfig(_Section):
 
     itc_weight: float = Field(1.0, ge=0)
     itm_weight: float = Field(1.0, ge=0)
+    itm_share: float = Field(1.0, gt=0, le=1, description="share of a micro-batch that the fusion passes of ITM see")
     clause_weight: float = Field(1.0, ge=0)
     reconstruction_weight: float = Field(1.0, ge=0)
     queue_size: int = Field(512, gt=0)

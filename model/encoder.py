@@ -11,7 +11,7 @@ from model.clause_text import ClauseText
 from model.config import EncoderConfig
 from model.temperature import Temperature
 from model.text import TextEncoder
-from model.vision import VisionTower
+from model.vision import ResidualBlock, VisionTower
 
 ITM_MATCH = 1
 """The class of the matching head that means "this text describes this tile". Training and scoring both read it here."""
@@ -89,10 +89,14 @@ class SarEncoder(PreTrainedModel):
 
 
 def initialise(module: nn.Module) -> None:
-    """Truncated normal for linear and embedding weights, He for convolutions, ones and zeros for norms."""
+    """Truncated normal for linear and embedding weights, He for convolutions, ones and zeros for norms.
+
+    To be applied to children before their parents, as nn.Module.apply does.
+    """
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
         if module.bias is not None:
@@ -105,6 +109,8 @@ def initialise(module: nn.Module) -> None:
         module.token_type_ids.zero_()
     elif isinstance(module, VisionTower):
         nn.init.trunc_normal_(module.positions, std=0.02)
-    elif isinstance(module, (nn.LayerNorm, nn.GroupNorm)):
+    elif isinstance(module, ResidualBlock):
+        nn.init.zeros_(module.layers[-1].weight)
+    elif isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d)):
         nn.init.ones_(module.weight)
         nn.init.zeros_(module.bias)

@@ -163,6 +163,16 @@ class TrainingModel(nn.Module):
         ramp = 1.0 if warmup == 0 else min(1.0, int(self.steps) / warmup)
         return self.objective.soft_target_weight * ramp
 
+    def running_statistics(self) -> list[Tensor]:
+        """Float buffers that follow the data a rank has seen (batch normalisation). Ranks average them after each step, so
+        that all hold the same and a checkpoint does not depend on the rank that writes it."""
+        return [
+            buffer
+            for module in self.modules()
+            if isinstance(module, nn.BatchNorm2d)
+            for buffer in (module.running_mean, module.running_var)
+        ]
+
     def _itm(
         self, batch: Batch, image_tokens: Tensor, image: Tensor, text: Tensor, start: Tensor, generator: torch.Generator
     ) -> Tensor:
@@ -170,11 +180,15 @@ class TrainingModel(nn.Module):
             similarity = image @ text.T / self.encoder.temperature()
         other_image, valid_image = hard_negatives(similarity.T, batch.tile_ids, batch.caption_keys, generator)
         other_text, valid_text = hard_negatives(similarity, batch.tile_ids, batch.caption_keys, generator)
+        # The rows are shuffled already, so the first ones are a fair share.
+        rows = slice(0, max(1, round(self.objective.itm_share * len(start))))
+        other_image, other_text = other_image[rows], other_text[rows]
         # One fused pass over the three kinds of pairs.
+        mask = batch.caption_mask
         logits = self.encoder.match_logits(
-            torch.cat([start, start, start[other_text]]),
-            torch.cat([batch.caption_mask, batch.caption_mask, batch.caption_mask[other_text]]),
-            torch.cat([image_tokens, image_tokens[other_image], image_tokens]),
+            torch.cat([start[rows], start[rows], start[other_text]]),
+            torch.cat([mask[rows], mask[rows], mask[other_text]]),
+            torch.cat([image_tokens[rows], image_tokens[other_image], image_tokens[rows]]),
         )
         matched, wrong_image, wrong_text = logits.chunk(3)
-        return itm_loss(matched, wrong_image, wrong_text, valid_image, valid_text)
+        return itm_loss(matched, wrong_image, wrong_text, valid_image[rows], valid_text[rows])

@@ -9,36 +9,47 @@ from transformers.models.vit.modeling_vit import ViTLayer
 from model.config import VisionConfig
 
 
-class ResidualConvolution(nn.Module):
-    """Pre-activation 3x3 convolution with a skip."""
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a skip; starts as the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, channels)
-        self.convolution = nn.Conv2d(channels, channels, 3, padding=1)
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.convolution(F.relu(self.norm(x)))
+        return F.relu(x + self.layers(x))
 
 
 class ConvolutionStem(nn.Module):
-    """Strided convolutions: on small data their locality learns much faster than a patch embedding."""
+    """Strided convolutions: on small data their locality learns much faster than a patch embedding.
+
+    Batch normalisation and no other: at the same CPU time it learned far faster here than group, layer or no
+    normalisation. Its running statistics are buffers, which ranks have to average (TrainingModel.running_statistics).
+    """
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = config.channels
-        for out, stride, blocks in zip(config.stem_channels, config.stem_strides, config.stem_blocks):
-            layers.append(nn.Conv2d(channels, out, 2 * stride - 1, stride, padding=stride - 1))
-            layers.append(nn.GroupNorm(1, out))
+        for out, stride, blocks in zip(config.stem_channels, config.stem_strides, config.stem_blocks, strict=True):
+            layers.append(nn.Conv2d(channels, out, 2 * stride - 1, stride, padding=stride - 1, bias=False))
+            layers.append(nn.BatchNorm2d(out))
             layers.append(nn.ReLU())
-            layers.extend(ResidualConvolution(out) for _ in range(blocks))
+            layers.extend(ResidualBlock(out) for _ in range(blocks))
             channels = out
-        layers.append(nn.Conv2d(channels, config.width, 1))
+        if channels != config.width:
+            layers.append(nn.Conv2d(channels, config.width, 1))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers(images)
+        # The order of memory that CPU and tensor-core convolutions prefer.
+        return self.layers(images.contiguous(memory_format=torch.channels_last))
 
 
 class VisionTower(nn.Module):
@@ -67,7 +78,10 @@ class VisionTower(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         expected = (self.config.channels, self.config.image_size_px, self.config.image_size_px)
         if tuple(images.shape[1:]) != expected:
-            raise ValueError(f"The vision tower takes images of shape [B, {', '.join(map(str, expected))}], not {tuple(images.shape)}.")
+            raise ValueError(
+                f"The vision tower takes images of shape [B, {', '.join(map(str, expected))}], not "
+                f"{tuple(images.shape)}. Cut or resample the tiles, or change the model configuration."
+            )
         tokens = self.stem(images).flatten(2).transpose(1, 2) + self.positions
         for layer in self.layers:
             tokens = layer(tokens)

@@ -1,14 +1,12 @@
 """One GeoTIFF in, its HCoT annotation out, with the weights of a run."""
 
-import logging
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from actors.single_caption import caption_image
 from corpus.geotiff import model_image, tile_position
-from hcot_llm.engine import NativeEngine, configure_process
 from hcot_llm.knowledge import tile_knowledge
 from hcot_llm.prompts import captioner_prompt
 from hcot_llm.render import render_clause
@@ -30,18 +28,8 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
     if len(weights) < 2:
         raise RunDirectoryError(f"{run_dir} has no trained weights yet. Wait for its first round, or name another run.")
     knowledge = tile_knowledge(position.lon, position.lat)
-    configure_process(config.captioner.engine)
-    logging.getLogger("vllm").setLevel(logging.ERROR)
-    import torch
-
-    from model.checkpoint import load_captioner, load_tokenizer
-
-    captioner, tokenizer = load_captioner(weights[-1]), load_tokenizer(weights[-1])
-    engine = NativeEngine(weights[-1] / "captioner" / "decoder", config.captioner.engine)
     prompt = captioner_prompt({}, CLAUSES, knowledge.line(), {}, config.captioner.levels_in_prompt)
-    ids = tokenizer([prompt], add_special_tokens=False)["input_ids"]
-    embeddings = captioner.prompt_embeddings(torch.from_numpy(image.astype(np.float32))[None], ids)
-    answer = engine.generate(embeddings, [CLAUSES], [config.seed])[0][0]
+    answer = caption_image(image, prompt, weights[-1], config.captioner.engine, config.seed)
     if answer.error is not None:
         raise RunDirectoryError(f"The captioner of {weights[-1]} gave no valid annotation of {tile} ({answer.error}). "
                                 "Train it longer, or name another run with --run.")

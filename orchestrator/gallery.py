@@ -66,6 +66,7 @@ def gallery(tiles: Sequence[GalleryTile], columns: int = 3, title: str = "") -> 
         top = 0.75 if title else 0.45
         height = top + rows * (image_height + text_height + 0.7)
         figure = Figure(figsize=(columns * cell_width + 0.2, height))
+        margin = 0.15 / (columns * cell_width + 0.2)
         for index, tile in enumerate(tiles):
             row, column = divmod(index, columns)
             left = (0.15 + column * cell_width) / (columns * cell_width + 0.2)
@@ -77,9 +78,8 @@ def gallery(tiles: Sequence[GalleryTile], columns: int = 3, title: str = "") -> 
                                      text_height / height))
             _draw_clauses(table, tile, clauses)
         if title:
-            figure.text(0.15 / (columns * cell_width + 0.2), 1 - 0.18 / height, title, weight="bold", fontsize=13, va="top")
-        figure.text(0.15 / (columns * cell_width + 0.2), 1 - (0.45 if title else 0.12) / height, _legend(tiles), fontsize=9,
-                    color=GREY, va="top")
+            figure.text(margin, 1 - 0.18 / height, title, weight="bold", fontsize=13, va="top")
+        figure.text(margin, 1 - (0.45 if title else 0.12) / height, _legend(tiles), fontsize=9, color=GREY, va="top")
         return figure
 
 

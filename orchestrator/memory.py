@@ -43,7 +43,8 @@ class MemorySampler:
         self._roots = {os.getpid()}
         self._pss = True
         earlier = read_memory(self._run_dir)
-        self._report = earlier or MemoryReport(peak_rss_bytes=0, peak_by_process={}, peak_at_s=0, samples=0, method="pss")
+        self._report = earlier or MemoryReport(peak_rss_bytes=0, peak_by_process={}, peak_at_s=0, samples=0,
+                                               method="pss")
 
     def start(self) -> None:
         """Begin sampling."""
@@ -71,7 +72,8 @@ class MemorySampler:
         total = sum(held.values())
         update: dict = {"samples": self._report.samples + 1}
         if total > self._report.peak_rss_bytes:
-            update |= {"peak_rss_bytes": total, "peak_by_process": dict(sorted(held.items(), key=lambda item: -item[1])),
+            largest_first = dict(sorted(held.items(), key=lambda item: -item[1]))
+            update |= {"peak_rss_bytes": total, "peak_by_process": largest_first,
                        "peak_at_s": round(time.monotonic() - self._begun, 1),
                        "method": "pss" if self._pss else "rss minus shared"}
         self._report = self._report.model_copy(update=update)

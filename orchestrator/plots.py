@@ -81,7 +81,8 @@ def accuracy_by_clause(seed: Mapping[str, float], rounds: Sequence[Mapping[str, 
         axes.set_xlabel("clauses that agree with the truth")
         figure.suptitle(f"Annotation accuracy: {mean_seed:.1%} in the seed, {mean_last:.1%} after round {len(rounds)}",
                         x=0.01, ha="left", weight="bold")
-        axes.text(1.02, -0.2, "seed → last", transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=GREY)
+        axes.text(1.02, -0.2, "seed → last", transform=axes.get_yaxis_transform(), va="center", fontsize=9,
+                  color=GREY)
         handles = [axes.plot([], [], "o", mfc="white", mec=GREY, mew=1.6, ms=7, label="seed")[0]]
         if len(rounds) > 1:
             handles.append(axes.plot([], [], "|", color=BLUE, ms=8, mew=1.4, label="rounds between")[0])
@@ -98,8 +99,8 @@ def _one_clause(axes, y: float, seed: float, values: list[float]) -> None:
     axes.plot(values[:-1], [y] * (len(values) - 1), "|", color=colour, ms=8, mew=1.4, zorder=2)
     axes.plot(seed, y, "o", mfc="white", mec=GREY, mew=1.6, ms=7, zorder=3)
     axes.plot(values[-1], y, "o", color=colour, ms=7, zorder=4)
-    axes.text(1.02, y, f"{100 * seed:.0f} → {100 * values[-1]:.0f}", transform=axes.get_yaxis_transform(), va="center",
-              fontsize=9.5, color=colour, weight="bold")
+    axes.text(1.02, y, f"{100 * seed:.0f} → {100 * values[-1]:.0f}", transform=axes.get_yaxis_transform(),
+              va="center", fontsize=9.5, color=colour, weight="bold")
 
 
 def losses_by_step(losses: Mapping[int, Sequence[Mapping[str, float]]]) -> Figure:
@@ -128,7 +129,8 @@ def losses_by_step(losses: Mapping[int, Sequence[Mapping[str, float]]]) -> Figur
                 axes.plot(steps, _smooth(values), color=BLUE, linewidth=1.8, zorder=2)
                 axes.text((steps[0] + steps[-1]) / 2, 1.0, f"round {round_}" if len(losses) < 4 else str(round_),
                           transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=8, color=GREY)
-            axes.annotate(f"{_smooth(values)[-1]:.2f}", (steps[-1], _smooth(values)[-1]), (4, 0), color=BLUE, fontsize=9,
+            last = _smooth(values)[-1]
+            axes.annotate(f"{last:.2f}", (steps[-1], last), (4, 0), color=BLUE, fontsize=9,
                           textcoords="offset points", va="center", weight="bold", annotation_clip=False)
             axes.set_title(name.replace("_", " ").upper() if len(name) <= 3 else name.replace("_", " "), pad=14)
             axes.margins(x=0.02)

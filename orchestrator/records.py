@@ -74,7 +74,8 @@ class RoundRecord(_Strict):
     world_size: int = Field(ge=1, description="trainer workers at the end of the round")
     counts: Counts
     metrics: dict[str, float | None] = Field(description="by name; annotation_accuracy is null without truth")
-    accuracy_by_clause: dict[str, float | None] | None = Field(None, description="annotation accuracy; null without truth")
+    accuracy_by_clause: dict[str, float | None] | None = Field(
+        None, description="annotation accuracy; null without truth")
     timings: Timings
 
 
@@ -156,11 +157,13 @@ def read_records(run_dir: Path) -> list[RoundRecord]:
     folder = Path(run_dir) / "rounds"
     if not folder.is_dir():
         return []
-    paths = sorted((path for path in folder.iterdir() if _FILE_NAME.fullmatch(path.name)), key=lambda path: int(path.stem))
+    found = (path for path in folder.iterdir() if _FILE_NAME.fullmatch(path.name))
+    paths = sorted(found, key=lambda path: int(path.stem))
     records = [read_json(run_dir, path, RoundRecord) for path in paths]
     for number, (path, record) in enumerate(zip(paths, records), start=1):
         if record.round != int(path.stem):
-            raise RecordError(f"{path} holds the record of round {record.round}. It was renamed or copied; move it back.")
+            raise RecordError(f"{path} holds the record of round {record.round}. It was renamed or copied; "
+                              "move it back.")
         if record.round != number:
             raise RecordError(f"{folder} has no record of round {number} but one of round {record.round}. Restore "
                               f"{number:04d}.json, or remove the records after the gap and resume.")

@@ -83,8 +83,8 @@ def _by_clause(seed: dict | None, final: dict | None) -> dict[str, dict[str, flo
 
 
 def _rounds_table(records: list[RoundRecord], seed_accuracy: float | None) -> Table:
-    table = _table("Rounds", "round", "annotation accuracy", "flagged", "regenerated", "accepted", "rejected", "invalid",
-                   "workers", "time")
+    table = _table("Rounds", "round", "annotation accuracy", "flagged", "regenerated", "accepted", "rejected",
+                   "invalid", "workers", "time")
     table.add_row("seed", _percent(seed_accuracy), *[""] * 7)
     for record in records:
         counts = record.counts

@@ -26,6 +26,7 @@ from orchestrator.records import RecordError, RoundRecord, read_json, write_json
 
 _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentials?)$", re.IGNORECASE)
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+_PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
 _BATCH = 1000  # metrics in one request: the server's limit
 _PARAMS = 100
 _LONGEST = 500  # characters of a parameter's value that every MLflow store takes
@@ -163,10 +164,10 @@ class Tracker:
         """Enter a round's weights as a logged model; returns the model's id.
 
         The directory goes in as it is (safetensors, JSON): no pickle is written, and from_pretrained reads it back.
-        With copy=False only the reference is entered. A file that is neither raises ValueError.
+        With copy=False only the reference is entered. A pickled file raises ValueError.
         """
         weights_dir = Path(weights_dir)
-        pickles = [path.name for path in weights_dir.rglob("*") if path.suffix in {".pt", ".pth", ".bin", ".pkl", ".pickle"}]
+        pickles = [path.name for path in weights_dir.rglob("*") if path.suffix in _PICKLED]
         if pickles:
             raise ValueError(f"{weights_dir} holds pickled files ({', '.join(pickles)}); only safetensors are tracked")
         model = self._client.create_logged_model(

@@ -160,7 +160,8 @@ def test_versions_and_images_agree_with_the_project():
     lock = (root / "requirements.lock").read_text()
     for name in RAY:
         assert f"\nray=={cluster_spec(name).rayVersion}\n" in lock
-    images = {container["image"] for name in PODS for template in pods(name) for container in template["spec"]["containers"]}
+    images = {container["image"] for name in PODS for template in pods(name)
+              for container in template["spec"]["containers"]}
     assert images == {"knowlip:0.1.0"}
     assert 'version = "0.1.0"' in (root / "pyproject.toml").read_text()
 

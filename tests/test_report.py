@@ -29,8 +29,8 @@ def printed(function, run_dir) -> str:
 
 def fill(run_dir, accuracy):
     by_clause = None if accuracy is None else {"terrain": 0.8}
-    write_seed_summary(run_dir, SeedSummary(annotation_accuracy=accuracy and 0.8, accuracy_by_clause=by_clause, tiles=64,
-                                            quarantined=2, simulated=True))
+    write_seed_summary(run_dir, SeedSummary(annotation_accuracy=accuracy and 0.8, accuracy_by_clause=by_clause,
+                                            tiles=64, quarantined=2, simulated=True))
     for number in (1, 2):
         write_record(run_dir, record(number, metrics={"annotation_accuracy": accuracy},
                                      accuracy_by_clause=accuracy and {"terrain": 0.95}))

@@ -42,7 +42,7 @@ class SceneConfig(BaseModel):
     sensors: SensorShares = Field(default_factory=SensorShares, description="relative shares of the sensors")
     share_with_targets: float = Field(0.45, ge=0, le=1,
                                       description="share of tiles with ships or aircraft (0..1)")
-    share_gradual: float = Field(0.7, ge=0, le=1,
+    share_gradual: float = Field(0.65, ge=0, le=1,
                                  description="share of tiles whose vegetation edges are drawn gradual")
     calibration_db: float = Field(60.0,
                                   description="dB added to sigma0 before it is stored as an amplitude DN")

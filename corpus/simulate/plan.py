@@ -116,7 +116,7 @@ def draw_plan(config: SceneConfig, rng: np.random.Generator, coastal: bool) -> P
         water_share=float(share), pattern=pick(("none", "uniform", "central", "peripheral", "scattered",
                                                 "linear"),
                                                _PATTERN[function]),
-        regular=bool(rng.random() < (0.75 if function in ("port", "airport", "industrial") else 0.45)),
+        regular=bool(rng.random() < (0.75 if function in ("port", "airport", "industrial") else 0.36)),
         density=pick(("sparse", "medium", "dense"), _DENSITY[function]),
         road=pick(("none", "sparse", "grid", "highway"), _ROAD[function]),
         gradual=bool(rng.random() < config.share_gradual),

@@ -1,0 +1,65 @@
+"""Level 5: rules across clauses."""
+
+import pytest
+
+from hcot_llm.consistency import RULES, contradictions, doubtful_by_rules
+from hcot_llm.schema import CLAUSES, NO_TARGETS, Clause
+from hcot_llm.seed import truth_values
+
+PORT = dict(zip(CLAUSES, (
+    "coast", "port", "peripheral", "regular", "sharp", "sparse", "sparse", "sea",
+    "2", "west", "extended", "medium", "ship", "cluster", "harbour", "calm_water"), strict=True))
+
+
+@pytest.mark.parametrize(("rule", "change"), [
+    ("ships_need_water", {"water": "none"}),
+    ("ships_need_water", {"target_region": "apron"}),
+    ("ships_need_water", {"target_environment": "pavement"}),
+    ("aircraft_need_pavement", {"target_category": "aircraft"}),
+    ("no_targets_no_description", {"target_count": "0"}),
+    ("no_targets_no_description", {"target_category": "none"}),
+    ("count_fits_arrangement", {"target_count": "1"}),
+    ("count_fits_arrangement", {"target_distribution": "line"}),
+    ("region_fits_environment", {"target_environment": "pavement"}),
+    ("open_water_everywhere", {"terrain": "open_water"}),
+    ("no_town_in_open_water", {"terrain": "open_water", "functionality": "open_water", "road": "grid"}),
+    ("coast_has_sea", {"water": "none"}),
+    ("port_has_water", {"water": "none"}),
+    ("buildings_have_a_place", {"building": "none"}),
+    ("towns_have_buildings", {"functionality": "residential", "building": "none"}),
+])
+def test_each_rule_catches_its_contradiction(rule, change):
+    changed = {Clause(clause): value for clause, value in change.items()}
+    found = [c for c in contradictions(PORT | changed) if c.rule == rule]
+    assert found and set(found[0].clauses) <= set(CLAUSES) and found[0].message.endswith(".")
+    assert set(doubtful_by_rules(PORT | changed)) >= set(found[0].clauses)
+
+
+def test_consistent_annotations_pass_whole_and_in_part():
+    for values in (PORT, PORT | NO_TARGETS):
+        assert contradictions(values) == []
+        for left_out in CLAUSES:
+            assert contradictions({c: v for c, v in values.items() if c is not left_out}) == []
+
+
+def test_size_against_resolution():
+    assert contradictions(PORT, gsd_m=10.0) == []
+    large_point = PORT | {Clause.TARGET_FEATURE: "point", Clause.TARGET_SIZE: "large"}
+    assert [c.rule for c in contradictions(large_point, gsd_m=1.0)] == ["size_fits_resolution"]
+    assert contradictions(large_point, gsd_m=20.0) == []
+    assert [c.rule
+            for c in contradictions(PORT, gsd_m=10.0, target_length_pixels=40)] == ["size_fits_resolution"]
+    assert contradictions(PORT, gsd_m=10.0, target_length_pixels=12) == []
+
+
+def test_true_scenes_pass_all_rules():
+    simulate = pytest.importorskip("corpus.simulate")
+    config = simulate.SceneConfig(tiles=24, share_with_targets=0.8)
+    for index in range(config.tiles):
+        scene = simulate.simulate_scene(config, index)
+        facts = scene.truth.facts() if callable(scene.truth.facts) else scene.truth.facts
+        assert contradictions(truth_values(facts), gsd_m=scene.metadata.get("gsd_m")) == [], f"scene {index}"
+
+
+def test_every_rule_is_documented():
+    assert all(rule.__doc__ for rule in RULES.values())
