@@ -111,7 +111,7 @@ def score_tiles(images: ray.data.Dataset, annotations: AnnotationMatrix, weights
     scored = images.map_batches(join, batch_format="pyarrow", batch_size=None).map_batches(
         _ScoreActor, fn_constructor_args=(str(weights_dir), config.leave_one_out), batch_format="pyarrow",
         batch_size=None, num_cpus=config.cpus_per_worker, num_gpus=config.gpus_per_worker or None,
-        concurrency=(config.min_workers, config.max_workers))
+        compute=ray.data.ActorPoolStrategy(min_size=config.min_workers, max_size=config.max_workers))
     table = pa.concat_tables(ray.get(scored.to_arrow_refs())).sort_by("tile_id")
     tile_ids = tuple(table["tile_id"].to_pylist())
     if tile_ids != annotations.tile_ids:

@@ -1,94 +1,90 @@
-"""What the labels' errors look like, estimated without truth, and how to undo them in a model's posterior.
+"""How much to believe each witness of a clause's true value, without ever seeing the truth.
 
-A model trained on labels with errors predicts the labels, errors included. Let `confusion[t, o]` be the
-probability that a clause whose true value is t is annotated as o. Then the model's distribution over
-annotated values is `confusion.T @ p(true value)`, which can be inverted once the confusion is known; the
-confusion in turn is counted where the model is confident.
+Witnesses are the models (encoder, captioner) and the seed annotation. The seed's accuracy is known from expert
+checks (it comes with the seed as its confidence); how its errors are spread is estimated. How much a model is to
+be believed is fitted on tiles that it was not trained on: the better a model, the better the seed annotations
+there are explained by "the model's value, corrupted by the seed's errors". A model that knows nothing gets
+exponent zero, and then the seed stands.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize
 
-TINY = 1e-12
+TINY = 1e-9
+LARGEST_EXPONENT = 4.0
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Label noise of one clause: `confusion` float64 [V, V], rows true values, columns annotated values."""
+    """Errors of the seed annotations of one clause: `confusion` float64 [V, V], rows true, columns annotated."""
 
     confusion: np.ndarray
 
-    @property
-    def accuracy(self) -> float:
-        """Mean probability that the annotated value is the true one, values weighted equally."""
-        return float(np.mean(np.diag(self.confusion)))
+    @staticmethod
+    def even(accuracy: float, values: int) -> "NoiseModel":
+        """Right with probability `accuracy`, else any other value."""
+        confusion = np.full((values, values), (1 - accuracy) / max(values - 1, 1))
+        np.fill_diagonal(confusion, accuracy)
+        return NoiseModel(confusion)
+
+    def likelihood(self, annotated: np.ndarray) -> np.ndarray:
+        """p(annotated value | each true value), float [N, V], for annotated int [N]."""
+        return self.confusion[:, annotated].T
 
 
-def _normalise(array: np.ndarray) -> np.ndarray:
+def normalise(array: np.ndarray) -> np.ndarray:
+    """Rows that sum to one."""
     return array / np.maximum(array.sum(axis=-1, keepdims=True), TINY)
 
 
-def estimate_noise(posterior: np.ndarray, observed: np.ndarray, *, expected_accuracy: float = 0.8,
-                   pseudo_count: float = 4.0) -> NoiseModel:
-    """Confusion of the annotated values, counted where the model is confident.
-
-    As in confident learning (Northcutt et al., 2021): a tile counts for the value the model favours if the
-    model is at least as sure of it as it is on average where it favours that value.
-
-    Args:
-        posterior: float [N, V], p(true value | image), rows summing to one.
-        observed: int [N], index of the annotated value.
-        expected_accuracy: centre of the Dirichlet prior's diagonal; the rest is spread evenly.
-        pseudo_count: strength of that prior, in clauses per true value. A value that hardly occurs keeps it.
-    """
-    values = posterior.shape[1]
-    off_diagonal = (1.0 - expected_accuracy) / max(values - 1, 1)
-    counts = np.full((values, values), pseudo_count * off_diagonal)
-    np.fill_diagonal(counts, pseudo_count * expected_accuracy)
-    favoured, sureness = posterior.argmax(axis=1), posterior.max(axis=1)
-    for value in range(values):
-        rows = favoured == value
-        if rows.any():
-            confident = rows & (sureness >= sureness[rows].mean() - 1e-9)
-            np.add.at(counts[value], observed[confident], 1.0)
-    return NoiseModel(_normalise(counts))
+def pool(witnesses: Sequence[np.ndarray], exponents: Sequence[float]) -> np.ndarray:
+    """Product of distributions float [N, V], each to its exponent. Rows that are NaN (no answer) do not take part."""
+    total = np.zeros_like(witnesses[0])
+    for witness, exponent in zip(witnesses, exponents, strict=True):
+        present = ~np.isnan(witness).any(axis=1, keepdims=True)
+        total += np.where(present, exponent * np.log(np.maximum(np.nan_to_num(witness), 1e-4)), 0.0)
+    return normalise(np.exp(total - total.max(axis=1, keepdims=True)))
 
 
-def undo_noise(annotated: np.ndarray, noise: NoiseModel, *, iterations: int = 30) -> np.ndarray:
-    """p(true value | image) from a model's p(annotated value | image), float [N, V] to float [N, V].
-
-    Richardson-Lucy iterations: they keep rows non-negative and normalised where inverting the matrix does not.
-    """
-    confusion = noise.confusion
-    clean = annotated.copy()
-    for _ in range(iterations):
-        predicted = np.maximum(clean @ confusion, TINY)
-        clean = _normalise(clean * ((annotated / predicted) @ confusion.T))
-    return clean
-
-
-def clean_posterior(annotated: np.ndarray, trained_on: np.ndarray, *, expected_accuracy: float,
-                    rounds: int = 2) -> tuple[np.ndarray, NoiseModel]:
-    """Undo the noise of the labels a model was trained on, which is itself estimated on the way.
+def fit_exponents(witnesses: Sequence[np.ndarray], seed: np.ndarray, noise: NoiseModel,
+                  expected: float = 0.5, spread: float = 1.0) -> list[float]:
+    """Exponents that best explain the seed annotations of tiles the models were not trained on.
 
     Args:
-        annotated: float [N, V], the model's distribution over annotated values.
-        trained_on: int [N], the annotated values it was trained on.
+        witnesses: float [N, V] each, over calibration tiles.
+        seed: int [N], their seed annotations, which no model has seen.
+        expected, spread: Gaussian prior on each exponent, for when there are few tiles.
     """
-    noise = estimate_noise(annotated, trained_on, expected_accuracy=expected_accuracy)
-    for _ in range(rounds):
-        clean = undo_noise(annotated, noise)
-        noise = estimate_noise(clean, trained_on, expected_accuracy=expected_accuracy)
-    return clean, noise
+    if len(seed) == 0:
+        return [expected] * len(witnesses)
+    likelihood = noise.likelihood(seed)
+
+    def loss(exponents: np.ndarray) -> float:
+        explained = (pool(witnesses, exponents) * likelihood).sum(axis=1)
+        return float(-np.log(np.maximum(explained, TINY)).sum()
+                     + 0.5 * np.sum(((exponents - expected) / spread) ** 2))
+
+    best = min((minimize(loss, np.full(len(witnesses), start), method="L-BFGS-B",
+                         bounds=[(0.0, LARGEST_EXPONENT)] * len(witnesses)) for start in (0.2, 1.0)),
+               key=lambda result: result.fun)
+    return [float(exponent) for exponent in best.x]
 
 
-def fuse(clean: np.ndarray, observed: np.ndarray, noise: NoiseModel, *, model_error: float = 0.02) -> np.ndarray:
-    """Posterior of the true value given image and annotated value, float [N, V].
+def estimate_noise(posterior: np.ndarray, seed: np.ndarray, prior: NoiseModel,
+                   pseudo_count: float) -> NoiseModel:
+    """How the seed's errors are spread, from the posterior of the truth.
 
-    `model_error` is the share of the model's probability spread evenly: a model is never so sure that no
-    annotation could contradict it.
+    Args:
+        posterior: float [N, V], p(true value | all witnesses). seed: int [N].
+        prior: what is known beforehand, worth `pseudo_count` clauses per true value.
     """
-    values = clean.shape[1]
-    evidence = (1.0 - model_error) * clean + model_error / values
-    return _normalise(evidence * noise.confusion[:, observed].T)
+    counts = posterior.T @ np.eye(posterior.shape[1])[seed]
+    return NoiseModel(normalise(counts + pseudo_count * prior.confusion))
+
+
+def fuse(models: np.ndarray, seed: np.ndarray, noise: NoiseModel) -> np.ndarray:
+    """Posterior of the true value given the pooled models float [N, V] and the seed annotation int [N]."""
+    return normalise(models * noise.likelihood(seed))

@@ -4,13 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hcot_llm.acceptance import (
-    NOT_PROPOSED,
-    AcceptanceConfig,
-    decide,
-    pool_evidence,
-    posterior_of_truth,
-)
+from hcot_llm.acceptance import NOT_PROPOSED, AcceptanceConfig, decide, weigh
 from hcot_llm.feedback import VALUE_INDEX, Feedback, FlagConfig, doubtful_clauses
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
@@ -44,54 +38,62 @@ class Proposals:
 
 @dataclass(frozen=True)
 class Settlement:
-    """The next annotations and what happened on the way."""
+    """The next annotations and what happened on the way.
+
+    accepted, rejected: bool [N, 16]. models: the witnesses; exponents: per clause how far each is believed.
+    """
 
     matrix: AnnotationMatrix
     accepted: np.ndarray
     rejected: np.ndarray
-    seed_accuracy_estimate: dict[Clause, float]
+    models: tuple[str, ...]
+    exponents: dict[Clause, list[float]]
 
 
-def _evidence(feedback: Feedback, clause: Clause, config: AcceptanceConfig) -> list[tuple[np.ndarray, float]]:
-    evidence = [(feedback.zero_shot[clause], config.encoder_weight)]
-    if config.neighbour_weight:
-        evidence.append((feedback.neighbours[clause], config.neighbour_weight))
-    return evidence
+def find_doubtful(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, calibration: np.ndarray,
+                  flag: FlagConfig, acceptance: AcceptanceConfig) -> np.ndarray:
+    """Clauses to write again, bool [N, 16], from the encoder's evidence and the seed alone.
 
-
-def find_doubtful(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, flag: FlagConfig,
-                  acceptance: AcceptanceConfig) -> np.ndarray:
-    """Clauses to write again, bool [N, 16], from the encoder's evidence and the seed alone."""
+    Args:
+        calibration: bool [N], tiles that no model was trained on. They are asked about like the others, so that
+            the captioner can be calibrated on them; their annotations do not change.
+    """
     confidence = np.empty(current.values.shape)
     rows = np.arange(len(current))
     for column, clause in enumerate(CLAUSES):
-        pooled = pool_evidence(_evidence(feedback, clause, acceptance))
-        posterior, _ = posterior_of_truth(pooled, current.column(clause), seed.column(clause), acceptance)
-        confidence[:, column] = posterior[rows, current.column(clause)]
+        weighing = weigh([feedback.zero_shot[clause]], seed.column(clause), _accuracy(seed, column), calibration,
+                         acceptance)
+        confidence[:, column] = weighing.posterior[rows, current.column(clause)]
     return doubtful_clauses(feedback, confidence, flag)
 
 
 def settle(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, proposals: Proposals,
-           config: AcceptanceConfig) -> Settlement:
-    """Weigh every proposal and keep or replace each clause."""
+           calibration: np.ndarray, config: AcceptanceConfig) -> Settlement:
+    """Weigh every proposal and keep or replace each clause; calibration tiles keep theirs."""
     values = current.values.copy()
     confidence = current.confidence.copy()
-    source = np.empty(values.shape, dtype=object)
+    source = np.full(values.shape, "kept", dtype=object)
     accepted = np.zeros(values.shape, dtype=bool)
     rejected = np.zeros(values.shape, dtype=bool)
-    seed_accuracy = {}
+    models = {name: distributions for name, distributions, used in (
+        ("encoder", feedback.zero_shot, config.use_encoder),
+        ("captioner", proposals.distributions, config.use_captioner)) if used}
+    exponents = {}
     for column, clause in enumerate(CLAUSES):
-        pooled = pool_evidence([*_evidence(feedback, clause, config),
-                                (proposals.distributions[clause], config.captioner_weight)])
-        posterior, noise = posterior_of_truth(pooled, current.column(clause), seed.column(clause), config)
-        decision = decide(posterior, current.column(clause), seed.column(clause), proposals.proposed[:, column],
-                          config)
+        weighing = weigh([distributions[clause] for distributions in models.values()], seed.column(clause),
+                         _accuracy(seed, column), calibration, config)
+        proposed = np.where(calibration[:, None], NOT_PROPOSED, proposals.proposed[:, column])
+        decision = decide(weighing.posterior, current.column(clause), seed.column(clause), proposed, config)
         values[:, column] = decision.value
-        confidence[:, column] = decision.confidence
-        accepted[:, column] = decision.accepted
-        rejected[:, column] = decision.rejected
+        confidence[:, column] = np.where(calibration, confidence[:, column], decision.confidence)
+        accepted[:, column], rejected[:, column] = decision.accepted, decision.rejected
         back_to_seed = decision.value == seed.column(clause)
         source[:, column] = np.where(decision.accepted, np.where(back_to_seed, "seed", "captioner"), "kept")
-        seed_accuracy[clause] = noise.accuracy
+        exponents[clause] = weighing.exponents
     return Settlement(AnnotationMatrix(current.tile_ids, values, confidence, source), accepted, rejected,
-                      seed_accuracy)
+                      tuple(models), exponents)
+
+
+def _accuracy(seed: AnnotationMatrix, column: int) -> float:
+    """What the seed says of its own accuracy in one clause."""
+    return float(np.clip(seed.confidence[:, column].mean(), 0.05, 0.99))

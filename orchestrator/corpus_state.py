@@ -85,22 +85,17 @@ class CorpusKeeper:
     def refresh(self, corpus: CorpusState, settlement: Settlement, scores: Scores, round_: int,
                 weights_sha256: str) -> CorpusState:
         """Commit the settled annotations once, whatever happens, and shuffle them for the next round."""
-        rows = np.flatnonzero(corpus.in_training)
-        values, confidence, source = (array.copy() for array in (
-            corpus.annotations.values, corpus.annotations.confidence, corpus.annotations.source))
-        values[rows], confidence[rows] = settlement.matrix.values, settlement.matrix.confidence
-        source[rows] = settlement.matrix.source
-        annotations = AnnotationMatrix(corpus.annotations.tile_ids, values, confidence, source)
+        annotations = settlement.matrix
         table = annotation_rows(annotations, self._store.read(corpus.version), round_, weights_sha256,
                                 prompt_sha256())
         version = self._store.commit(table, run_id=self._run_id, round_=round_)
         table = self._store.read(version)
-        trusted = settlement.matrix.confidence >= self._config.acceptance.minimum_trust
+        training = select(annotations, corpus.in_training)
+        trusted = training.confidence >= self._config.acceptance.minimum_trust
         feedback = select_feedback(scores, corpus.in_training)
-        hints = [[hint for hint in feedback_hints(feedback, row, CLAUSES).values()]
-                 for row in range(len(settlement.matrix))]
+        hints = [list(feedback_hints(feedback, row, CLAUSES).values()) for row in range(len(training))]
         self._store_hints(round_, hints)
-        blocks = self._shuffle(corpus.prepared, corpus.images, settlement.matrix, trusted, hints, round_ + 1)
+        blocks = self._shuffle(corpus.prepared, corpus.images, training, trusted, hints, round_ + 1)
         return CorpusState(corpus.prepared, corpus.images, corpus.image_index, annotations, corpus.seed,
                            corpus.in_training, version, annotation_digest(table), blocks)
 

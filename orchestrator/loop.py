@@ -27,7 +27,7 @@ def run_loop(session: Session) -> None:
             with this.phase("label"):
                 proposals = session.relabel(corpus, scores, doubtful, round_, on_progress=this.labelling_progress)
                 settlement = session.settle(corpus, scores, proposals)
-                this.labelled(doubtful, proposals, settlement)
+                this.labelled(corpus, doubtful, proposals, settlement)
 
             with this.phase("refresh"):
                 corpus = session.refresh(corpus, settlement, scores, round_, weights.weights_sha256)

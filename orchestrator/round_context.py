@@ -7,6 +7,7 @@ import numpy as np
 
 from actors.captioner import PublishReceipt
 from actors.mailbox import RoundResult
+from hcot_llm.acceptance import NOT_PROPOSED
 from hcot_llm.relabel import Proposals, Settlement
 from orchestrator.corpus_state import CorpusState
 from orchestrator.records import Counts, PhaseClock, RoundRecord, write_record
@@ -50,13 +51,19 @@ class RoundContext:
     def published(self, receipt: PublishReceipt) -> None:
         self._metrics["probe_largest_difference"] = receipt.largest_difference
 
-    def labelled(self, doubtful: np.ndarray, proposals: Proposals, settlement: Settlement) -> None:
-        answered = int((proposals.proposed[:, :, 0] >= 0).sum())
+    def labelled(self, corpus: CorpusState, doubtful: np.ndarray, proposals: Proposals,
+                 settlement: Settlement) -> None:
+        """Count what happened to the clauses of training tiles."""
+        training = corpus.in_training
         self._counts = Counts(
-            scored=int(doubtful.size), flagged=int(doubtful.sum()), regenerated=answered,
+            scored=int(doubtful[training].size), flagged=int(doubtful[training].sum()),
+            regenerated=int((proposals.proposed[training, :, 0] != NOT_PROPOSED).sum()),
             accepted=int(settlement.accepted.sum()), rejected=int(settlement.rejected.sum()),
             invalid=sum(proposals.invalid.values()))
         self._metrics.update({f"invalid_{reason}": count for reason, count in proposals.invalid.items()})
+        for clause, exponents in settlement.exponents.items():
+            for model, exponent in zip(settlement.models, exponents, strict=True):
+                self._metrics[f"belief_{model}_{clause}"] = exponent
 
     def refreshed(self, corpus: CorpusState) -> None:
         self._corpus = corpus

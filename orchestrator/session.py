@@ -1,5 +1,6 @@
 """A running loop: its cluster, actors, corpus and tracking. Each method is one step of the algorithm."""
 
+import logging
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,25 +113,24 @@ class Session:
         return score_tiles(corpus.images, corpus.annotations, self.directory.weights(round_), self.config.score)
 
     def find_doubtful(self, corpus: CorpusState, scores: Scores) -> np.ndarray:
-        """Clauses of training tiles to write again, bool [training tiles, 16]."""
-        return find_doubtful(select_feedback(scores, corpus.in_training), corpus.training, corpus.training_seed,
-                             self.config.flag, self.config.acceptance)
+        """Clauses to write again, bool [tiles, 16]; held-out tiles are asked about to calibrate the captioner."""
+        return find_doubtful(scores.feedback, corpus.annotations, corpus.seed, ~corpus.in_training, self.config.flag,
+                             self.config.acceptance)
 
     def relabel(self, corpus: CorpusState, scores: Scores, doubtful: np.ndarray, round_: int,
                 on_progress=None) -> Proposals:
         """The captioner's answers on the doubtful clauses."""
         settings = self.config.captioner
         questions = write_questions(
-            doubtful, corpus.training, select_feedback(scores, corpus.in_training), self.prepared.knowledge,
-            run_seed=self.config.seed, round_=round_, use_feedback=settings.feedback_in_prompt,
-            levels=settings.levels_in_prompt)
-        return ask(questions, self.captioner, corpus.image_index, corpus.training, self.directory.shards(round_),
+            doubtful, corpus.annotations, scores.feedback, self.prepared.knowledge, run_seed=self.config.seed,
+            round_=round_, use_feedback=settings.feedback_in_prompt, levels=settings.levels_in_prompt)
+        return ask(questions, self.captioner, corpus.image_index, corpus.annotations, self.directory.shards(round_),
                    tiles_per_shard=settings.tiles_per_shard, candidates=settings.engine.candidates,
                    in_flight=2 * settings.max_replicas, on_progress=on_progress)
 
     def settle(self, corpus: CorpusState, scores: Scores, proposals: Proposals) -> Settlement:
         """Accept what the evidence says is better; keep the rest."""
-        return settle(select_feedback(scores, corpus.in_training), corpus.training, corpus.training_seed, proposals,
+        return settle(scores.feedback, corpus.annotations, corpus.seed, proposals, ~corpus.in_training,
                       self.config.acceptance)
 
     def refresh(self, corpus: CorpusState, settlement: Settlement, scores: Scores, round_: int,
@@ -181,12 +181,16 @@ class Session:
 
 def start_cluster(config: RunConfig) -> None:
     """Connect to the configured cluster, or start a local one."""
+    for name in ("ray", "ray.data", "ray.serve", "ray.train"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     cluster = config.cluster
     if cluster.address is not None:
-        ray.init(address=cluster.address, log_to_driver=False)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.WARNING)
     else:
+        # Idle workers are kept: starting one and importing Arrow again takes longer than most of our tasks.
         ray.init(num_cpus=cluster.local_cpus, include_dashboard=False, log_to_driver=False,
-                 object_store_memory=int(cluster.object_store_memory_gib * 2**30))
+                 logging_level=logging.WARNING, object_store_memory=int(cluster.object_store_memory_gib * 2**30),
+                 _system_config={"idle_worker_killing_time_threshold_ms": 600_000})
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     # Order must not depend on which task finishes first.
