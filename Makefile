@@ -10,7 +10,7 @@ export PYTHON
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test bench chaos lock clean
+.PHONY: help env run test bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ help: ## this list
 env: ## make or update .venv from requirements.lock
 	@tools/install.sh
 
-run: env ## run the loop: CONFIG=configs/default.yaml ARGS='--set loop.rounds=2'
+run: env ## run the loop: CONFIG=configs/default.yaml ARGS='--set rounds=2'
 	$(BIN)/knowlip run $(CONFIG) $(ARGS)
 
 test: env ## run all tests: ARGS='-k losses'
@@ -26,9 +26,6 @@ test: env ## run all tests: ARGS='-k losses'
 
 bench: env ## measure and print the numbers of the README
 	$(BIN)/knowlip bench $(ARGS)
-
-chaos: env ## run the loop while workers, engine and nodes are killed
-	$(BIN)/knowlip chaos $(ARGS)
 
 lock: env ## write requirements.lock anew from pyproject.toml and what is installed
 	$(BIN)/python tools/lock.py

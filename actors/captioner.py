@@ -93,7 +93,8 @@ class CaptionerReplica:
         """The first call compiles and allocates; it is paid here, while the first round trains."""
         vision = self._captioner.config.typed().vision
         image = np.zeros((1, vision.channels, vision.image_size_px, vision.image_size_px), np.float16)
-        self._generate(image, ["warm up"], [tuple(Clause)[:2]], [0])
+        embeddings = self._prompt_embeddings(self._captioner, image, ["warm up"])
+        self._engine.generate(embeddings, [tuple(Clause)[:2]], [0])
 
     def publish(self, weights_dir: str, weights_sha256: str) -> PublishReceipt:
         """Load weights unless they are served already, and prove it.
@@ -124,26 +125,34 @@ class CaptionerReplica:
 
     def label(self, request: CaptionRequest) -> list[list[Answer]]:
         """Candidates for every prompt. A replica that restarted or scaled up first proves the weights."""
-        tables = ray.get(request.blocks)
-        images = np.stack([image_of(tables[block], row) for block, row in request.where])
         with self._lock:
             self._publish(request.weights_dir, request.weights_sha256)
-            return self._generate(images, request.prompts, request.asked, request.seeds)
+            captioner = self._captioner
+        # Outside the lock: while one shard is generated, the next one's images pass through the vision tower.
+        embeddings = self._embed(captioner, request)
+        with self._lock:
+            return self._engine.generate(embeddings, request.asked, request.seeds)
 
-    def label_directly(self, requests: list[CaptionRequest]) -> float:
-        """Seconds the engine needs for the same requests called in its own process, for `knowlip bench`."""
-        start = time.perf_counter()
-        for request in requests:
-            self.label(request)
-        return time.perf_counter() - start
+    def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
+        """The bare engine on the same prompts in its own process: dict(seconds, tokens). For `knowlip bench`."""
+        prepared = [self._embed(self._captioner, request) for request in requests]
+        with self._lock:
+            before, start = self._engine.generated_tokens, time.perf_counter()
+            for embeddings, request in zip(prepared, requests, strict=True):
+                self._engine.generate(embeddings, request.asked, request.seeds)
+            return {"seconds": time.perf_counter() - start, "tokens": self._engine.generated_tokens - before}
 
-    def _generate(self, images: np.ndarray, prompts: list[str], asked, seeds) -> list[list[Answer]]:
+    def _embed(self, captioner, request: CaptionRequest) -> list:
+        tables = ray.get(request.blocks)
+        images = np.stack([image_of(tables[block], row) for block, row in request.where])
+        return self._prompt_embeddings(captioner, images, request.prompts)
+
+    def _prompt_embeddings(self, captioner, images: np.ndarray, prompts: list[str]) -> list:
         import torch
 
         token_ids = self._tokenizer(prompts, add_special_tokens=False)["input_ids"]
         with torch.no_grad():
-            embeddings = self._captioner.prompt_embeddings(torch.from_numpy(images).float(), token_ids)
-        return self._engine.generate(embeddings, asked, seeds)
+            return captioner.prompt_embeddings(torch.from_numpy(images).float(), token_ids)
 
 
 class CaptionerClient:
@@ -200,5 +209,10 @@ class CaptionerClient:
         """Send one shard; `.result()` of what comes back waits for its answers."""
         return self.handle.label.remote(request)
 
+    def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
+        """The bare engine on the same prompts: dict(seconds, tokens)."""
+        return self.handle.label_directly.remote(requests).result()
+
     def shutdown(self) -> None:
-        serve.shutdown()
+        """Remove the deployment; Ray Serve itself may be serving others on a shared cluster."""
+        serve.delete(DEPLOYMENT)

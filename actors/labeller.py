@@ -85,7 +85,7 @@ def ask(questions: Sequence[Question], client: CaptionerClient, images: ImageInd
     """
     shard_dir.mkdir(parents=True, exist_ok=True)
     shards = [questions[start:start + tiles_per_shard] for start in range(0, len(questions), tiles_per_shard)]
-    requests = [_request(shard, client, images) for shard in shards]
+    requests = [make_request(shard, client, images) for shard in shards]
     paths = [shard_dir / f"shard-{index:05d}-{_digest(shard, request)}.parquet"
              for index, (shard, request) in enumerate(zip(shards, requests, strict=True))]
     missing = [index for index, path in enumerate(paths) if not path.exists()]
@@ -103,7 +103,8 @@ def ask(questions: Sequence[Question], client: CaptionerClient, images: ImageInd
     return _proposals([pq.read_table(path, schema=SHARD_SCHEMA) for path in paths], annotations, candidates)
 
 
-def _request(shard: Sequence[Question], client: CaptionerClient, images: ImageIndex) -> CaptionRequest:
+def make_request(shard: Sequence[Question], client: CaptionerClient, images: ImageIndex) -> CaptionRequest:
+    """One request to the captioner for a shard of questions."""
     where = [images.where[question.tile_id] for question in shard]
     used = sorted({block for block, _ in where})
     position = {block: index for index, block in enumerate(used)}

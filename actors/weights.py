@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from transformers.utils.logging import disable_progress_bar
 
 from actors.probe import Probe, compute_probe, save_probe
 from hcot_llm.render import render_clause
@@ -82,6 +83,7 @@ def _write(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig
     partial = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    disable_progress_bar()
     save_model(partial, model.encoder, model.captioner, tokenizer)
     (partial / MODEL_CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json")))
     if probe is not None:

@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedConfig, PreTra
 
 from model.config import CaptionerConfig
 from model.encoder import initialise
+from model.slot_tokens import SlotTokens
 from model.vision import VisionTower
 
 DECODER = "decoder"
@@ -67,6 +68,9 @@ class SarCaptioner(PreTrainedModel):
             nn.GELU(approximate="tanh"),
             nn.Linear(sizes.width, sizes.width),
         )
+        self.slots = SlotTokens(sizes.vision.width, sizes.width, sizes.slot_tokens) if sizes.slot_tokens else None
+        if self.slots is not None:
+            self.slots.apply(initialise)
         if vision is None:
             self.vision = VisionTower(sizes.vision)
             self.vision.apply(initialise)
@@ -85,17 +89,19 @@ class SarCaptioner(PreTrainedModel):
         return cls(SarCaptionerConfig(sizes=sizes.model_dump(mode="json"), **special), vision)
 
     def prefix(self, images: Tensor) -> Tensor:
-        """float32 [B, channels, H, W] to the image prefix [B, prefix_tokens, decoder width]."""
+        """float32 [B, channels, H, W] to the image prefix [B, prefix_tokens + slot_tokens, decoder width]."""
         return self.project(self.vision(images))
 
     def project(self, image_tokens: Tensor) -> Tensor:
-        """Tokens of the vision tower [B, N, vision width] to the image prefix [B, prefix_tokens, decoder width]."""
+        """Tokens of the vision tower [B, N, vision width] to the image prefix [B, P, decoder width]: pooled tokens, then
+        the slot tokens."""
         batch, count, width = image_tokens.shape
+        slots = [] if self.slots is None else [self.slots(image_tokens)]
         if count != self.prefix_tokens:
             side, out = round(count**0.5), round(self.prefix_tokens**0.5)
             grid = image_tokens.transpose(1, 2).reshape(batch, width, side, side)
             image_tokens = F.avg_pool2d(grid, side // out).flatten(2).transpose(1, 2)
-        return self.projector(image_tokens)
+        return torch.cat([self.projector(image_tokens), *slots], dim=1)
 
     def hidden_states(self, prefix: Tensor, input_ids: Tensor) -> Tensor:
         """Image prefix [B, P, width] and right-padded tokens int64 [B, L] to the decoder's last states of the text
@@ -110,7 +116,7 @@ class SarCaptioner(PreTrainedModel):
 
     @torch.no_grad()
     def prompt_embeddings(self, images: Tensor, input_ids: Sequence[Sequence[int]]) -> list[Tensor]:
-        """One float32 [prefix_tokens + len(ids), width] per tile: the whole prompt, as vLLM's `prompt_embeds` takes it."""
+        """One float32 [image prefix + len(ids), width] per tile: the whole prompt, as vLLM's `prompt_embeds` takes it."""
         table = self.decoder.get_input_embeddings()
         return [
             torch.cat([prefix, table(torch.as_tensor(ids, dtype=torch.int64, device=prefix.device))]).float()

@@ -42,13 +42,19 @@ class ClauseHead(nn.Module):
     def forward(self, image_tokens: Tensor, names: Tensor, values: Tensor, sizes: tuple[int, ...]) -> list[Tensor]:
         """names [S, embed_dim], values [sum(sizes), embed_dim] to log-probabilities, one [B, V_slot] per slot.
 
-        Slots beyond those the head was made for use the mean temperature.
+        Another number of slots than the head was made for uses the mean temperature.
         """
         pooled = self.pool(image_tokens, names)
         temperature = self.temperature()
         if len(sizes) != len(temperature):
             temperature = temperature.mean().expand(len(sizes))
         return [
-            F.log_softmax(pooled[:, slot] @ texts.T / temperature[slot], dim=-1)
+            F.log_softmax(pooled[:, slot] @ _contrast(texts).T / temperature[slot], dim=-1)
             for slot, texts in enumerate(values.split(sizes))
         ]
+
+
+def _contrast(texts: Tensor) -> Tensor:
+    """What tells each value from the slot's others. Sentences of one slot differ in a word or two: uncentred, their
+    embeddings begin almost parallel, and learning waits for the text encoder to spread them."""
+    return F.normalize(texts - texts.mean(0, keepdim=True), dim=-1)

@@ -72,6 +72,7 @@ class TextConfig(_Section):
     intermediate: int = Field(192, gt=0)
     activation: str = "gelu_pytorch_tanh"
     dropout: float = Field(0.0, ge=0, lt=1)
+    pooling: Literal["cls", "mean"] = Field("cls", description="text embedding: the [CLS] state, or the mean of all tokens")
 
     @model_validator(mode="after")
     def _consistent(self) -> "TextConfig":
@@ -96,7 +97,8 @@ class CaptionerConfig(_Section):
     """Own vision tower, projector and Llama decoder."""
 
     vision: VisionConfig = VisionConfig()
-    prefix_tokens: int = Field(16, gt=0, description="image tokens before the text: a square number, at most grid^2")
+    prefix_tokens: int = Field(16, gt=0, description="pooled image tokens before the text: a square number, at most grid^2")
+    slot_tokens: int = Field(16, ge=0, description="image tokens after those, one asked for each clause by a learned query")
     vocab_size: int = Field(1024, gt=0)
     width: int = Field(128, gt=0)
     depth: int = Field(2, gt=0)
@@ -125,13 +127,13 @@ class ObjectiveConfig(_Section):
     itm_share: float = Field(1.0, gt=0, le=1, description="share of a micro-batch that the fusion passes of ITM see")
     clause_weight: float = Field(1.0, ge=0)
     reconstruction_weight: float = Field(1.0, ge=0)
+    slot_weight: float = Field(1.0, ge=0, description="weight of reading each clause off its slot token directly")
     queue_size: int = Field(512, gt=0)
     momentum: float = Field(0.995, ge=0, lt=1)
     temperature: float = Field(0.07, gt=0.01, lt=0.5, description="initial; learned within (0.01, 0.5)")
     soft_target_weight: float = Field(0.4, ge=0, le=1, description="weight of the momentum teacher's targets")
     soft_target_warmup_steps: int = Field(200, ge=0)
     clause_label_smoothing: float = Field(0.0, ge=0, lt=1)
-    value_token_weight: float = Field(1.0, gt=0, description="weight of an answer's value tokens against its other tokens")
 
 
 class ModelConfig(_Section):

@@ -9,6 +9,7 @@ from transformers.models.bert.modeling_bert import BertEmbeddings
 from model.clause_head import ClauseHead
 from model.clause_text import ClauseText
 from model.config import EncoderConfig
+from model.slot_tokens import SlotTokens
 from model.temperature import Temperature
 from model.text import TextEncoder
 from model.vision import ResidualBlock, VisionTower
@@ -67,7 +68,7 @@ class SarEncoder(PreTrainedModel):
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens [B, T] to unit vectors [B, embed_dim], and the states [B, T, text width] that fusion starts from."""
         states, start = self.text(input_ids, attention_mask)
-        return F.normalize(self.text_projection(states[:, 0]), dim=-1), start
+        return F.normalize(self.text_projection(self.text.pool(states, attention_mask)), dim=-1), start
 
     def match_logits(self, start: Tensor, attention_mask: Tensor, image_tokens: Tensor) -> Tensor:
         """Fusion of text and tile to logits [B, 2]; column ITM_MATCH means that they match."""
@@ -109,6 +110,8 @@ def initialise(module: nn.Module) -> None:
         module.token_type_ids.zero_()
     elif isinstance(module, VisionTower):
         nn.init.trunc_normal_(module.positions, std=0.02)
+    elif isinstance(module, SlotTokens):
+        nn.init.trunc_normal_(module.queries, std=0.02)
     elif isinstance(module, ResidualBlock):
         nn.init.zeros_(module.layers[-1].weight)
     elif isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d)):

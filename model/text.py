@@ -37,6 +37,13 @@ class TextEncoder(nn.Module):
                 start = states
         return states, start
 
+    def pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+        """States [B, T, width] to one vector per text [B, width]."""
+        if self.config.pooling == "cls":
+            return states[:, 0]
+        weight = attention_mask.to(states.dtype)
+        return torch.einsum("btw,bt->bw", states, weight / weight.sum(1, keepdim=True))
+
     def fuse(self, start: Tensor, attention_mask: Tensor, image_tokens: Tensor) -> Tensor:
         """Starting states [B, T, width] and image tokens [B, N, image width] to fused states [B, T, width]."""
         mask = attention_mask.bool()[:, None, None, :]

@@ -17,6 +17,7 @@ from model.losses.itc import itc_loss
 from model.losses.itm import hard_negatives, itm_loss
 from model.losses.reconstruction import reconstruction_loss
 from model.queue import EmbeddingQueue
+from model.slot_tokens import SlotReadout
 
 
 @dataclass
@@ -47,6 +48,7 @@ class LossReport(NamedTuple):
     itm: Tensor
     clause: Tensor
     reconstruction: Tensor
+    slot: Tensor
     teacher_image: Tensor
     teacher_text: Tensor
 
@@ -65,7 +67,7 @@ class MomentumTeacher(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor, caption_ids: Tensor, caption_mask: Tensor) -> tuple[Tensor, Tensor]:
         image = self.vision_projection(self.vision(images).mean(1))
-        text = self.text_projection(self.text(caption_ids, caption_mask)[0][:, 0])
+        text = self.text_projection(self.text.pool(self.text(caption_ids, caption_mask)[0], caption_mask))
         return F.normalize(image, dim=-1), F.normalize(text, dim=-1)
 
     @torch.no_grad()
@@ -92,6 +94,14 @@ class TrainingModel(nn.Module):
         self.shared_vision = captioner.vision is encoder.vision
         self.teacher = MomentumTeacher(encoder)
         self.queue = EmbeddingQueue(config.objective.queue_size, config.encoder.embed_dim)
+        self.readout = None
+        if captioner.slots is not None:
+            if len(captioner.slots.queries) != len(clause_text.sizes):
+                raise ValueError(
+                    f"captioner.slot_tokens={len(captioner.slots.queries)} must be 0 or the number of clauses, "
+                    f"{len(clause_text.sizes)}. Correct it in the model configuration."
+                )
+            self.readout = SlotReadout(captioner.decoder.config.hidden_size, clause_text.sizes)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.clause_sizes = clause_text.sizes
         for name in ("names", "names_mask", "values", "values_mask"):
@@ -131,23 +141,22 @@ class TrainingModel(nn.Module):
             self.queue.image, self.queue.text, self.queue.ids, encoder.temperature(), self._soft_weight(),
         )
         itm = self._itm(batch, image_tokens, image, text, start, generator)
-        clause = clause_loss(
-            encoder.clause_log_probabilities(image_tokens, self.clause_text),
-            batch.clause_labels,
-            weights.clause_label_smoothing,
-            [getattr(self, f"noise_{slot}") for slot in range(len(self.clause_sizes))] if self.corrects_noise else None,
-        )
+        clause = self._clause(batch, encoder.clause_log_probabilities(image_tokens, self.clause_text))
         captioner = self.captioner
         prefix = captioner.project(image_tokens) if self.shared_vision else captioner.prefix(batch.images)
         states = captioner.hidden_states(prefix, batch.input_ids)
         reconstruction = reconstruction_loss(states, captioner.decoder.lm_head, batch.labels, batch.label_weights)
+        slot = reconstruction.new_zeros(())
+        if self.readout is not None:
+            slot = self._clause(batch, self.readout(prefix[:, -len(self.clause_sizes) :]))
         total = (
             weights.itc_weight * itc
             + weights.itm_weight * itm
             + weights.clause_weight * clause
             + weights.reconstruction_weight * reconstruction
+            + weights.slot_weight * slot
         )
-        return LossReport(total, itc, itm, clause, reconstruction, teacher_image, teacher_text)
+        return LossReport(total, itc, itm, clause, reconstruction, slot, teacher_image, teacher_text)
 
     def momentum_update(self) -> None:
         """Moves the teacher towards the encoder; call once after each optimizer step."""
@@ -157,6 +166,12 @@ class TrainingModel(nn.Module):
     def enqueue(self, image: Tensor, text: Tensor, ids: Tensor) -> None:
         """Adds teacher embeddings [B, embed_dim] and tile ids int64 [B] of one step."""
         self.queue.push(image, text, ids)
+
+    def _clause(self, batch: Batch, log_probabilities: list[Tensor]) -> Tensor:
+        noise = None
+        if self.corrects_noise:
+            noise = [getattr(self, f"noise_{slot}") for slot in range(len(self.clause_sizes))]
+        return clause_loss(log_probabilities, batch.clause_labels, self.objective.clause_label_smoothing, noise)
 
     def _soft_weight(self) -> float:
         warmup = self.objective.soft_target_warmup_steps

@@ -1,6 +1,7 @@
 """The command line `knowlip`. Commands check their input, call one function and print; errors are one paragraph."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -133,6 +134,8 @@ def main() -> None:
     """Entry point: expected errors become one paragraph on stderr and exit status 1."""
     from orchestrator.errors import expected_errors
 
+    # DeepSpeed looks for ninja, which the environment has, on the PATH, which need not have the environment.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")])
     try:
         app()
     except expected_errors() as error:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.ingest import cut_scenes
-from corpus.quarantine import Quarantine
+from corpus.quarantine import Quarantine, QuarantineRecord
 from corpus.seeds import derive_seed
 from corpus.simulate.write import simulate_corpus
-from corpus.tiles import read_tiles
+from corpus.tiles import CorpusError, check_tiles, read_tiles
 from hcot_llm.knowledge import tile_knowledge
 from hcot_llm.seed import corrupt, geography_seed, truth_values
 from orchestrator.config import ConfigError, CorpusConfig
@@ -45,6 +46,7 @@ def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = 
     Raises:
         ConfigError: kind geotiff without a folder of tiles.
         corpus.ingest.IngestError: no usable tiles, or too many bad ones.
+        corpus.tiles.CorpusError: too many tiles changed since the corpus was made.
     """
     if config.kind == "simulated":
         root = config.data_dir / f"{config.name}-{_digest(config.simulated, config.corruption, run_seed)}"
@@ -58,15 +60,33 @@ def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = 
         root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), _listing(source))}"
         _make_real(config, source, root, progress)
         truth = None
-    return open_corpus(root / "corpus", truth, simulated=config.kind == "simulated")
+    return open_corpus(root / "corpus", truth, simulated=config.kind == "simulated",
+                       max_quarantined_share=config.ingest.max_quarantined_share)
 
 
-def open_corpus(corpus_dir: Path, truth_dir: Path | None, *, simulated: bool) -> PreparedCorpus:
-    """Open a corpus that `prepare_corpus` made."""
+def open_corpus(corpus_dir: Path, truth_dir: Path | None, *, simulated: bool,
+                max_quarantined_share: float) -> PreparedCorpus:
+    """Open a corpus that `prepare_corpus` made; tiles that are missing or were changed since are set aside.
+
+    Raises:
+        CorpusError: more than `max_quarantined_share` of the tiles cannot be used.
+    """
+    tiles = read_tiles(corpus_dir)
+    problems = check_tiles(corpus_dir)
+    Quarantine(corpus_dir).append(QuarantineRecord(path=problem.path, reason=problem.reason, hint=problem.message)
+                                  for problem in problems)
+    bad = {problem.tile_id for problem in problems}
+    if len(bad) > max_quarantined_share * tiles.num_rows:
+        raise CorpusError(
+            f"{len(bad)} of the {tiles.num_rows} tiles of {corpus_dir} cannot be used, more than the share of "
+            f"{max_quarantined_share:.0%} that corpus.ingest.max_quarantined_share accepts. The first: "
+            f"{problems[0].message} All stand in quarantine.jsonl there. Make the corpus again by removing its folder.")
+    good = tiles.filter(pa.array([tile_id not in bad for tile_id in tiles["tile_id"].to_pylist()]))
+    seed = pq.read_table(corpus_dir / "seed.parquet")
     knowledge = pq.read_table(corpus_dir / "knowledge.parquet")
     return PreparedCorpus(
-        corpus_dir.resolve(), truth_dir.resolve() if truth_dir is not None and truth_dir.exists() else None,
-        read_tiles(corpus_dir), pq.read_table(corpus_dir / "seed.parquet"),
+        corpus_dir.resolve(), truth_dir.resolve() if truth_dir is not None and truth_dir.exists() else None, good,
+        seed.filter(pc.is_in(seed["tile_id"], good["tile_id"])),
         dict(zip(knowledge["tile_id"].to_pylist(), knowledge["line"].to_pylist(), strict=True)),
         Quarantine(corpus_dir).count(), simulated)
 

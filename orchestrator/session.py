@@ -1,13 +1,11 @@
 """A running loop: its cluster, actors, corpus and tracking. Each method is one step of the algorithm."""
 
-import logging
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import ray
-import ray.data
 
 from actors.captioner import CaptionerClient
 from actors.evaluator import Evaluator, rows_of
@@ -17,6 +15,7 @@ from actors.trainer import TrainerGroup
 from actors.weights import copy_weights, create_weights
 from corpus.seeds import derive_seed
 from hcot_llm.relabel import Proposals, Settlement, find_doubtful, settle
+from orchestrator.cluster import start_cluster
 from orchestrator.config import RunConfig, flatten
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.corpus_state import CorpusKeeper, CorpusState, select_feedback
@@ -177,21 +176,3 @@ class Session:
         write_seed_summary(self.directory.path, SeedSummary(
             annotation_accuracy=seed["metrics"]["annotation_accuracy"], accuracy_by_clause=seed["by_clause"] or None,
             tiles=len(corpus.annotations), quarantined=self.prepared.quarantined, simulated=self.prepared.simulated))
-
-
-def start_cluster(config: RunConfig) -> None:
-    """Connect to the configured cluster, or start a local one."""
-    for name in ("ray", "ray.data", "ray.serve", "ray.train"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    cluster = config.cluster
-    if cluster.address is not None:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.WARNING)
-    else:
-        # Idle workers are kept: starting one and importing Arrow again takes longer than most of our tasks.
-        ray.init(num_cpus=cluster.local_cpus, include_dashboard=False, log_to_driver=False,
-                 logging_level=logging.WARNING, object_store_memory=int(cluster.object_store_memory_gib * 2**30),
-                 _system_config={"idle_worker_killing_time_threshold_ms": 600_000})
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    # Order must not depend on which task finishes first.
-    context.execution_options.preserve_order = True

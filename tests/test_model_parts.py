@@ -32,7 +32,7 @@ def toy(**changes) -> ModelConfig:
     base = {
         "encoder": {"vision": vision, "text": text, "embed_dim": 16, "clause_heads": 2, "slots": 2},
         "captioner": {
-            "vision": vision, "prefix_tokens": 4, "vocab_size": 320, "width": 32, "depth": 1, "heads": 1,
+            "vision": vision, "prefix_tokens": 4, "slot_tokens": 2, "vocab_size": 320, "width": 32, "depth": 1, "heads": 1,
             "key_value_heads": 1, "intermediate": 32, "max_tokens": 64,
         },
         "objective": {"queue_size": 8, "soft_target_warmup_steps": 2},
@@ -140,7 +140,7 @@ def test_prompt_embeddings_and_greedy_agree_with_the_plain_decoder(parts, images
     assert decoder.config.tie_word_embeddings is False
     prompts = [plain_ids(tokenizer, text) for text in ("ship: ", "terrain and ship: ", "x")]
     embeddings = captioner.prompt_embeddings(images, prompts)
-    assert [tuple(e.shape) for e in embeddings] == [(4 + len(p), 32) for p in prompts]
+    assert [tuple(e.shape) for e in embeddings] == [(4 + 2 + len(p), 32) for p in prompts]
     assert all(e.dtype == torch.float32 for e in embeddings)
     tokens, scores = captioner.greedy(images, prompts, 5)
     for index, start in enumerate(embeddings):

@@ -1,0 +1,94 @@
+"""`knowlip bench`: the numbers a run is held to, measured as ratios within one run."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import ray
+from rich.console import Console
+from rich.table import Table
+
+from actors.captioner import CaptionerClient
+from actors.labeller import ImageIndex, make_request, write_questions
+from actors.scorer import score_tiles
+from orchestrator.cluster import start_cluster
+from orchestrator.config import RunConfig, load_config
+from orchestrator.corpus_setup import prepare_corpus
+from orchestrator.corpus_state import CorpusKeeper
+from orchestrator.records import read_records
+from orchestrator.report import report
+from orchestrator.run_directory import RunDirectory
+from orchestrator.running import start_run
+
+REPEATS = 3
+
+
+def run_bench(config: Path, run_dir: Path | None, console: Console) -> None:
+    """Run the loop (or take a finished run) and print its numbers beside the goals."""
+    if run_dir is None:
+        begun = time.monotonic()
+        run_dir = start_run(load_config(config), None, console)
+        console.print(f"wall time of the whole command {time.monotonic() - begun:.0f} s", highlight=False)
+    directory, settings = RunDirectory.open(run_dir)
+    serve_s, direct_s, tokens = captioner_throughput(directory, settings)
+    found, records = report(run_dir), read_records(directory.path)
+    table = Table("number", "measured", "goal", box=None, header_style="bold")
+    total = sum(record.timings.total_s for record in records)
+    unaccounted = max(abs(record.timings.unaccounted_s) / record.timings.total_s for record in records)
+    rows = [
+        ("rounds", f"{len(records)}", "at least 3"),
+        ("tiles", f"{settings.corpus.simulated.tiles:,}", "at least 1,024"),
+        ("time of all rounds, start-up included", f"{total / 60:.1f} min", "at most 12 min on 2 cores"),
+        ("peak memory of all processes", f"{(found['peak_rss_bytes'] or 0) / 2**30:.1f} GiB", "under 12 GB"),
+        ("annotation accuracy, seed", _share(found["seed_accuracy"]), "about 0.80"),
+        ("annotation accuracy, last round", _share(found["final_accuracy"]), "at least 0.90"),
+        ("largest unaccounted share of a round", f"{unaccounted:.2%}", "at most 5 %"),
+        ("start-up after the first round", f"{sum(r.timings.startup_s for r in records[1:]):.1f} s", "0 s"),
+        ("captioner, tokens/s through Ray Serve", f"{tokens / serve_s:,.0f}", ""),
+        ("captioner, tokens/s of the bare engine", f"{tokens / direct_s:,.0f}", ""),
+        ("Ray Serve against the bare engine", f"{direct_s / serve_s:.2f}", "at least 0.90"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def captioner_throughput(directory: RunDirectory, config: RunConfig) -> tuple[float, float, float]:
+    """Median seconds through Ray Serve and of the bare engine on the same prompts, and the tokens generated.
+
+    The bare engine is given its prompts as ready embeddings; through Ray Serve the images travel from the object
+    store and pass through the vision tower as well. The two take turns.
+    """
+    prepared = prepare_corpus(config.corpus, run_seed=config.seed)
+    last = read_records(directory.path)[-1]
+    start_cluster(config)
+    try:
+        weights = directory.weights(last.round)
+        client = CaptionerClient(config.captioner, weights)
+        corpus = CorpusKeeper(config, directory.run_id, directory.annotations).open(prepared, last.round)
+        scores = score_tiles(corpus.images, corpus.annotations, weights, config.score)
+        asked = np.random.default_rng(0).random(corpus.annotations.values.shape) < 0.4
+        questions = write_questions(asked, corpus.annotations, scores.feedback, prepared.knowledge,
+                                    run_seed=config.seed, round_=last.round, use_feedback=True, levels=True)
+        client.publish(weights, last.weights_sha256)
+        size = config.captioner.tiles_per_shard
+        images = ImageIndex.of(corpus.images)
+        requests = [make_request(questions[start:start + size], client, images)
+                    for start in range(0, len(questions), size)]
+        served, direct, tokens = [], [], 0.0
+        for _ in range(REPEATS):
+            begun = time.perf_counter()
+            for response in [client.submit(request) for request in requests]:
+                response.result()
+            served.append(time.perf_counter() - begun)
+            bare = client.label_directly(requests)
+            direct.append(bare["seconds"])
+            tokens = bare["tokens"]
+        client.shutdown()
+        return float(np.median(served)), float(np.median(direct)), tokens
+    finally:
+        ray.shutdown()
+
+
+def _share(value: float | None) -> str:
+    return "no truth" if value is None else f"{value:.4f}"

@@ -1,0 +1,35 @@
+"""Connecting to the Ray cluster of a run, or starting a local one."""
+
+import logging
+import os
+
+import ray
+import ray.data
+
+from orchestrator.config import RunConfig
+
+# What these say at WARNING is no news to a user: how a local cluster guards itself, that our bars replace Ray's.
+_QUIET = {"ray": logging.WARNING, "ray.data": logging.ERROR, "ray.serve": logging.WARNING, "ray.train": logging.WARNING,
+          "ray._private.authentication.authentication_token_setup": logging.ERROR}
+
+
+def start_cluster(config: RunConfig) -> None:
+    """Connect to the configured cluster, or start a local one."""
+    for name, level in _QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    cluster = config.cluster
+    if config.train.gpus_per_worker == 0:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    if cluster.address is not None:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.WARNING)
+    else:
+        ray.init(num_cpus=cluster.local_cpus, include_dashboard=False, log_to_driver=False,
+                 logging_level=logging.WARNING, object_store_memory=int(cluster.object_store_memory_gib * 2**30),
+                 _system_config={
+                     # Idle workers are kept: starting one and importing Arrow again takes longer than most tasks.
+                     "idle_worker_killing_time_threshold_ms": 600_000,
+                     "worker_maximum_startup_concurrency": cluster.local_cpus})
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # Order must not depend on which task finishes first.
+    context.execution_options.preserve_order = True
