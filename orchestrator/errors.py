@@ -12,9 +12,11 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from corpus.tiles import CorpusError
     from hcot_llm.knowledge import KnowledgeError
     from orchestrator.config import ConfigError
+    from orchestrator.lease import LeaseHeld, LeaseLost
     from orchestrator.preflight import PreflightError
     from orchestrator.records import RecordError
     from orchestrator.run_directory import RunDirectoryError
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
-            KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError)
+            KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError,
+            LeaseHeld, LeaseLost)

@@ -33,6 +33,7 @@ class RoundContext:
     def phase(self, name: str):
         """Time a phase by wall clock and show it."""
         self._session.progress.phase(name, self.number, self._session.config.rounds)
+        self._session.lease.check()
         with self._clock.phase(name):
             yield
 
@@ -96,6 +97,7 @@ class RoundContext:
             corpus_digest=corpus.digest, weights_sha256=trained.weights_sha256, seed=session.config.seed,
             mlflow_run_id=self.child.run_id, world_size=trained.world_size, counts=self._counts, metrics=metrics,
             accuracy_by_clause=self.accuracy_by_clause or None, timings=self._clock.timings())
+        session.lease.check()
         session.tracker.log_record(self.child, record)
         write_record(session.directory.path, record)
         session.progress.round_done(record)

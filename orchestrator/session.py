@@ -20,9 +20,10 @@ from orchestrator.config import RunConfig, flatten
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.corpus_state import CorpusKeeper, CorpusState, select_feedback
 from orchestrator.figures import draw_accuracy, draw_gallery, draw_losses, draw_times, gallery_tile_ids
+from orchestrator.lease import LeaseKeeper
 from orchestrator.memory import MemorySampler
 from orchestrator.progress import Progress
-from orchestrator.records import SeedSummary, read_records, read_seed_summary, write_seed_summary
+from orchestrator.records import RoundRecord, SeedSummary, read_records, read_seed_summary, write_seed_summary
 from orchestrator.round_context import RoundContext
 from orchestrator.run_directory import RunDirectory
 from orchestrator.tracking import Tracker
@@ -34,7 +35,7 @@ class Session:
     def __init__(self, config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus,
                  progress: Progress) -> None:
         self.config, self.directory, self.prepared, self.progress = config, directory, prepared, progress
-        self.records = read_records(directory.path)
+        self.records: list[RoundRecord] = []
         self.keeper = CorpusKeeper(config, directory.run_id, directory.annotations)
         self.tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id)
         self.trainer: TrainerGroup | None = None
@@ -43,8 +44,12 @@ class Session:
         self.startup_s = 0.0
         self._losses: dict[int, list[dict[str, float]]] = {}
         self._memory = MemorySampler(directory.path)
+        self.lease = LeaseKeeper(directory.path)
 
     def __enter__(self) -> "Session":
+        self.lease.acquire()
+        # Read after the lease is taken: another driver may have recorded rounds until then.
+        self.records = read_records(self.directory.path)
         self._memory.start()
         self.tracker.start(flatten(self.config))
         return self
@@ -59,6 +64,7 @@ class Session:
                 self.captioner.shutdown()
             self._memory.stop()
             ray.shutdown()
+            self.lease.release()
 
     @contextmanager
     def startup(self):
@@ -135,6 +141,7 @@ class Session:
     def refresh(self, corpus: CorpusState, settlement: Settlement, scores: Scores, round_: int,
                 weights_sha256: str) -> CorpusState:
         """Commit the annotations and shuffle them for the next round."""
+        self.lease.check()
         return self.keeper.refresh(corpus, settlement, scores, round_, weights_sha256)
 
     def evaluate(self, corpus: CorpusState, scores: Scores, round_: int) -> dict:

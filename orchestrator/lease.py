@@ -1,0 +1,144 @@
+"""One driver per run directory: a lease with a fencing token.
+
+A driver that was paused longer than the lease lasts may wake up while another one has taken over. It holds an
+older token then, and every write of the run's state checks the token first, so that it stops instead of writing.
+"""
+
+import fcntl
+import os
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.records import read_json, write_json
+
+LASTS_S = 30.0
+
+
+class LeaseHeld(RuntimeError):
+    """Another driver works on this run directory; nothing was changed."""
+
+
+class LeaseLost(RuntimeError):
+    """Another driver has taken over this run directory; this one stops and changes nothing more."""
+
+
+class Owner(BaseModel):
+    """A process on a host; started is its start time in seconds since 1970, since process ids are used again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    pid: int
+    started: float
+
+    @staticmethod
+    def of_this_process() -> "Owner":
+        return Owner(host=socket.gethostname(), pid=os.getpid(), started=psutil.Process().create_time())
+
+    def is_dead(self) -> bool:
+        """Whether the process is known to have ended; of another host nothing is known."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started) > 1
+        except psutil.NoSuchProcess:
+            return True
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+class Lease(BaseModel):
+    """lease.json: who works on a run directory. `token` grows with every change of hands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    token: int
+    owner: Owner
+    renewed: float
+    released: bool = False
+
+
+class LeaseKeeper:
+    """Takes, renews and releases the lease of a run directory.
+
+    Args:
+        lasts_s: seconds after its last renewal for which a lease is respected.
+    """
+
+    def __init__(self, run_dir: Path, lasts_s: float = LASTS_S) -> None:
+        self._run_dir, self._path, self._lasts_s = run_dir, run_dir / "lease.json", lasts_s
+        self._owner = Owner.of_this_process()
+        self._token: int | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def acquire(self) -> int:
+        """Take the lease and keep renewing it; returns the fencing token.
+
+        Raises:
+            LeaseHeld: another driver holds it.
+        """
+        with self._locked():
+            found = self._read()
+            age = time.time() - found.renewed if found else None
+            if found is not None and not found.released and age < self._lasts_s and not found.owner.is_dead():
+                raise LeaseHeld(
+                    f"Another driver ({found.owner}) is working on {self._run_dir}; it was alive {age:.0f} s ago. "
+                    f"Wait until it has ended (one that dies elsewhere is given up after {self._lasts_s:.0f} s), or end it.")
+            self._token = 1 if found is None else found.token + 1
+            self._write()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._thread.start()
+        return self._token
+
+    def check(self) -> None:
+        """Call before every write of the run's state.
+
+        Raises:
+            LeaseLost: the lease has changed hands.
+        """
+        found = self._read()
+        if found is None or found.token != self._token:
+            owner = "nobody" if found is None else found.owner
+            raise LeaseLost(f"This process held the lease of {self._run_dir} with token {self._token}, but {owner} has taken "
+                            "over since. It stops and changes nothing more.")
+
+    def release(self) -> None:
+        """Give the lease back, if it is still ours."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._locked():
+            found = self._read()
+            if found is not None and found.token == self._token:
+                self._write(released=True)
+
+    def _renew(self) -> None:
+        while not self._stop.wait(self._lasts_s / 4):
+            with self._locked():
+                found = self._read()
+                if found is None or found.token != self._token:
+                    return  # the next check says so
+                self._write()
+
+    def _read(self) -> Lease | None:
+        return read_json(self._run_dir, self._path, Lease) if self._path.exists() else None
+
+    def _write(self, released: bool = False) -> None:
+        write_json(self._run_dir, self._path, Lease(token=self._token, owner=self._owner, renewed=time.time(),
+                                                    released=released))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Reading and writing the lease is one step among processes of this file system."""
+        with open(self._run_dir / ".lease.lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
