@@ -47,6 +47,7 @@ class Mailbox:
         self._progress: dict[str, Any] = {}
         self._fruitless_starts = 0
         self._error = ""
+        self._stopping = False
         self._closed = False
 
     def post(self, order: RoundOrder) -> None:
@@ -69,10 +70,15 @@ class Mailbox:
         self._fruitless_starts += 1
         self._progress = {"world_size": world_size}
 
-    def put_progress(self, progress: dict[str, Any]) -> None:
-        """A step was trained."""
+    def put_progress(self, progress: dict[str, Any]) -> bool:
+        """A step was trained. Returns whether the workers are to save their state and stop."""
         self._progress = progress
         self._fruitless_starts = 0
+        return self._stopping
+
+    def stop(self) -> None:
+        """Have the workers save their state after the current step and end."""
+        self._stopping = self._closed = True
 
     def put_error(self, error: str) -> None:
         """Why a worker stopped; the first reason of a group is the cause, the rest follow from it."""

@@ -42,6 +42,8 @@ def train_worker(config: dict[str, Any]) -> None:
         if order is not None:
             try:
                 result = worker.train_round(order, mailbox)
+            except _Stopped:
+                return
             except Exception:
                 ray.get(mailbox.put_error.remote(traceback.format_exc()))
                 raise
@@ -54,6 +56,10 @@ def train_worker(config: dict[str, Any]) -> None:
             return
         else:
             time.sleep(0.1)
+
+
+class _Stopped(Exception):
+    """The run was asked to end; the state is saved."""
 
 
 @dataclass
@@ -92,6 +98,7 @@ class _Worker:
         self.settings, self.train = settings, train
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self.state_dir = Path(settings["state_dir"])
+        self.stopping = False
         self.model, self.tokenizer = load_training_model(Path(settings["start_dir"]))
         self.engine, self.position = load_checkpoint(self._engine, self.state_dir)
 
@@ -127,7 +134,7 @@ class _Worker:
         finished_before = done_before >= steps
         losses: list[dict[str, float]] = []
         window = _Window(order.blocks, {})
-        step = 0
+        step, told = 0, None
         started = time.monotonic()
         for plan in plans:
             if step + plan.steps <= done_before:
@@ -137,18 +144,22 @@ class _Worker:
                 step += 1
                 if step <= done_before:
                     continue
-                loss = self._step(batches, window, self.train.learning_rate_at(order.round, step - 1, steps))
+                # What the mailbox answered to the step before; asking without waiting costs a step nothing.
+                stop = told is not None and bool(ray.wait([told], timeout=0)[0]) and ray.get(told)
+                loss = self._step(batches, window, self.train.learning_rate_at(order.round, step - 1, steps), stop)
                 total += 1
                 if self.rank == 0:
                     losses.append({"step": total, **loss})
                     tiles = (step - done_before) * self.train.micro_batch_tiles * len(batches)
-                    mailbox.put_progress.remote(
+                    told = mailbox.put_progress.remote(
                         {"world_size": self.world_size, "round": order.round, "step": step, "steps": steps,
                          "tiles_per_s": tiles / (time.monotonic() - started), **loss})
-                if step % self.train.checkpoint_every_steps == 0 and step < steps:
+                if (self.stopping or step % self.train.checkpoint_every_steps == 0) and step < steps:
                     save_checkpoint(self.engine, self.state_dir,
                                     TrainerPosition(order.round, step, total, self.world_size, False),
                                     keep=self.train.keep_checkpoints)
+                    if self.stopping:
+                        raise _Stopped
         if not finished_before:
             self.position = TrainerPosition(order.round, steps, total, self.world_size, True)
             save_checkpoint(self.engine, self.state_dir, self.position, keep=self.train.keep_checkpoints)
@@ -167,7 +178,9 @@ class _Worker:
         raise RuntimeError(f"the trainer's checkpoint is in round {self.position.round}, step {self.position.step}, "
                            f"and cannot continue with round {round_}. Remove {self.state_dir} to train anew.")
 
-    def _step(self, batches: list[MicroBatch], window: _Window, learning_rate: float) -> dict[str, float]:
+    def _step(self, batches: list[MicroBatch], window: _Window, learning_rate: float,
+              stop: bool) -> dict[str, float]:
+        """One optimiser step; mean losses. `stop` on any rank sets `stopping` on all."""
         import torch
         import torch.distributed as dist
 
@@ -181,7 +194,8 @@ class _Worker:
         shape = (len(mine), tiles, width)
         image, text = torch.zeros(shape), torch.zeros(shape)
         ids = torch.full((len(mine), tiles), -1, dtype=torch.int64)
-        sums = torch.zeros(len(LOSSES))
+        sums = torch.zeros(len(LOSSES) + 1)
+        sums[-1] = float(stop)
         for turn, index in enumerate(mine):
             if index is None:
                 # A rank without a micro-batch still takes part in the reduction, with a zero gradient.
@@ -191,16 +205,17 @@ class _Worker:
                 report = self.engine(batch, generator)
                 self.engine.backward(report.total * weight)
                 image[turn], text[turn], ids[turn] = report.teacher_image, report.teacher_text, batch.tile_ids
-                sums += torch.stack([getattr(report, name).detach().float() for name in LOSSES]).cpu()
+                sums[:-1] += torch.stack([getattr(report, name).detach().float() for name in LOSSES]).cpu()
             self.engine.step()
         self.model.momentum_update()
         dist.all_reduce(sums)
+        self.stopping = bool(sums[-1] > 0)
         gathered = [self._gather(tensor) for tensor in (image, text, ids)]
         # Rank r's turn t held micro-batch r + t * world: back to the order of the plan on every rank.
         for index in range(len(batches)):
             rank, turn = index % self.world_size, index // self.world_size
             self.model.enqueue(*(tensor[rank][turn] for tensor in gathered))
-        return {name: float(value) / len(batches) for name, value in zip(LOSSES, sums, strict=True)}
+        return {name: float(value) / len(batches) for name, value in zip(LOSSES, sums[:-1], strict=True)}
 
     def _gather(self, tensor):
         import torch

@@ -113,6 +113,12 @@ class TrainerGroup:
             time.sleep(0.25)
         return result
 
+    def stop(self, grace_s: float) -> bool:
+        """Have the workers save their state and end; whether they did within `grace_s` seconds."""
+        ray.get(self._mailbox.stop.remote())
+        self._thread.join(timeout=grace_s)
+        return not self._thread.is_alive()
+
     def close(self) -> None:
         """Let the workers go. A group that failed before is not waited for."""
         ray.get(self._mailbox.close.remote())

@@ -1,5 +1,6 @@
 """Starts and resumes runs: checks first, then the loop, then where to look."""
 
+import signal
 from pathlib import Path
 
 from rich.console import Console
@@ -43,8 +44,19 @@ def make_data(config: RunConfig, console: Console) -> PreparedCorpus:
     return prepared
 
 
+def _terminate(signal_number, frame) -> None:
+    """SIGTERM ends a run as Ctrl-C does: save the state, say how to go on, exit with status 0."""
+    raise KeyboardInterrupt
+
+
 def _run(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, console: Console) -> None:
-    with Progress(console) as progress, Session(config, directory, prepared, progress) as session:
-        run_loop(session)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with Progress(console) as progress, Session(config, directory, prepared, progress) as session:
+            run_loop(session)
+    except KeyboardInterrupt:
+        console.print(f"Interrupted; the state is saved. Resume with: knowlip resume {directory.path}",
+                      highlight=False, soft_wrap=True)
+        return
     print_report(directory.path, console)
     console.print(f"Look at it with: {ui_command(directory.path)}", highlight=False, soft_wrap=True)

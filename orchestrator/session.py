@@ -55,12 +55,15 @@ class Session:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
+        interrupted = isinstance(error, KeyboardInterrupt)
         try:
-            self.tracker.finish(failed=error is not None)
+            if self.trainer is not None and interrupted:
+                self.trainer.stop(self.config.cluster.grace_period_s)
+            self.tracker.finish("KILLED" if interrupted else "FAILED" if error is not None else "FINISHED")
         finally:
             if self.trainer is not None and error is None:
                 self.trainer.close()
-            if self.captioner is not None:
+            if self.captioner is not None and error is None:
                 self.captioner.shutdown()
             self._memory.stop()
             ray.shutdown()

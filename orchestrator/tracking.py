@@ -95,10 +95,10 @@ class Tracker:
         self._log_params(self._runs.parent, params)
         return self._runs.parent
 
-    def finish(self, failed: bool) -> None:
-        """Close the parent run."""
+    def finish(self, status: str) -> None:
+        """Close the parent run as FINISHED, FAILED or KILLED (by the user)."""
         if self._runs is not None:
-            self._client.set_terminated(self._runs.parent, status="FAILED" if failed else "FINISHED")
+            self._client.set_terminated(self._runs.parent, status=status)
 
     @contextmanager
     def round(self, number: int) -> Iterator[RoundRun]:

@@ -53,7 +53,7 @@ def test_one_run_from_its_parameters_to_its_model(tmp_path):
         model_id = tracker.log_checkpoint(child, weights, "a" * 64, 1)
         tracker.log_files(child, [figure], "figures")
         tracker.log_record(child, record(1))
-    tracker.finish(failed=False)
+    tracker.finish("FINISHED")
 
     client = MlflowClient(tracking_uri(run_dir))
     run = client.get_run(parent)
@@ -86,7 +86,7 @@ def test_a_crash_is_marked_and_the_restart_goes_on_with_the_same_runs(tmp_path):
     with pytest.raises(RuntimeError), first.round(1) as child:
         first.log_losses(child, losses(0, 2))
         raise RuntimeError("a worker died")
-    first.finish(failed=True)
+    first.finish("FAILED")
     client = MlflowClient(tracking_uri(tmp_path))
     assert client.get_run(parent).info.status == client.get_run(child.run_id).info.status == "FAILED"
 
@@ -95,7 +95,7 @@ def test_a_crash_is_marked_and_the_restart_goes_on_with_the_same_runs(tmp_path):
     assert client.get_run(parent).info.status == "RUNNING"
     with second.round(1) as again:
         assert again.run_id == child.run_id
-    second.finish(failed=False)
+    second.finish("FINISHED")
     run = client.get_run(parent)
     assert run.info.status == "FINISHED"
     assert run.data.params == {"rounds": "3", "new": "1"} and run.data.tags["knowlip.changed.rounds"] == "5"
