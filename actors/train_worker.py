@@ -22,7 +22,7 @@ from actors.trainer_config import TrainConfig
 from actors.training_rows import TrainingRow, build_micro_batch
 from corpus.seeds import derive_seed
 
-LOSSES = ("total", "itc", "itm", "clause", "reconstruction")
+LOSSES = ("total", "itc", "itm", "clause", "reconstruction", "slot")
 PROBE_TILES = 4
 
 
@@ -179,7 +179,7 @@ class _Worker:
                            f"and cannot continue with round {round_}. Remove {self.state_dir} to train anew.")
 
     def _step(self, batches: list[MicroBatch], window: _Window, learning_rate: float,
-              stop: bool) -> dict[str, float]:
+              stop: bool = False) -> dict[str, float]:
         """One optimiser step; mean losses. `stop` on any rank sets `stopping` on all."""
         import torch
         import torch.distributed as dist
@@ -208,6 +208,7 @@ class _Worker:
                 sums[:-1] += torch.stack([getattr(report, name).detach().float() for name in LOSSES]).cpu()
             self.engine.step()
         self.model.momentum_update()
+        self._average_statistics()
         dist.all_reduce(sums)
         self.stopping = bool(sums[-1] > 0)
         gathered = [self._gather(tensor) for tensor in (image, text, ids)]
@@ -216,6 +217,20 @@ class _Worker:
             rank, turn = index % self.world_size, index // self.world_size
             self.model.enqueue(*(tensor[rank][turn] for tensor in gathered))
         return {name: float(value) / len(batches) for name, value in zip(LOSSES, sums[:-1], strict=True)}
+
+    def _average_statistics(self) -> None:
+        """What normalisation remembers follows a rank's own tiles; all ranks, and what any of them saves, hold the mean."""
+        import torch
+        import torch.distributed as dist
+
+        statistics = self.model.running_statistics()
+        if self.world_size == 1 or not statistics:
+            return
+        together = torch.cat([each.flatten() for each in statistics])
+        dist.all_reduce(together)
+        together /= self.world_size
+        for each, mean in zip(statistics, together.split([each.numel() for each in statistics]), strict=True):
+            each.copy_(mean.view_as(each))
 
     def _gather(self, tensor):
         import torch

@@ -12,6 +12,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 import torch.distributed as dist
 
 TAG = "zero"
@@ -78,6 +79,7 @@ def load_checkpoint(engine_of, directory: Path) -> tuple[object, TrainerPosition
     dist.barrier()
     engine = engine_of(True)
     _load(engine, universal)
+    _load_untrained(engine, path)
     dist.barrier()
     if dist.get_rank() == 0:
         shutil.rmtree(universal)
@@ -89,6 +91,18 @@ def _load(engine, path: Path) -> None:
     if loaded is None:
         raise RuntimeError(f"DeepSpeed could not load the checkpoint in {path}. Remove that directory to fall back "
                            "to the one before it.")
+
+
+def _load_untrained(engine, path: Path) -> None:
+    """Teacher, queue and statistics: DeepSpeed's universal form holds only what its optimiser trains."""
+    # DeepSpeed's file holds more than tensors; it is our own, as is the ZeRO state it was just read with.
+    state = torch.load(path / TAG / "mp_rank_00_model_states.pt", map_location="cpu", weights_only=False)["module"]
+    trained = {name for name, parameter in engine.module.named_parameters() if parameter.requires_grad}
+    missing, _ = engine.module.load_state_dict(
+        {name: value for name, value in state.items() if name not in trained}, strict=False)
+    if set(missing) != trained:
+        raise RuntimeError(f"the checkpoint in {path} lacks {', '.join(sorted(set(missing) - trained)[:5])}. Remove that "
+                           "directory to fall back to the one before it.")
 
 
 def _convert_to_universal(source: Path, target: Path) -> None:

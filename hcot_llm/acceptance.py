@@ -28,7 +28,7 @@ class AcceptanceConfig(BaseModel):
     minimum_trust: float = Field(
         0.5, ge=0, le=1, description="a clause less probable than this is no target of the next round's losses")
     noise_pseudo_count: float = Field(
-        30, gt=0, description="clauses per true value that the seed's known accuracy is worth in the noise model")
+        10, gt=0, description="clauses per true value that an even spread of the seed's errors is worth")
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ def weigh(witnesses: Sequence[np.ndarray], seed: np.ndarray, seed_accuracy: floa
         seed: int [N], the values as they first came. seed_accuracy: their known accuracy.
         calibration: bool [N], tiles that no model was trained on. Without any, the models are believed half.
     """
-    prior = noise = NoiseModel.even(seed_accuracy, witnesses[0].shape[1])
+    noise = NoiseModel.even(seed_accuracy, witnesses[0].shape[1])
     for _ in range(iterations):
         exponents = fit_exponents([witness[calibration] for witness in witnesses], seed[calibration], noise)
         posterior = fuse(pool(witnesses, exponents), seed, noise)
-        noise = estimate_noise(posterior, seed, prior, config.noise_pseudo_count)
+        noise = estimate_noise(posterior, seed, seed_accuracy, config.noise_pseudo_count)
     return Weighing(fuse(pool(witnesses, exponents), seed, noise), exponents, noise)
 
 

@@ -29,8 +29,8 @@ class EngineConfig(BaseModel):
     max_model_len: int = Field(512, ge=64, description="longest prompt plus answer, in tokens")
     max_sequences: int = Field(256, ge=1, description="sequences generated together")
     max_new_tokens: int = Field(160, ge=8, description="longest answer, in tokens")
-    candidates: int = Field(1, ge=1, le=16, description="answers per prompt: 1 is greedy, more are sampled as well")
-    temperature: float = Field(0.7, gt=0, description="of the sampled candidates")
+    candidates: int = Field(4, ge=1, le=16, description="answers per prompt: the first is greedy, the others sampled")
+    temperature: float = Field(1.0, gt=0, description="of the sampled candidates")
 
 
 @dataclass(frozen=True)

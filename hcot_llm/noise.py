@@ -50,7 +50,7 @@ def pool(witnesses: Sequence[np.ndarray], exponents: Sequence[float]) -> np.ndar
 
 
 def fit_exponents(witnesses: Sequence[np.ndarray], seed: np.ndarray, noise: NoiseModel,
-                  expected: float = 0.5, spread: float = 1.0) -> list[float]:
+                  expected: float = 1.0, spread: float = 3.0) -> list[float]:
     """Exponents that best explain the seed annotations of tiles the models were not trained on.
 
     Args:
@@ -59,7 +59,7 @@ def fit_exponents(witnesses: Sequence[np.ndarray], seed: np.ndarray, noise: Nois
         expected, spread: Gaussian prior on each exponent, for when there are few tiles.
     """
     if len(seed) == 0:
-        return [expected] * len(witnesses)
+        return [expected / len(witnesses)] * len(witnesses)
     likelihood = noise.likelihood(seed)
 
     def loss(exponents: np.ndarray) -> float:
@@ -73,16 +73,21 @@ def fit_exponents(witnesses: Sequence[np.ndarray], seed: np.ndarray, noise: Nois
     return [float(exponent) for exponent in best.x]
 
 
-def estimate_noise(posterior: np.ndarray, seed: np.ndarray, prior: NoiseModel,
-                   pseudo_count: float) -> NoiseModel:
-    """How the seed's errors are spread, from the posterior of the truth.
+def estimate_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, pseudo_count: float) -> NoiseModel:
+    """How the seed's errors are spread over the values, from the posterior of the truth.
+
+    How many errors there are is known and not estimated: a posterior that leans on the seed finds it better than
+    it is, leans on it more, and so on.
 
     Args:
         posterior: float [N, V], p(true value | all witnesses). seed: int [N].
-        prior: what is known beforehand, worth `pseudo_count` clauses per true value.
+        accuracy: of the seed, whatever the true value.
+        pseudo_count: clauses per true value that an even spread of errors is worth.
     """
-    counts = posterior.T @ np.eye(posterior.shape[1])[seed]
-    return NoiseModel(normalise(counts + pseudo_count * prior.confusion))
+    values = posterior.shape[1]
+    errors = posterior.T @ np.eye(values)[seed] + pseudo_count * NoiseModel.even(accuracy, values).confusion
+    np.fill_diagonal(errors, 0.0)
+    return NoiseModel(accuracy * np.eye(values) + (1 - accuracy) * normalise(errors))
 
 
 def fuse(models: np.ndarray, seed: np.ndarray, noise: NoiseModel) -> np.ndarray:

@@ -7,7 +7,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from model.config import CaptionerConfig
 from model.encoder import initialise
@@ -20,7 +26,8 @@ WEIGHTS = "model.safetensors"
 
 
 class SarCaptionerConfig(PreTrainedConfig):
-    """Hugging Face's form of CaptionerConfig (`model.config`), in `sizes`, and the tokenizer's special tokens."""
+    """Hugging Face's form of CaptionerConfig (`model.config`), in `sizes`, and the tokenizer's special
+    tokens."""
 
     model_type = "sar-captioner"
     sizes: dict | None = None
@@ -68,24 +75,32 @@ class SarCaptioner(PreTrainedModel):
             nn.GELU(approximate="tanh"),
             nn.Linear(sizes.width, sizes.width),
         )
-        self.slots = SlotTokens(sizes.vision.width, sizes.width, sizes.slot_tokens) if sizes.slot_tokens else None
-        if self.slots is not None:
-            self.slots.apply(initialise)
         if vision is None:
             self.vision = VisionTower(sizes.vision)
             self.vision.apply(initialise)
         else:
             self.vision = vision
+        self.slots = None
+        if sizes.slot_tokens:
+            self.slots = SlotTokens(
+                sizes.vision.width, self.vision.summary.width, sizes.width, sizes.slot_tokens
+            )
+            self.slots.apply(initialise)
         self.projector.apply(initialise)
 
     @classmethod
     def from_sizes(
-        cls, sizes: CaptionerConfig, tokenizer: PreTrainedTokenizerFast | None = None, vision: VisionTower | None = None
+        cls,
+        sizes: CaptionerConfig,
+        tokenizer: PreTrainedTokenizerFast | None = None,
+        vision: VisionTower | None = None,
     ) -> "SarCaptioner":
         """New, untrained weights."""
         special = {}
         if tokenizer is not None:
-            special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+            special = {
+                name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")
+            }
         return cls(SarCaptionerConfig(sizes=sizes.model_dump(mode="json"), **special), vision)
 
     def prefix(self, images: Tensor) -> Tensor:
@@ -93,10 +108,10 @@ class SarCaptioner(PreTrainedModel):
         return self.project(self.vision(images))
 
     def project(self, image_tokens: Tensor) -> Tensor:
-        """Tokens of the vision tower [B, N, vision width] to the image prefix [B, P, decoder width]: pooled tokens, then
-        the slot tokens."""
+        """Tokens of the vision tower [B, N, vision width] to the image prefix [B, P, decoder width]: pooled
+        tokens, then the slot tokens."""
         batch, count, width = image_tokens.shape
-        slots = [] if self.slots is None else [self.slots(image_tokens)]
+        slots = [] if self.slots is None else [self.slots(image_tokens, self.vision.summary(image_tokens))]
         if count != self.prefix_tokens:
             side, out = round(count**0.5), round(self.prefix_tokens**0.5)
             grid = image_tokens.transpose(1, 2).reshape(batch, width, side, side)
@@ -104,8 +119,9 @@ class SarCaptioner(PreTrainedModel):
         return torch.cat([self.projector(image_tokens), *slots], dim=1)
 
     def hidden_states(self, prefix: Tensor, input_ids: Tensor) -> Tensor:
-        """Image prefix [B, P, width] and right-padded tokens int64 [B, L] to the decoder's last states of the text
-        positions [B, L, width]. Needs no mask: causal attention never looks right, where the padding is."""
+        """Image prefix [B, P, width] and right-padded tokens int64 [B, L] to the decoder's last states of the
+        text positions [B, L, width]. Needs no mask: causal attention never looks right, where the padding
+        is."""
         embeddings = torch.cat([prefix, self.decoder.get_input_embeddings()(input_ids)], dim=1)
         states = self.decoder.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
         return states[:, prefix.shape[1] :]
@@ -116,7 +132,8 @@ class SarCaptioner(PreTrainedModel):
 
     @torch.no_grad()
     def prompt_embeddings(self, images: Tensor, input_ids: Sequence[Sequence[int]]) -> list[Tensor]:
-        """One float32 [image prefix + len(ids), width] per tile: the whole prompt, as vLLM's `prompt_embeds` takes it."""
+        """One float32 [image prefix + len(ids), width] per tile: the whole prompt, as vLLM's `prompt_embeds`
+        takes it."""
         table = self.decoder.get_input_embeddings()
         return [
             torch.cat([prefix, table(torch.as_tensor(ids, dtype=torch.int64, device=prefix.device))]).float()
@@ -124,21 +141,28 @@ class SarCaptioner(PreTrainedModel):
         ]
 
     @torch.no_grad()
-    def greedy(self, images: Tensor, input_ids: Sequence[Sequence[int]], max_new_tokens: int) -> tuple[list[list[int]], list[Tensor]]:
-        """Greedy answers: per tile its new tokens (up to and with the end token), and their log-probabilities float32 [n].
+    def greedy(
+        self, images: Tensor, input_ids: Sequence[Sequence[int]], max_new_tokens: int
+    ) -> tuple[list[list[int]], list[Tensor]]:
+        """Greedy answers: per tile its new tokens (up to and with the end token), and their log-probabilities
+        float32 [n].
 
         The reference that the served captioner's probe is compared with.
         """
         prompts = self.prompt_embeddings(images, input_ids)
         longest = max(len(prompt) for prompt in prompts)
         embeddings = torch.stack([F.pad(prompt, (0, 0, longest - len(prompt), 0)) for prompt in prompts])
-        mask = torch.stack([torch.arange(longest) >= longest - len(prompt) for prompt in prompts]).long().to(images.device)
+        mask = torch.stack(
+            [torch.arange(longest) >= longest - len(prompt) for prompt in prompts]
+        ).long().to(images.device)
         output = self.decoder.generate(
             inputs_embeds=embeddings, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False,
             output_logits=True, return_dict_in_generate=True,
         )
         chosen = output.sequences
-        scores = torch.stack(output.logits, dim=1).float().log_softmax(-1).gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        scores = torch.stack(output.logits, dim=1).float().log_softmax(-1).gather(
+            -1, chosen.unsqueeze(-1)
+        ).squeeze(-1)
         tokens, log_probabilities = [], []
         for row, score in zip(chosen.tolist(), scores):
             end = row.index(self.config.eos_token_id) + 1 if self.config.eos_token_id in row else len(row)
@@ -146,13 +170,19 @@ class SarCaptioner(PreTrainedModel):
             log_probabilities.append(score[:end])
         return tokens, log_probabilities
 
-    def save_pretrained(self, save_directory: str | Path, tokenizer: PreTrainedTokenizerFast | None = None) -> None:  # type: ignore[override]
-        """Vision tower and projector in the folder, the decoder (and tokenizer) in its subfolder `decoder`, which any Llama
-        engine can load."""
+    def save_pretrained(
+        self, save_directory: str | Path, tokenizer: PreTrainedTokenizerFast | None = None
+    ) -> None:  # type: ignore[override]
+        """Vision tower and projector in the folder, the decoder (and tokenizer) in its subfolder `decoder`,
+        which any Llama engine can load."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.config.save_pretrained(folder)
-        own = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("decoder.")}
+        own = {
+            name: tensor.contiguous()
+            for name, tensor in self.state_dict().items()
+            if not name.startswith("decoder.")
+        }
         save_file(own, folder / WEIGHTS, metadata={"format": "pt"})
         self.decoder.save_pretrained(folder / DECODER)
         if tokenizer is not None:
@@ -163,7 +193,10 @@ class SarCaptioner(PreTrainedModel):
         """Reads what `save_pretrained` wrote. Raises FileNotFoundError when the folder holds no captioner."""
         folder = Path(directory)
         if not (folder / WEIGHTS).is_file() or not (folder / DECODER).is_dir():
-            raise FileNotFoundError(f"{folder} holds no captioner: {WEIGHTS} and {DECODER}/ are expected. Save one with save_pretrained.")
+            raise FileNotFoundError(
+                f"{folder} holds no captioner: {WEIGHTS} and {DECODER}/ are expected. "
+                "Save one with save_pretrained."
+            )
         model = cls(SarCaptionerConfig.from_pretrained(folder))
         state = load_file(folder / WEIGHTS)
         state |= {f"decoder.{name}": tensor for name, tensor in load_file(folder / DECODER / WEIGHTS).items()}

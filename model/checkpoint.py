@@ -13,7 +13,9 @@ from model.encoder import SarEncoder
 ENCODER, CAPTIONER = "encoder", "captioner"
 
 
-def save_model(directory: str | Path, encoder: SarEncoder, captioner: SarCaptioner, tokenizer: PreTrainedTokenizerFast) -> None:
+def save_model(
+    directory: str | Path, encoder: SarEncoder, captioner: SarCaptioner, tokenizer: PreTrainedTokenizerFast
+) -> None:
     """Writes directory/encoder and directory/captioner (with captioner/decoder for any Llama engine)."""
     folder = Path(directory)
     encoder.save_pretrained(folder / ENCODER)
@@ -37,9 +39,11 @@ def load_tokenizer(directory: str | Path) -> PreTrainedTokenizerFast:
 
 
 def weights_sha256(directory: str | Path) -> str:
-    """Hash of encoder's and captioner's safetensors tensors: their folder, name, type, shape and bytes, in sorted order.
+    """Hash of encoder's and captioner's safetensors tensors: their folder, name, type, shape and bytes, in
+    sorted order.
 
-    Independent of the files' layout (order, metadata, sharding). Raises FileNotFoundError when there are none.
+    Independent of the files' layout (order, metadata, sharding). Raises FileNotFoundError when there are
+    none.
     """
     folder = Path(directory)
     tensors: list[tuple[str, str, Path]] = []
@@ -60,5 +64,7 @@ def weights_sha256(directory: str | Path) -> str:
 
 def _existing(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} holds no model (no config.json). Point to a folder written by save_model.")
+        raise FileNotFoundError(
+            f"{folder} holds no model (no config.json). Point to a folder written by save_model."
+        )
     return folder

@@ -18,8 +18,12 @@ class VisionConfig(_Section):
     channels: int = Field(2, gt=0, description="input bands; a single-polarisation tile repeats its band")
     stem: Literal["patch", "convolution"] = "convolution"
     patch_size_px: int = Field(16, gt=0, description="stem 'patch': side of one patch")
-    stem_channels: tuple[int, ...] = Field((32, 64), description="stem 'convolution': width of each convolution")
-    stem_strides: tuple[int, ...] = Field((4, 2), description="stem 'convolution': stride of each convolution")
+    stem_channels: tuple[int, ...] = Field(
+        (32, 64), description="stem 'convolution': width of each convolution"
+    )
+    stem_strides: tuple[int, ...] = Field(
+        (4, 2), description="stem 'convolution': stride of each convolution"
+    )
     stem_blocks: tuple[int, ...] = Field((0, 0), description="residual blocks after each strided convolution")
     width: int = Field(128, gt=0)
     depth: int = Field(2, ge=0)
@@ -27,6 +31,11 @@ class VisionConfig(_Section):
     intermediate: int = Field(256, gt=0)
     activation: str = "gelu_pytorch_tanh"
     dropout: float = Field(0.0, ge=0, lt=1)
+    summary: Literal["mean", "spatial"] = Field(
+        "mean",
+        description="one vector per tile: the mean token, or a layer on mean, maximum and a 4x4 grid of them",
+    )
+    summary_width: int = Field(256, gt=0, description="summary 'spatial': its width")
 
     @property
     def stride(self) -> int:
@@ -48,7 +57,11 @@ class VisionConfig(_Section):
         if not len(self.stem_channels) == len(self.stem_strides) == len(self.stem_blocks):
             raise ValueError("stem_channels, stem_strides and stem_blocks must have the same length")
         if self.image_size_px % self.stride:
-            raise ValueError(f"image_size_px={self.image_size_px} is not a multiple of the stem's stride {self.stride}")
+            raise ValueError(
+                f"image_size_px={self.image_size_px} is not a multiple of the stem's stride {self.stride}"
+            )
+        if self.summary == "spatial" and self.grid % 4:
+            raise ValueError(f"summary 'spatial' needs a grid whose side is a multiple of 4, not {self.grid}")
         if self.width % self.heads:
             raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
         return self
@@ -57,9 +70,11 @@ class VisionConfig(_Section):
 class TextConfig(_Section):
     """A BERT-like text encoder whose last layers can attend to image tokens.
 
-    The text alone passes layers [0, unimodal_depth); fusion starts from the output of layer fusion_start - 1 and passes
-    [fusion_start, depth) with cross-attention. BLIP: unimodal_depth = depth and fusion_start = 0 (shared layers).
-    ALBEF: unimodal_depth = fusion_start = depth / 2, which runs the text-only part once for all fusion passes.
+    The text alone passes layers [0, unimodal_depth); fusion starts from the output of layer fusion_start - 1
+    and passes [fusion_start, depth) with cross-attention. BLIP: unimodal_depth = depth and fusion_start = 0
+    (shared layers).
+    ALBEF: unimodal_depth = fusion_start = depth / 2, which runs the text-only part once for all fusion
+    passes.
     """
 
     vocab_size: int = Field(1024, gt=0)
@@ -72,7 +87,9 @@ class TextConfig(_Section):
     intermediate: int = Field(192, gt=0)
     activation: str = "gelu_pytorch_tanh"
     dropout: float = Field(0.0, ge=0, lt=1)
-    pooling: Literal["cls", "mean"] = Field("cls", description="text embedding: the [CLS] state, or the mean of all tokens")
+    pooling: Literal["cls", "mean"] = Field(
+        "cls", description="text embedding: the [CLS] state, or the mean of all tokens"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "TextConfig":
@@ -97,8 +114,12 @@ class CaptionerConfig(_Section):
     """Own vision tower, projector and Llama decoder."""
 
     vision: VisionConfig = VisionConfig()
-    prefix_tokens: int = Field(16, gt=0, description="pooled image tokens before the text: a square number, at most grid^2")
-    slot_tokens: int = Field(16, ge=0, description="image tokens after those, one asked for each clause by a learned query")
+    prefix_tokens: int = Field(
+        16, gt=0, description="pooled image tokens before the text: a square number, at most grid^2"
+    )
+    slot_tokens: int = Field(
+        16, ge=0, description="image tokens after those, one asked for each clause by a learned query"
+    )
     vocab_size: int = Field(1024, gt=0)
     width: int = Field(128, gt=0)
     depth: int = Field(2, gt=0)
@@ -112,7 +133,8 @@ class CaptionerConfig(_Section):
         side = round(self.prefix_tokens**0.5)
         if side * side != self.prefix_tokens or side > self.vision.grid or self.vision.grid % side:
             raise ValueError(
-                f"prefix_tokens={self.prefix_tokens} must be the square of a divisor of the vision grid ({self.vision.grid})"
+                f"prefix_tokens={self.prefix_tokens} must be the square of a divisor of the vision grid "
+                f"({self.vision.grid})"
             )
         if self.width % self.heads or self.heads % self.key_value_heads:
             raise ValueError("width must be a multiple of heads, and heads of key_value_heads")
@@ -124,10 +146,17 @@ class ObjectiveConfig(_Section):
 
     itc_weight: float = Field(1.0, ge=0)
     itm_weight: float = Field(1.0, ge=0)
-    itm_share: float = Field(1.0, gt=0, le=1, description="share of a micro-batch that the fusion passes of ITM see")
+    itm_share: float = Field(
+        1.0, gt=0, le=1, description="share of a micro-batch that the fusion passes of ITM see"
+    )
     clause_weight: float = Field(1.0, ge=0)
     reconstruction_weight: float = Field(1.0, ge=0)
-    slot_weight: float = Field(1.0, ge=0, description="weight of reading each clause off its slot token directly")
+    reconstruction_share: float = Field(
+        1.0, gt=0, le=1, description="share of a micro-batch that the decoder sees"
+    )
+    slot_weight: float = Field(
+        1.0, ge=0, description="weight of reading each clause off its slot token directly"
+    )
     queue_size: int = Field(512, gt=0)
     momentum: float = Field(0.995, ge=0, lt=1)
     temperature: float = Field(0.07, gt=0.01, lt=0.5, description="initial; learned within (0.01, 0.5)")
@@ -147,7 +176,9 @@ class ModelConfig(_Section):
         if self.share_vision and self.encoder.vision != self.captioner.vision:
             raise ValueError("share_vision needs the same vision section in encoder and captioner")
         if self.encoder.text.vocab_size != self.captioner.vocab_size:
-            raise ValueError("encoder.text.vocab_size and captioner.vocab_size must be equal: both read one tokenizer")
+            raise ValueError(
+                "encoder.text.vocab_size and captioner.vocab_size must be equal: both read one tokenizer"
+            )
         return self
 
     @classmethod
@@ -157,4 +188,6 @@ class ModelConfig(_Section):
         try:
             return cls.model_validate(content or {})
         except ValidationError as error:
-            raise ValueError(f"The model configuration {path} is not valid: {error}. Correct these keys.") from error
+            raise ValueError(
+                f"The model configuration {path} is not valid: {error}. Correct these keys."
+            ) from error

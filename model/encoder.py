@@ -15,7 +15,8 @@ from model.text import TextEncoder
 from model.vision import ResidualBlock, VisionTower
 
 ITM_MATCH = 1
-"""The class of the matching head that means "this text describes this tile". Training and scoring both read it here."""
+"""The class of the matching head that means "this text describes this tile". Training and scoring both read
+it here."""
 
 
 class SarEncoderConfig(PreTrainedConfig):
@@ -41,11 +42,18 @@ class SarEncoder(PreTrainedModel):
         sizes = config.typed()
         self.vision = VisionTower(sizes.vision)
         self.text = TextEncoder(sizes.text, sizes.vision.width)
-        self.vision_projection = nn.Linear(sizes.vision.width, sizes.embed_dim)
+        self.vision_projection = nn.Linear(self.vision.summary.width, sizes.embed_dim)
         self.text_projection = nn.Linear(sizes.text.width, sizes.embed_dim)
         self.temperature = Temperature(config.temperature)
         self.match_head = nn.Linear(sizes.text.width, 2)
-        self.clause_head = ClauseHead(sizes.vision.width, sizes.embed_dim, sizes.clause_heads, sizes.slots, config.temperature)
+        self.clause_head = ClauseHead(
+            sizes.vision.width,
+            self.vision.summary.width,
+            sizes.embed_dim,
+            sizes.clause_heads,
+            sizes.slots,
+            config.temperature,
+        )
         self.post_init()
 
     @classmethod
@@ -63,10 +71,11 @@ class SarEncoder(PreTrainedModel):
 
     def embed_image(self, image_tokens: Tensor) -> Tensor:
         """Image tokens to unit vectors [B, embed_dim]."""
-        return F.normalize(self.vision_projection(image_tokens.mean(1)), dim=-1)
+        return F.normalize(self.vision_projection(self.vision.summary(image_tokens)), dim=-1)
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens [B, T] to unit vectors [B, embed_dim], and the states [B, T, text width] that fusion starts from."""
+        """Tokens [B, T] to unit vectors [B, embed_dim], and the states [B, T, text width] that fusion starts
+        from."""
         states, start = self.text(input_ids, attention_mask)
         return F.normalize(self.text_projection(self.text.pool(states, attention_mask)), dim=-1), start
 
@@ -78,7 +87,9 @@ class SarEncoder(PreTrainedModel):
         """Per slot, log-probabilities [B, V_slot] of its values."""
         names, _ = self.embed_text(clause_text.names, clause_text.names_mask)
         values, _ = self.embed_text(clause_text.values, clause_text.values_mask)
-        return self.clause_head(image_tokens, names, values, clause_text.sizes)
+        return self.clause_head(
+            image_tokens, self.vision.summary(image_tokens), names, values, clause_text.sizes
+        )
 
     def zero_shot(self, images: Tensor, clause_text: ClauseText) -> list[Tensor]:
         """Per slot, log-probabilities [B, V_slot] of its values for tiles [B, channels, H, W]."""
@@ -114,6 +125,6 @@ def initialise(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.queries, std=0.02)
     elif isinstance(module, ResidualBlock):
         nn.init.zeros_(module.layers[-1].weight)
-    elif isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d)):
+    elif isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d)):
         nn.init.ones_(module.weight)
         nn.init.zeros_(module.bias)

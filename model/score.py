@@ -22,7 +22,8 @@ class Scorer:
 
     @torch.inference_mode()
     def image_tokens(self, images: Tensor) -> Tensor:
-        """float32 [n, channels, H, W] to [n, N, vision width]; the other methods take these, so tiles are seen once."""
+        """float32 [n, channels, H, W] to [n, N, vision width]; the other methods take these, so tiles are
+        seen once."""
         return self._batched(self.encoder.image_tokens, images)
 
     @torch.inference_mode()
@@ -37,16 +38,17 @@ class Scorer:
 
     @torch.inference_mode()
     def similarity(self, image_tokens: Tensor, texts: Sequence[Sequence[str]]) -> list[Tensor]:
-        """Cosine of each tile with each of its own texts (a caption and its leave-one-clause-out versions, say): one
-        float32 [len(texts[i])] per tile. A cosine and not a logit: comparable across temperatures, higher is better."""
+        """Cosine of each tile with each of its own texts (a caption and its leave-one-clause-out versions,
+        say): one float32 [len(texts[i])] per tile. A cosine and not a logit: comparable across temperatures,
+        higher is better."""
         owner, flat = _flatten(texts, len(image_tokens))
         cosines = (self.image_embeddings(image_tokens)[owner] * self.text_embeddings(flat)).sum(-1)
         return list(cosines.split([len(group) for group in texts]))
 
     @torch.inference_mode()
     def match_probability(self, image_tokens: Tensor, texts: Sequence[Sequence[str]]) -> list[Tensor]:
-        """Probability that each of a tile's own texts describes it, by the matching head: one float32 [len(texts[i])] per
-        tile."""
+        """Probability that each of a tile's own texts describes it, by the matching head: one float32
+        [len(texts[i])] per tile."""
         owner, flat = _flatten(texts, len(image_tokens))
 
         def match(ids: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
@@ -58,18 +60,21 @@ class Scorer:
     @torch.inference_mode()
     def zero_shot(self, image_tokens: Tensor, clause_text: ClauseText) -> list[Tensor]:
         """Per slot, log-probabilities float32 [n, V_slot] of its values."""
-        names, _ = self.encoder.embed_text(clause_text.names, clause_text.names_mask)
-        values, _ = self.encoder.embed_text(clause_text.values, clause_text.values_mask)
         parts = [
-            self.encoder.clause_head(part, names, values, clause_text.sizes) for part in image_tokens.split(self.batch_size)
+            self.encoder.clause_log_probabilities(
+                part, clause_text
+            ) for part in image_tokens.split(self.batch_size)
         ]
         return [torch.cat(slot) for slot in zip(*parts)]
 
     def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         return torch.cat([function(part) for part in rows.split(self.batch_size)])
 
-    def _by_length(self, texts: Sequence[str], function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-        """Applies function(ids, mask, row indices) to texts of similar length together, and restores their order."""
+    def _by_length(
+        self, texts: Sequence[str], function: Callable[[Tensor, Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """Applies function(ids, mask, row indices) to texts of similar length together, and restores their
+        order."""
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         parts = []
         for first in range(0, len(order), self.batch_size):
@@ -84,6 +89,8 @@ class Scorer:
 
 def _flatten(texts: Sequence[Sequence[str]], tiles: int) -> tuple[Tensor, list[str]]:
     if len(texts) != tiles:
-        raise ValueError(f"{len(texts)} groups of texts were given for {tiles} tiles; there must be one group per tile.")
+        raise ValueError(
+            f"{len(texts)} groups of texts were given for {tiles} tiles; there must be one group per tile."
+        )
     owner = torch.tensor([index for index, group in enumerate(texts) for _ in group], dtype=torch.int64)
     return owner, [text for group in texts for text in group]

@@ -6,25 +6,31 @@ from torch.nn import functional as F
 
 
 class SlotTokens(nn.Module):
-    """Learned queries, one per clause, pool the image tokens (a one-layer resampler).
+    """Learned queries, one per clause, pool the image tokens (a one-layer resampler), joined by the tile's
+    summary.
 
-    A decoder alone has to find out at once what to see and where to look it up, which takes it many times longer than a
-    classifier. With these tokens taught directly (SlotReadout), it only has to learn the looking up.
+    A decoder alone has to find out at once what to see and where to look it up, which takes it many times
+    longer than a classifier. With these tokens taught directly (SlotReadout), it only has to learn the
+    looking up.
     """
 
-    def __init__(self, image_width: int, width: int, slots: int) -> None:
+    def __init__(self, image_width: int, summary_width: int, width: int, slots: int) -> None:
         super().__init__()
         self.queries = nn.Parameter(torch.zeros(slots, width))
         self.key_value = nn.Linear(image_width, 2 * width)
         self.norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(approximate="tanh"), nn.Linear(2 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)
+        )
+        self.picked = nn.Linear(summary_width, slots * width)
 
-    def forward(self, image_tokens: Tensor) -> Tensor:
-        """[B, N, image width] to [B, slots, width]."""
+    def forward(self, image_tokens: Tensor, summary: Tensor) -> Tensor:
+        """[B, N, image width] and [B, summary width] to [B, slots, width]."""
         keys, values = self.key_value(image_tokens).chunk(2, dim=-1)
         queries = self.queries.expand(len(image_tokens), -1, -1)
         pooled = self.norm(F.scaled_dot_product_attention(queries, keys, values))
-        return pooled + self.mlp(pooled + self.queries)
+        picked = self.picked(summary).unflatten(1, self.queries.shape)
+        return picked + self.mlp(pooled + self.queries)
 
 
 class SlotReadout(nn.Module):

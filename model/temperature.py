@@ -11,8 +11,8 @@ LOWEST, HIGHEST = 0.01, 0.5
 class Temperature(nn.Module):
     """Positive temperatures within (0.01, 0.5).
 
-    Bounded by a sigmoid and not by clamping the parameter in place: an optimizer that keeps its own copy of the weights
-    (ZeRO) would undo the clamp, and a clamped value has no gradient to come back.
+    Bounded by a sigmoid and not by clamping the parameter in place: an optimizer that keeps its own copy of
+    the weights (ZeRO) would undo the clamp, and a clamped value has no gradient to come back.
     """
 
     def __init__(self, initial: float, size: int = 1) -> None:

@@ -9,24 +9,28 @@ from model.config import TextConfig
 
 
 class TextEncoder(nn.Module):
-    """BERT layers; those of the fusion part also attend to image tokens (see TextConfig for which are which)."""
+    """BERT layers; those of the fusion part also attend to image tokens (see TextConfig for which are
+    which)."""
 
     def __init__(self, config: TextConfig, image_width: int) -> None:
         super().__init__()
         self.config = config
         self.embeddings = BertEmbeddings(_bert(config, cross_attention=False))
         self.layers = nn.ModuleList(
-            BertLayer(_bert(config, cross_attention=index >= config.fusion_start)) for index in range(config.depth)
+            BertLayer(
+                _bert(config, cross_attention=index >= config.fusion_start)
+            ) for index in range(config.depth)
         )
         # BERT's cross-attention takes keys of the text's own width.
         self.image_projection = nn.Linear(image_width, config.width)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """int64 [B, T], bool or int [B, T] (true: a token) to the text-only states [B, T, width] and the fusion's
-        starting states [B, T, width]."""
+        """int64 [B, T], bool or int [B, T] (true: a token) to the text-only states [B, T, width] and the
+        fusion's starting states [B, T, width]."""
         if input_ids.shape[1] > self.config.max_tokens:
             raise ValueError(
-                f"A text of {input_ids.shape[1]} tokens is longer than text.max_tokens={self.config.max_tokens}. "
+                f"A text of {input_ids.shape[1]} tokens is longer than "
+                f"text.max_tokens={self.config.max_tokens}. "
                 "Raise it in the model configuration, or truncate when tokenizing."
             )
         mask = attention_mask.bool()[:, None, None, :]
@@ -45,10 +49,13 @@ class TextEncoder(nn.Module):
         return torch.einsum("btw,bt->bw", states, weight / weight.sum(1, keepdim=True))
 
     def fuse(self, start: Tensor, attention_mask: Tensor, image_tokens: Tensor) -> Tensor:
-        """Starting states [B, T, width] and image tokens [B, N, image width] to fused states [B, T, width]."""
+        """Starting states [B, T, width] and image tokens [B, N, image width] to fused states [B, T,
+        width]."""
         mask = attention_mask.bool()[:, None, None, :]
         image = self.image_projection(image_tokens)
-        seen = torch.ones(1, 1, 1, image.shape[1], dtype=torch.bool, device=image.device).expand(len(image), -1, -1, -1)
+        seen = torch.ones(
+            1, 1, 1, image.shape[1], dtype=torch.bool, device=image.device
+        ).expand(len(image), -1, -1, -1)
         states = start
         for layer in self.layers[self.config.fusion_start :]:
             states = layer(states, mask, image, seen)
@@ -66,7 +73,8 @@ def _bert(config: TextConfig, cross_attention: bool) -> BertConfig:
         attention_probs_dropout_prob=0.0,
         max_position_embeddings=config.max_tokens,
         type_vocab_size=1,
-        # transformers builds cross-attention only in "decoders"; no layer is causal, as each call passes its own mask.
+        # transformers builds cross-attention only in "decoders"; no layer is causal, as each call passes its
+        # own mask.
         is_decoder=cross_attention,
         add_cross_attention=cross_attention,
     )

@@ -1,8 +1,9 @@
 """A byte-level BPE tokenizer trained on the corpus's own texts.
 
-The pre-tokenizer cuts before and after every word whatever stands beside it: a word (letters and underscores), a single
-digit, or a run of punctuation is always a token boundary. So the tokens of a JSON prefix such as `{"terrain": "` do not
-depend on the value that follows, and a slot's distribution can be read at the token after the prefix.
+The pre-tokenizer cuts before and after every word whatever stands beside it: a word (letters and
+underscores), a single digit, or a run of punctuation is always a token boundary. So the tokens of a JSON
+prefix such as `{"terrain": "` do not depend on the value that follows, and a slot's distribution can be read
+at the token after the prefix.
 """
 
 from collections import Counter
@@ -15,17 +16,19 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 PAD, CLS, SEP, BOS, EOS = "[PAD]", "[CLS]", "[SEP]", "<s>", "</s>"
-# A word or digit takes the one space before it; a run of punctuation keeps the spaces inside it (`": "` is one piece).
-# JSON's own pieces are whole tokens even where no text of the corpus holds JSON.
+# A word or digit takes the one space before it; a run of punctuation keeps the spaces inside it (`": "` is
+# one piece). JSON's own pieces are whole tokens even where no text of the corpus holds JSON.
 _JSON = ('{"', '": "', '", "', '"}', '":"', '","')
 _PIECES = r" ?[\p{L}_]+| ?\p{N}|[^\s\p{L}\p{N}_]+(?: +[^\s\p{L}\p{N}_]+)*|\s+(?!\S)|\s+"
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int = 1024, words: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
     """Trains a tokenizer of at most `vocab_size` tokens; deterministic for the same texts in any order.
 
-    words: pieces that must be single tokens where they follow punctuation (slot values, clause names): their merges are
-    learned first. Raises ValueError when vocab_size is too small for them.
+    words: pieces that must be single tokens where they follow punctuation (slot values, clause names): their
+    merges are learned first. Raises ValueError when vocab_size is too small for them.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -54,7 +57,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024, words: Sequenc
     split = [word for word in sorted(set(words)) if len(plain_ids(result, word)) != 1]
     if split:
         raise ValueError(
-            f"A vocabulary of {vocab_size} tokens is too small to keep these words whole: {', '.join(split)}. "
+            f"A vocabulary of {vocab_size} tokens is too small to keep these words whole: "
+            f"{', '.join(split)}. "
             "Raise vocab_size in the model configuration."
         )
     return result
@@ -65,7 +69,9 @@ def plain_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False)
 
 
-def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int) -> tuple[Tensor, Tensor]:
+def encode_texts(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int
+) -> tuple[Tensor, Tensor]:
     """[CLS] text [SEP], padded to the longest: int64 [B, T] and bool [B, T]; longer texts lose their end."""
     rows = [
         [tokenizer.cls_token_id, *ids[: max_tokens - 2], tokenizer.sep_token_id]
@@ -88,16 +94,21 @@ def pad_rows(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
 def first_tokens(tokenizer: PreTrainedTokenizerFast, values: Sequence[str], context: str) -> dict[str, int]:
     """The token that tells each value apart right after `context` (such as `{"terrain": "`).
 
-    Raises ValueError when the tokens of `context` change with the value, or two values start with the same token: then
-    the slot's distribution cannot be read from one position.
+    Raises ValueError when the tokens of `context` change with the value, or two values start with the same
+    token: then the slot's distribution cannot be read from one position.
     """
     prefix = plain_ids(tokenizer, context)
     result: dict[str, int] = {}
     for value in values:
         ids = plain_ids(tokenizer, f'{context}{value}"')
         if ids[: len(prefix)] != prefix or len(ids) <= len(prefix):
-            raise ValueError(f"The tokens of {context!r} change when {value!r} follows; end the context with a quote.")
+            raise ValueError(
+                f"The tokens of {context!r} change when {value!r} follows; end the context with a quote."
+            )
         result[value] = ids[len(prefix)]
     if len(set(result.values())) != len(result):
-        raise ValueError(f"Values of one slot share a first token after {context!r}: {result}. Train the tokenizer with these words.")
+        raise ValueError(
+            f"Values of one slot share a first token after {context!r}: {result}. "
+            "Train the tokenizer with these words."
+        )
     return result

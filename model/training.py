@@ -29,7 +29,7 @@ class Batch:
     caption_ids: Tensor  # int64 [B, T], [CLS] caption [SEP], right-padded
     caption_mask: Tensor  # bool [B, T]
     caption_keys: Tensor  # int64 [B], equal for equal captions
-    clause_labels: Tensor  # int64 [B, S], index of the value in its slot; losses.clause.UNKNOWN where it does not count
+    clause_labels: Tensor  # int64 [B, S], index of the value; losses.clause.UNKNOWN where it does not count
     input_ids: Tensor  # int64 [B, L], prompt and answer, right-padded
     attention_mask: Tensor  # bool [B, L]
     labels: Tensor  # int64 [B, L], the answer's tokens, losses.reconstruction.IGNORED elsewhere
@@ -37,7 +37,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         moved = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: None if tensor is None else tensor.to(device) for name, tensor in moved.items()})
+        return Batch(
+            **{name: None if tensor is None else tensor.to(device) for name, tensor in moved.items()}
+        )
 
 
 class LossReport(NamedTuple):
@@ -66,7 +68,7 @@ class MomentumTeacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, caption_ids: Tensor, caption_mask: Tensor) -> tuple[Tensor, Tensor]:
-        image = self.vision_projection(self.vision(images).mean(1))
+        image = self.vision_projection(self.vision.summary(self.vision(images)))
         text = self.text_projection(self.text.pool(self.text(caption_ids, caption_mask)[0], caption_mask))
         return F.normalize(image, dim=-1), F.normalize(text, dim=-1)
 
@@ -74,19 +76,23 @@ class MomentumTeacher(nn.Module):
     def follow(self, encoder: SarEncoder, momentum: float) -> None:
         source = dict(encoder.named_parameters())
         mine = list(self.named_parameters())
-        torch._foreach_lerp_([value for _, value in mine], [source[name].detach() for name, _ in mine], 1 - momentum)
+        torch._foreach_lerp_(
+            [value for _, value in mine], [source[name].detach() for name, _ in mine], 1 - momentum
+        )
 
 
 class TrainingModel(nn.Module):
     """Encoder, its momentum teacher and queue, and the captioner.
 
-    One step: `forward`, backward and optimizer step (the engine's), `momentum_update`, then `enqueue` with the teacher's
-    embeddings of all ranks in a fixed order, so that the queue is the same on every rank.
+    One step: `forward`, backward and optimizer step (the engine's), `momentum_update`, then `enqueue` with
+    the teacher's embeddings of all ranks in a fixed order, so that the queue is the same on every rank.
     """
 
     noise: list[Tensor]
 
-    def __init__(self, encoder: SarEncoder, captioner: SarCaptioner, clause_text: ClauseText, config: ModelConfig) -> None:
+    def __init__(
+        self, encoder: SarEncoder, captioner: SarCaptioner, clause_text: ClauseText, config: ModelConfig
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.captioner = captioner
@@ -98,7 +104,8 @@ class TrainingModel(nn.Module):
         if captioner.slots is not None:
             if len(captioner.slots.queries) != len(clause_text.sizes):
                 raise ValueError(
-                    f"captioner.slot_tokens={len(captioner.slots.queries)} must be 0 or the number of clauses, "
+                    f"captioner.slot_tokens={len(captioner.slots.queries)} must be 0 or "
+                    f"the number of clauses, "
                     f"{len(clause_text.sizes)}. Correct it in the model configuration."
                 )
             self.readout = SlotReadout(captioner.decoder.config.hidden_size, clause_text.sizes)
@@ -114,17 +121,24 @@ class TrainingModel(nn.Module):
     def create(cls, config: ModelConfig, clause_text: ClauseText, tokenizer=None) -> "TrainingModel":
         """New, untrained models; torch's global seed decides the weights."""
         encoder = SarEncoder.from_sizes(config.encoder, config.objective.temperature)
-        captioner = SarCaptioner.from_sizes(config.captioner, tokenizer, encoder.vision if config.share_vision else None)
+        captioner = SarCaptioner.from_sizes(
+            config.captioner, tokenizer, encoder.vision if config.share_vision else None
+        )
         return cls(encoder, captioner, clause_text, config)
 
     @property
     def clause_text(self) -> ClauseText:
         return ClauseText(
-            self.clause_names, self.clause_names_mask, self.clause_values, self.clause_values_mask, self.clause_sizes
+            self.clause_names,
+            self.clause_names_mask,
+            self.clause_values,
+            self.clause_values_mask,
+            self.clause_sizes,
         )
 
     def set_noise(self, noise: list[Tensor] | None) -> None:
-        """Forward correction of the clause loss: per slot [V, V], noise[true, noted], rows summing to one. None: identity."""
+        """Forward correction of the clause loss: per slot [V, V], noise[true, noted], rows summing to one.
+        None: identity."""
         self.corrects_noise = noise is not None
         for slot, size in enumerate(self.clause_sizes):
             getattr(self, f"noise_{slot}").copy_(torch.eye(size) if noise is None else noise[slot])
@@ -144,8 +158,14 @@ class TrainingModel(nn.Module):
         clause = self._clause(batch, encoder.clause_log_probabilities(image_tokens, self.clause_text))
         captioner = self.captioner
         prefix = captioner.project(image_tokens) if self.shared_vision else captioner.prefix(batch.images)
-        states = captioner.hidden_states(prefix, batch.input_ids)
-        reconstruction = reconstruction_loss(states, captioner.decoder.lm_head, batch.labels, batch.label_weights)
+        rows = _first(batch.labels, weights.reconstruction_share)
+        states = captioner.hidden_states(prefix[rows], batch.input_ids[rows])
+        reconstruction = reconstruction_loss(
+            states,
+            captioner.decoder.lm_head,
+            batch.labels[rows],
+            None if batch.label_weights is None else batch.label_weights[rows],
+        )
         slot = reconstruction.new_zeros(())
         if self.readout is not None:
             slot = self._clause(batch, self.readout(prefix[:, -len(self.clause_sizes) :]))
@@ -171,7 +191,9 @@ class TrainingModel(nn.Module):
         noise = None
         if self.corrects_noise:
             noise = [getattr(self, f"noise_{slot}") for slot in range(len(self.clause_sizes))]
-        return clause_loss(log_probabilities, batch.clause_labels, self.objective.clause_label_smoothing, noise)
+        return clause_loss(
+            log_probabilities, batch.clause_labels, self.objective.clause_label_smoothing, noise
+        )
 
     def _soft_weight(self) -> float:
         warmup = self.objective.soft_target_warmup_steps
@@ -179,24 +201,29 @@ class TrainingModel(nn.Module):
         return self.objective.soft_target_weight * ramp
 
     def running_statistics(self) -> list[Tensor]:
-        """Float buffers that follow the data a rank has seen (batch normalisation). Ranks average them after each step, so
-        that all hold the same and a checkpoint does not depend on the rank that writes it."""
+        """Float buffers that follow the data a rank has seen (batch normalisation). Ranks average them after
+        each step, so that all hold the same and a checkpoint does not depend on the rank that writes it."""
         return [
             buffer
             for module in self.modules()
-            if isinstance(module, nn.BatchNorm2d)
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))
             for buffer in (module.running_mean, module.running_var)
         ]
 
     def _itm(
-        self, batch: Batch, image_tokens: Tensor, image: Tensor, text: Tensor, start: Tensor, generator: torch.Generator
+        self,
+        batch: Batch,
+        image_tokens: Tensor,
+        image: Tensor,
+        text: Tensor,
+        start: Tensor,
+        generator: torch.Generator,
     ) -> Tensor:
         with torch.no_grad():
             similarity = image @ text.T / self.encoder.temperature()
         other_image, valid_image = hard_negatives(similarity.T, batch.tile_ids, batch.caption_keys, generator)
         other_text, valid_text = hard_negatives(similarity, batch.tile_ids, batch.caption_keys, generator)
-        # The rows are shuffled already, so the first ones are a fair share.
-        rows = slice(0, max(1, round(self.objective.itm_share * len(start))))
+        rows = _first(start, self.objective.itm_share)
         other_image, other_text = other_image[rows], other_text[rows]
         # One fused pass over the three kinds of pairs.
         mask = batch.caption_mask
@@ -207,3 +234,9 @@ class TrainingModel(nn.Module):
         )
         matched, wrong_image, wrong_text = logits.chunk(3)
         return itm_loss(matched, wrong_image, wrong_text, valid_image[rows], valid_text[rows])
+
+
+def _first(rows: Tensor, share: float) -> slice:
+    """The first `share` of the rows, at least one: micro-batches come shuffled, so it is a fair part of
+    them."""
+    return slice(0, max(1, round(share * len(rows))))

@@ -75,18 +75,14 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
     """
     if not path.is_file():
         raise ConfigError(f"There is no configuration {path}. The ones that come with the project lie in configs/.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}. Correct the file.") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold keys and values, not {type(content).__name__}.")
-    for override in overrides:
-        _override(content, override)
+    content = _read_yaml(path)
     content.setdefault("name", path.stem)
-    model = content.get("model")
-    if isinstance(model, str):
-        content["model"] = _model_content(path.parent / model)
+    # The model's file is opened first where single keys of it are overridden.
+    for override in sorted(overrides, key=lambda override: not override.startswith("model=")):
+        if override.startswith("model."):
+            _open_model(content, path)
+        _override(content, override)
+    _open_model(content, path)
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
@@ -94,8 +90,13 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
 
 
 def save_config(config: RunConfig, path: Path) -> None:
-    """Write the whole configuration, defaults included, so that a run can be resumed from it alone."""
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    """Write the whole configuration, defaults included and paths absolute, so that a run can be resumed from it alone
+    and from anywhere."""
+    content = config.model_dump(mode="json")
+    for section, key in ((content, "start_weights"), (content["corpus"], "data_dir"), (content["corpus"], "tiles")):
+        if section[key] is not None:
+            section[key] = str(Path(section[key]).resolve())
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
@@ -126,10 +127,25 @@ def _override(content: dict, override: str) -> None:
         raise ConfigError(f"--set {override}: the value is not YAML: {error}.") from error
 
 
-def _model_content(path: Path) -> dict:
-    if not path.is_file():
-        raise ConfigError(f"The configuration's `model` names {path}, which does not exist. See configs/model/.")
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+def _open_model(content: dict, path: Path) -> None:
+    """Put the model's keys in place of the name of the file that holds them."""
+    model = content.get("model")
+    if not isinstance(model, str):
+        return
+    model_path = path.parent / model
+    if not model_path.is_file():
+        raise ConfigError(f"The configuration's `model` names {model_path}, which does not exist. See configs/model/.")
+    content["model"] = _read_yaml(model_path)
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}. Correct the file.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold keys and values, not {type(content).__name__}.")
+    return content
 
 
 def _explain(error: ValidationError, path: Path) -> str:
@@ -141,7 +157,8 @@ def _explain(error: ValidationError, path: Path) -> str:
             hint = f" Did you mean '{near[0]}'?" if near else " `knowlip config` lists the keys."
             lines.append(f"  {key}: no such key.{hint}")
         else:
-            lines.append(f"  {key or 'configuration'}: {problem['msg']} (got {problem['input']!r}).")
+            got = "" if isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
+            lines.append(f"  {key or 'configuration'}: {problem['msg']}{got}.")
     return "\n".join(lines)
 
 

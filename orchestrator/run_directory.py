@@ -59,8 +59,8 @@ class RunDirectory:
         Raises:
             RunDirectoryError: the directory is not empty or is a file.
         """
-        RunDirectory.check_free(path)
         chosen = path or root / f"{config.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        RunDirectory.check_free(chosen)
         chosen.mkdir(parents=True, exist_ok=True)
         directory = RunDirectory(chosen.resolve())
         save_config(config, directory.config)

@@ -10,6 +10,7 @@ from orchestrator.corpus_setup import PreparedCorpus, prepare_corpus
 from orchestrator.loop import run_loop
 from orchestrator.preflight import preflight
 from orchestrator.progress import Progress
+from orchestrator.records import read_records
 from orchestrator.report import print_report
 from orchestrator.run_directory import RunDirectory
 from orchestrator.session import Session
@@ -30,6 +31,11 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
 def resume_run(run_dir: Path, console: Console) -> None:
     """Continue a run after its last recorded round; a finished run is only reported."""
     directory, config = RunDirectory.open(run_dir)
+    if len(read_records(directory.path)) >= config.rounds:
+        print_report(directory.path, console)
+        console.print(f"All {config.rounds} rounds of {directory.path} are recorded; nothing is left to do.",
+                      highlight=False, soft_wrap=True)
+        return
     preflight(config)
     _run(config, directory, make_data(config, console), console)
 

@@ -72,12 +72,16 @@ def test_itm_loss_reads_the_match_class_and_leaves_invalid_negatives_out():
     right = math.log1p(math.exp(-2))
     assert itm_loss(match, -match, -match, both, both).item() == pytest.approx(right, abs=1e-6)
     wrong = right + 2
-    assert itm_loss(match, match, -match, both, both).item() == pytest.approx((2 * right + wrong) / 3, abs=1e-6)
+    assert itm_loss(match, match, -match, both, both).item() == pytest.approx(
+        (2 * right + wrong) / 3, abs=1e-6
+    )
     assert itm_loss(match, match, match, ~both, ~both).item() == pytest.approx(right, abs=1e-6)
 
 
 def test_clause_loss_of_two_slots():
-    scores = [torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log(), torch.tensor([[0.2, 0.3, 0.5], [1 / 3] * 3]).log()]
+    scores = [
+        torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log(), torch.tensor([[0.2, 0.3, 0.5], [1 / 3] * 3]).log()
+    ]
     labels = torch.tensor([[0, 2], [1, UNKNOWN]])
     expected = -(math.log(0.5) + math.log(0.1) + math.log(0.5)) / 3
     assert clause_loss(scores, labels).item() == pytest.approx(expected, abs=1e-6)
@@ -93,8 +97,12 @@ def test_clause_loss_smoothing_spreads_over_the_slot():
 def test_clause_loss_forward_correction_is_lowest_at_the_true_distribution():
     noise = [torch.tensor([[0.8, 0.2], [0.1, 0.9]])]
     sure = [torch.tensor([[1.0 - 1e-7, 1e-7]]).log()]
-    assert clause_loss(sure, torch.tensor([[0]]), noise=noise).item() == pytest.approx(-math.log(0.8), abs=1e-4)
-    assert clause_loss(sure, torch.tensor([[1]]), noise=noise).item() == pytest.approx(-math.log(0.2), abs=1e-4)
+    assert clause_loss(
+        sure, torch.tensor([[0]]), noise=noise
+    ).item() == pytest.approx(-math.log(0.8), abs=1e-4)
+    assert clause_loss(
+        sure, torch.tensor([[1]]), noise=noise
+    ).item() == pytest.approx(-math.log(0.2), abs=1e-4)
     same = clause_loss(sure, torch.tensor([[0]]), noise=[torch.eye(2)])
     assert same.item() == pytest.approx(clause_loss(sure, torch.tensor([[0]])).item(), abs=1e-6)
 

@@ -32,7 +32,8 @@ def toy(**changes) -> ModelConfig:
     base = {
         "encoder": {"vision": vision, "text": text, "embed_dim": 16, "clause_heads": 2, "slots": 2},
         "captioner": {
-            "vision": vision, "prefix_tokens": 4, "slot_tokens": 2, "vocab_size": 320, "width": 32, "depth": 1, "heads": 1,
+            "vision": vision, "prefix_tokens": 4, "slot_tokens": 2, "vocab_size": 320, "width": 32,
+            "depth": 1, "heads": 1,
             "key_value_heads": 1, "intermediate": 32, "max_tokens": 64,
         },
         "objective": {"queue_size": 8, "soft_target_warmup_steps": 2},
@@ -61,7 +62,9 @@ def images():
 def test_configurations_load_and_refuse_unknown_keys(tmp_path):
     paper = ModelConfig.from_yaml(CONFIGS / "paper.yaml")
     assert (paper.encoder.vision.depth, paper.encoder.text.depth, paper.encoder.embed_dim) == (12, 12, 256)
-    assert (paper.objective.queue_size, paper.objective.momentum, paper.objective.temperature) == (57600, 0.995, 0.07)
+    assert (
+        paper.objective.queue_size, paper.objective.momentum, paper.objective.temperature
+    ) == (57600, 0.995, 0.07)
     assert ModelConfig.from_yaml(CONFIGS / "tiny.yaml").encoder.vision.stem == "convolution"
     (tmp_path / "typo.yaml").write_text("objective: {queue_sise: 3}")
     with pytest.raises(ValueError, match="queue_sise"):
@@ -98,7 +101,9 @@ def test_text_encoder_is_not_causal(parts, tokenizer):
     start = encoder.embed_text(ids, mask)[1]
     changed = start.clone()
     changed[:, -1] += 1.0
-    assert not torch.allclose(encoder.match_logits(start, mask, tokens), encoder.match_logits(changed, mask, tokens))
+    assert not torch.allclose(
+        encoder.match_logits(start, mask, tokens), encoder.match_logits(changed, mask, tokens)
+    )
 
 
 def test_blip_and_albef_fusion_start(tokenizer):
@@ -122,7 +127,9 @@ def test_scores(parts, images, tokenizer):
     similarity, match = scorer.similarity(tokens, groups), scorer.match_probability(tokens, groups)
     assert [len(group) for group in similarity] == [len(group) for group in match] == [2, 1, 3]
     image = scorer.image_embeddings(tokens)
-    assert similarity[2][1].item() == pytest.approx((image[2] @ scorer.text_embeddings(["One ship."])[0]).item(), abs=1e-5)
+    assert similarity[2][1].item() == pytest.approx(
+        (image[2] @ scorer.text_embeddings(["One ship."])[0]).item(), abs=1e-5
+    )
     ids, mask = encode_texts(tokenizer, [CAPTIONS[1]], 32)
     with torch.no_grad():
         logits = encoder.match_logits(encoder.embed_text(ids, mask)[1], mask, tokens[1:2])

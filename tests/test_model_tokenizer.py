@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 from hcot_llm.schema import CLAUSES, VOCABULARY
 from model.tokenizer import encode_texts, first_tokens, plain_ids, train_tokenizer
 
-WORDS = sorted({value for clause in CLAUSES for value in VOCABULARY[clause]} | {str(clause) for clause in CLAUSES})
-TEXTS = [f"The {clause} of this area is {value}, seen at 10 m." for clause in CLAUSES for value in VOCABULARY[clause]]
+WORDS = sorted(
+    {value for clause in CLAUSES for value in VOCABULARY[clause]} | {str(clause) for clause in CLAUSES}
+)
+TEXTS = [
+    f"The {clause} of this area is {value}, seen at 10 m." for clause in CLAUSES for value in VOCABULARY[
+        clause
+    ]
+]
 TOKENIZER = train_tokenizer(TEXTS, 1024, WORDS)
 
 
@@ -39,7 +45,9 @@ def test_first_token_tells_the_value(clause):
 def test_prefix_is_stable_for_an_unknown_value():
     context = '{"terrain": "'
     for value in ("x", "northern_plain", "_", "3rd"):
-        assert plain_ids(TOKENIZER, f'{context}{value}"')[: len(plain_ids(TOKENIZER, context))] == plain_ids(TOKENIZER, context)
+        assert plain_ids(TOKENIZER, f'{context}{value}"')[
+            : len(plain_ids(TOKENIZER, context))
+        ] == plain_ids(TOKENIZER, context)
 
 
 def test_first_tokens_refuses_a_collision():

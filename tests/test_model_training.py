@@ -27,7 +27,9 @@ def build(tokenizer, **changes):
     answers = [[*plain_ids(tokenizer, text), tokenizer.eos_token_id] for text in ("No", "Two", "One")]
     input_ids, attention_mask, labels = answer_labels(prompts, answers, tokenizer.pad_token_id)
     batch = Batch(
-        images=torch.randn(3, 2, 32, 32), tile_ids=torch.arange(3), caption_ids=caption_ids, caption_mask=caption_mask,
+        images=torch.randn(
+            3, 2, 32, 32
+        ), tile_ids=torch.arange(3), caption_ids=caption_ids, caption_mask=caption_mask,
         caption_keys=torch.arange(3), clause_labels=torch.tensor([[0, 0], [1, 2], [UNKNOWN, 1]]),
         input_ids=input_ids, attention_mask=attention_mask, labels=labels,
     )
@@ -77,7 +79,9 @@ def test_teacher_follows_by_one_minus_momentum(tokenizer):
         model.encoder.vision_projection.weight += 1.0
     before = model.teacher.vision_projection.weight.clone()
     model.momentum_update()
-    assert torch.allclose(model.teacher.vision_projection.weight - before, torch.full_like(before, 0.005), atol=1e-6)
+    assert torch.allclose(
+        model.teacher.vision_projection.weight - before, torch.full_like(before, 0.005), atol=1e-6
+    )
 
 
 def test_noise_correction_changes_the_clause_loss_and_can_be_taken_back(tokenizer):
@@ -86,7 +90,9 @@ def test_noise_correction_changes_the_clause_loss_and_can_be_taken_back(tokenize
     plain = model(batch, torch.Generator().manual_seed(0)).clause.item()
     model.set_noise([torch.full((2, 2), 0.5), torch.full((3, 3), 1 / 3)])
     blind = model(batch, torch.Generator().manual_seed(0)).clause.item()
-    assert blind == pytest.approx((2 * torch.log(torch.tensor(2.0)) + 3 * torch.log(torch.tensor(3.0))).item() / 5, abs=1e-5)
+    assert blind == pytest.approx(
+        (2 * torch.log(torch.tensor(2.0)) + 3 * torch.log(torch.tensor(3.0))).item() / 5, abs=1e-5
+    )
     model.set_noise(None)
     assert model(batch, torch.Generator().manual_seed(0)).clause.item() == pytest.approx(plain, abs=1e-6)
 

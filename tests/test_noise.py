@@ -59,5 +59,11 @@ def test_the_spread_of_errors_is_found():
     confusion = np.asarray([[.8, .2, 0, 0], [0, .8, .2, 0], [0, 0, .8, .2], [.2, 0, 0, .8]])
     generator = np.random.default_rng(1)
     annotated = np.asarray([generator.choice(4, p=confusion[t]) for t in truth])
-    found = estimate_noise(np.eye(4)[truth], annotated, NoiseModel.even(0.8, 4), pseudo_count=30).confusion
+    found = estimate_noise(np.eye(4)[truth], annotated, 0.8, pseudo_count=10).confusion
     np.testing.assert_allclose(found, confusion, atol=0.03)
+
+
+def test_a_posterior_that_believes_the_seed_does_not_make_the_seed_better():
+    _, annotated, _, _ = simulated()
+    found = estimate_noise(np.eye(4)[annotated], annotated, 0.8, pseudo_count=10).confusion
+    np.testing.assert_allclose(np.diag(found), 0.8)

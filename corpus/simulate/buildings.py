@@ -11,59 +11,74 @@ from corpus.simulate.plan import Plan
 from corpus.simulate.sensor import Acquisition
 from corpus.simulate.truth import SceneObject
 
-# Ranges per zone: length, width, height in m. Below: the roofed share of a block, by density.
+# Ranges per zone: length and width in pixels, height in m per metre of pixel, offset of roofs in dB. The coarser
+# the sensor, the larger the buildings that a town is drawn of: row houses at 10 m, single houses at 1 m.
 _HOUSES = {
-    cv.Z_RESIDENTIAL: ((11, 16), (8, 11), (5, 9)),
-    cv.Z_COMMERCIAL: ((24, 48), (18, 30), (14, 45)),
-    cv.Z_INDUSTRIAL: ((40, 90), (25, 50), (8, 14)),
+    cv.Z_RESIDENTIAL: ((3.8, 5.2), (2.6, 3.4), (1.6, 2.2), 2.0),
+    cv.Z_COMMERCIAL: ((8.5, 11.0), (7.0, 9.0), (3.2, 4.5), 3.0),
+    cv.Z_INDUSTRIAL: ((13.0, 17.0), (7.5, 9.5), (0.9, 1.3), -7.0),  # sheet metal mirrors the beam away
 }
-_COVERAGE = {"sparse": 0.075, "medium": 0.22, "dense": 0.46}
-# A tile of 128 m shows the smaller ones of the large buildings, or it would show a single roof.
-_SHRINK = {cv.Z_COMMERCIAL: 0.5, cv.Z_INDUSTRIAL: 0.42}
+_FINE_SCALE = {cv.Z_RESIDENTIAL: 2.2, cv.Z_COMMERCIAL: 1.9, cv.Z_INDUSTRIAL: 1.8}
+_FINE_HEIGHT_M = {cv.Z_RESIDENTIAL: (4, 6), cv.Z_COMMERCIAL: (11, 15), cv.Z_INDUSTRIAL: (4, 6)}
 
 
-def draw_buildings(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarray, taken: np.ndarray,
-                   axes: dict) -> None:
-    """Fills the built-up zones with rows of buildings along the street lattice."""
-    for zone, sizes in _HOUSES.items():
+def draw_buildings(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarray, taken: np.ndarray) -> None:
+    """Fills the built-up zones with buildings until the wished share of the tile is roofed."""
+    area = float(c.crop(built & ~c.water()).sum())
+    for zone, ((l0, l1), (w0, w1), heights, roof_db) in _HOUSES.items():
         where = built & (c.zone == zone) & ~taken & ~c.water()
-        if not where.any():
+        if not c.crop(where).any():
             continue
-        shrink = _SHRINK.get(zone, 1.0) if c.gsd_m < 2 else 1.0
-        (l0, l1), (w0, w1), (h0, h1) = sizes
-        length, width = (l0 + l1) / 2 * shrink, (w0 + w1) / 2 * shrink
-        pitch = np.sqrt(length * width / _COVERAGE[plan.density])
-        ratio = np.sqrt(length / width)
-        rows, cols = _lattice(c, rng, pitch * ratio, max(pitch / ratio, width * 1.12), plan, axes)
-        r, k, ok = pixels(c.n, rows, cols)
-        ok[ok] &= where[r[ok], k[ok]]
-        rows, cols = rows[ok], cols[ok]
+        scale = c.gsd_m * (_FINE_SCALE[zone] if c.gsd_m < 2 else 1.0)
+        h0, h1 = _FINE_HEIGHT_M[zone] if c.gsd_m < 2 else (h * c.gsd_m for h in heights)
+        length, width = (l0 + l1) / 2 * scale, (w0 + w1) / 2 * scale
+        wanted = plan.roofed_share * c.size**2 * float(c.crop(built & (c.zone == zone)).sum()) / area
+        rows, cols = _places(c, plan, rng, where, length, width, wanted)
         m = rows.size
         if m == 0:
             continue
-        heading = axes["heading"] + 0.0 * rows
-        if not plan.regular:
-            heading = heading + rng.uniform(-90, 90, m) * 0.75
-        heights = rng.uniform(h0, h1, m) if zone != cv.Z_COMMERCIAL else h0 + (h1 - h0) * rng.beta(1.2, 2.5,
-                                                                                                   m)
-        if c.gsd_m < 2:
-            heights = np.minimum(heights, 18.0)
-        add_buildings(c, plan.acquisition, rng, rows, cols, rng.uniform(l0, l1, m) * shrink,
-                      rng.uniform(w0, w1, m) * shrink, heading, heights, taken)
+        heading = np.full(m, c.axes["heading"]) + (0.0 if plan.regular else rng.uniform(-90, 90, m))
+        c.roof_db[built & (c.zone == zone)] = roof_db
+        add_buildings(c, plan.acquisition, rng, rows, cols, rng.uniform(l0, l1, m) * scale,
+                      rng.uniform(w0, w1, m) * scale, heading, rng.uniform(h0, h1, m), taken)
 
 
-def _lattice(c: Canvas, rng, along_m: float, across_m: float, plan: Plan, axes: dict):
-    """Positions in canvas pixels on a rotated, possibly warped lattice that covers the canvas."""
+def _places(c: Canvas, plan: Plan, rng, where: np.ndarray, length: float, width: float, wanted: float):
+    """Rows and columns of buildings (m) that roof about `wanted` pixels of the tile: the best of several pitches."""
+    ratio = np.sqrt((length + 1.2 * c.gsd_m) / (width + 1.2 * c.gsd_m))
+    share = min(wanted / max(float(c.crop(where).sum()), 1.0), 0.6)
+    best, error = (np.zeros(0), np.zeros(0)), np.inf
+    for factor in (1.0, 0.9, 0.8, 1.1, 0.7, 0.62):
+        pitch = np.sqrt(length * width / share) * factor
+        rows, cols = _lattice(c, rng, max(pitch * ratio, length * 1.08), max(pitch / ratio, width * 1.1), plan)
+        r, k, ok = pixels(c.n, rows, cols)
+        ok[ok] &= where[r[ok], k[ok]]
+        rows, cols = rows[ok], cols[ok]
+        inside = (np.abs(rows - c.n / 2) < c.size / 2) & (np.abs(cols - c.n / 2) < c.size / 2)
+        short = abs(inside.sum() * length * width / c.gsd_m**2 * 0.93 / wanted - 1.0)
+        if short < error:
+            best, error = (rows, cols), short
+        if error < 0.1:
+            break
+    return best
+
+
+def _lattice(c: Canvas, rng, along_m: float, across_m: float, plan: Plan):
+    """Positions in canvas pixels on a rotated lattice over the canvas; irregular ones are shaken out of it."""
     reach = 0.75 * c.n * c.gsd_m
-    u = np.arange(-reach, reach, along_m)
-    v = np.arange(-reach, reach, across_m)
-    uu, vv = (a.ravel() for a in np.meshgrid(u, v))
-    jitter = 0.03 if plan.regular else 0.38
+    axes = []
+    for pitch, spacing in zip((along_m, across_m), c.axes["spacing_m"], strict=True):
+        if plan.road == "grid":  # whole rows between two streets
+            pitch = spacing / max(1, round((spacing - 3.0 * c.gsd_m) / pitch))
+            axes.append((np.arange(-reach // pitch, reach // pitch) + 0.5) * pitch)
+        else:
+            axes.append(np.arange(-reach, reach, pitch) + rng.uniform(0, pitch))
+    uu, vv = (a.ravel() for a in np.meshgrid(*axes))
+    jitter = 0.02 if plan.regular else 0.36
     uu = uu + rng.uniform(-jitter, jitter, uu.size) * along_m
     vv = vv + rng.uniform(-jitter, jitter, vv.size) * across_m
-    keep = rng.random(uu.size) < (0.97 if plan.regular else 0.9)
-    uu, vv = uu[keep] / c.gsd_m, vv[keep] / c.gsd_m
-    (hr, hc), mid = heading_vector(axes["heading"]), (c.n - 1) / 2
+    uu, vv = uu / c.gsd_m, vv / c.gsd_m
+    (hr, hc), mid = heading_vector(c.axes["heading"]), (c.n - 1) / 2
     return mid + uu * hr - vv * hc, mid + uu * hc + vv * hr
 
 

@@ -30,17 +30,21 @@ class Canvas:
     roof: np.ndarray = field(init=False)  # float32, share of the pixel under roofs
     height_m: np.ndarray = field(init=False)  # float32, height of what stands on the ground
     texture_db: np.ndarray = field(init=False)  # float32, offset to the class's backscatter
+    roof_db: np.ndarray = field(init=False)  # float32, offset to the backscatter of roofs
     # float64 [k, 5]: row, col, height_m, RCS m2, cross-pol dB
     points: list[np.ndarray] = field(default_factory=list)
     diffuse: list[np.ndarray] = field(default_factory=list)  # the same five columns, summed without phase
     objects: list = field(default_factory=list)
     roads: list[dict] = field(default_factory=list)
+    # each target and its points: the imaging sets how strong they are
+    peaks: list[tuple] = field(default_factory=list)
+    axes: dict = field(default_factory=dict)  # headings in degrees and spacings that several drawers share
 
     def __post_init__(self) -> None:
         shape = (self.n, self.n)
         self.cover = np.full(shape, GRASS, np.uint8)
         self.zone = np.full(shape, Z_NATURAL, np.uint8)
-        for name in ("ground_m", "roof", "height_m", "texture_db"):
+        for name in ("ground_m", "roof", "height_m", "texture_db", "roof_db"):
             setattr(self, name, np.zeros(shape, np.float32))
 
     @property

@@ -13,11 +13,11 @@ class SensorShares(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sentinel1_iw: float = Field(0.40, ge=0,
+    sentinel1_iw: float = Field(0.50, ge=0,
                                 description="relative share of Sentinel-1 IW tiles (10 m, C-band, VV+VH)")
-    gaofen3_fsii: float = Field(0.35, ge=0,
+    gaofen3_fsii: float = Field(0.40, ge=0,
                                 description="relative share of Gaofen-3 FSII tiles (5 m, C-band, HH+HV)")
-    xband_spotlight: float = Field(0.25, ge=0,
+    xband_spotlight: float = Field(0.10, ge=0,
                                    description="relative share of X-band spotlight tiles (1 m, HH)")
 
     @model_validator(mode="after")
@@ -28,7 +28,11 @@ class SensorShares(BaseModel):
 
 
 class SceneConfig(BaseModel):
-    """The whole recipe of a simulated corpus: the same configuration gives the same bytes."""
+    """The whole recipe of a simulated corpus: the same configuration gives the same bytes.
+
+    The scenes are clear-cut prototypes: every quantity that an annotation speaks of is drawn well inside its
+    class, and scenes near a class limit are drawn again. Real tiles are not so kind; the imaging is as real.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,8 +46,8 @@ class SceneConfig(BaseModel):
     sensors: SensorShares = Field(default_factory=SensorShares, description="relative shares of the sensors")
     share_with_targets: float = Field(0.45, ge=0, le=1,
                                       description="share of tiles with ships or aircraft (0..1)")
-    share_gradual: float = Field(0.65, ge=0, le=1,
-                                 description="share of tiles whose vegetation edges are drawn gradual")
+    share_gradual: float = Field(0.5, ge=0, le=1,
+                                 description="share of gradual ones where areas may have either border (0..1)")
     calibration_db: float = Field(60.0,
                                   description="dB added to sigma0 before it is stored as an amplitude DN")
     buildings_in_truth: int = Field(64, ge=0,
@@ -56,4 +60,4 @@ class SceneConfig(BaseModel):
 
 
 # Raise it whenever the same configuration would draw other pixels: finished corpora are re-used by digest.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2

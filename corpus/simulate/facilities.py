@@ -8,120 +8,88 @@ from scipy import ndimage
 from corpus.simulate import canvas as cv
 from corpus.simulate.buildings import add_buildings
 from corpus.simulate.canvas import Canvas, fill_rectangle
-from corpus.simulate.fields import along, heading_vector
+from corpus.simulate.fields import heading_vector
 from corpus.simulate.plan import Plan
 
 
-def draw_port(c: Canvas, plan: Plan, rng: np.random.Generator, axes: dict) -> dict:
-    """Piers into the water, a paved belt behind the quay, cranes; returns where containers may stand."""
+def draw_port(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
+    """Paved ground behind a straight quay, a row of cranes, container blocks and sheds."""
     water = c.water()
-    g = c.gsd_m
     gradient = np.gradient(ndimage.gaussian_filter(water.astype(np.float32), 0.1 * c.size))
     pull = [float((c.crop(a)).sum()) for a in gradient]
-    seaward = float(np.rad2deg(np.arctan2(pull[1],
-                                          -pull[0]))) if np.hypot(*pull) > 1 else float(rng.uniform(0, 360))
-    axes["heading"] = seaward % 90
-    line = along(c.n, heading_vector(seaward + 90))
-    # Piers: parts of the water, near the quay, that become land.
-    depth = ndimage.distance_transform_edt(water)
-    if plan.water != "channel" or plan.water_share > 0.3:
-        spacing = c.size * rng.uniform(0.36, 0.55)
-        width = spacing * rng.uniform(0.24, 0.36)
-        pier = min(c.size * rng.uniform(0.12, 0.26), 0.6 * float(depth.max()))
-        on_pier = ((line + rng.uniform(0, spacing)) % spacing < width) & water & (depth < pier)
-        water = water & ~on_pier
-    belt = (ndimage.distance_transform_edt(~water) < c.size * rng.uniform(0.30, 0.5)) & ~water
-    c.cover[belt] = cv.PAVED
-    c.zone[belt], c.zone[water] = cv.Z_PORT, cv.Z_WATER
-    c.texture_db[belt] = 0
-    inner = ndimage.distance_transform_edt(~water)
-    blocked = water | ~belt | (inner < max(22 / g, 1.5) * (0.3 if g < 2 else 1))
-    _cranes(c, rng, water, inner)
-    return {"seaward": seaward, "blocked": blocked}
+    if plan.water == "channel":
+        c.axes["quay"] = c.axes["channel"]
+    else:
+        c.axes["quay"] = float(np.rad2deg(np.arctan2(pull[1], -pull[0]))) + 90.0
+    land = ~water
+    c.cover[land], c.zone[land], c.texture_db[land] = cv.PAVED, cv.Z_PORT, 0.0
+    inner = ndimage.distance_transform_edt(land)
+    _cranes(c, rng, inner)
+    _stack_containers(c, plan, rng, water | (inner < 6.0))
 
 
-def stack_containers(c: Canvas, plan: Plan, rng: np.random.Generator, quay: dict, taken: np.ndarray) -> None:
-    """Container blocks near the water and long sheds behind, in rows along the quay."""
-    g = c.gsd_m
-    seaward, blocked = quay["seaward"], quay["blocked"] | taken
-    scale = 0.4 if g < 2 else 1.0
-    fill = {"sparse": 0.3, "medium": 0.65, "dense": 1.0}[plan.density]
-    length, width = 65.0 * scale, 30.0 * scale
-    u = np.arange(-0.75 * c.n, 0.75 * c.n, length * 1.25 / g)
-    v = np.arange(-0.75 * c.n, 0.75 * c.n, width * 1.55 / g)
+def _stack_containers(c: Canvas, plan: Plan, rng: np.random.Generator, blocked: np.ndarray) -> None:
+    """Container blocks in long rows along the quay."""
+    g, heading = c.gsd_m, c.axes["quay"]
+    length, width = 13.0 * g, 4.0 * g
+    # The wished share of the tile within the land that is not blocked, one block per cell of a lattice.
+    cell = length * width * float(c.crop(~blocked).mean()) / (plan.roofed_share * 1.1)
+    pitch = max(cell / (length * 1.25), width * 1.5)
+    u, v = np.arange(-0.75 * c.n, 0.75 * c.n, length * 1.25 / g), np.arange(-0.75 * c.n, 0.75 * c.n, pitch / g)
     uu, vv = (a.ravel() for a in np.meshgrid(u, v))
-    keep = rng.random(uu.size) < fill
-    uu, vv = uu[keep], vv[keep]
-    hr, hc = heading_vector(seaward + 90)
-    mid = (c.n - 1) / 2
-    m = uu.size
+    hr, hc = heading_vector(heading)
+    mid, m = (c.n - 1) / 2, uu.size
     add_buildings(c, plan.acquisition, rng, mid + uu * hr - vv * hc, mid + uu * hc + vv * hr,
-                  rng.uniform(0.75, 1.05, m) * length, rng.uniform(0.7, 1.0, m) * width,
-                  np.full(m, seaward + 90.0), rng.uniform(6, 14, m) * (0.6 if g < 2 else 1), blocked)
+                  rng.uniform(0.9, 1.05, m) * length, rng.uniform(0.9, 1.0, m) * width,
+                  np.full(m, heading), rng.uniform(0.8, 1.3, m) * g, blocked)
 
 
-def _cranes(c: Canvas, rng, water: np.ndarray, inner: np.ndarray) -> None:
-    """Gantry cranes: small groups of very strong scatterers at the quay's edge."""
-    edge = np.argwhere((inner >= 1) & (inner < 2.2) & (c.cover == cv.PAVED))
+def _cranes(c: Canvas, rng, inner: np.ndarray) -> None:
+    """Gantry cranes in a row at the quay: small groups of very strong scatterers, on land."""
+    hr, hc = heading_vector(c.axes["quay"])
+    edge = np.argwhere((inner >= 2.0) & (inner < 3.5))
     if edge.size == 0:
         return
-    for row, col in edge[rng.integers(0, len(edge), int(rng.integers(1, 3)))]:
-        k = 5
-        spread = 12.0 / c.gsd_m * (0.5 if c.gsd_m < 2 else 1)
-        points = np.column_stack([row + rng.normal(0, spread / 2, k), col + rng.normal(0, spread / 2, k),
-                                  rng.uniform(0, 25, k) * (0.4 if c.gsd_m < 2 else 1),
-                                  10 ** rng.uniform(1.2, 2.2, k),
-                                  np.full(k, -8.0)])
-        points[:, 3] *= 0.3 if c.gsd_m < 2 else 1.0
-        c.points.append(points)
+    along_quay = (edge[:, 0] * hr + edge[:, 1] * hc) / (0.16 * c.size)
+    for k in np.unique(np.floor(along_quay)):
+        row, col = edge[int(np.argmin(np.abs(along_quay - k - 0.5)))]
+        m, spread = 5, 0.6
+        c.points.append(np.column_stack([row + rng.normal(0, spread, m), col + rng.normal(0, spread, m),
+                                         rng.uniform(0, 0.5 * c.gsd_m, m),
+                                         10 ** rng.uniform(-0.2, 0.4, m) * c.gsd_m**2, np.full(m, -8.0)]))
 
 
-def draw_airport(c: Canvas, plan: Plan, rng: np.random.Generator, axes: dict) -> dict[str, np.ndarray]:
-    """Runway, taxiway, apron, terminal; returns masks bool [n, n] 'apron', 'runway' and the parking axes."""
-    g, mid = c.gsd_m, (c.n - 1) / 2
-    heading = float(rng.uniform(0, 180))
-    axes["heading"] = heading % 90
+def draw_airport(c: Canvas, plan: Plan, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Runway, taxiway, apron and a row of hangars; returns masks bool [n, n] 'apron' and 'runway'."""
+    g, mid, e = c.gsd_m, (c.n - 1) / 2, c.extent_m
+    heading = (plan.acquisition.look_azimuth_deg + float(rng.uniform(-40, 40)) + 90.0 * rng.integers(2)) % 180
+    c.axes["heading"] = heading
     hr, hc = heading_vector(heading)
     side = float(rng.choice([-1, 1]))
     vr, vc = side * -hc, side * hr  # from the runway towards the apron
-    e = c.extent_m
-    small = g < 2
-    free = ~c.water()
-    wide = 1.6 * max(e, 800)
-    runway_width = 30.0 if small else float(rng.uniform(45, 60)) if g > 8 else float(rng.uniform(40, 50))
-    runway_at = (-0.42 if small else -0.24) * e
-    apron_at, apron_deep = ((0.12, 0.58) if small else (0.20, 0.26))
-    apron_long = e * (1.3 if small else float(rng.uniform(0.45, 0.7)))
+    fine = g < 2
+    runway_at, apron_at, deep = (-0.36, 0.03, 0.54) if fine else (float(rng.uniform(-0.34, -0.24)), 0.13, 0.36)
+    long = 1.3 * e if fine else float(rng.uniform(0.75, 0.9)) * e
 
-    def strip(offset_m: float, length_m: float, width_m: float) -> np.ndarray:
-        return fill_rectangle(c, mid + vr * offset_m / g, mid + vc * offset_m / g, length_m, width_m,
-                              heading) & free
+    def strip(offset: float, length_m: float, width_m: float, along: float = 0.0) -> np.ndarray:
+        return fill_rectangle(c, mid + (vr * offset * e + hr * along) / g, mid + (vc * offset * e + hc * along) / g,
+                              length_m, width_m, heading)
 
-    field = strip((runway_at + apron_at * e) / 2, wide,
-                  1.15 * (apron_at * e - runway_at) + apron_deep * e) | strip(
-        apron_at * e, apron_long * 1.15, apron_deep * e * 1.5)
+    near, far = runway_at - (0.12 if fine else 0.09), apron_at + deep / 2 + (0.12 if fine else 0.09)
+    field = strip((near + far) / 2, 3 * e, (far - near) * e)  # the airfield; woods beyond its fence
     c.cover[field], c.zone[field], c.texture_db[field] = cv.GRASS, cv.Z_AIRPORT, 0.0
-    runway = strip(runway_at, wide, runway_width)
-    taxi_at = 0.5 * (runway_at + apron_at * e - apron_deep * e / 2)
-    taxi = np.zeros_like(runway) if small else strip(taxi_at, wide, max(25.0, 1.8 * g))
-    apron = strip(apron_at * e, apron_long, apron_deep * e)
-    links = np.zeros_like(runway)
-    for t in rng.uniform(-0.4, 0.4, 2):
-        links |= fill_rectangle(c, mid + hr * t * e / g + vr * (runway_at + apron_at * e) / 2 / g,
-                                mid + hc * t * e / g + vc * (runway_at + apron_at * e) / 2 / g,
-                                max(25.0, 1.8 * g) if not small else 16.0, apron_at * e - runway_at,
-                                heading) & free
-    c.cover[taxi | links | runway] = cv.RUNWAY
-    c.cover[apron] = cv.PAVED
-    c.texture_db[apron] = -3.0
-    # Terminal and hangars at the far edge of the apron.
-    m = 2 if small else int(rng.integers(2, 6))
-    at = (np.arange(m) - (m - 1) / 2) * (apron_long / m * (0.5 if small else 1.0))
-    deep = 14.0 if small else 40.0
-    offset = apron_at * e + apron_deep * e / 2 + deep / 2 + (2 if small else 12)
-    lengths = np.full(m, apron_long / m * (0.4 if small else 0.7))
-    add_buildings(c, plan.acquisition, rng, mid + (hr * at + vr * offset) / g,
-                  mid + (hc * at + vc * offset) / g,
-                  lengths, np.full(m, deep), np.full(m, heading),
-                  rng.uniform(10, 18, m) * (0.6 if small else 1), c.water())
-    return {"apron": apron, "runway": runway, "heading": heading, "across": (vr, vc)}
+    runway = strip(runway_at, 3 * e, 0.2 * e if fine else 10.0 * g)
+    paved = runway.copy()
+    if not fine:
+        for t in (-0.3, 0.3):
+            paved |= strip((runway_at + apron_at) / 2, 4.0 * g, (apron_at - runway_at) * e, t * e)
+    c.cover[paved], c.texture_db[paved] = cv.RUNWAY, -1.0
+    apron = strip(apron_at, long, deep * e)
+    c.cover[apron], c.texture_db[apron] = cv.PAVED, -4.0
+    m = 4 if fine else 6
+    at = (np.arange(m) - (m - 1) / 2) * (0.28 if fine else 0.17) * e
+    offset = (apron_at + deep / 2) * e + (3.0 if fine else 4.5) * g
+    add_buildings(c, plan.acquisition, rng, mid + (hr * at + vr * offset) / g, mid + (hc * at + vc * offset) / g,
+                  np.full(m, (0.22 if fine else 0.13) * e), np.full(m, 0.035 * e), np.full(m, heading),
+                  rng.uniform(1.2, 1.6, m) * (6 if fine else g), c.water())
+    return {"apron": apron & ~runway, "runway": runway}

@@ -74,15 +74,16 @@ def boundary(zone: np.ndarray, rural: np.ndarray) -> str:
 def border_roughness(zone: np.ndarray, rural: np.ndarray) -> float:
     """Length of the borders between land-cover areas over their length after smoothing; 0 for a single area.
 
-    Areas that dissolve into patches have borders several times as long as their smoothed selves.
+    Areas that dissolve into patches have borders several times as long as their smoothed selves. Areas are
+    water, woods, open country, cropland, and each kind of built-up zone; a tile of nothing but fields counts
+    as 1, for its parcels border sharply on one another.
     """
     wild = np.full(len(cv.LAND_COVER), 2)  # 2: open country
     wild[[cv.FOREST, cv.CROPLAND]] = 1, 3
-    group = np.where(zone == cv.Z_WATER, 0, np.where(zone >= cv.Z_RESIDENTIAL, 4, wild[rural]))
-    group[zone == cv.Z_AIRPORT] = 5
-    present = [k for k in range(6) if (group == k).mean() >= 0.05]
+    group = np.where(zone == cv.Z_WATER, 0, np.where(zone >= cv.Z_RESIDENTIAL, 1 + zone.astype(int), wild[rural]))
+    present = [k for k in range(1 + len(cv.ZONES)) if (group == k).mean() >= 0.05]
     if len(present) < 2:
-        return 0.0
+        return 1.0 if present == [3] else 0.0
     rough = smooth = 0
     for k in present:
         mask = group == k

@@ -8,7 +8,7 @@ from scipy import fft, ndimage
 from corpus.simulate import canvas as cv
 from corpus.simulate.backscatter import class_table
 from corpus.simulate.canvas import Canvas, splat
-from corpus.simulate.fields import shift
+from corpus.simulate.fields import along, fractal, heading_vector, shift
 from corpus.simulate.sensor import Acquisition
 
 
@@ -37,7 +37,7 @@ def slope_gain(ground_m: np.ndarray, acquisition: Acquisition, gsd_m: float) -> 
     return np.clip(gain, 1e-3, 8.0).astype(np.float32)
 
 
-def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell: np.ndarray) -> list[np.ndarray]:
+def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell_db: np.ndarray) -> list[np.ndarray]:
     """Expected sigma zero float32 [n, n] per polarisation, without the dominant points, in image geometry."""
     g, (lr, lc), tan = c.gsd_m, acquisition.look, acquisition.tan_incidence
     relief = c.ground_m.max() > 0.05 * g
@@ -50,13 +50,13 @@ def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell: np
     rows, cols = np.mgrid[0:c.n, 0:c.n].astype(np.float32)
     base_r, base_c = rows - lr * missed / tan / g, cols - lc * missed / tan / g
     top_r, top_c = base_r - lr * c.height_m / tan / g, base_c - lc * c.height_m / tan / g
-    texture = 10.0 ** ((c.texture_db + np.where(c.water(), swell, 0.0)) / 10.0)
+    texture = 10.0 ** ((c.texture_db + np.where(c.water(), swell_db, 0.0)) / 10.0)
     diffuse = _placed(c, acquisition, c.diffuse, missed)
     images = []
     for polarisation in acquisition.sensor.polarisations:
         table = class_table(acquisition, polarisation, wind_m_s)
         ground = table[c.cover] * texture * gain * (1.0 - c.roof) * lit
-        roofs = table[cv.BUILDING] * c.roof * gain * (lit | (c.height_m > 0))
+        roofs = table[cv.BUILDING] * 10.0 ** (c.roof_db / 10.0) * c.roof * gain * (lit | (c.height_m > 0))
         image = splat(c.n, base_r.ravel(), base_c.ravel(),
                       ground.ravel()) if relief else ground.astype(np.float32)
         up = c.roof > 0
@@ -64,6 +64,16 @@ def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell: np
             image = image + splat(c.n, top_r[up], top_c[up], roofs[up])
         images.append(image + _energy(c, diffuse, polarisation))
     return images
+
+
+def swell(c: Canvas, rough: bool, rng: np.random.Generator) -> np.ndarray:
+    """Modulation of the water's backscatter float32 [n, n] in dB: crests of long waves where the sea is rough."""
+    if not rough:
+        return 0.2 * fractal(rng, c.n, 1.0, coarsest=0.3)
+    wavelength = rng.uniform(0.08, 0.11) * c.size
+    phase = along(c.n, heading_vector(rng.uniform(0, 360))) / wavelength + 0.25 * fractal(rng, c.n, 2.2, 0.6)
+    groups = 1.0 + 0.35 * fractal(rng, c.n, 2.0, 0.3)
+    return (3.0 * groups * np.sin(2 * np.pi * phase)).astype(np.float32)
 
 
 def _placed(c: Canvas, acquisition: Acquisition, parts: list[np.ndarray],

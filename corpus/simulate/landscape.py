@@ -10,8 +10,9 @@ from corpus.simulate.canvas import Canvas
 from corpus.simulate.fields import along, blobs, fractal, heading_vector
 from corpus.simulate.plan import Plan
 
-# Mean slope in degrees that each relief is scaled to; `facts` puts its thresholds between them.
-_SLOPE_DEG = {"plain": (0.2, 0.7), "hills": (8.5, 12.0), "mountain": (20.0, 27.0)}
+# Mean slope in degrees and distance of the ridges in tiles, by relief; `facts` has its limits in between.
+_SLOPE_DEG = {"plain": (0.1, 0.4), "hills": (8.0, 10.5), "mountain": (20.0, 25.0)}
+_RIDGES = {"plain": (0.3, 0.4), "hills": (0.17, 0.23), "mountain": (0.25, 0.34)}
 
 
 def mean_slope_deg(ground_m: np.ndarray, gsd_m: float) -> float:
@@ -21,15 +22,22 @@ def mean_slope_deg(ground_m: np.ndarray, gsd_m: float) -> float:
 
 
 def draw_terrain(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
-    """Fractal heights scaled to the relief's slope; level at the water."""
-    field = fractal(rng, c.n, beta=2.1, coarsest=0.55)
-    field = ndimage.gaussian_filter(field, 1.5)
-    if c.water().any():
-        distance = ndimage.distance_transform_edt(~c.water()).astype(np.float32)
-        field = (field - field.min()) * np.clip(distance / (0.12 * c.size), 0, 1)
+    """Winding ridges scaled to the relief's slope; level at the water."""
     land = ~c.crop(c.water())
     if land.mean() < 0.02:
         return
+    if plan.relief == "plain":
+        field = ndimage.gaussian_filter(fractal(rng, c.n, beta=2.1, coarsest=0.55), 1.5)
+    else:
+        distance = rng.uniform(*_RIDGES[plan.relief]) * c.size
+        heading = plan.acquisition.look_azimuth_deg + rng.uniform(-40, 40)
+        bend = fractal(rng, c.n, beta=2.4, coarsest=0.8)
+        phase = along(c.n, heading_vector(heading)) / distance + (0.35 if plan.relief == "hills" else 0.6) * bend
+        ridge = np.abs((phase % 1.0) * 2.0 - 1.0)
+        field = ndimage.gaussian_filter(ridge * (1.0 + 0.25 * fractal(rng, c.n, beta=2.0, coarsest=0.5)), 1.5)
+    if c.water().any():
+        shore = ndimage.distance_transform_edt(~c.water()).astype(np.float32)
+        field = (field - field.min()) * np.clip(shore / (0.08 * c.size), 0, 1)
     wanted = rng.uniform(*_SLOPE_DEG[plan.relief])
     for _ in range(2):  # the mean of arctangents is not linear in the scale: a second step gets it right
         field *= np.tan(np.deg2rad(wanted)) / max(np.tan(np.deg2rad(mean_slope_deg(c.crop(field), c.gsd_m))),
@@ -38,42 +46,29 @@ def draw_terrain(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
 
 
 def draw_water(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
-    """Sea with a fractal coast, a lake, or a river; straight quays where a port will stand."""
+    """Sea along a coast, a compact lake, or a river that crosses the tile; straight quays for a port."""
     if plan.water == "none":
         return
     n, share = c.n, plan.water_share
-    rough = 0.02 if plan.function == "port" else rng.uniform(0.08, 0.2)
+    straight = plan.function == "port"
     if plan.water == "channel":
-        heading = rng.uniform(0, 180)
-        across = along(n, heading_vector(heading + 90))
+        c.axes["channel"] = float(rng.uniform(0, 180))
+        across = along(n, heading_vector(c.axes["channel"] + 90))
         bend = fractal(rng, n, 2.4)[n // 2]  # one profile bends the whole river
-        position = along(n, heading_vector(heading))
-        phase = np.clip(position + n / 2, 0, n - 1)
-        wave = np.interp(phase, np.arange(n), bend) * c.size * (0.01 if plan.function == "port" else 0.09)
-        off = rng.uniform(-0.22, 0.22) * c.size
-        field = np.abs(across - wave - off)
-        c.cover[_below_share(c, field, share)] = cv.RIVER
+        phase = np.clip(along(n, heading_vector(c.axes["channel"])) + n / 2, 0, n - 1)
+        wave = np.interp(phase, np.arange(n), bend) * c.size * (0.0 if straight or plan.targets else 0.05)
+        mask = _below_share(c, np.abs(across - wave - rng.uniform(-0.2, 0.2) * c.size), share)
+    elif plan.water == "sea":
+        field = along(n, heading_vector(rng.uniform(0, 360)))
+        mask = _below_share(c, field + fractal(rng, n, 2.3, 0.5) * (0.0 if straight else 0.03) * c.size, share)
     else:
-        if plan.water == "sea" or plan.function == "open_water" or plan.function == "port":
-            field = along(n, heading_vector(rng.uniform(0, 360)))
-            if rng.random() < 0.3 and plan.function not in ("port", "open_water"):  # a bay or a cape
-                side = along(n, heading_vector(rng.uniform(0, 360)))
-                field = field + rng.choice([-1, 1]) * side**2 / c.size
-        else:
-            centre = rng.uniform(-0.2, 0.2, 2) * c.size + (n - 1) / 2
-            x = np.arange(n)
-            field = np.hypot(x[:, None] - centre[0],
-                             (x[None, :] - centre[1]) * rng.uniform(0.6, 1.6)).astype(np.float32)
-        field = field + fractal(rng, n, 2.1, coarsest=0.6) * rough * c.size * (0.6 if plan.water == "lake"
-                                                                               else 1)
-        if plan.gradual and plan.function != "port" and share < 1:  # mud flats and marsh instead of a line
-            field = field + blobs(rng, n, 1.2) * 0.045 * c.size
-        mask = _below_share(c, field, share)
-        c.cover[mask] = cv.SEA if plan.water == "sea" else cv.LAKE
-        beach_px = rng.uniform(15, 40) / c.gsd_m
-        if plan.water == "sea" and plan.function != "port" and rng.random() < 0.6 and share < 1:
-            near = ndimage.distance_transform_edt(~mask) < max(1.5, min(beach_px, 10))
-            c.cover[near & ~mask] = cv.BEACH
+        row, col = rng.uniform(-0.14, 0.14, 2) * c.size + (n - 1) / 2
+        x = np.arange(n)
+        field = np.hypot(x[:, None] - row, (x[None, :] - col) * rng.uniform(0.8, 1.25)).astype(np.float32)
+        mask = _below_share(c, field + fractal(rng, n, 2.3, coarsest=0.5) * 0.025 * c.size, share)
+    if plan.boundary == "gradual":  # marsh and mud flats instead of a line
+        mask = dissolve(c, rng, mask)
+    c.cover[mask] = {"sea": cv.SEA, "lake": cv.LAKE, "channel": cv.RIVER}[plan.water]
     c.zone[c.water()] = cv.Z_WATER
 
 
@@ -82,36 +77,46 @@ def _below_share(c: Canvas, field: np.ndarray, share: float) -> np.ndarray:
     return field <= np.quantile(c.crop(field), share) if share < 1 else np.ones_like(field, bool)
 
 
+def dissolve(c: Canvas, rng: np.random.Generator, mask: np.ndarray, width: float = 0.075) -> np.ndarray:
+    """The mask with its border dissolved into patches over a wide belt (width in tiles)."""
+    if mask.all() or not mask.any():
+        return mask
+    inside = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
+    return inside + blobs(rng, c.n, 1.3) * width * c.size > 0
+
+
 def built_up(c: Canvas, plan: Plan, rng: np.random.Generator) -> np.ndarray:
     """Mask bool [n, n] of the built-up zone in the wished pattern (land only)."""
     n, size = c.n, c.size
     land = ~c.water()
     x = (np.arange(n, dtype=np.float32) - (n - 1) / 2) / size
-    radius = np.maximum(np.abs(x[:, None]), np.abs(x[None, :]))
-    wobble = fractal(rng, n, 2.5, coarsest=0.5) * (0.015 if plan.regular else 0.035)
-    if plan.pattern == "none":
+    hamlets = not plan.urban
+    if plan.pattern == "none" or plan.function in ("port", "airport"):
         return np.zeros((n, n), bool)
-    if plan.pattern == "uniform":
+    if plan.pattern == "uniform" or plan.water == "sea":
         mask = np.ones((n, n), bool)
     elif plan.pattern == "central":
-        mask = np.hypot(x[:, None], x[None, :]) + wobble < rng.uniform(0.22, 0.32)
+        radius = rng.uniform(0.28, 0.31)
+        row, col = rng.uniform(-0.03, 0.03, 2)
+        mask = np.hypot(x[:, None] - row, x[None, :] - col) < radius
     elif plan.pattern == "peripheral":
-        mask = (radius + wobble > rng.uniform(0.30, 0.36)) if rng.random() < 0.5 else (
-            along(n, heading_vector(rng.uniform(0, 360))) / size + wobble > rng.uniform(0.18, 0.26))
+        mask = along(n, heading_vector(rng.uniform(0, 360))) / size > rng.uniform(0.06, 0.12)
     elif plan.pattern == "linear":
-        across = along(n, heading_vector(rng.uniform(0, 180))) / size - rng.uniform(-0.15, 0.15)
-        mask = np.abs(across + wobble) < rng.uniform(0.07, 0.11) * (1.5 if c.gsd_m < 2 else 1.0)
-    else:  # scattered hamlets
+        across = along(n, heading_vector(rng.uniform(0, 180))) / size - rng.uniform(-0.1, 0.1)
+        mask = np.abs(across) < rng.uniform(0.085, 0.10)
+    else:  # scattered quarters or hamlets
         mask = np.zeros((n, n), bool)
-        for row, col in _apart(rng, int(rng.integers(4, 8)), 0.26):
-            mask |= np.hypot(x[:, None] - row, x[None, :] -
-                             col) + wobble < rng.uniform(0.055, 0.09) * (1.5 if c.gsd_m < 2 else 1.0)
-    return mask & land & (c.cover != cv.BEACH)
+        radius = rng.uniform(0.055, 0.065) if hamlets else rng.uniform(0.115, 0.125)
+        for row, col in _apart(rng, int(rng.integers(4, 6)), 0.36, 0.34 if hamlets else 0.36):
+            mask |= np.hypot(x[:, None] - row, x[None, :] - col) < radius
+    if plan.boundary == "gradual" and plan.pattern in ("central", "peripheral") and plan.water == "none":
+        mask = dissolve(c, rng, mask, 0.05)
+    return mask & land
 
 
-def _apart(rng: np.random.Generator, count: int, distance: float) -> list[tuple[float, float]]:
+def _apart(rng: np.random.Generator, count: int, distance: float, reach: float) -> list[tuple[float, float]]:
     chosen: list[tuple[float, float]] = []
-    for row, col in rng.uniform(-0.43, 0.43, (60, 2)):
+    for row, col in rng.uniform(-reach, reach, (200, 2)):
         if len(chosen) < count and all(np.hypot(row - r, col - k) >= distance for r, k in chosen):
             chosen.append((float(row), float(col)))
     return chosen
@@ -119,63 +124,55 @@ def _apart(rng: np.random.Generator, count: int, distance: float) -> list[tuple[
 
 def draw_cover(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarray) -> None:
     """Rural cover (parcels, woods, rock) and the ground of the built-up zone, with sharp or gradual edges."""
-    n = c.n
-    land = ~c.water() & (c.cover != cv.BEACH)
-    mix = blobs(rng, n, 1.1)
-    if plan.gradual:  # the zone's edge dissolves into patches over a wide belt
-        edge = ndimage.gaussian_filter(built.astype(np.float32), 0.06 * c.size) + 0.22 * mix
-        built[:] = (edge > 0.5) & land if 0.02 < built.mean() < 0.98 else built
-    field = fractal(rng, n, 2.7, coarsest=0.8)
-    if plan.gradual:
-        field = field + 0.8 * mix
-    crops = np.zeros((n, n), bool)
-    if plan.rural != "natural":
-        crops = np.ones((n, n), bool) if plan.rural == "cropland" else field < np.quantile(field,
-                                                                                           rng.uniform(0.35,
-                                                                                                       0.65))
-    natural = land & ~crops
-    c.zone[natural], c.zone[land & crops] = cv.Z_NATURAL, cv.Z_CROPLAND
-    _wild(c, plan, rng, natural, mix)
-    _parcels(c, rng, land & crops)
+    land = ~c.water()
+    main, other = cv.FOREST, cv.GRASS
+    if built.any() and plan.water == "none":
+        main, other = other, main
+    if plan.relief == "mountain" and rng.random() < 0.4:
+        main = cv.BARE
+    crops = plan.function == "cropland"
+    second = np.zeros((c.n, c.n), bool)  # the smaller of two areas of open country
+    alone = plan.water == "none" and not built.any() and not crops
+    if plan.boundary == "gradual" or (plan.boundary == "sharp" and alone and plan.function == "natural"):
+        line = along(c.n, heading_vector(rng.uniform(0, 360)))
+        second = line > np.quantile(c.crop(line)[c.crop(land)], rng.uniform(0.62, 0.72) if crops
+                                    else rng.uniform(0.45, 0.6))
+        if plan.boundary == "gradual":
+            second = dissolve(c, rng, second, 0.11)
+    c.zone[land] = cv.Z_NATURAL
+    c.cover[land] = main
+    if crops:
+        _parcels(c, rng, land & ~second)
+        c.cover[land & second] = cv.FOREST
+    else:
+        c.cover[land & second] = other
+    wild = land & (c.zone == cv.Z_NATURAL)
+    c.texture_db[wild] += (1.5 * blobs(rng, c.n, 4.0))[wild]
+    _ground_of_towns(c, plan, rng, built)
+
+
+def _ground_of_towns(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarray) -> None:
     kind = {"residential": cv.Z_RESIDENTIAL, "commercial_core": cv.Z_COMMERCIAL,
             "industrial": cv.Z_INDUSTRIAL}
-    zone = np.full((n, n), kind.get(plan.function, cv.Z_RESIDENTIAL), np.uint8)
-    if plan.function == "mixed_urban":
-        first, second = rng.permutation([cv.Z_RESIDENTIAL, cv.Z_COMMERCIAL, cv.Z_INDUSTRIAL])[:2]
-        cut = fractal(rng, n, 2.2, coarsest=0.9)
-        middle = np.median(c.crop(cut)[c.crop(built)]) if c.crop(built).any() else 0.0
-        zone = np.where(cut < middle, first, second).astype(np.uint8)
+    zone = np.full((c.n, c.n), kind.get(plan.function, cv.Z_RESIDENTIAL), np.uint8)
+    if plan.function == "mixed_urban":  # housing in one half, work in the other
+        cut = along(c.n, heading_vector(c.axes["heading"] + 90.0 * rng.integers(4)))
+        other = cv.Z_COMMERCIAL if rng.random() < 0.5 else cv.Z_INDUSTRIAL
+        zone[cut > np.median(c.crop(cut)[c.crop(built)])] = other
     c.zone[built] = zone[built]
     c.cover[built] = np.where(zone == cv.Z_INDUSTRIAL, cv.PAVED, cv.URBAN)[built]
     c.texture_db[built] = 0.0
-    garden = built & (zone == cv.Z_RESIDENTIAL)
-    c.cover[garden & (blobs(rng, n, max(0.8, 5 / c.gsd_m)) > 1.0)] = cv.FOREST
-
-
-def _wild(c: Canvas, plan: Plan, rng: np.random.Generator, where: np.ndarray, mix: np.ndarray) -> None:
-    """Woods, meadows and rock in patches; one of them rules in a homogeneous tile."""
-    main, other = ((cv.FOREST, cv.GRASS), (cv.GRASS, cv.FOREST), (cv.BARE, cv.GRASS))[
-        0 if plan.rural == "both" else rng.choice(3, p=(0.5, 0.3, 0.2) if plan.relief != "mountain"
-                                                  else (0.45, 0.15, 0.4))]
-    c.cover[where] = main
-    if rng.random() < 0.5:
-        field = fractal(rng, c.n, 2.7, coarsest=0.7) + (0.8 * mix if plan.gradual else 0)
-        c.cover[where & (field > rng.uniform(0.2, 0.9))] = other
-    c.texture_db[where] += (1.0 * blobs(rng, c.n, max(1.0, 6 / c.gsd_m)))[where]
 
 
 def _parcels(c: Canvas, rng: np.random.Generator, where: np.ndarray) -> None:
     """Fields: strips of a rotated lattice, each with its own crop, soil moisture and row direction."""
-    c.cover[where] = cv.CROPLAND
+    c.cover[where], c.zone[where] = cv.CROPLAND, cv.Z_CROPLAND
     heading = rng.uniform(0, 180)
-    long_px = c.size * rng.uniform(0.16, 0.4)
-    wide_px = long_px * rng.uniform(0.3, 0.8)
+    long_px = c.size * rng.uniform(0.22, 0.34)
+    wide_px = long_px * rng.uniform(0.5, 0.8)
     u, v = along(c.n, heading_vector(heading)), along(c.n, heading_vector(heading + 90))
     strip = np.floor(v / wide_px).astype(np.int64) + 64
     shift = rng.uniform(0, 1, 256)
     cell = np.floor(u / long_px + shift[strip % 256]).astype(np.int64) + 64
-    crop_db = rng.normal(0, 3.2, (256, 256)).clip(-6, 5)
-    value = crop_db[strip % 256, cell % 256]
-    if c.gsd_m <= 2:
-        value = value + 1.2 * np.sin(2 * np.pi * v * c.gsd_m / rng.uniform(2.5, 5.0))  # furrows
-    c.texture_db[where] = value[where]
+    crop_db = rng.choice([-4.0, -2.0, 0.5, 3.0, 5.0], (256, 256)) + rng.normal(0, 0.4, (256, 256))
+    c.texture_db[where] = crop_db[strip % 256, cell % 256][where]

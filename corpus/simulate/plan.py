@@ -1,4 +1,8 @@
-"""The wish list of a scene: what to draw. What was drawn in the end is measured in `facts`."""
+"""The wish list of a scene: what to draw. What was drawn in the end is measured in `facts`.
+
+Wishes are prototypes: every quantity lies well inside its class, and only combinations that can be read
+off an image are wished for (no hills below a dense town, no ships on a marshy shore).
+"""
 
 from __future__ import annotations
 
@@ -20,108 +24,194 @@ class Plan:
     pattern: str  # of the built-up area: none | uniform | central | peripheral | scattered | linear
     regular: bool
     density: str  # none | sparse | medium | dense
+    roofed_share: float  # of the tile
     road: str  # none | sparse | grid | highway
-    gradual: bool
-    rural: str  # natural | cropland | both
+    boundary: str  # none | sharp | gradual
     targets: int
+    arrangement: str  # none | single | line | cluster | scattered
+    size: str  # none | small | medium | large
+    sidelobes: bool
+    on_runway: bool
     wind_m_s: float
 
+    @property
+    def urban(self) -> bool:
+        return self.function in ("residential", "commercial_core", "industrial", "mixed_urban")
 
-# Sampling weights. Columns of _FUNCTIONS: weight without targets, weight with targets.
-_FUNCTIONS = {
-    "residential": (0.17, 0.07), "commercial_core": (0.17, 0.06), "industrial": (0.18, 0.08),
-    "port": (0.07, 0.22),
-    "airport": (0.03, 0.20), "cropland": (0.15, 0.06), "natural": (0.11, 0.06), "mixed_urban": (0.19, 0.08),
-    "open_water": (0.05, 0.24),
+    @property
+    def rough(self) -> bool:
+        return self.wind_m_s > 5.0
+
+
+Weights = dict[str, float]
+# Functions by sensor (1 m shows too little ground for landforms) and by whether there are targets.
+_FINE = "xband_spotlight"
+_EMPTY: Weights = {"residential": 0.20, "commercial_core": 0.15, "industrial": 0.15, "port": 0.03, "airport": 0.03,
+                   "cropland": 0.15, "natural": 0.26, "mixed_urban": 0.13, "open_water": 0.12}
+_SHIPS_AT_SEA: Weights = {"port": 0.26, "natural": 0.14, "cropland": 0.10, "open_water": 0.50}
+_SHIPS_INLAND: Weights = {"port": 0.34, "natural": 0.33, "cropland": 0.33}
+_FINE_EMPTY: Weights = {"residential": 0.4, "commercial_core": 0.3, "industrial": 0.3}
+_SHARE_AIRCRAFT = 0.52  # of the tiles with targets at 5 m; aircraft are too small for 10 m
+
+_RELIEF: dict[str, Weights] = {
+    "natural": {"plain": 0.10, "hills": 0.32, "mountain": 0.58}, "cropland": {"plain": 0.6, "hills": 0.4},
+    "residential": {"plain": 0.4, "hills": 0.6},
 }
-_RELIEF = {  # plain, hills, mountain
-    "residential": (0.20, 0.40, 0.40), "commercial_core": (0.45, 0.55, 0.0), "industrial": (0.45, 0.55, 0.0),
-    "port": (1, 0, 0), "airport": (1, 0, 0), "cropland": (0.30, 0.50, 0.20), "natural": (0.10, 0.25, 0.65),
-    "mixed_urban": (0.35, 0.40, 0.25), "open_water": (1, 0, 0),
+_WATER: dict[str, Weights] = {  # a coastal city has the sea too
+    "residential": {"none": 0.68, "channel": 0.14, "lake": 0.04, "sea": 0.35},
+    "commercial_core": {"none": 0.70, "channel": 0.15, "sea": 0.4},
+    "industrial": {"none": 0.70, "channel": 0.15, "sea": 0.4},
+    "mixed_urban": {"none": 0.75, "channel": 0.25},
+    "cropland": {"none": 0.55, "channel": 0.22, "lake": 0.23, "sea": 0.4},
+    "natural": {"none": 0.52, "channel": 0.16, "lake": 0.20, "sea": 0.45},
+    "port": {"channel": 0.25, "sea": 0.75}, "airport": {"none": 1.0}, "open_water": {"sea": 1.0},
 }
-_WATER = {  # none, sea, lake, channel
-    "residential": (0.60, 0.12, 0.12, 0.16), "commercial_core": (0.66, 0.09, 0.08, 0.17),
-    "industrial": (0.65, 0.08, 0.09, 0.18), "port": (0, 0.66, 0.08, 0.26),
-    "airport": (0.84, 0.10, 0.04, 0.02),
-    "cropland": (0.58, 0.05, 0.17, 0.20), "natural": (0.40, 0.20, 0.22, 0.18),
-    "mixed_urban": (0.55, 0.12, 0.13, 0.20),
-    "open_water": (0, 0.95, 0.05, 0),
+_WATER_SHARE = {"none": (0, 0), "sea": (0.35, 0.55), "lake": (0.09, 0.18), "channel": (0.10, 0.15)}
+_WATER_SHARE_WITH_SHIPS = {"sea": (0.42, 0.62), "lake": (0.24, 0.33), "channel": (0.19, 0.26)}
+_PATTERN: dict[str, Weights] = {
+    "residential": {"uniform": 0.28, "central": 0.18, "peripheral": 0.08, "scattered": 0.26, "linear": 0.20},
+    "commercial_core": {"uniform": 0.45, "central": 0.40, "peripheral": 0.15},
+    "industrial": {"uniform": 0.35, "central": 0.25, "peripheral": 0.15, "linear": 0.25},
+    "mixed_urban": {"uniform": 1.0}, "airport": {"linear": 1.0}, "port": {"peripheral": 1.0},
+    "cropland": {"none": 0.58, "scattered": 0.42}, "natural": {"none": 0.75, "scattered": 0.25},
+    "open_water": {"none": 1.0},
 }
-_PATTERN = {  # none, uniform, central, peripheral, scattered, linear
-    "residential": (0, 0.26, 0.28, 0.10, 0.20, 0.16), "commercial_core": (0, 0.34, 0.38, 0.08, 0.08, 0.12),
-    "industrial": (0, 0.26, 0.28, 0.10, 0.22, 0.14), "port": (0, 1, 0, 0, 0, 0),
-    "airport": (0, 1, 0, 0, 0, 0),
-    "cropland": (0.45, 0, 0.12, 0.06, 0.27, 0.10), "natural": (0.75, 0, 0.03, 0.07, 0.12, 0.03),
-    "mixed_urban": (0, 0.42, 0.24, 0.08, 0.14, 0.12), "open_water": (1, 0, 0, 0, 0, 0),
-}
-_DENSITY = {  # sparse, medium, dense
-    "residential": (0.20, 0.35, 0.45), "commercial_core": (0.0, 0.20, 0.80), "industrial": (0.15, 0.35, 0.50),
-    "port": (0.1, 0.4, 0.5), "airport": (1, 0, 0), "cropland": (0.8, 0.2, 0), "natural": (0.9, 0.1, 0),
-    "mixed_urban": (0.20, 0.35, 0.45), "open_water": (1, 0, 0),
-}
-_ROAD = {  # none, sparse, grid, highway
-    "residential": (0.0, 0.30, 0.50, 0.20), "commercial_core": (0.0, 0.15, 0.65, 0.20),
-    "industrial": (0.0, 0.35, 0.40, 0.25), "port": (0.65, 0, 0, 0.35), "airport": (0.75, 0, 0, 0.25),
-    "cropland": (0.30, 0.50, 0, 0.20), "natural": (0.48, 0.30, 0, 0.22),
-    "mixed_urban": (0.0, 0.25, 0.50, 0.25),
-    "open_water": (1, 0, 0, 0),
-}
+_ROOFED_SHARE = {"none": (0.0, 0.0), "sparse": (0.015, 0.024), "medium": (0.075, 0.10), "dense": (0.235, 0.29)}
+_COUNT = {1: 0.32, 2: 0.24, 3: 0.22, 4: 0.14, 5: 0.05, 6: 0.03}
 
 
 def draw_plan(config: SceneConfig, rng: np.random.Generator, coastal: bool) -> Plan:
     """The wish list of one scene; cities away from the sea get no sea."""
-    shares = config.sensors
-    keys = ("sentinel1_iw", "gaofen3_fsii", "xband_spotlight")
-    weights = np.array([getattr(shares, k) for k in keys])
-    sensor = SENSORS[keys[rng.choice(3, p=weights / weights.sum())]]
-    has_targets = bool(rng.random() < config.share_with_targets)
-    names = tuple(_FUNCTIONS)
-    weights = np.array([_FUNCTIONS[k][has_targets] for k in names])
-    if not coastal:
-        weights[names.index("open_water")] *= 0.08
-        weights[names.index("port")] *= 0.6
+    pick = _Picker(rng)
+    sensor = SENSORS[pick(config.sensors.model_dump())]
+    fine = sensor.key == _FINE
+    has_targets = pick.chance(config.share_with_targets)
+    if not has_targets:
+        function = pick(_FINE_EMPTY if fine else _without(_EMPTY, () if coastal else ("open_water",)))
+    elif fine or (sensor.gsd_m < 8 and pick.chance(_SHARE_AIRCRAFT)):
+        function = "airport"
     else:
-        weights[names.index("open_water")] *= 1.9
-        weights[names.index("port")] *= 1.4
-    function = names[rng.choice(len(names), p=weights / weights.sum())]
-
-    def pick(options: tuple[str, ...], weights) -> str:
-        w = np.asarray(weights, float)
-        return options[rng.choice(len(options), p=w / w.sum())]
-
-    w = np.array(_WATER[function], float)
-    w[1] *= 7.0 if coastal else 0.0
-    if has_targets and function != "airport":
-        w[0] = 0.0
-        w[1:] += 1e-9
-    water = pick(("none", "sea", "lake", "channel"), w)
-    share = {"none": 0.0, "sea": rng.uniform(0.18, 0.6), "lake": rng.uniform(0.08, 0.35),
-             "channel": rng.uniform(0.08, 0.24)}[water]
-    if function == "open_water":
-        water, share = ("sea" if coastal else "lake"), (1.0 if rng.random() < 0.6
-                                                        else float(rng.uniform(0.84, 0.97)))
-    if function == "port":
-        share = {"sea": rng.uniform(0.35, 0.6), "lake": rng.uniform(0.3, 0.45),
-                 "channel": rng.uniform(0.25, 0.4)}[water]
-    relief = pick(("plain", "hills", "mountain"), _RELIEF[function])
-    if relief == "mountain" and (water == "sea" or (has_targets and rng.random() < 0.7)):
-        relief = "hills"  # ships among the bright slopes of a gorge could not be told from them
-    count = 0
-    if has_targets:
-        most = 9 if sensor.gsd_m >= 5 else 4
-        count = min(most, 1 + int(rng.geometric(0.30)) - 1 if rng.random() < 0.75
-                    else int(rng.integers(1, 10)))
+        function = pick(_SHIPS_AT_SEA if coastal else _SHIPS_INLAND)
+    ships = has_targets and function != "airport"
+    water = "none" if fine else pick(_without(_WATER[function], (() if coastal else ("sea",))
+                                              + (("none",) if ships else ())))
+    if ships and coastal and function in ("natural", "cropland"):
+        water = "sea"
+    low, high = (_WATER_SHARE_WITH_SHIPS if ships else _WATER_SHARE)[water]
+    if function == "port" and water == "sea":
+        low, high = 0.45, 0.55
+    share = 1.0 if function == "open_water" else pick.between(low, high)
+    relief = pick(_RELIEF.get(function, {"plain": 1.0}))
+    if ships and relief == "mountain":
+        relief = "hills"
+    if fine or water == "sea" or (relief == "mountain" and water == "channel"):
+        relief = "plain"
+    pattern = pick(_PATTERN[function])
+    if ships and function != "port" or relief == "mountain":
+        pattern = "none"
+    if fine and function != "airport":
+        pattern = "uniform"
+    elif water == "sea" and function in ("residential", "commercial_core", "industrial"):
+        pattern = "peripheral"  # the whole land is built up
+    elif water in ("lake", "channel") and pattern in ("central", "linear"):
+        pattern = "uniform"
+    if relief == "hills" and pattern in ("uniform", "peripheral"):
+        pattern = "scattered" if pick.chance(0.5) else "linear"
+    if water != "none" and pattern == "scattered" and function != "residential":
+        pattern = "none"
+    density = _density(pick, function, pattern, fine)
+    regular = function in ("port", "airport") or (density != "sparse" and pick.chance(0.6))
+    boundary = _boundary(pick, config, function, relief, water, pattern, ships)
+    count = int(pick({str(k): v for k, v in _COUNT.items()})) if has_targets else 0
+    wishes = _target_wishes(pick, function, water, fine, count)
     return Plan(
-        acquisition=draw_acquisition(sensor, rng), function=function, relief=relief, water=water,
-        water_share=float(share), pattern=pick(("none", "uniform", "central", "peripheral", "scattered",
-                                                "linear"),
-                                               _PATTERN[function]),
-        regular=bool(rng.random() < (0.75 if function in ("port", "airport", "industrial") else 0.36)),
-        density=pick(("sparse", "medium", "dense"), _DENSITY[function]),
-        road=pick(("none", "sparse", "grid", "highway"), _ROAD[function]),
-        gradual=bool(rng.random() < config.share_gradual),
-        rural={"cropland": "cropland", "natural": "natural"}.get(function, pick(
-            ("natural", "cropland", "both"), (0.4, 0.4, 0.2))) if rng.random() < 0.8 else "both",
-        targets=count, wind_m_s=float(rng.uniform(1.0, 3.0) if rng.random() < 0.5
-                                      else rng.uniform(7.5, 11.0)),
-    )
+        acquisition=draw_acquisition(sensor, rng, wishes["sidelobes"]), function=function, relief=relief, water=water, water_share=share,
+        pattern=pattern, regular=regular, density=density, roofed_share=pick.between(*_ROOFED_SHARE[density]),
+        road=_road(pick, function, relief, water, pattern, density, regular), boundary=boundary,
+        wind_m_s=pick.between(1.0, 1.8) if pick.chance(0.5 if has_targets else 0.7) else pick.between(6.5, 8.0),
+        **wishes)
+
+
+def _density(pick: _Picker, function: str, pattern: str, fine: bool) -> str:
+    if function in ("port", "airport", "mixed_urban") or pattern == "none":
+        return {"port": "medium", "airport": "sparse", "mixed_urban": "dense"}.get(function, "none")
+    if function in ("cropland", "natural"):
+        return "sparse"
+    if pattern == "uniform":
+        return "medium" if function == "residential" and not fine and pick.chance(0.4) else "dense"
+    return "sparse" if function == "residential" and pick.chance(0.5) else "medium"
+
+
+def _road(pick: _Picker, function: str, relief: str, water: str, pattern: str, density: str, regular: bool) -> str:
+    if function in ("open_water", "airport", "port") or relief == "mountain":
+        return "none"
+    options = {"none": 0.30, "sparse": 0.37, "highway": 0.33}
+    if function in ("cropland", "natural"):
+        options = {"none": 0.40, "sparse": 0.36, "highway": 0.24}
+    if regular and density in ("medium", "dense") and pattern in ("uniform", "central", "peripheral"):
+        options = {"highway": 0.2, "grid": 0.8}  # rows of houses without streets would look like a grid
+    return pick(_without(options, ("highway",) if water in ("sea", "lake") else ()))
+
+
+def _boundary(pick: _Picker, config: SceneConfig, function: str, relief: str, water: str, pattern: str,
+              ships: bool) -> str:
+    either = "gradual" if pick.chance(config.share_gradual) and not ships else "sharp"
+    if function == "open_water":
+        return "none"
+    if function in ("port", "airport", "mixed_urban"):
+        return "sharp"
+    if relief == "mountain" or pattern == "uniform":
+        return "none" if water == "none" else "sharp"
+    if function == "natural" and water == "none" and pattern == "none" and pick.chance(0.3):
+        return "none"
+    return either
+
+
+def _target_wishes(pick: _Picker, function: str, water: str, fine: bool, count: int) -> dict:
+    nothing = {"targets": 0, "arrangement": "none", "size": "none", "sidelobes": False, "on_runway": False}
+    if count == 0:
+        return nothing
+    airport = function == "airport"
+    on_runway = airport and not fine and pick.chance(0.35)
+    sidelobes = pick.chance(0.36)
+    size = pick({"small": 0.45, "medium": 0.33, "large": 0.22})
+    if sidelobes:  # a short target would drown in its own cross
+        size, count = pick({"medium": 0.3 if airport else 0.5, "large": 0.5}), min(count, 3)
+    if fine and count > 1:
+        size, count = pick({"small": 0.7, "medium": 0.3}), min(count, 3)
+    if water in ("lake", "channel") and size == "large":
+        size = "medium"
+    if not fine and size == "large":
+        count = min(count, 3 if airport else 4)
+    if on_runway or (water in ("lake", "channel") and size == "medium"):
+        count = min(count, 3)
+    if water == "lake":
+        count = min(count, 4)
+    options = {1: ("single",), 2: ("cluster", "scattered")}.get(count, ("line", "cluster", "scattered"))
+    if on_runway or water == "channel":  # there is no room but along it
+        options = {1: ("single",), 2: ("cluster", "scattered")}.get(count, ("line",))
+    if fine and count == 2:
+        options = ("scattered",)
+    return {"targets": count, "arrangement": options[int(pick.rng.integers(len(options)))], "size": size,
+            "sidelobes": sidelobes, "on_runway": on_runway}
+
+
+class _Picker:
+    """Weighted draws."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def __call__(self, weights: Weights) -> str:
+        w = np.array(list(weights.values()), float)
+        return list(weights)[self.rng.choice(len(w), p=w / w.sum())]
+
+    def chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+    def between(self, low: float, high: float) -> float:
+        return float(self.rng.uniform(low, high))
+
+
+def _without(weights: Weights, names: tuple[str, ...]) -> Weights:
+    return {k: v for k, v in weights.items() if k not in names}

@@ -9,40 +9,42 @@ from corpus.simulate.canvas import Canvas
 from corpus.simulate.fields import along, fractal, heading_vector
 from corpus.simulate.plan import Plan
 
-
-def grid_axes(c: Canvas, plan: Plan, rng: np.random.Generator) -> dict:
-    """The street lattice buildings follow: heading, warp fields (pixels) and spacings (m)."""
-    warp = 0.0 if plan.regular else 0.05 * c.size
-    longest = min(240.0, c.extent_m / 2.6)
-    return {
-        "heading": float(rng.uniform(0, 90)),
-        "warp": (warp * fractal(rng, c.n, 2.2, 0.6), warp * fractal(rng, c.n, 2.2, 0.6)),
-        "spacing_m": (float(rng.uniform(0.6, 1.0) * longest), float(rng.uniform(0.45, 0.8) * longest)),
-    }
+# Streets are this far apart, in pixels, by what stands between them; on a tile of 1 m twice as far.
+_BLOCK_PIXELS = {"residential": (26, 31), "commercial_core": (32, 38), "industrial": (38, 44), "mixed_urban": (36, 42)}
 
 
-def draw_roads(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarray, axes: dict) -> np.ndarray:
+def street_axes(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
+    """The lattice that streets and buildings follow: heading and spacings (m), into `c.axes`.
+
+    Streets lie within 20 degrees of the flight path, where walls answer with their double bounce.
+    """
+    low, high = _BLOCK_PIXELS.get(plan.function, (26, 31))
+    scale = c.gsd_m * (1.6 if c.gsd_m < 2 else 1.0)
+    c.axes["heading"] = (plan.acquisition.look_azimuth_deg + float(rng.uniform(-20, 20))) % 90
+    c.axes["spacing_m"] = tuple(float(x) * scale for x in rng.uniform(low, high, 2))
+
+
+def draw_roads(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarray) -> np.ndarray:
     """Draws the wished roads on the cover; returns the mask bool [n, n] no building may stand on."""
     taken = np.zeros((c.n, c.n), bool)
     land = ~c.water() & (c.zone != cv.Z_AIRPORT)
-    if plan.road == "grid" and built.any():
-        width = max(rng.uniform(9, 13) if c.gsd_m < 2 else rng.uniform(13, 18), 2.0 * c.gsd_m)
+    if plan.road == "grid":
+        width = 8.0 if c.gsd_m < 2 else 3.0 * c.gsd_m
         for k in (0, 1):
-            line = along(c.n, heading_vector(axes["heading"] + 90 * k)) + axes["warp"][k]
-            spacing = axes["spacing_m"][k] / c.gsd_m
+            line = along(c.n, heading_vector(c.axes["heading"] + 90 * k))
+            spacing = c.axes["spacing_m"][k] / c.gsd_m
             position = np.abs((line / spacing + 0.5) % 1.0 - 0.5) * spacing
             street = (position * c.gsd_m < width / 2) & built & land
             if street.any():
                 c.roads.append({"kind": "street", "direction": k, "width_m": round(width, 1),
-                                "spacing_m": round(axes["spacing_m"][k], 1)})
+                                "spacing_m": round(c.axes["spacing_m"][k], 1)})
             taken |= street
         c.cover[taken] = cv.ROAD
-    if plan.road == "grid" and not built.any():
-        _track(c, rng, taken, land, 2, axes["heading"])
+        c.texture_db[taken] = -2.0
     if plan.road == "sparse":
-        _track(c, rng, taken, land, int(rng.integers(1, 3)), None)
+        _tracks(c, rng, taken, land, int(rng.integers(1, 3)))
     if plan.road == "highway":
-        _highway(c, rng, taken, axes, c.zone != cv.Z_AIRPORT)
+        _highway(c, rng, taken)
     return taken
 
 
@@ -51,36 +53,30 @@ def _course(c: Canvas, rng: np.random.Generator, heading: float, bend: float) ->
     across = along(c.n, heading_vector(heading + 90))
     profile = fractal(rng, c.n, 2.6)[c.n // 2] * bend * c.size
     at = np.clip(along(c.n, heading_vector(heading)) + c.n / 2, 0, c.n - 1)
-    return across - np.interp(at, np.arange(c.n), profile) - rng.uniform(-0.28, 0.28) * c.size
+    return across - np.interp(at, np.arange(c.n), profile) - rng.uniform(-0.16, 0.16) * c.size
 
 
-def _track(c: Canvas, rng, taken, land, count: int, heading: float | None) -> None:
+def _tracks(c: Canvas, rng, taken, land, count: int) -> None:
     first = rng.uniform(0, 180)
     for k in range(count):
-        width = max(rng.uniform(9, 13), 2.4 * c.gsd_m)
-        course = _course(c, rng, first + k * rng.uniform(50, 130) if heading is None else heading + 90 * k,
-                         0.06)
-        mask = (np.abs(course) * c.gsd_m < width / 2) & land
-        taken |= mask
-        c.cover[mask] = cv.ROAD
+        width = 9.0 if c.gsd_m < 2 else 4.0 * c.gsd_m
+        course = np.abs(_course(c, rng, first + k * rng.uniform(60, 120), 0.02)) * c.gsd_m
+        mask = (course < width / 2) & land
+        taken |= (course < width / 2 + 3.0 * c.gsd_m) & land
+        c.cover[mask], c.texture_db[mask] = cv.ROAD, -4.0
         c.roads.append({"kind": "road", "direction": k, "width_m": round(width, 1)})
 
 
-def _highway(c: Canvas, rng, taken, axes, free: np.ndarray) -> None:
-    """Two wide dark carriageways with bright crash barriers; it crosses water on a bridge."""
-    width = float(rng.uniform(24, 30) if c.gsd_m < 2 else rng.uniform(34, 46) if c.gsd_m < 8
-                  else rng.uniform(46, 60))
-    course = _course(c, rng, axes["heading"] + rng.choice([0, 90]), 0.04)
-    mask = (np.abs(course) * c.gsd_m < width / 2) & free
-    taken |= np.abs(course) * c.gsd_m < width / 2 + 6
-    c.cover[mask] = cv.ROAD
-    c.texture_db[mask] = -3.5
+def _highway(c: Canvas, rng, taken) -> None:
+    """A wide dark corridor of two carriageways between bright crash barriers; it crosses rivers on a bridge."""
+    width = 26.0 if c.gsd_m < 2 else float(rng.uniform(7.0, 8.5)) * c.gsd_m
+    course = _course(c, rng, float(rng.uniform(0, 180)), 0.01)
+    mask = np.abs(course) * c.gsd_m < width / 2
+    taken |= np.abs(course) * c.gsd_m < width / 2 + 2.5 * c.gsd_m
+    c.cover[mask], c.texture_db[mask], c.zone[mask & (c.zone == cv.Z_WATER)] = cv.ROAD, -3.5, cv.Z_NATURAL
     c.roads.append({"kind": "highway", "direction": 0, "width_m": round(width, 1)})
-    step = max(1.0, 0.8 / c.gsd_m)
-    for offset in (-width / 2, 0.0, width / 2):
-        barrier = (np.abs(course - offset / c.gsd_m) < step / 2) & free
+    for offset in (-width / 2, width / 2):
+        barrier = np.abs(course - offset / c.gsd_m) < 0.6
         rows, cols = np.nonzero(barrier)
-        rcs = 10 ** (rng.normal(-0.55, 0.25, rows.size)) * c.gsd_m**2 * (0.6 if c.gsd_m < 2 else 0.4
-                                                                         if c.gsd_m < 8 else 0.1)
-        c.diffuse.append(np.column_stack([rows, cols, np.full(rows.size, 1.0), rcs,
-                                          np.full(rows.size, -10.0)]))
+        rcs = 10 ** rng.normal(0.0, 0.25, rows.size) * c.gsd_m**2
+        c.diffuse.append(np.column_stack([rows, cols, np.full(rows.size, 1.0), rcs, np.full(rows.size, -10.0)]))

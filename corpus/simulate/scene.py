@@ -17,16 +17,19 @@ from corpus.simulate import canvas as cv
 from corpus.simulate import facts, landscape
 from corpus.simulate.buildings import draw_buildings
 from corpus.simulate.canvas import Canvas
+from corpus.simulate.clear import unclear
 from corpus.simulate.config import SceneConfig
-from corpus.simulate.facilities import draw_airport, draw_port, stack_containers
-from corpus.simulate.fields import fractal
-from corpus.simulate.imaging import focus, point_amplitudes, reflectivity, transfer
+from corpus.simulate.facilities import draw_airport, draw_port
+from corpus.simulate.imaging import focus, point_amplitudes, reflectivity, swell, transfer
 from corpus.simulate.plan import Plan, draw_plan
-from corpus.simulate.roads import draw_roads, grid_axes
+from corpus.simulate.roads import draw_roads, street_axes
 from corpus.simulate.targets import draw_aircraft, draw_ships
 from corpus.simulate.truth import SceneTruth
 
 _MARGIN_PIXELS = 16
+_ATTEMPTS, _ATTEMPTS_PER_PLAN = 60, 4
+# Visibility of the cross of sidelobes, dB; the limit of `facts` is 6.
+_SIDELOBES_DB, _NO_SIDELOBES_DB = (13.0, 16.0), -3.0
 
 
 @dataclass
@@ -51,85 +54,99 @@ def held_out_cities(config: SceneConfig) -> frozenset[int]:
 
 
 def simulate_scene(config: SceneConfig, index: int) -> Scene:
-    """Draws scene `index` of the corpus. Pure: the same arguments give the same bytes in any process."""
+    """Draws scene `index` of the corpus. Pure: the same arguments give the same bytes in any process.
+
+    Scenes near a class limit are drawn again (`clear`), with a new wish list after a few attempts. Raises
+    RuntimeError when no attempt gives a clear scene: the configuration leaves no room for one.
+    """
     if not 0 <= index < config.tiles:
         raise ValueError(f"scene {index} is outside the corpus of {config.tiles} tiles")
     where = generator(config, index, "place")
     options = cities(config.cities)
     city = options[int(where.integers(len(options)))]
-    plan = draw_plan(config, generator(config, index, "plan"), city.coastal)
-    c = _draw(config, index, plan)
-    bands = _image(config, index, plan, c)
-    return Scene(bands, _metadata(config, index, plan, city, where), _truth(plan, c))
+    reason = ""
+    for attempt in range(_ATTEMPTS):
+        plan = draw_plan(config, generator(config, index, f"plan {attempt // _ATTEMPTS_PER_PLAN}"), city.coastal)
+        c = _draw(config, index, plan, attempt)
+        reason = _unclear(plan, c)
+        if not reason:
+            bands = _image(config, index, plan, c)
+            truth = _truth(plan, c)
+            return Scene(bands, _metadata(config, index, plan, city, where), truth)
+    raise RuntimeError(f"scene {index} came out near a class limit {_ATTEMPTS} times, at last with {reason}. Choose "
+                       "larger tiles (tile_size_pixels) or other shares of sensors and targets.")
 
 
-def _draw(config: SceneConfig, index: int, plan: Plan) -> Canvas:
+def _draw(config: SceneConfig, index: int, plan: Plan, attempt: int) -> Canvas:
     c = Canvas(config.tile_size_pixels, _MARGIN_PIXELS, plan.acquisition.sensor.gsd_m)
-    rng = generator(config, index, "ground")
+    rng = generator(config, index, f"ground {attempt}")
+    street_axes(c, plan, rng)
     landscape.draw_water(c, plan, rng)
     landscape.draw_terrain(c, plan, rng)
-    axes = grid_axes(c, plan, rng)
-    built = landscape.built_up(c, plan, rng) if plan.function not in ("port",
-                                                                      "airport") else np.zeros((c.n, c.n),
-                                                                                               bool)
+    built = landscape.built_up(c, plan, rng)
     landscape.draw_cover(c, plan, rng, built)
-    rural = c.cover.copy()
-    houses = generator(config, index, "buildings")
-    airport = None
+    aims = generator(config, index, f"targets {attempt}")
+    airport = draw_airport(c, plan, rng) if plan.function == "airport" else None
     if plan.function == "port":
-        quay = draw_port(c, plan, rng, axes)
-        stack_containers(c, plan, houses, quay, draw_roads(c, plan, rng, built, axes))
-    elif plan.function == "airport":
-        airport = draw_airport(c, plan, rng, axes)
-        draw_roads(c, plan, rng, built, axes)
-    elif plan.function != "open_water":
-        draw_buildings(c, plan, houses, built, draw_roads(c, plan, rng, built, axes), axes)
-    aims = generator(config, index, "targets")
+        draw_port(c, plan, rng)
+    c.rural = c.cover.copy()
+    taken = draw_roads(c, plan, rng, built)
+    draw_buildings(c, plan, generator(config, index, f"buildings {attempt}"), built, taken)
     if plan.targets and airport is not None:
         draw_aircraft(c, plan, aims, airport)
-    elif plan.targets and c.crop(c.water()).any():
+    elif plan.targets:
         draw_ships(c, plan, aims)
-    c.rural = rural
     return c
 
 
 def _image(config: SceneConfig, index: int, plan: Plan, c: Canvas) -> np.ndarray:
     acquisition = plan.acquisition
     waves = generator(config, index, "waves")
-    strength = 0.3 if plan.wind_m_s < 5 else 1.2
-    swell = strength * (fractal(waves, c.n, 1.0, coarsest=0.3) + 0.5 * fractal(waves, c.n, 2.0))
-    means = reflectivity(c, acquisition, plan.wind_m_s, swell)
+    means = reflectivity(c, acquisition, plan.wind_m_s, swell(c, plan.rough, waves))
     h = transfer(c, acquisition)
     bands = []
     for polarisation, mean, nesz_db in zip(acquisition.sensor.polarisations, means,
                                            acquisition.sensor.nesz_db, strict=True):
-        points = point_amplitudes(c, acquisition, polarisation, generator(config, index, "phase"))
         if polarisation == acquisition.sensor.polarisations[0]:
-            _judge_sidelobes(c, acquisition, mean, points, h, 10 ** (nesz_db / 10))
+            _set_peaks(c, plan, mean, h, 10 ** (nesz_db / 10), waves)
+        points = point_amplitudes(c, acquisition, polarisation, generator(config, index, "phase"))
         speckle = generator(config, index, f"speckle {polarisation}")
         bands.append(c.crop(focus(mean, points, h, 10 ** (nesz_db / 10), acquisition.looks, speckle)))
     return np.ascontiguousarray(np.stack(bands), np.float32)
 
 
-def _judge_sidelobes(c: Canvas, acquisition, mean: np.ndarray, points: np.ndarray, h: np.ndarray,
-                     nesz: float) -> None:
-    """Sets every target's visibility of sidelobes: its peak's, at 3.5 to 4.5 cells, over clutter."""
-    targets = [o for o in c.objects if o.category != "building"]
-    if not targets:
+def _set_peaks(c: Canvas, plan: Plan, mean: np.ndarray, h: np.ndarray, nesz: float, rng: np.random.Generator) -> None:
+    """Makes every target's strongest point so strong that its cross of sidelobes stands out, or cannot be seen.
+
+    The visibility, in dB over the clutter around, is that of the cross 3.5 to 4.5 resolution cells away: drawn
+    well above the limit of `facts` for a plan with sidelobes, kept well below it for others.
+    """
+    if not c.peaks:
         return
-    power = np.abs(fft.ifft2(fft.fft2(points) * h)) ** 2
     response = np.abs(fft.ifft2(h)) ** 2
-    (lr, lc), cell = acquisition.look, acquisition.sensor.resolution_m / c.gsd_m
+    (lr, lc), cell = plan.acquisition.look, plan.acquisition.sensor.resolution_m / c.gsd_m
     d = np.linspace(3.5, 4.5, 9) * cell
-    arm = float(response[np.rint(d * lr).astype(int), np.rint(d * lc).astype(int)].mean() / response[0, 0])
-    for o in targets:
-        reach = o.length_m / c.gsd_m / 2 + 1
-        r0, c0 = int(round(o.row)) + c.pad, int(round(o.col)) + c.pad
-        k = int(np.ceil(reach))
-        window = power[max(r0 - k, 0):r0 + k + 1, max(c0 - k, 0):c0 + k + 1]
+    arm = float(response[np.rint(d * lr).astype(int), np.rint(d * lc).astype(int)].mean())
+    for o, peaks in c.peaks:
+        k = int(np.ceil(o.length_m / c.gsd_m / 2 + 1))
         far = k + int(5 * cell)
+        r0, c0 = int(round(o.row)) + c.pad, int(round(o.col)) + c.pad
         clutter = float(np.median(mean[max(r0 - far, 0):r0 + far + 1, max(c0 - far, 0):c0 + far + 1])) + nesz
-        o.sidelobe_visibility_db = float(10 * np.log10(max(window.max() * arm / clutter, 1e-9)))
+        strongest = peaks[:, 3].max() / c.gsd_m**2 * arm / clutter
+        if plan.sidelobes:
+            wanted = 10 ** (rng.uniform(*_SIDELOBES_DB) / 10)
+            peaks[0, 3] = max(wanted * clutter / arm * c.gsd_m**2, 1.1 * peaks[:, 3].max())
+        else:
+            peaks[:, 3] *= min(1.0, 10 ** (_NO_SIDELOBES_DB / 10) / strongest)
+        strongest = peaks[:, 3].max() / c.gsd_m**2 * arm / clutter
+        o.sidelobe_visibility_db = float(10 * np.log10(max(strongest, 1e-9)))
+
+
+def _unclear(plan: Plan, c: Canvas) -> str:
+    """Why this scene is to be drawn again, '' if it is not."""
+    truth = _truth(plan, c)
+    return unclear(plan, truth.measured, float(truth.footprint.mean()),
+                   facts.border_roughness(c.crop(c.zone), c.crop(c.rural)))
 
 
 def _truth(plan: Plan, c: Canvas) -> SceneTruth:

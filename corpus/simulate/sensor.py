@@ -58,9 +58,15 @@ class Acquisition:
         return float(np.tan(np.deg2rad(self.incidence_deg)))
 
 
-def draw_acquisition(sensor: Sensor, rng: np.random.Generator) -> Acquisition:
-    """A pass at random: ascending (looks about east) or descending (about west), right-looking."""
+def draw_acquisition(sensor: Sensor, rng: np.random.Generator, sidelobes: bool = False) -> Acquisition:
+    """A pass at random: ascending (looks about east) or descending (about west), right-looking.
+
+    The spectral weighting is drawn from the weak end of its range where sidelobes are to be seen, else from the
+    strong end.
+    """
+    low, high = sensor.hamming
+    third = (high - low) / 3
     ascending = rng.random() < 0.5
     azimuth = (79.0 if ascending else 281.0) + rng.uniform(-2.0, 2.0)
     return Acquisition(sensor, float(rng.uniform(*sensor.incidence_deg)), float(azimuth),
-                       float(rng.uniform(*sensor.looks)), float(rng.uniform(*sensor.hamming)))
+                       float(rng.uniform(*sensor.looks)), float(rng.uniform(high - third, high) if sidelobes else rng.uniform(low, low + third)))

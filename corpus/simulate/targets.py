@@ -5,104 +5,91 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from corpus.simulate import canvas as cv
 from corpus.simulate.canvas import Canvas
+from corpus.simulate.clear import clear_arrangement, clear_location
 from corpus.simulate.fields import heading_vector
 from corpus.simulate.plan import Plan
 from corpus.simulate.truth import SceneObject
 
 
+# Lengths in m by GSD, well inside the size classes; in pixels, too, the classes do not overlap (10 m and 5 m).
+SHIP_LENGTH_M = {10.0: {"small": (50, 68), "medium": (135, 180), "large": (290, 350)},
+                 5.0: {"small": (26, 36), "medium": (92, 118), "large": (215, 250)}}
+AIRCRAFT_LENGTH_M = {5.0: {"small": (16, 21), "medium": (36, 43), "large": (64, 74)},
+                     1.0: {"small": (18, 24), "medium": (36, 43), "large": (56, 70)}}
+_GAP_PIXELS = 10.0  # between two targets
+_SHORE_PIXELS = 5.0  # between a ship and the shore
+
+
 def draw_ships(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
-    """Places up to plan.targets ships on water, apart from one another, and draws them."""
-    water = c.water()
-    room = ndimage.distance_transform_edt(np.pad(water, 1)[1:-1, 1:-1]) * c.gsd_m
-    size = str(rng.choice(["small", "medium", "large"],
-                          p=(0.35, 0.4, 0.25) if c.gsd_m > 2 else (0.62, 0.38, 0)))
-    low, high = {"small": (25, 70), "medium": (95, 180), "large": (220, 340)}[size]
-    if c.gsd_m < 2:
-        low, high = {"small": (14, 60), "medium": (84, 105)}[size]
-    elif c.gsd_m > 8:
-        low = max(low, 40)
-    heading = float(rng.uniform(0, 360))
-    at_quay = plan.function == "port"
-    arrangement = str(rng.choice(["line", "cluster", "scattered"]))
-    placed: list[SceneObject] = []
-    anchor, course = None, heading_vector(float(rng.uniform(0, 360)))
-    for _ in range(60 * max(plan.targets, 1)):
-        if len(placed) >= plan.targets:
-            break
-        length = float(rng.uniform(low, high))
-        width = length / float(rng.uniform(5.2, 7.0))
-        if at_quay:
-            near = np.argwhere(c.crop((room > width * 0.6) &
-                                      (room < width * 0.6 + max(2.5 * c.gsd_m, 0.06 * c.extent_m))))
-        else:
-            near = np.argwhere(c.crop(room > width * 0.8 + c.gsd_m))
-        if len(near) == 0:
-            low, high = low * 0.8, high * 0.8
-            if high < 10:
-                return
-            continue
-        row, col = near[rng.integers(len(near))]
-        if anchor is not None and arrangement != "scattered":
-            gap = 0.13 * c.size if arrangement == "cluster" else 0.17 * c.size
-            step = rng.normal(0, 1, 2) * gap if arrangement == "cluster" else (
-                np.array(course) * gap * (len(placed) + rng.uniform(-0.1, 0.1)))
-            row, col = anchor[0] + step[0], anchor[1] + step[1]
-        if at_quay:
-            angle = _quay_heading(room, row + c.pad, col + c.pad)
-        else:
-            angle = heading + float(rng.normal(0, 8 if arrangement == "line" else 50))
-        if not _fits(c, placed, water, row, col, length, width, angle, 4):
-            if anchor is not None and rng.random() < 0.03:
-                anchor, course = (row, col), heading_vector(float(rng.uniform(0, 360)))
-                if not 0 <= row < c.size or not 0 <= col < c.size:
-                    anchor = None
-            continue
-        anchor = anchor or (row, col)
-        ship = SceneObject("ship", float(row), float(col), length, width, angle % 360, 8.0)
-        kind = int(c.cover[int(round(row)) + c.pad, int(round(col)) + c.pad])
-        ship.region = ("harbour" if plan.function == "port" else
-                       {cv.SEA: "sea", cv.LAKE: "lake", cv.RIVER: "channel"}[kind])
-        ship.environment = "calm_water" if plan.wind_m_s < 5 else "rough_water"
-        placed.append(ship)
-    for ship in placed:
-        _draw_ship(c, plan, rng, ship)
-    c.objects += placed
+    """Places plan.targets ships on water in the wished arrangement and draws them; none where they do not fit."""
+    sizes = SHIP_LENGTH_M[10.0 if c.gsd_m > 7 else 5.0]
+    length = rng.uniform(*sizes[plan.size], plan.targets)
+    width = length / rng.uniform(5.0, 6.5, plan.targets)
+    course = c.axes.get("channel", c.axes.get("quay", float(rng.uniform(0, 360))))
+    heading = course + rng.normal(0, 4, plan.targets) + rng.choice([0.0, 180.0], plan.targets)
+    room = ndimage.distance_transform_edt(np.pad(c.water(), 1)[1:-1, 1:-1]).astype(np.float32)
+    spots = arrange(c, plan, rng, room, length / c.gsd_m, width / c.gsd_m, course, _SHORE_PIXELS)
+    region = "harbour" if plan.function == "port" else plan.water
+    for k, (row, col) in enumerate(spots):
+        ship = SceneObject("ship", float(row), float(col), float(length[k]), float(width[k]), float(heading[k] % 360),
+                           8.0, region, "rough_water" if plan.rough else "calm_water")
+        _draw_ship(c, rng, ship)
+        c.objects.append(ship)
 
 
-def _quay_heading(room: np.ndarray, row: float, col: float) -> float:
-    """Parallel to the nearest shore."""
-    r, k = int(np.clip(row, 2, room.shape[0] - 3)), int(np.clip(col, 2, room.shape[1] - 3))
-    dr, dc = room[r + 2, k] - room[r - 2, k], room[r, k + 2] - room[r, k - 2]
-    return float(np.rad2deg(np.arctan2(dc, -dr)) + 90.0)
+def arrange(c: Canvas, plan: Plan, rng: np.random.Generator, room: np.ndarray, length: np.ndarray, width: np.ndarray,
+            heading: float, margin: float, tries: int = 1200) -> np.ndarray:
+    """Tile positions [k, 2] of targets that lie apart, inside and unmistakably in the wished arrangement.
+
+    room [n, n]: distance in pixels of the free area's pixels to its border; length, width [k] in pixels. The
+    cells of the 3x3 grid that the mean position can have are about equally likely. Empty [0, 2] if nothing fits.
+    """
+    k, size = plan.targets, c.size
+    free = np.argwhere(c.crop(room) > margin + width.max() / 2)
+    if len(free) == 0:
+        return np.zeros((0, 2))
+    first = free[rng.integers(len(free), size=tries)].astype(float)
+    (hr, hc), pitch = heading_vector(heading), float(width.max()) + _GAP_PIXELS
+    if plan.arrangement in ("single", "scattered"):
+        at = np.concatenate([first[:, None], free[rng.integers(len(free), size=(tries, k - 1))]], 1)
+    elif plan.arrangement == "cluster":
+        radius = pitch * np.sqrt(k) * rng.uniform(0.6, 1.1, (tries, 1, 1)) + 0.15 * length.max()
+        at = first[:, None] + rng.uniform(-1, 1, (tries, k, 2)) * radius
+    else:  # a line: in file, abreast or oblique
+        turn = np.deg2rad(heading + (rng.choice([0.0, 0.0, 90.0, 60.0], tries) if plan.water not in ("channel",)
+                                     and not plan.on_runway else np.zeros(tries)))
+        step = rng.uniform(0.2, 1.0, tries) * 0.12 * size + pitch + 0.5 * length.max()
+        line = np.stack([-np.cos(turn), np.sin(turn)], 1) * step[:, None]
+        at = first[:, None] + (np.arange(k) - (k - 1) / 2)[None, :, None] * line[:, None] + rng.normal(
+            0, 0.5, (tries, k, 2))
+    at = np.concatenate([first[:, None], at[:, 1:]], 1) if plan.arrangement == "cluster" else at
+    good = np.ones(tries, bool)
+    for t in np.linspace(-0.5, 0.5, 7):  # the whole hull on free ground and inside the tile
+        p = at + t * length[None, :, None] * np.array([hr, hc])
+        good &= ((p >= 3) & (p <= size - 4)).all((1, 2))
+        i = np.clip(np.rint(p + c.pad).astype(int), 0, c.n - 1)
+        good &= (room[i[..., 0], i[..., 1]] > margin + width / 2).all(1)
+    for a in range(k):
+        for b in range(a):
+            d = at[:, a] - at[:, b]
+            ahead, abeam = np.abs(d @ np.array([hr, hc])), np.abs(d @ np.array([-hc, hr]))
+            good &= ((ahead > (length[a] + length[b]) / 2 + _GAP_PIXELS - 2) |
+                     (abeam > (width[a] + width[b]) / 2 + _GAP_PIXELS))
+    at = at[good]
+    at = at[[clear_arrangement(p, size) == plan.arrangement and clear_location(p.mean(0), size) for p in at[:160]]
+            + [False] * max(len(at) - 160, 0)] if len(at) else at
+    if len(at) == 0:
+        return np.zeros((0, 2))
+    cells = ((at.mean(1) + 0.5) * 3 // size).astype(int) @ np.array([3, 1])
+    options = np.unique(cells)
+    weights = np.where(options == 4, 0.4, 1.0)  # many arrangements fit into the centre only
+    chosen = rng.choice(options, p=weights / weights.sum())
+    return at[cells == chosen][0]
 
 
-def _fits(c: Canvas, placed, mask, row, col, length, width, heading, gap_px: float) -> bool:
-    """Inside the tile, all samples of its axis on the mask, and clear of the others by gap_px pixels."""
-    edge = 2
-    if not (edge <= row < c.size - edge and edge <= col < c.size - edge):
-        return False
-    hr, hc = heading_vector(heading)
-    t = np.linspace(-0.5, 0.5, 9) * length / c.gsd_m
-    for s in (-0.5, 0.0, 0.5):
-        r = np.rint(row + c.pad + t * hr - s * width / c.gsd_m * hc).astype(int).clip(0, c.n - 1)
-        k = np.rint(col + c.pad + t * hc + s * width / c.gsd_m * hr).astype(int).clip(0, c.n - 1)
-        if not mask[r, k].all():
-            return False
-    mine = np.column_stack([row + t * hr, col + t * hc])
-    for other in placed:
-        orr, occ = heading_vector(other.heading_deg)
-        s = np.linspace(-0.5, 0.5, 9) * other.length_m / c.gsd_m
-        theirs = np.column_stack([other.row + s * orr, other.col + s * occ])
-        gap = np.hypot(*(mine[:, None] - theirs[None]).transpose(2, 0, 1)).min()
-        if gap < gap_px + (width + other.width_m) / 2 / c.gsd_m:
-            return False
-    return True
-
-
-def _draw_ship(c: Canvas, plan: Plan, rng, ship: SceneObject) -> None:
-    """A hull with a pointed bow, superstructure aft and deck gear; perhaps a wake."""
+def _draw_ship(c: Canvas, rng, ship: SceneObject) -> None:
+    """A hull with a pointed bow, superstructure aft and deck gear."""
     g = c.gsd_m
     hr, hc = heading_vector(ship.heading_deg)
     row, col = ship.row + c.pad, ship.col + c.pad
@@ -114,71 +101,33 @@ def _draw_ship(c: Canvas, plan: Plan, rng, ship: SceneObject) -> None:
                             0.7 * ship.length_m * ship.width_m / k * rng.gamma(0.5, 2.0, k),
                             np.full(k, -7.0)])
     c.diffuse.append(deck)
-    strength = float(rng.uniform(-0.4, 1.9))  # decades of RCS between a bare barge and a tanker broadside
-    m = int(rng.integers(4, 9)) if ship.length_m < 80 else int(rng.integers(9, 18))
+    m = 5 if ship.length_m / g < 12 else 12
     u = np.where(rng.random(m) < 0.45, rng.uniform(-0.46, -0.28, m), rng.uniform(-0.4, 0.42, m))
     v = rng.uniform(-0.35, 0.35, m)
-    rcs = 10 ** (strength + rng.uniform(0.2, 1.0, m)) * (ship.length_m / 60) ** 1.5 * (1.0 if g > 2 else 0.35)
-    rcs[0] *= 3.0
+    rcs = 10 ** rng.uniform(0.3, 0.9, m) * g**2
     peaks = np.column_stack([row + (u * ship.length_m * hr - v * ship.width_m * hc) / g,
                              col + (u * ship.length_m * hc + v * ship.width_m * hr) / g,
-                             rng.uniform(2, 9, m), np.maximum(rcs, 2.2 * g * g), np.full(m, -9.0)])
+                             rng.uniform(0.0, 0.3 * g, m), rcs, np.full(m, -9.0)])
+    peaks[0, :2] = row, col
     c.points.append(peaks)
-    if plan.wind_m_s < 5 and plan.function != "port" and rng.random() < 0.5:
-        _wake(c, rng, ship, hr, hc)
-
-
-def _wake(c: Canvas, rng, ship: SceneObject, hr: float, hc: float) -> None:
-    """A dark turbulent trail behind the ship."""
-    t = rng.uniform(0.5, 2.5, 1500) * ship.length_m / c.gsd_m
-    s = rng.normal(0, 0.35, 1500) * ship.width_m / c.gsd_m
-    r = np.rint(ship.row + c.pad - t * hr - s * hc).astype(int)
-    k = np.rint(ship.col + c.pad - t * hc + s * hr).astype(int)
-    ok = (r >= 0) & (r < c.n) & (k >= 0) & (k < c.n)
-    mask = np.zeros((c.n, c.n), bool)
-    mask[r[ok], k[ok]] = True
-    c.texture_db[mask & c.water()] -= 3.0
+    c.peaks.append((ship, peaks))
 
 
 def draw_aircraft(c: Canvas, plan: Plan, rng: np.random.Generator, airport: dict) -> None:
-    """Parks aircraft in rows on the apron, or puts one or two on the runway."""
-    on_runway = plan.targets <= 2 and rng.random() < 0.3
-    mask = airport["runway" if on_runway else "apron"]
-    size = str(rng.choice(["small", "medium", "large"], p=(0.3, 0.45, 0.25)))
-    low, high = {"small": (17, 27), "medium": (33, 46), "large": (54, 74)}[size]
-    hr, hc = heading_vector(airport["heading"])
-    placed: list[SceneObject] = []
-    inside = np.argwhere(c.crop(ndimage.binary_erosion(mask, iterations=max(1, int(0.3 * low / c.gsd_m)))))
-    if len(inside) == 0:
-        inside = np.argwhere(c.crop(mask))
-    if len(inside) == 0:
-        return
-    row0, col0 = inside[rng.integers(len(inside))]
-    pitch = (high * 1.25 + 3 * c.gsd_m) / c.gsd_m
-    in_row = rng.random() < 0.6
-    facing = airport["heading"] + (0.0 if on_runway else 90.0)
-    for attempt in range(150):
-        if len(placed) >= plan.targets:
-            break
-        if in_row and attempt < 40:
-            step = ((attempt + 1) // 2) * (1 if attempt % 2 else -1) * pitch
-            row, col = row0 + step * hr, col0 + step * hc
-        else:
-            row, col = inside[rng.integers(len(inside))] + rng.uniform(-0.4, 0.4, 2)
-        length = float(rng.uniform(low, high))
-        angle = facing + float(rng.normal(0, 4)) + (180.0 if rng.random() < 0.2 else 0.0)
-        r, k = int(round(row)), int(round(col))
-        if not (2 <= r < c.size - 2 and 2 <= k < c.size - 2 and mask[r + c.pad, k + c.pad]):
-            continue
-        if any(np.hypot(row - o.row, col - o.col) < 0.55 * (length + o.length_m) / c.gsd_m + 3.5
-               for o in placed):
-            continue
-        placed.append(SceneObject("aircraft", float(row), float(col), length,
-                                  length * float(rng.uniform(0.88, 1.0)),
-                                  angle % 360, 5.0, "runway" if on_runway else "apron", "pavement"))
-    for plane in placed:
+    """Parks plan.targets aircraft on the apron or the runway in the wished arrangement and draws them."""
+    length = rng.uniform(*AIRCRAFT_LENGTH_M[5.0 if c.gsd_m > 2 else 1.0][plan.size], plan.targets)
+    span = length * rng.uniform(0.88, 1.0, plan.targets)
+    heading = c.axes["heading"] + (0.0 if plan.on_runway else 90.0)
+    headings = heading + rng.normal(0, 4, plan.targets) + rng.choice([0.0, 180.0], plan.targets)
+    room = ndimage.distance_transform_edt(airport["runway" if plan.on_runway else "apron"]).astype(np.float32)
+    # On the runway the wings reach over the grass.
+    margin = 2.0 - (span.max() / c.gsd_m / 2 if plan.on_runway else 0.0)
+    spots = arrange(c, plan, rng, room, length / c.gsd_m, span / c.gsd_m, heading, margin)
+    for k, (row, col) in enumerate(spots):
+        plane = SceneObject("aircraft", float(row), float(col), float(length[k]), float(span[k]),
+                            float(headings[k] % 360), 5.0, "runway" if plan.on_runway else "apron", "pavement")
         _draw_plane(c, rng, plane)
-    c.objects += placed
+        c.objects.append(plane)
 
 
 def _draw_plane(c: Canvas, rng, plane: SceneObject) -> None:
@@ -203,6 +152,8 @@ def _draw_plane(c: Canvas, rng, plane: SceneObject) -> None:
                                       np.full(rows.size, 0.22 * area / rows.size),
                                       np.full(rows.size, -8.0)]))
     rows, cols = at(strong)
-    rcs = area * 10 ** rng.uniform(-1.5, -0.4, len(strong))
-    c.points.append(np.column_stack([rows, cols, rng.uniform(1, 5, len(strong)),
-                                     np.maximum(rcs, 0.9 * g * g / 3), np.full(len(strong), -9.0)]))
+    rcs = area / len(strong) * 10 ** rng.uniform(-0.6, 0.3, len(strong))
+    peaks = np.column_stack([rows, cols, rng.uniform(0, 0.3 * g, len(strong)), np.maximum(rcs, 0.6 * g * g),
+                             np.full(len(strong), -9.0)])
+    c.points.append(peaks)
+    c.peaks.append((plane, peaks))

@@ -10,13 +10,16 @@ UNKNOWN = -100
 
 
 def clause_loss(
-    log_probabilities: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0, noise: Sequence[Tensor] | None = None
+    log_probabilities: Sequence[
+        Tensor
+    ], labels: Tensor, smoothing: float = 0.0, noise: Sequence[Tensor] | None = None
 ) -> Tensor:
     """Mean cross-entropy over all known labels; zero when there are none.
 
     log_probabilities: one [B, V_slot] per slot; labels: int64 [B, S], UNKNOWN where a slot does not count.
     smoothing: share of a label's weight spread evenly over the slot's values.
-    noise: forward correction, per slot [V, V] with noise[true, noted] the probability that a true value is noted as
+    noise: forward correction, per slot [V, V] with noise[true, noted] the probability that a true value is
+    noted as
     another: the model then learns the true values while the loss compares what would be noted.
     """
     total, count = log_probabilities[0].new_zeros(()), 0

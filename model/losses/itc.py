@@ -9,7 +9,8 @@ EMPTY = -1
 
 
 def itc_targets(ids: Tensor, candidate_ids: Tensor, teacher_logits: Tensor, soft_weight: float) -> Tensor:
-    """Rows of probabilities [B, C]: all candidates of the same tile share the hard part, the teacher's softmax the rest.
+    """Rows of probabilities [B, C]: all candidates of the same tile share the hard part, the teacher's
+    softmax the rest.
 
     ids: int64 [B]; candidate_ids: int64 [C], EMPTY for candidates that do not count; teacher_logits: [B, C].
     """
@@ -34,7 +35,8 @@ def itc_loss(
 ) -> Tensor:
     """Mean of the image-to-text and text-to-image cross-entropies.
 
-    image, text, teacher_image, teacher_text: unit vectors [B, E]; queue_image, queue_text: [Q, E] from earlier teachers;
+    image, text, teacher_image, teacher_text: unit vectors [B, E]; queue_image, queue_text: [Q, E] from
+    earlier teachers;
     ids: int64 [B]; queue_ids: int64 [Q]; soft_weight: the teacher's share of the targets.
     """
     all_ids = torch.cat([ids, queue_ids])

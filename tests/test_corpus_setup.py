@@ -1,0 +1,74 @@
+"""Preparing a corpus: made once, reused, bad tiles set aside by name, seed errors reproducible."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from corpus.simulate.config import SceneConfig
+from corpus.tiles import CorpusError
+from orchestrator.config import ConfigError, CorpusConfig
+from orchestrator.corpus_setup import open_corpus, prepare_corpus
+
+TILES = 24
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    return CorpusConfig(data_dir=tmp_path_factory.mktemp("data"), name="tiny",
+                        simulated=SceneConfig(tiles=TILES, cities=6))
+
+
+@pytest.fixture(scope="module")
+def prepared(config):
+    return prepare_corpus(config, run_seed=0)
+
+
+def test_a_corpus_is_whole_and_its_truth_lies_apart(prepared):
+    assert prepared.tiles.num_rows == TILES and prepared.seed.num_rows == 16 * TILES
+    assert set(prepared.knowledge) == set(prepared.tiles["tile_id"].to_pylist())
+    assert prepared.simulated and prepared.quarantined == 0
+    assert prepared.truth_dir.parent == prepared.corpus_dir.parent
+    assert not list(prepared.corpus_dir.rglob("*truth*"))
+
+
+def test_a_second_call_reuses_it_and_another_seed_makes_other_errors(config, prepared):
+    before = {path: path.stat().st_mtime_ns for path in prepared.corpus_dir.rglob("*") if path.is_file()}
+    again = prepare_corpus(config, run_seed=0)
+    assert {path: path.stat().st_mtime_ns for path in before if "quarantine" not in path.name} == {
+        path: time for path, time in before.items() if "quarantine" not in path.name}
+    assert again.seed.equals(prepared.seed)
+    other = prepare_corpus(config, run_seed=1)
+    assert other.corpus_dir != prepared.corpus_dir and not other.seed.equals(prepared.seed)
+
+
+def test_a_changed_and_a_missing_tile_are_set_aside_by_name(config):
+    prepared = prepare_corpus(config, run_seed=2)
+    changed, missing = (prepared.corpus_dir / path for path in prepared.tiles["path"].to_pylist()[:2])
+    changed.write_bytes(changed.read_bytes()[:-40])
+    missing.unlink()
+    reopened = prepare_corpus(config, run_seed=2)
+    assert reopened.tiles.num_rows == TILES - 2 and reopened.quarantined == 2
+    assert set(reopened.seed["tile_id"].to_pylist()) == set(reopened.tiles["tile_id"].to_pylist())
+    reasons = (prepared.corpus_dir / "quarantine.jsonl").read_text()
+    assert changed.name in reasons and missing.name in reasons
+
+
+def test_too_many_bad_tiles_end_the_run_before_it_starts(config):
+    prepared = prepare_corpus(config, run_seed=3)
+    for path in prepared.tiles["path"].to_pylist()[:5]:
+        (prepared.corpus_dir / path).write_bytes(b"II*\0")
+    with pytest.raises(CorpusError, match=f"5 of the {TILES} tiles"):
+        open_corpus(prepared.corpus_dir, None, simulated=True, max_quarantined_share=0.1)
+
+
+def test_without_truth_the_corpus_opens_the_same(config):
+    prepared = prepare_corpus(config, run_seed=4)
+    (prepared.truth_dir / "truth.parquet").unlink()
+    prepared.truth_dir.rmdir()
+    again = prepare_corpus(config, run_seed=4)
+    assert again.truth_dir is None
+    assert again.seed.equals(pq.read_table(prepared.corpus_dir / "seed.parquet"))
+
+
+def test_real_input_without_tiles_says_what_to_give(tmp_path):
+    with pytest.raises(ConfigError, match="--tiles"):
+        prepare_corpus(CorpusConfig(kind="geotiff", data_dir=tmp_path), run_seed=0)

@@ -1,0 +1,76 @@
+"""Run directories: never over something else, and found again."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import load_config
+from orchestrator.run_directory import RunDirectory, RunDirectoryError
+
+CONFIG = load_config(Path(__file__).resolve().parent.parent / "configs" / "smoke.yaml")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_a_name_a_run_gets_configuration_and_utc_time(tmp_path):
+    directory = RunDirectory.create(CONFIG, None)
+    assert directory.path.parent == tmp_path / "runs"
+    assert re.fullmatch(r"smoke-\d{8}T\d{6}Z", directory.run_id)
+    assert (tmp_path / "runs" / "latest").resolve() == directory.path
+
+
+def test_latest_follows_the_last_run_wherever_it_lies(tmp_path):
+    RunDirectory.create(CONFIG, tmp_path / "one")
+    second = RunDirectory.create(CONFIG, tmp_path / "deep" / "two")
+    assert (tmp_path / "runs" / "latest").resolve() == second.path
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["latest"]
+
+
+def test_two_runs_in_one_second_do_not_share_a_directory(tmp_path):
+    first = RunDirectory.create(CONFIG, None)
+    try:
+        second = RunDirectory.create(CONFIG, None)
+    except RunDirectoryError:
+        return
+    assert second.path != first.path
+
+
+def test_an_empty_directory_may_be_given(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert RunDirectory.create(CONFIG, tmp_path / "empty").path == tmp_path / "empty"
+
+
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_what_is_there_is_never_written_over(tmp_path, kind):
+    taken = tmp_path / "taken"
+    if kind == "file":
+        taken.write_text("mine")
+    else:
+        taken.mkdir()
+        (taken / "mine.txt").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunDirectoryError, match="taken exists and is not empty.*knowlip resume .*--run-dir"):
+        RunDirectory.create(CONFIG, taken)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_is_opened_with_its_own_configuration(tmp_path):
+    made = RunDirectory.create(CONFIG.model_copy(update={"rounds": 9}), tmp_path / "run")
+    opened, config = RunDirectory.open(tmp_path / "runs" / "latest")
+    assert opened == made and config.rounds == 9 and config.model == CONFIG.model
+
+
+def test_what_is_no_run_is_not_opened(tmp_path):
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(RunDirectoryError, match="is not a run directory: it has no config.yaml"):
+            RunDirectory.open(path)
+
+
+def test_paths_of_a_round():
+    directory = RunDirectory(Path("/run"))
+    assert directory.weights(12) == Path("/run/weights/round-0012")
+    assert directory.shards(3) == Path("/run/labels/round-0003")

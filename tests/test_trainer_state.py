@@ -1,0 +1,54 @@
+"""The trainer's state survives restarts and resizes, with real DeepSpeed steps on real ranks."""
+
+import pytest
+import training_job
+
+from actors.weights import create_weights
+
+# float32 sums in another order, through three AdamW steps at a learning rate of 1e-2.
+SAME_LOSS = 2e-3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("training")
+    create_weights(path / "start", training_job.toy_model(), seed=0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def two_ranks(folder):
+    return training_job.run(training_job.train_and_restart, 2, folder)
+
+
+@pytest.fixture(scope="module")
+def one_rank(folder):
+    return training_job.run(training_job.train_and_restart, 1, folder)
+
+
+@pytest.mark.parametrize("ranks", ["one_rank", "two_ranks"])
+def test_a_restarted_worker_goes_on_bit_for_bit(ranks, request):
+    result = request.getfixturevalue(ranks)
+    assert result["position"] == 2
+    assert result["repeated"] == result["losses"][2:]
+    assert result["differing"] == []
+
+
+def test_all_ranks_hold_the_same_model(two_ranks):
+    """Also the teacher, the queue and the statistics of normalisation: whichever rank writes them."""
+    assert two_ranks["ranks_disagree"] == []
+
+
+def test_losses_do_not_depend_on_the_number_of_workers(one_rank, two_ranks):
+    assert len(one_rank["losses"]) == training_job.STEPS
+    for one, two in zip(one_rank["losses"], two_ranks["losses"], strict=True):
+        assert one == pytest.approx(two, rel=SAME_LOSS, abs=1e-4)
+
+
+def test_one_worker_goes_on_where_two_stopped(folder, two_ranks):
+    resized = training_job.run(training_job.resize, 1, folder)
+    assert resized["position"] == 2 and resized["left_over"] == []
+    # Teacher, queue and statistics are no part of DeepSpeed's universal checkpoint; they have to come along.
+    assert resized["restored"] == two_ranks["saved"]
+    for after, before in zip(resized["losses"], two_ranks["losses"][2:], strict=True):
+        assert after == pytest.approx(before, rel=SAME_LOSS, abs=1e-4)

@@ -1,0 +1,138 @@
+"""Training jobs for the tests: real `_Worker`s on DeepSpeed over gloo, in processes of their own, without Ray."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+
+from actors.epoch_plan import EpochPlan
+from actors.train_worker import _Window, _Worker
+from actors.trainer_config import TrainConfig
+from actors.trainer_state import TrainerPosition, save_checkpoint
+from hcot_llm.schema import CLAUSES, VOCABULARY
+from model.config import ModelConfig
+
+TILES, SIDE, STEPS = 48, 32, 4
+# Three micro-batches a step: with two workers, one of them has nothing to do in the second pass.
+TRAIN = TrainConfig(micro_batch_tiles=4, micro_batches_per_step=3)
+
+
+def toy_model() -> ModelConfig:
+    """A model of all 16 clauses that takes a hundredth of a second a step."""
+    vision = {"image_size_px": SIDE, "stem_channels": [8, 8], "stem_strides": [4, 2], "stem_blocks": [0, 0],
+              "width": 16, "depth": 1, "heads": 2, "intermediate": 16}
+    return ModelConfig.model_validate({
+        "encoder": {"vision": vision, "embed_dim": 16, "clause_heads": 2,
+                    "text": {"vocab_size": 1024, "width": 16, "heads": 2, "intermediate": 16, "max_tokens": 288}},
+        "captioner": {"vision": vision, "prefix_tokens": 4, "vocab_size": 1024, "width": 32, "depth": 1, "heads": 1,
+                      "key_value_heads": 1, "intermediate": 32, "max_tokens": 512},
+        "objective": {"queue_size": 24, "soft_target_warmup_steps": 2}})
+
+
+def training_table(tiles: int = TILES, seed: int = 0) -> pa.Table:
+    """Rows as the shuffler makes them: random images and annotations."""
+    generator = np.random.default_rng(seed)
+    images = generator.normal(0, 1, (tiles, 2, SIDE, SIDE)).astype(np.float16)
+    values = np.stack([generator.integers(len(VOCABULARY[clause]), size=tiles) for clause in CLAUSES], axis=1)
+    return pa.table({
+        "tile_id": [f"tile-{index:03d}" for index in range(tiles)],
+        "image": pa.array([image.tobytes() for image in images], pa.large_binary()),
+        "values": values.tolist(), "trusted": (generator.random((tiles, len(CLAUSES))) < 0.9).tolist(),
+        "knowledge": ["plain coast"] * tiles, "hints": [[""] * len(CLAUSES)] * tiles})
+
+
+class Job:
+    """One worker in this process, at some step of round 1."""
+
+    def __init__(self, start_dir: Path, state_dir: Path) -> None:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        self.state_dir = state_dir
+        self.worker = _Worker({"run_seed": 0, "start_dir": str(start_dir), "state_dir": str(state_dir),
+                               "feedback": True, "levels": True}, TRAIN)
+        self.window = _Window([], {0: training_table()})
+        plan = EpochPlan(0, 1, 0, (TILES,), TRAIN.micro_batch_tiles, TRAIN.micro_batches_per_step)
+        assert plan.steps == STEPS
+        self.steps = plan.micro_batches()
+        self.done = 0 if self.worker.position is None else self.worker.position.step
+
+    def train(self, until: int) -> list[dict[str, float]]:
+        """Do steps up to `until`; returns their losses."""
+        losses = [self.worker._step(batches, self.window, 1e-2) for batches in self.steps[self.done:until]]
+        self.done = until
+        return losses
+
+    def save(self) -> None:
+        save_checkpoint(self.worker.engine, self.state_dir,
+                        TrainerPosition(1, self.done, self.done, self.worker.world_size, False))
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Everything the model holds, the teacher and the queue as well."""
+        return {name: value.clone() for name, value in self.worker.model.state_dict().items()}
+
+
+def run(job, world_size: int, work_dir: Path) -> dict:
+    """Run `job(work_dir)` on all ranks; returns what rank 0 returned (anything JSON can hold)."""
+    torch.multiprocessing.spawn(_enter, (job, world_size, str(work_dir)), nprocs=world_size)
+    return json.loads((work_dir / f"{job.__name__}-{world_size}.json").read_text())
+
+
+def _enter(rank: int, job, world_size: int, work_dir: str) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size), "DS_ACCELERATOR": "cpu"}
+    torch.set_num_threads(1)
+    folder = Path(work_dir)
+    meeting = folder / f".meeting-{job.__name__}-{world_size}"
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world_size)
+    result = job(folder)
+    dist.barrier()
+    if rank == 0:
+        (folder / f"{job.__name__}-{world_size}.json").write_text(json.dumps(result))
+    dist.destroy_process_group()
+
+
+def train_and_restart(folder: Path) -> dict:
+    """Four steps with a checkpoint after two, and the last two again from that checkpoint."""
+    world_size = dist.get_world_size()
+    first = Job(folder / "start", folder / f"state-{world_size}")
+    losses = first.train(2)
+    first.save()
+    saved = {name: float(value.double().sum()) for name, value in first.weights().items()}
+    losses += first.train(STEPS)
+    again = Job(folder / "start", folder / f"state-{world_size}")
+    position = again.done
+    repeated = again.train(STEPS)
+    uninterrupted, restarted = first.weights(), again.weights()
+    differing = [name for name, value in uninterrupted.items() if not torch.equal(value, restarted[name])]
+    return {"losses": losses, "saved": saved, "position": position, "repeated": repeated, "differing": differing,
+            "ranks_disagree": _ranks_disagree(uninterrupted)}
+
+
+def resize(folder: Path) -> dict:
+    """Goes on, with this job's world size, from the checkpoint that two ranks wrote after two steps."""
+    state = folder / "state-resized"
+    if dist.get_rank() == 0:
+        shutil.copytree(folder / "state-2", state)
+    dist.barrier()
+    job = Job(folder / "start", state)
+    restored = {name: float(value.double().sum()) for name, value in job.weights().items()}
+    losses = job.train(STEPS)
+    return {"position": job.worker.position.step, "losses": losses, "restored": restored,
+            "left_over": [path.name for path in state.iterdir() if "universal" in path.name]}
+
+
+def _ranks_disagree(mine: dict[str, torch.Tensor]) -> list[str]:
+    """Names of what is not bit-identical on all ranks. How many batches a rank has seen is its own affair."""
+    found = []
+    for name, value in sorted(mine.items()):
+        if name.endswith("num_batches_tracked"):
+            continue
+        theirs = [torch.empty_like(value) for _ in range(dist.get_world_size())]
+        dist.all_gather(theirs, value.contiguous())
+        if not all(torch.equal(value, other) for other in theirs):
+            found.append(name)
+    return found
