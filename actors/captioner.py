@@ -47,7 +47,7 @@ class CaptionRequest:
 
     blocks: references to Arrow tables with an `image` column, so that pixels travel straight from the object
     store to the replica. where: N pairs (index into blocks, row). prompts: N texts. asked: N tuples of clauses.
-    seeds: N.
+    seed: of the sampled candidates.
     """
 
     weights_dir: str
@@ -56,7 +56,7 @@ class CaptionRequest:
     where: list[tuple[int, int]] = field(repr=False)
     prompts: list[str] = field(repr=False)
     asked: list[tuple[Clause, ...]] = field(repr=False)
-    seeds: list[int] = field(repr=False)
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class CaptionerReplica:
         vision = self._captioner.config.typed().vision
         image = np.zeros((1, vision.channels, vision.image_size_px, vision.image_size_px), np.float16)
         embeddings = self._prompt_embeddings(self._captioner, image, ["warm up"])
-        self._engine.generate(embeddings, [tuple(Clause)[:2]], [0])
+        self._engine.generate(embeddings, [tuple(Clause)[:2]], 0)
 
     def publish(self, weights_dir: str, weights_sha256: str) -> PublishReceipt:
         """Load weights unless they are served already, and prove it.
@@ -131,7 +131,7 @@ class CaptionerReplica:
         # Outside the lock: while one shard is generated, the next one's images pass through the vision tower.
         embeddings = self._embed(captioner, request)
         with self._lock:
-            return self._engine.generate(embeddings, request.asked, request.seeds)
+            return self._engine.generate(embeddings, request.asked, request.seed)
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
         """The bare engine on the same prompts in its own process: dict(seconds, tokens). For `knowlip bench`."""
@@ -139,7 +139,7 @@ class CaptionerReplica:
         with self._lock:
             before, start = self._engine.generated_tokens, time.perf_counter()
             for embeddings, request in zip(prepared, requests, strict=True):
-                self._engine.generate(embeddings, request.asked, request.seeds)
+                self._engine.generate(embeddings, request.asked, request.seed)
             return {"seconds": time.perf_counter() - start, "tokens": self._engine.generated_tokens - before}
 
     def _embed(self, captioner, request: CaptionRequest) -> list:
@@ -199,11 +199,11 @@ class CaptionerClient:
             time.sleep(0.2)
 
     def request(self, blocks: list, where: list[tuple[int, int]], prompts: list[str],
-                asked: list[tuple[Clause, ...]], seeds: list[int]) -> CaptionRequest:
+                asked: list[tuple[Clause, ...]], seed: int) -> CaptionRequest:
         """A request bound to the published weights."""
         if self._weights is None:
             raise RuntimeError("no weights were published: call publish before labelling")
-        return CaptionRequest(*self._weights, blocks, where, prompts, asked, seeds)
+        return CaptionRequest(*self._weights, blocks, where, prompts, asked, seed)
 
     def submit(self, request: CaptionRequest):
         """Send one shard; `.result()` of what comes back waits for its answers."""

@@ -110,7 +110,7 @@ def make_request(shard: Sequence[Question], client: CaptionerClient, images: Ima
     position = {block: index for index, block in enumerate(used)}
     return client.request([images.blocks[block] for block in used], [(position[b], row) for b, row in where],
                           [question.prompt for question in shard], [question.asked for question in shard],
-                          [question.seed for question in shard])
+                          shard[0].seed)
 
 
 def _digest(shard: Sequence[Question], request: CaptionRequest) -> str:

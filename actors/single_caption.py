@@ -23,4 +23,4 @@ def caption_image(image: np.ndarray, prompt: str, weights_dir: Path, config: Eng
     engine = NativeEngine(weights_dir / "captioner" / "decoder", config)
     ids = tokenizer([prompt], add_special_tokens=False)["input_ids"]
     embeddings = captioner.prompt_embeddings(torch.from_numpy(image.astype(np.float32))[None], ids)
-    return engine.generate(embeddings, [CLAUSES], [seed])[0][0]
+    return engine.generate(embeddings, [CLAUSES], seed)[0][0]

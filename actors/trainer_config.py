@@ -10,12 +10,12 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    first_round_epochs: int = Field(14, ge=1, description="passes over the corpus in round 1")
-    round_epochs: int = Field(8, ge=1, description="passes over the corpus in every later round")
+    first_round_epochs: int = Field(16, ge=1, description="passes over the corpus in round 1")
+    round_epochs: int = Field(10, ge=1, description="passes over the corpus in every later round")
     micro_batch_tiles: int = Field(32, ge=2, description="tiles contrasted with one another in one forward pass")
     micro_batches_per_step: int = Field(2, ge=1, description="micro-batches whose gradients make one optimiser step")
-    learning_rate: float = Field(1e-3, gt=0, description="peak of AdamW's learning rate in round 1")
-    later_learning_rate: float = Field(5e-4, gt=0, description="peak of the learning rate in later rounds")
+    learning_rate: float = Field(4e-3, gt=0, description="peak of AdamW's learning rate in round 1")
+    later_learning_rate: float = Field(2.5e-3, gt=0, description="peak of the learning rate in later rounds")
     final_learning_rate_share: float = Field(0.02, ge=0, le=1, description="of the peak, at the end of a round (cosine)")
     warmup_share: float = Field(0.08, ge=0, lt=1, description="share of a round's steps of linear warm-up")
     weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay")

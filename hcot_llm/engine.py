@@ -101,21 +101,24 @@ class NativeEngine:
         return ProbeOutput(tokens, logprobs)
 
     def generate(self, prompt_embeddings: Sequence, asked: Sequence[Sequence[Clause]],
-                 seeds: Sequence[int]) -> list[list[Answer]]:
+                 seed: int) -> list[list[Answer]]:
         """Answers to prompts: for each prompt its candidates, the greedy one first.
 
         Args:
             prompt_embeddings: float32 tensors [tokens, hidden].
             asked: clauses each prompt asks for.
-            seeds: of the sampled candidates, one per prompt.
+            seed: of the sampled candidates. The same prompts in the same call give the same answers. (vLLM's seed per
+                request does not work on CPU: "CPU Generator does not use offset".)
         """
         start = time.perf_counter()
         greedy = self._run(prompt_embeddings, [self._sampling(clauses) for clauses in asked])
         answers = [[self._read(output.outputs[0], clauses)]
                    for output, clauses in zip(greedy, asked, strict=True)]
         if self._config.candidates > 1:
-            sampled = self._run(prompt_embeddings, [
-                self._sampling(clauses, seed) for clauses, seed in zip(asked, seeds, strict=True)])
+            import torch
+
+            torch.manual_seed(seed)
+            sampled = self._run(prompt_embeddings, [self._sampling(clauses, sampled=True) for clauses in asked])
             for candidates, output, clauses in zip(answers, sampled, asked, strict=True):
                 candidates.extend(self._read(completion, clauses) for completion in output.outputs)
         self.generate_seconds += time.perf_counter() - start
@@ -126,7 +129,7 @@ class NativeEngine:
         prompts = [{"prompt_embeds": prompt} for prompt in prompt_embeddings]
         return self._llm.generate(prompts, sampling, use_tqdm=False)
 
-    def _sampling(self, clauses: Sequence[Clause], seed: int | None = None):
+    def _sampling(self, clauses: Sequence[Clause], sampled: bool = False):
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -135,10 +138,9 @@ class NativeEngine:
                                              disable_any_whitespace=True)
         common = dict(max_tokens=self._config.max_new_tokens, logprobs=min(widest + 8, 64), detokenize=False,
                       structured_outputs=structured, output_kind=RequestOutputKind.FINAL_ONLY)
-        if seed is None:
+        if not sampled:
             return SamplingParams(temperature=0.0, **common)
-        return SamplingParams(temperature=self._config.temperature, n=self._config.candidates - 1,
-                              seed=seed % 2**31, **common)
+        return SamplingParams(temperature=self._config.temperature, n=self._config.candidates - 1, **common)
 
     def _piece(self, token: int) -> str:
         if token not in self._pieces:

@@ -49,7 +49,7 @@ def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = 
         corpus.tiles.CorpusError: too many tiles changed since the corpus was made.
     """
     if config.kind == "simulated":
-        root = config.data_dir / f"{config.name}-{_digest(config.simulated, config.corruption, run_seed)}"
+        root = config.data_dir / f"{config.name}-{_digest(config.simulated.digest(), config.corruption, run_seed)}"
         _make_simulated(config, root, run_seed, progress)
         truth = root / "truth"
     else:
@@ -73,8 +73,9 @@ def open_corpus(corpus_dir: Path, truth_dir: Path | None, *, simulated: bool,
     """
     tiles = read_tiles(corpus_dir)
     problems = check_tiles(corpus_dir)
-    Quarantine(corpus_dir).append(QuarantineRecord(path=problem.path, reason=problem.reason, hint=problem.message)
-                                  for problem in problems)
+    if problems:
+        Quarantine(corpus_dir).append(QuarantineRecord(path=problem.path, reason=problem.reason, hint=problem.message)
+                                      for problem in problems)
     bad = {problem.tile_id for problem in problems}
     if len(bad) > max_quarantined_share * tiles.num_rows:
         raise CorpusError(

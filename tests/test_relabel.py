@@ -9,7 +9,7 @@ from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.relabel import Proposals, find_doubtful, settle
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
 
-TILES = 400
+TILES = 160
 WATER = CLAUSES.index(Clause.WATER)
 NO_GAIN = np.full((TILES, len(CLAUSES)), -0.1)
 FLAG, ACCEPT = FlagConfig(), AcceptanceConfig()
@@ -47,6 +47,13 @@ def case():
     return truth, annotations(seed), np.arange(TILES) % 4 == 0
 
 
+@pytest.fixture(scope="module")
+def repaired(case):
+    """Everything asked, the encoder right, every proposal right."""
+    truth, seed, calibration = case
+    return settle(feedback(truth), seed, seed, proposals_of(truth, np.ones(truth.shape, bool)), calibration, ACCEPT)
+
+
 def proposals_of(values: np.ndarray, asked: np.ndarray) -> Proposals:
     made = Proposals.none_for(TILES, 1)
     beliefs = sure(values)
@@ -63,25 +70,22 @@ def test_clauses_that_evidence_contradicts_are_doubtful(case):
     assert doubtful[seed.values == truth].mean() < 0.05
 
 
-def test_good_proposals_repair_and_bad_ones_do_no_harm(case):
+def test_good_proposals_repair_and_bad_ones_do_no_harm(case, repaired):
     truth, seed, calibration = case
-    asked = np.ones(truth.shape, bool)
-    good = settle(feedback(truth), seed, seed, proposals_of(truth, asked), calibration, ACCEPT)
     training = ~calibration
-    assert (good.matrix.values == truth)[training].mean() > 0.97
-    nonsense = np.zeros_like(truth)
-    bad = settle(feedback(truth), seed, seed, proposals_of(nonsense, asked), calibration, ACCEPT)
+    assert (repaired.matrix.values == truth)[training].mean() > 0.97
+    nonsense = proposals_of(np.zeros_like(truth), np.ones(truth.shape, bool))
+    bad = settle(feedback(truth), seed, seed, nonsense, calibration, ACCEPT)
     assert (bad.matrix.values == truth)[training].mean() >= (seed.values == truth)[training].mean()
     harmed = (bad.matrix.values != truth) & (seed.values == truth)
     assert harmed[training].mean() < 0.01
 
 
-def test_tiles_for_calibration_keep_their_annotations(case):
-    truth, seed, calibration = case
-    settled = settle(feedback(truth), seed, seed, proposals_of(truth, np.ones(truth.shape, bool)), calibration, ACCEPT)
-    np.testing.assert_array_equal(settled.matrix.values[calibration], seed.values[calibration])
-    np.testing.assert_array_equal(settled.matrix.confidence[calibration], seed.confidence[calibration])
-    assert not settled.accepted[calibration].any() and not settled.rejected[calibration].any()
+def test_tiles_for_calibration_keep_their_annotations(case, repaired):
+    _, seed, calibration = case
+    np.testing.assert_array_equal(repaired.matrix.values[calibration], seed.values[calibration])
+    np.testing.assert_array_equal(repaired.matrix.confidence[calibration], seed.confidence[calibration])
+    assert not repaired.accepted[calibration].any() and not repaired.rejected[calibration].any()
 
 
 def test_only_what_was_asked_changes(case):
@@ -95,18 +99,17 @@ def test_only_what_was_asked_changes(case):
     assert not (settled.accepted & settled.rejected).any()
 
 
-def test_every_change_says_where_it_comes_from(case):
+def test_every_change_says_where_it_comes_from(case, repaired):
     truth, seed, calibration = case
-    settled = settle(feedback(truth), seed, seed, proposals_of(truth, np.ones(truth.shape, bool)), calibration, ACCEPT)
-    assert set(settled.matrix.source[settled.accepted]) == {"captioner"}
-    assert set(settled.matrix.source[~settled.accepted]) == {"kept"}
+    assert set(repaired.matrix.source[repaired.accepted]) == {"captioner"}
+    assert set(repaired.matrix.source[~repaired.accepted]) == {"kept"}
     # What is now the seed's value again is the seed's, though a proposal opened the question.
     back = settle(feedback(seed.values), annotations(truth), seed, proposals_of(seed.values, np.ones(truth.shape, bool)),
                   calibration, ACCEPT)
     assert back.accepted.any() and set(back.matrix.source[back.accepted]) == {"seed"}
 
 
-def test_without_witnesses_switched_on_by_configuration(case):
+def test_a_witness_can_be_switched_off(case):
     truth, seed, calibration = case
     settled = settle(feedback(truth), seed, seed, proposals_of(truth, np.ones(truth.shape, bool)), calibration,
                      AcceptanceConfig(use_captioner=False))

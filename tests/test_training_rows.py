@@ -127,7 +127,7 @@ def test_an_asked_clause_is_not_given_away_by_the_prompt(seed):
 
 
 def test_hints_are_shown_to_a_share_and_never_when_switched_off():
-    rows = [row(hints=["plain"] * len(CLAUSES))] * 300
+    rows = [row(hints=["none"] * len(CLAUSES))] * 300
     shown = np.mean([" hint " in prompt for prompt in build(rows, augment=still(feedback_share=0.5)).prompts])
     assert 0.35 < shown < 0.65
     assert not any(" hint " in prompt for prompt in build(rows, augment=still(feedback_share=1.0),

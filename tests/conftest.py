@@ -1,0 +1,50 @@
+"""What several test files share, made once a session: a small corpus, a trained captioner, one whole run."""
+
+import shutil
+from pathlib import Path
+
+import hypothesis
+import pytest
+from shared_run import Run, run_loop_once
+from shared_training import CleanCorpus, TrainedCaptioner, make_clean_corpus, train_captioner
+
+# Cores are shared: how long one example takes says nothing.
+hypothesis.settings.register_profile("knowlip", deadline=None)
+hypothesis.settings.load_profile("knowlip")
+
+
+@pytest.fixture(scope="session")
+def clean_corpus(tmp_path_factory) -> CleanCorpus:
+    """96 simulated tiles whose annotations are the truth."""
+    return make_clean_corpus(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture(scope="session")
+def trained_captioner(clean_corpus, tmp_path_factory) -> TrainedCaptioner:
+    """Published weights of a model that learned one easy clause from the clean corpus."""
+    return train_captioner(clean_corpus, tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def engine(trained_captioner):
+    """A real vLLM engine in this process, on the trained captioner's decoder. Tests leave those weights in it."""
+    from hcot_llm.engine import EngineConfig, NativeEngine
+
+    return NativeEngine(trained_captioner.decoder_dir, EngineConfig(candidates=3))
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory) -> Run:
+    """configs/smoke.yaml from the command line to its end, with truth."""
+    folder = tmp_path_factory.mktemp("smoke")
+    return run_loop_once(folder, folder / "data")
+
+
+@pytest.fixture(scope="session")
+def blind_run(smoke_run, tmp_path_factory) -> Run:
+    """The first round of the same run with the truth removed once the data was made."""
+    folder = tmp_path_factory.mktemp("blind")
+    shutil.copytree(smoke_run.data_dir, folder / "data")
+    [truth] = (folder / "data").glob("*/truth")
+    shutil.rmtree(truth)
+    return run_loop_once(folder, folder / "data", "rounds=1")

@@ -1,0 +1,29 @@
+"""The loop cannot see the truth: without it a run does the same, and cannot say how well."""
+
+import json
+
+from shared_run import knowlip
+
+
+def test_without_truth_a_run_makes_the_same_corpus_and_weights(smoke_run, blind_run):
+    assert not list(blind_run.data_dir.rglob("truth*"))
+    seeing, [blind] = smoke_run.records[0], blind_run.records
+    assert seeing.world_size == blind.world_size, "the comparison needs groups of the same size"
+    assert blind.weights_sha256 == seeing.weights_sha256
+    assert blind.corpus_digest == seeing.corpus_digest
+    assert blind.counts == seeing.counts
+    without_truth = {name: value for name, value in blind.metrics.items() if value is not None}
+    assert {name: seeing.metrics[name] for name in without_truth} == without_truth
+
+
+def test_without_truth_every_accuracy_is_null(smoke_run, blind_run):
+    [blind] = blind_run.records
+    assert blind.accuracy_by_clause is None
+    for name, value in blind.metrics.items():
+        if "accuracy" in name or name.startswith("held_out"):
+            assert value is None, name
+    assert smoke_run.records[0].metrics["annotation_accuracy"] is not None
+    report = json.loads(knowlip("report", blind_run.run_dir, "--json", cwd=blind_run.cwd).stdout)
+    assert report["seed_accuracy"] is None and report["final_accuracy"] is None
+    assert report["accuracy_by_clause"] is None
+    assert "no truth to compare with" in " ".join(blind_run.stdout.split())
