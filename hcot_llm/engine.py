@@ -15,6 +15,7 @@ from typing import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpus.seeds import derive_seed
 from hcot_llm.schema import VOCABULARY, AnswerError, Clause, answer_json_schema, parse_answer
 
 
@@ -75,7 +76,9 @@ class NativeEngine:
         self._llm = LLM(model=str(decoder_dir), dtype=config.dtype, enforce_eager=config.enforce_eager,
                         enable_prompt_embeds=True, max_model_len=config.max_model_len,
                         max_num_seqs=config.max_sequences, max_logprobs=64, seed=0,
-                        enable_prefix_caching=False, disable_log_stats=True)
+                        enable_prefix_caching=False, disable_log_stats=True,
+                        # A prompt cut in two would wind its request's generator back, which those of the CPU cannot.
+                        enable_chunked_prefill=False)
         self._tokenizer = self._llm.get_tokenizer()
         self._pieces: dict[int, str] = {}
         self.generated_tokens = 0
@@ -107,18 +110,16 @@ class NativeEngine:
         Args:
             prompt_embeddings: float32 tensors [tokens, hidden].
             asked: clauses each prompt asks for.
-            seed: of the sampled candidates. The same prompts in the same call give the same answers. (vLLM's seed per
-                request does not work on CPU: "CPU Generator does not use offset".)
+            seed: of the sampled candidates. Each prompt draws from its own stream, named by its position, so that what
+                is drawn does not depend on which requests happen to share a step.
         """
         start = time.perf_counter()
         greedy = self._run(prompt_embeddings, [self._sampling(clauses) for clauses in asked])
         answers = [[self._read(output.outputs[0], clauses)]
                    for output, clauses in zip(greedy, asked, strict=True)]
         if self._config.candidates > 1:
-            import torch
-
-            torch.manual_seed(seed)
-            sampled = self._run(prompt_embeddings, [self._sampling(clauses, sampled=True) for clauses in asked])
+            sampled = self._run(prompt_embeddings, [self._sampling(clauses, derive_seed(seed, position, "sampled"))
+                                                    for position, clauses in enumerate(asked)])
             for candidates, output, clauses in zip(answers, sampled, asked, strict=True):
                 candidates.extend(self._read(completion, clauses) for completion in output.outputs)
         self.generate_seconds += time.perf_counter() - start
@@ -129,7 +130,7 @@ class NativeEngine:
         prompts = [{"prompt_embeds": prompt} for prompt in prompt_embeddings]
         return self._llm.generate(prompts, sampling, use_tqdm=False)
 
-    def _sampling(self, clauses: Sequence[Clause], sampled: bool = False):
+    def _sampling(self, clauses: Sequence[Clause], seed: int | None = None):
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -138,9 +139,10 @@ class NativeEngine:
                                              disable_any_whitespace=True)
         common = dict(max_tokens=self._config.max_new_tokens, logprobs=min(widest + 8, 64), detokenize=False,
                       structured_outputs=structured, output_kind=RequestOutputKind.FINAL_ONLY)
-        if not sampled:
+        if seed is None:
             return SamplingParams(temperature=0.0, **common)
-        return SamplingParams(temperature=self._config.temperature, n=self._config.candidates - 1, **common)
+        return SamplingParams(temperature=self._config.temperature, n=self._config.candidates - 1,
+                              seed=seed % 2**31, **common)
 
     def _piece(self, token: int) -> str:
         if token not in self._pieces:

@@ -1,12 +1,16 @@
 """What several test files share, made once a session: a small corpus, a trained captioner, one whole run."""
 
+import os
 import shutil
 from pathlib import Path
 
-import hypothesis
-import pytest
-from shared_run import Run, run_loop_once
-from shared_training import CleanCorpus, TrainedCaptioner, make_clean_corpus, train_captioner
+# Before torch and vLLM are imported: on shared cores several threads wait for each other more than they work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+from shared_run import Run, run_loop_once  # noqa: E402
+from shared_training import CleanCorpus, TrainedCaptioner, make_clean_corpus, train_captioner  # noqa: E402
 
 # Cores are shared: how long one example takes says nothing.
 hypothesis.settings.register_profile("knowlip", deadline=None)
