@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -71,7 +72,8 @@ def caption(tile: Annotated[Path, typer.Argument(metavar="TILE.tif", help="One g
     """Write the HCoT annotation of one GeoTIFF with the newest weights of a run."""
     from orchestrator.captioning import caption_tile, print_caption
 
-    annotation = caption_tile(tile, run_dir)
+    with _standard_output_to_error():
+        annotation = caption_tile(tile, run_dir)
     if as_json:
         print(json.dumps(annotation, indent=2))
     else:
@@ -119,6 +121,20 @@ def data_check(corpus: Annotated[Path, typer.Argument(metavar="DIR", help="A cor
     from orchestrator.data_check import check_data
 
     raise typer.Exit(check_data(corpus, console))
+
+
+@contextmanager
+def _standard_output_to_error():
+    """What libraries print while they load goes to standard error, so that standard output holds the result alone."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _load(path: Path, tiles: Path | None, settings: list[str] | None):

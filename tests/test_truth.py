@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from shared_run import knowlip
 
 
@@ -13,7 +14,8 @@ def test_without_truth_a_run_makes_the_same_corpus_and_weights(smoke_run, blind_
     assert blind.corpus_digest == seeing.corpus_digest
     assert blind.counts == seeing.counts
     without_truth = {name: value for name, value in blind.metrics.items() if value is not None}
-    assert {name: seeing.metrics[name] for name in without_truth} == without_truth
+    # The engine's log-probabilities are rounded in the order in which prompts happen to be batched.
+    assert {name: seeing.metrics[name] for name in without_truth} == pytest.approx(without_truth, abs=1e-4)
 
 
 def test_without_truth_every_accuracy_is_null(smoke_run, blind_run):
