@@ -125,7 +125,7 @@ def _write_shard(path: Path, shard: Sequence[Question], answers: Sequence[Sequen
             if answer.error is not None:
                 rows.append({"tile_id": question.tile_id, "candidate": number, "error": answer.error})
             rows.extend({"tile_id": question.tile_id, "candidate": number, "clause": str(clause), "value": value,
-                         "distribution": answer.distributions[clause].tolist()}
+                         "distribution": answer.distributions[clause].tolist() if number == 0 else None}
                         for clause, value in answer.values.items())
     partial = path.with_suffix(".partial")
     pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), partial)
@@ -140,6 +140,7 @@ def _proposals(tables: list[pa.Table], annotations: AnnotationMatrix, candidates
         if entry["error"] is not None:
             invalid[entry["error"]] += 1
         else:
+            distribution = entry["distribution"]
             empty.put(row_of[entry["tile_id"]], Clause(entry["clause"]), entry["candidate"], entry["value"],
-                      np.asarray(entry["distribution"], dtype=np.float64))
+                      None if distribution is None else np.asarray(distribution, dtype=np.float64))
     return Proposals(empty.proposed, empty.distributions, dict(invalid))

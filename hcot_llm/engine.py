@@ -39,7 +39,8 @@ class Answer:
     """One generated answer.
 
     values: per asked clause the value generated, empty when invalid. distributions: per asked clause float [V],
-    the probability of each value when the clause was generated. error: why the answer is invalid, else None.
+    the probability of each value when the clause was generated; empty for sampled candidates, which say nothing of
+    it that the greedy one does not. error: why the answer is invalid, else None.
     """
 
     values: dict[Clause, str]
@@ -137,10 +138,10 @@ class NativeEngine:
         widest = max(len(VOCABULARY[clause]) for clause in clauses)
         structured = StructuredOutputsParams(json=json.dumps(answer_json_schema(clauses)),
                                              disable_any_whitespace=True)
-        common = dict(max_tokens=self._config.max_new_tokens, logprobs=min(widest + 8, 64), detokenize=False,
-                      structured_outputs=structured, output_kind=RequestOutputKind.FINAL_ONLY)
+        common = dict(max_tokens=self._config.max_new_tokens, detokenize=False, structured_outputs=structured,
+                      output_kind=RequestOutputKind.FINAL_ONLY)
         if seed is None:
-            return SamplingParams(temperature=0.0, **common)
+            return SamplingParams(temperature=0.0, logprobs=min(widest + 8, 64), **common)
         return SamplingParams(temperature=self._config.temperature, n=self._config.candidates - 1,
                               seed=seed % 2**31, **common)
 
@@ -158,7 +159,7 @@ class NativeEngine:
             return Answer({}, {}, error.reason, len(pieces))
         offsets = np.cumsum([0, *map(len, pieces)])
         distributions = {}
-        for clause in clauses:
+        for clause in clauses if completion.logprobs is not None else ():
             start = text.index(f'"{clause}"') + len(f'"{clause}"')
             start = text.index('"', start) + 1
             position = int(np.searchsorted(offsets, start))

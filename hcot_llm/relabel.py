@@ -29,10 +29,10 @@ class Proposals:
         return Proposals(np.full((tiles, len(CLAUSES), candidates), NOT_PROPOSED),
                          {clause: np.full((tiles, len(VOCABULARY[clause])), np.nan) for clause in CLAUSES}, {})
 
-    def put(self, row: int, clause: Clause, candidate: int, value: str, distribution: np.ndarray) -> None:
-        """Enter one answered clause."""
+    def put(self, row: int, clause: Clause, candidate: int, value: str, distribution: np.ndarray | None) -> None:
+        """Enter one answered clause; distribution: float [V] where the answer came with one (the greedy one does)."""
         self.proposed[row, CLAUSES.index(clause), candidate] = VALUE_INDEX[clause][value]
-        if candidate == 0:
+        if distribution is not None:
             self.distributions[clause][row] = distribution
 
 

@@ -51,14 +51,23 @@ def status(run_dir: RunDir) -> None:
 
 
 @app.command()
-def report(run_dir: RunDir,
+def report(run_dir: RunDir = Path("runs/latest"),
+           reference: Annotated[Optional[Path], typer.Option("--reference", metavar="CSV", help="Compare the annotations "
+                                                             "with a reference made by hand.")] = None,
            as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False
            ) -> None:
-    """Print what a run came to: rounds, accuracies, memory, quarantined tiles."""
+    """Print what a run came to: rounds, accuracies, memory, quarantined tiles; or how it does against a reference."""
+    from orchestrator.reference_report import compare_with_reference, print_reference_report
     from orchestrator.report import print_report
     from orchestrator.report import report as make_report
 
-    if as_json:
+    if reference is not None:
+        compared = compare_with_reference(run_dir, reference)
+        if as_json:
+            print(json.dumps(compared.as_json(), indent=2))
+        else:
+            print_reference_report(compared, console)
+    elif as_json:
         print(json.dumps(make_report(run_dir), indent=2))
     else:
         print_report(run_dir, console)

@@ -6,6 +6,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from actors.captioner import CaptionerFailed
     from actors.probe import WeightsNotServed
     from actors.trainer import TrainingFailed
+    from benchmark.reference import ReferenceFileError
     from corpus.annotations import AnnotationError
     from corpus.geotiff import TileError
     from corpus.ingest import IngestError
@@ -19,4 +20,4 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError,
-            LeaseHeld, LeaseLost)
+            LeaseHeld, LeaseLost, ReferenceFileError)

@@ -82,9 +82,12 @@ def _by_clause(seed: dict | None, final: dict | None) -> dict[str, dict[str, flo
     return found if any(value is not None for each in found.values() for value in each.values()) else None
 
 
+_HEADING = {"startup": "start", "unaccounted": "other", "evaluate": "eval"}  # as short as 80 columns need
+
+
 def _rounds_table(records: list[RoundRecord], seed_accuracy: float | None) -> Table:
-    table = _table("Rounds", "round", "annotation accuracy", "flagged", "regenerated", "accepted", "rejected",
-                   "invalid", "workers", "time")
+    table = _table("Rounds: annotation accuracy, clauses, trainers", "round", "accuracy", "flagged", "rewritten", "accepted",
+                   "rejected", "invalid", "workers", "time")
     table.add_row("seed", _percent(seed_accuracy), *[""] * 7)
     for record in records:
         counts = record.counts
@@ -96,7 +99,7 @@ def _rounds_table(records: list[RoundRecord], seed_accuracy: float | None) -> Ta
 
 def _time_table(records: list[RoundRecord]) -> Table:
     names = ("startup", *PHASES, "unaccounted", "total")
-    table = _table("Seconds by phase", "round", *(name.replace("startup", "start-up") for name in names))
+    table = _table("Seconds by phase", "round", *(_HEADING.get(name, name) for name in names))
     for record in records:
         table.add_row(str(record.round), *(f"{getattr(record.timings, f'{name}_s'):.1f}" for name in names))
     return table

@@ -121,9 +121,9 @@ def test_an_answer_is_entered_where_it_belongs():
     made = Proposals.none_for(2, 3)
     distribution = np.asarray([0.1, 0.2, 0.3, 0.4])
     made.put(1, Clause.WATER, 0, "sea", distribution)
-    made.put(1, Clause.WATER, 2, "lake", np.full(4, 0.25))
+    made.put(1, Clause.WATER, 2, "lake", None)
     assert made.proposed[1, WATER].tolist() == [VALUE_INDEX[Clause.WATER]["sea"], NOT_PROPOSED, 2]
-    # Sampled candidates do not replace the greedy answer's distribution.
+    # Sampled candidates come without a distribution; the greedy answer's stays.
     np.testing.assert_array_equal(made.distributions[Clause.WATER][1], distribution)
     assert np.isnan(made.distributions[Clause.WATER][0]).all()
     assert (made.proposed != NOT_PROPOSED).sum() == 2
