@@ -157,16 +157,18 @@ def _table(name: str, fields: list[FieldReport]) -> Table:
     count = fields[0].scores["seed"].windows
     table = Table(title=f"Against the reference: {name}, {count} windows", title_justify="left", title_style="bold",
                   box=None, pad_edge=False, header_style="dim")
-    table.add_column("clause")
-    for heading in ("seed", "final", "geography", "majority", "2nd reader"):
-        table.add_column(heading, justify="right")
+    for heading in ("clause", "seed", "final", "geography", "majority", "2nd reader"):
+        table.add_column(heading, justify="left" if heading == "clause" else "right", no_wrap=True)
     for field in fields:
         clause = field.clause.replace("_", " ")
-        table.add_row(clause if field.scored else f"\\[{clause}]", *(_cell(field.scores[answer]) for answer in ANSWERS),
+        table.add_row(clause if field.scored else f"\\[{clause}]", *(_cell(field.scores[answer]) for answer in ANSWERS[:-1]),
+                      f"{100 * field.scores['majority'].accuracy:.1f}",
                       _cell(field.second_reading), style=None if field.scored else "dim")
     scored = [field for field in fields if field.scored]
-    table.add_row("mean of scored", *(f"{100 * sum(field.scores[answer].accuracy for field in scored) / len(scored):.1f}      "
-                                          for answer in ANSWERS), style="bold")
+    means = [sum(field.scores[answer].accuracy for field in scored) / len(scored) for answer in ANSWERS]
+    # Below the accuracies, not below their kappas.
+    table.add_row("mean of scored", *(f"{100 * mean:.1f}      " for mean in means[:-1]), f"{100 * means[-1]:.1f}",
+                  style="bold")
     return table
 
 
