@@ -10,7 +10,7 @@ export PYTHON
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test bench lock clean
+.PHONY: help env run test bench chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: env ## run all tests: ARGS='-k losses'
 
 bench: env ## measure and print the numbers of the README
 	$(BIN)/knowlip bench $(ARGS)
+
+chaos: env ## inject every fault into real runs: ARGS='--seeds 20 --only captioner'
+	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
 lock: env ## write requirements.lock anew from pyproject.toml and what is installed
 	$(BIN)/python tools/lock.py

@@ -2,13 +2,16 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ray
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.schema import ApplicationStatus
 
 from actors.health import EngineEvent, EngineHealth
@@ -18,6 +21,7 @@ from hcot_llm.engine import Answer, EngineConfig, NativeEngine, configure_proces
 from hcot_llm.schema import Clause
 
 DEPLOYMENT = "captioner"
+DEATHS_PER_REQUEST = 3
 
 
 class CaptionerFailed(RuntimeError):
@@ -155,6 +159,34 @@ class CaptionerReplica:
             return captioner.prompt_embeddings(torch.from_numpy(images).float(), token_ids)
 
 
+class PendingAnswers:
+    """A request under way. A replica that dies is replaced by Ray Serve, and the request is sent again.
+
+    That is safe: a replica changes nothing outside itself, and a new one labels only after it has proven the weights.
+    """
+
+    def __init__(self, client: "CaptionerClient", send: Callable[[], Any]) -> None:
+        self._client, self._send = client, send
+        self._response = send()
+
+    def result(self) -> Any:
+        """Wait for the answer.
+
+        Raises:
+            CaptionerFailed: replicas died in a row, DEATHS_PER_REQUEST times.
+        """
+        for _ in range(DEATHS_PER_REQUEST):
+            try:
+                return self._response.result()
+            except RayActorError as error:
+                last = error
+                self._client.wait_until_running()
+                self._response = self._send()
+        raise CaptionerFailed(f"{DEATHS_PER_REQUEST} captioner replicas died one after another on the same request; the "
+                              f"last: {last}. Often the memory did not suffice: lower captioner.tiles_per_shard or "
+                              "captioner.engine.max_sequences.") from last
+
+
 class CaptionerClient:
     """Deploys the captioner and talks to it. Deploying does not wait, so that the engine starts during training."""
 
@@ -179,11 +211,11 @@ class CaptionerClient:
 
     def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
         """Serve new weights, proven by the probe. Waits for the first replica to be ready."""
-        self._wait_until_running()
+        self.wait_until_running()
         self._weights = (str(weights_dir), weights_sha256)
-        return self.handle.publish.remote(*self._weights).result(timeout_s=self._config.start_timeout_s)
+        return PendingAnswers(self, lambda: self.handle.publish.remote(*self._weights)).result()
 
-    def _wait_until_running(self) -> None:
+    def wait_until_running(self) -> None:
         deadline = time.monotonic() + self._config.start_timeout_s
         while True:
             application = serve.status().applications[DEPLOYMENT]
@@ -205,9 +237,9 @@ class CaptionerClient:
             raise RuntimeError("no weights were published: call publish before labelling")
         return CaptionRequest(*self._weights, blocks, where, prompts, asked, seed)
 
-    def submit(self, request: CaptionRequest):
+    def submit(self, request: CaptionRequest) -> "PendingAnswers":
         """Send one shard; `.result()` of what comes back waits for its answers."""
-        return self.handle.label.remote(request)
+        return PendingAnswers(self, lambda: self.handle.label.remote(request))
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
         """The bare engine on the same prompts: dict(seconds, tokens)."""

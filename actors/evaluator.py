@@ -19,7 +19,8 @@ from hcot_llm.render import render_caption
 from hcot_llm.schema import CLAUSES, GROUP, VOCABULARY, Clause
 
 
-@ray.remote(num_cpus=0)
+# It holds nothing that a restart could lose, and calls change nothing.
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class Evaluator:
     """Compares annotations and model with the truth, where there is one."""
 

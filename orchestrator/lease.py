@@ -65,6 +65,16 @@ class Lease(BaseModel):
     renewed: float
     released: bool = False
 
+    def is_held(self, lasts_s: float = LASTS_S) -> bool:
+        """Whether its owner may still be at work."""
+        return not self.released and time.time() - self.renewed < lasts_s and not self.owner.is_dead()
+
+
+def read_lease(run_dir: Path) -> Lease | None:
+    """The lease of a run directory, or None where none was ever taken."""
+    path = Path(run_dir) / "lease.json"
+    return read_json(run_dir, path, Lease) if path.exists() else None
+
 
 class LeaseKeeper:
     """Takes, renews and releases the lease of a run directory.
@@ -88,10 +98,10 @@ class LeaseKeeper:
         """
         with self._locked():
             found = self._read()
-            age = time.time() - found.renewed if found else None
-            if found is not None and not found.released and age < self._lasts_s and not found.owner.is_dead():
+            if found is not None and found.is_held(self._lasts_s):
                 raise LeaseHeld(
-                    f"Another driver ({found.owner}) is working on {self._run_dir}; it was alive {age:.0f} s ago. "
+                    f"Another driver ({found.owner}) is working on {self._run_dir}; it was alive "
+                    f"{time.time() - found.renewed:.0f} s ago. "
                     f"Wait until it has ended (one that dies elsewhere is given up after {self._lasts_s:.0f} s), or end it.")
             self._token = 1 if found is None else found.token + 1
             self._write()
@@ -130,7 +140,7 @@ class LeaseKeeper:
                 self._write()
 
     def _read(self) -> Lease | None:
-        return read_json(self._run_dir, self._path, Lease) if self._path.exists() else None
+        return read_lease(self._run_dir)
 
     def _write(self, released: bool = False) -> None:
         write_json(self._run_dir, self._path, Lease(token=self._token, owner=self._owner, renewed=time.time(),

@@ -1,12 +1,15 @@
 """What a run came to: one JSON object, or tables for people."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.lease import read_lease
 from orchestrator.memory import read_memory
+from orchestrator.now import read_now
 from orchestrator.records import PHASES, RoundRecord, read_records, read_seed_summary
 from orchestrator.run_directory import RunDirectory
 from orchestrator.tracking import ui_command
@@ -68,10 +71,25 @@ def print_status(run_dir: Path, console: Console) -> None:
                   f"annotations    version {last.corpus_version} of {directory.annotations}",
                   f"weights        {directory.weights(last.round)}"]
     lines.append(f"MLflow         {ui_command(directory.path)}")
+    if now := _now(directory.path):
+        lines.insert(2, f"now            {now}")
     if len(records) < config.rounds:
         lines.append(f"go on with     knowlip resume {directory.path}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _now(run_dir: Path) -> str | None:
+    """What the driver does; None where it has ended in order or has not begun."""
+    now = read_now(run_dir)
+    if now is None or now.phase == "ended":
+        return None
+    where = f"round {now.round}, {now.phase}" if now.round else now.phase
+    minutes = (time.time() - now.since) / 60
+    lease = read_lease(run_dir)
+    if lease is not None and lease.is_held():
+        return f"{where}, for {minutes:.1f} min ({lease.owner})"
+    return f"its driver died in {where}; `knowlip resume` goes on"
 
 
 def _by_clause(seed: dict | None, final: dict | None) -> dict[str, dict[str, float | None]] | None:

@@ -10,6 +10,7 @@ from actors.mailbox import RoundResult
 from hcot_llm.acceptance import NOT_PROPOSED
 from hcot_llm.relabel import Proposals, Settlement
 from orchestrator.corpus_state import CorpusState
+from orchestrator.now import write_now
 from orchestrator.records import Counts, PhaseClock, RoundRecord, write_record
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class RoundContext:
         self._session.progress.phase(name, self.number, self._session.config.rounds)
         self._session.lease.check()
         with self._clock.phase(name):
+            write_now(self._session.directory.path, name, self.number)
             yield
 
     def training_progress(self, progress: dict) -> None:

@@ -20,8 +20,9 @@ from orchestrator.config import RunConfig, flatten
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.corpus_state import CorpusKeeper, CorpusState, select_feedback
 from orchestrator.figures import draw_accuracy, draw_gallery, draw_losses, draw_times, gallery_tile_ids
-from orchestrator.lease import LeaseKeeper
+from orchestrator.lease import LeaseKeeper, LeaseLost
 from orchestrator.memory import MemorySampler
+from orchestrator.now import write_now
 from orchestrator.progress import Progress
 from orchestrator.records import RoundRecord, SeedSummary, read_records, read_seed_summary, write_seed_summary
 from orchestrator.round_context import RoundContext
@@ -67,13 +68,23 @@ class Session:
                 self.captioner.shutdown()
             self._memory.stop()
             ray.shutdown()
+            self._say_ended()
             self.lease.release()
+
+    def _say_ended(self) -> None:
+        """Unless another driver has taken over: the directory is its own then."""
+        try:
+            self.lease.check()
+        except LeaseLost:
+            return
+        write_now(self.directory.path, "ended")
 
     @contextmanager
     def startup(self):
         """Start-up is paid once a run; its time is entered in the first round's record."""
         begun = time.monotonic()
         self.progress.phase("start-up")
+        write_now(self.directory.path, "start-up")
         yield
         self.startup_s = time.monotonic() - begun
 

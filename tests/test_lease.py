@@ -53,18 +53,18 @@ def test_a_living_driver_keeps_its_lease_by_renewing(tmp_path):
     keeper.release()
 
 
-def _try(run_dir, results):
+def _try(run_dir, results, over):
     try:
         LeaseKeeper(run_dir).acquire()
         results.put("won")
-        time.sleep(1.5)
+        over.wait()  # a driver that ended would leave the lease to the next one
     except LeaseHeld:
         results.put("lost")
 
 
 def test_the_lease_of_a_killed_driver_is_free_at_once(tmp_path):
     context = multiprocessing.get_context("fork")
-    driver = context.Process(target=_try, args=(tmp_path, context.Queue()))
+    driver = context.Process(target=_try, args=(tmp_path, context.Queue(), context.Event()))
     driver.start()
     while not (tmp_path / "lease.json").exists():
         time.sleep(0.01)
@@ -77,11 +77,12 @@ def test_the_lease_of_a_killed_driver_is_free_at_once(tmp_path):
 
 def test_of_many_drivers_at_once_exactly_one_wins(tmp_path):
     context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    drivers = [context.Process(target=_try, args=(tmp_path, results)) for _ in range(12)]
+    results, over = context.Queue(), context.Event()
+    drivers = [context.Process(target=_try, args=(tmp_path, results, over)) for _ in range(50)]
     for driver in drivers:
         driver.start()
-    outcomes = [results.get(timeout=30) for _ in drivers]
+    outcomes = [results.get(timeout=60) for _ in drivers]
+    over.set()
     for driver in drivers:
         driver.join()
-    assert sorted(outcomes) == ["lost"] * 11 + ["won"]
+    assert sorted(outcomes) == ["lost"] * 49 + ["won"]
