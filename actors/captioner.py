@@ -18,6 +18,7 @@ from actors.health import EngineEvent, EngineHealth
 from actors.probe import PROBE_TOKENS, check_probe, load_probe
 from actors.shuffler import image_of
 from hcot_llm.engine import Answer, EngineConfig, NativeEngine, configure_process
+from hcot_llm.retry import Retry, RetryConfig
 from hcot_llm.schema import Clause
 
 DEPLOYMENT = "captioner"
@@ -34,6 +35,7 @@ class CaptionerConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     engine: EngineConfig = Field(default_factory=EngineConfig)
+    retry: RetryConfig = Field(default_factory=RetryConfig)
     min_replicas: int = Field(1, ge=1, description="replicas kept running")
     max_replicas: int = Field(1, ge=1, description="replicas at most; Ray Serve scales between the two by load")
     cpus_per_replica: int = Field(1, ge=1, description="logical CPUs reserved for a replica")
@@ -51,7 +53,8 @@ class CaptionRequest:
 
     blocks: references to Arrow tables with an `image` column, so that pixels travel straight from the object
     store to the replica. where: N pairs (index into blocks, row). prompts: N texts. asked: N tuples of clauses.
-    seed: of the sampled candidates.
+    seed: of the sampled candidates. retries: where this asks again for answers that could not be used, what each
+    prompt is to be answered with; else None, and every prompt gets all candidates.
     """
 
     weights_dir: str
@@ -61,6 +64,7 @@ class CaptionRequest:
     prompts: list[str] = field(repr=False)
     asked: list[tuple[Clause, ...]] = field(repr=False)
     seed: int
+    retries: tuple[Retry, ...] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -128,13 +132,16 @@ class CaptionerReplica:
         return self._receipt
 
     def label(self, request: CaptionRequest) -> list[list[Answer]]:
-        """Candidates for every prompt. A replica that restarted or scaled up first proves the weights."""
+        """Candidates for every prompt; where it is asked again, one. A replica that restarted or scaled up first
+        proves the weights."""
         with self._lock:
             self._publish(request.weights_dir, request.weights_sha256)
             captioner = self._captioner
         # Outside the lock: while one shard is generated, the next one's images pass through the vision tower.
         embeddings = self._embed(captioner, request)
         with self._lock:
+            if request.retries is not None:
+                return [[answer] for answer in self._engine.generate_again(embeddings, request.retries)]
             return self._engine.generate(embeddings, request.asked, request.seed)
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
@@ -237,11 +244,12 @@ class CaptionerClient:
             time.sleep(0.2)
 
     def request(self, blocks: list, where: list[tuple[int, int]], prompts: list[str],
-                asked: list[tuple[Clause, ...]], seed: int) -> CaptionRequest:
+                asked: list[tuple[Clause, ...]], seed: int,
+                retries: tuple[Retry, ...] | None = None) -> CaptionRequest:
         """A request bound to the published weights."""
         if self._weights is None:
             raise RuntimeError("no weights were published: call publish before labelling")
-        return CaptionRequest(*self._weights, blocks, where, prompts, asked, seed)
+        return CaptionRequest(*self._weights, blocks, where, prompts, asked, seed, retries)
 
     def submit(self, request: CaptionRequest) -> "PendingAnswers":
         """Send one shard; `.result()` of what comes back waits for its answers."""

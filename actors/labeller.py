@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Sequence
 
@@ -21,11 +22,14 @@ from hcot_llm.feedback import Feedback, feedback_hints
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.prompts import captioner_prompt
 from hcot_llm.relabel import Proposals
+from hcot_llm.retry import Retry, RetryConfig, Unusable, plan_retries
 from hcot_llm.schema import CLAUSES, Clause
 
 SHARD_SCHEMA = pa.schema([
     ("tile_id", pa.string()), ("candidate", pa.int8()), ("clause", pa.string()), ("value", pa.string()),
-    ("distribution", pa.list_(pa.float32())), ("error", pa.string())])
+    ("distribution", pa.list_(pa.float32())), ("error", pa.string()),
+    # 0 for a first answer, n for the nth repetition; the damage of fault injection, in the first row of an answer.
+    ("attempt", pa.int8()), ("injected", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,19 @@ def _tile_ids(table: pa.Table) -> list[str]:
 
 @dataclass(frozen=True)
 class Question:
-    """One tile's prompt and the clauses it asks for."""
+    """The clauses one tile is asked for, and what its prompt is made of."""
 
     tile_id: str
-    prompt: str
     asked: tuple[Clause, ...]
+    kept: dict[Clause, str]
+    knowledge: str
+    hints: dict[Clause, str]
+    levels: bool
     seed: int
+
+    @cached_property
+    def prompt(self) -> str:
+        return captioner_prompt(self.kept, self.asked, self.knowledge, self.hints, self.levels)
 
 
 def write_questions(doubtful: np.ndarray, annotations: AnnotationMatrix, feedback: Feedback,
@@ -72,16 +83,59 @@ def write_questions(doubtful: np.ndarray, annotations: AnnotationMatrix, feedbac
         asked = tuple(clause for column, clause in enumerate(CLAUSES) if doubtful[row, column])
         kept = {clause: value for clause, value in annotations.row_values(row).items() if clause not in asked}
         hints = feedback_hints(feedback, row, asked) if use_feedback else {}
-        prompt = captioner_prompt(kept, asked, knowledge[tile_id], hints, levels)
-        questions.append(Question(tile_id, prompt, asked, derive_seed(run_seed, round_, tile_id, "candidates")))
+        questions.append(Question(tile_id, asked, kept, knowledge[tile_id], hints, levels,
+                                  derive_seed(run_seed, round_, tile_id, "candidates")))
     return questions
 
 
+@dataclass(frozen=True)
+class _Given:
+    """An answer, and where it stands: the question's position in the shard, and 0 or the number of its repetition."""
+
+    question: int
+    candidate: int
+    attempt: int
+    asked: tuple[Clause, ...]
+    answer: Answer
+
+
+@dataclass
+class _Shard:
+    """The answers to a shard of questions as they come in."""
+
+    questions: Sequence[Question]
+    given: list[_Given] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list)
+    attempt: int = 0
+
+    def take(self, answers: Sequence[Sequence[Answer]]) -> None:
+        """Enter the first answers, or those to what `plan_next` planned last."""
+        if self.attempt == 0:
+            self.given += [_Given(position, number, 0, question.asked, answer)
+                           for position, (question, candidates) in enumerate(zip(self.questions, answers, strict=True))
+                           for number, answer in enumerate(candidates)]
+        else:
+            self.given += [_Given(retry.question, retry.candidate, self.attempt, retry.asked, answer)
+                           for retry, [answer] in zip(self.retries, answers, strict=True)]
+
+    def plan_next(self, config: RetryConfig) -> list[Retry]:
+        """What to ask again; empty when the shard is finished."""
+        unusable = [Unusable(given.question, given.candidate, given.asked, self.questions[given.question].seed)
+                    for given in self.given if given.attempt == self.attempt and given.answer.error is not None]
+        first = sum(given.attempt == 0 for given in self.given)
+        self.attempt += 1
+        self.retries = plan_retries(unusable, self.attempt, first_answers=first, spent=len(self.given) - first,
+                                    config=config)
+        return self.retries
+
+
 def ask(questions: Sequence[Question], client: CaptionerClient, images: ImageIndex, annotations: AnnotationMatrix,
-        shard_dir: Path, *, tiles_per_shard: int, candidates: int, in_flight: int = 4, on_progress=None) -> Proposals:
+        shard_dir: Path, *, tiles_per_shard: int, candidates: int, retry: RetryConfig, in_flight: int = 4,
+        on_progress=None) -> Proposals:
     """Answers to all questions, through Ray Serve, with shards on disk as they finish.
 
-    A shard file is named by its questions and the weights: one that exists is the answer, whoever wrote it.
+    A shard file is named by its questions and the weights: one that exists is the answer, whoever wrote it. What could
+    not be used is asked again before the shard is written, so that a resumed run does not ask a third time.
     """
     shard_dir.mkdir(parents=True, exist_ok=True)
     shards = [questions[start:start + tiles_per_shard] for start in range(0, len(questions), tiles_per_shard)]
@@ -90,27 +144,36 @@ def ask(questions: Sequence[Question], client: CaptionerClient, images: ImageInd
              for index, (shard, request) in enumerate(zip(shards, requests, strict=True))]
     missing = [index for index, path in enumerate(paths) if not path.exists()]
     done = sum(len(shards[index]) for index in range(len(shards)) if index not in missing)
-    pending: dict[int, object] = {}
+    pending: dict[int, tuple[_Shard, object]] = {}
     while missing or pending:
         while missing and len(pending) < in_flight:
             index = missing.pop(0)
-            pending[index] = client.submit(requests[index])
+            pending[index] = _Shard(shards[index]), client.submit(requests[index])
         index = next(iter(pending))
-        _write_shard(paths[index], shards[index], pending.pop(index).result())
+        shard, response = pending.pop(index)
+        shard.take(response.result())
+        if retries := shard.plan_next(retry):
+            pending[index] = shard, client.submit(make_request(shards[index], client, images, retries))
+            continue
+        _write_shard(paths[index], shard)
         done += len(shards[index])
         if on_progress is not None:
             on_progress(done, len(questions))
-    return _proposals([pq.read_table(path, schema=SHARD_SCHEMA) for path in paths], annotations, candidates)
+    return _proposals([pq.read_table(path, schema=SHARD_SCHEMA) for path in paths], questions, annotations, candidates)
 
 
-def make_request(shard: Sequence[Question], client: CaptionerClient, images: ImageIndex) -> CaptionRequest:
-    """One request to the captioner for a shard of questions."""
+def make_request(shard: Sequence[Question], client: CaptionerClient, images: ImageIndex,
+                 retries: Sequence[Retry] | None = None) -> CaptionRequest:
+    """One request to the captioner for a shard of questions, or for what is asked again of it."""
+    seed = shard[0].seed
+    if retries is not None:
+        shard = [replace(shard[retry.question], asked=retry.asked) for retry in retries]
     where = [images.where[question.tile_id] for question in shard]
     used = sorted({block for block, _ in where})
     position = {block: index for index, block in enumerate(used)}
     return client.request([images.blocks[block] for block in used], [(position[b], row) for b, row in where],
                           [question.prompt for question in shard], [question.asked for question in shard],
-                          shard[0].seed)
+                          seed, None if retries is None else tuple(retries))
 
 
 def _digest(shard: Sequence[Question], request: CaptionRequest) -> str:
@@ -118,29 +181,42 @@ def _digest(shard: Sequence[Question], request: CaptionRequest) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _write_shard(path: Path, shard: Sequence[Question], answers: Sequence[Sequence[Answer]]) -> None:
+def _write_shard(path: Path, shard: _Shard) -> None:
     rows = []
-    for question, candidates in zip(shard, answers, strict=True):
-        for number, answer in enumerate(candidates):
-            if answer.error is not None:
-                rows.append({"tile_id": question.tile_id, "candidate": number, "error": answer.error})
-            rows.extend({"tile_id": question.tile_id, "candidate": number, "clause": str(clause), "value": value,
-                         "distribution": answer.distributions[clause].tolist() if number == 0 else None}
-                        for clause, value in answer.values.items())
+    for given in shard.given:
+        common = {"tile_id": shard.questions[given.question].tile_id, "candidate": given.candidate,
+                  "attempt": given.attempt}
+        answer = given.answer
+        written = [{**common, "error": answer.error}] if answer.error is not None else [
+            {**common, "clause": str(clause), "value": value,
+             "distribution": answer.distributions[clause].tolist() if given.candidate == 0 else None}
+            for clause, value in answer.values.items()]
+        written[0]["injected"] = answer.injected
+        rows += written
     partial = path.with_suffix(".partial")
     pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), partial)
     os.replace(partial, path)
 
 
-def _proposals(tables: list[pa.Table], annotations: AnnotationMatrix, candidates: int) -> Proposals:
+def _proposals(tables: list[pa.Table], questions: Sequence[Question], annotations: AnnotationMatrix,
+               candidates: int) -> Proposals:
     row_of = {tile_id: row for row, tile_id in enumerate(annotations.tile_ids)}
     empty = Proposals.none_for(len(annotations), candidates)
-    invalid: Counter[str] = Counter()
+    invalid, injected, answered = Counter(), Counter(), Counter()
+    again: set[tuple[str, int]] = set()
     for entry in (row for table in tables for row in table.to_pylist()):
+        candidate = entry["tile_id"], entry["candidate"]
+        if entry["attempt"]:
+            again.add(candidate)
+        if entry["injected"] is not None:
+            injected[entry["injected"]] += 1
         if entry["error"] is not None:
             invalid[entry["error"]] += 1
         else:
+            answered[candidate] += 1
             distribution = entry["distribution"]
             empty.put(row_of[entry["tile_id"]], Clause(entry["clause"]), entry["candidate"], entry["value"],
                       None if distribution is None else np.asarray(distribution, dtype=np.float64))
-    return Proposals(empty.proposed, empty.distributions, dict(invalid))
+    asked = {question.tile_id: len(question.asked) for question in questions}
+    recovered = sum(answered[candidate] == asked[candidate[0]] for candidate in again)
+    return Proposals(empty.proposed, empty.distributions, dict(invalid), len(again), recovered, dict(injected))

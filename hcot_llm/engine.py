@@ -16,6 +16,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.seeds import derive_seed
+from hcot_llm.poison import poison
+from hcot_llm.retry import Retry
 from hcot_llm.schema import VOCABULARY, AnswerError, Clause, answer_json_schema, parse_answer
 
 
@@ -32,6 +34,8 @@ class EngineConfig(BaseModel):
     max_new_tokens: int = Field(160, ge=8, description="longest answer, in tokens")
     candidates: int = Field(4, ge=1, le=16, description="answers per prompt: the first is greedy, the others sampled")
     temperature: float = Field(1.0, gt=0, description="of the sampled candidates")
+    poison_share: float = Field(0, ge=0, le=1, description="fault injection, for tests of durability: share of answers "
+                                "that are damaged before they are read, to see that nothing is lost")
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,15 @@ class Answer:
 
     values: per asked clause the value generated, empty when invalid. distributions: per asked clause float [V],
     the probability of each value when the clause was generated; empty for sampled candidates, which say nothing of
-    it that the greedy one does not. error: why the answer is invalid, else None.
+    it that the greedy one does not. error: why the answer is invalid, else None. injected: the damage that fault
+    injection did to it, else None.
     """
 
     values: dict[Clause, str]
     distributions: dict[Clause, np.ndarray]
     error: str | None
     tokens: int
+    injected: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,48 +121,68 @@ class NativeEngine:
                 is drawn does not depend on which requests happen to share a step.
         """
         start = time.perf_counter()
-        greedy = self._run(prompt_embeddings, [self._sampling(clauses) for clauses in asked])
-        answers = [[self._read(output.outputs[0], clauses)]
-                   for output, clauses in zip(greedy, asked, strict=True)]
+        greedy = self._run(prompt_embeddings, [self._sampling(clauses, None, candidates=1, distributions=True)
+                                               for clauses in asked])
+        answers = [[self._read(output.outputs[0], clauses, derive_seed(seed, position, 0, "poison"))]
+                   for position, (output, clauses) in enumerate(zip(greedy, asked, strict=True))]
         if self._config.candidates > 1:
-            sampled = self._run(prompt_embeddings, [self._sampling(clauses, derive_seed(seed, position, "sampled"))
-                                                    for position, clauses in enumerate(asked)])
-            for candidates, output, clauses in zip(answers, sampled, asked, strict=True):
-                candidates.extend(self._read(completion, clauses) for completion in output.outputs)
-        self.generate_seconds += time.perf_counter() - start
-        self.generated_tokens += sum(answer.tokens for candidates in answers for answer in candidates)
+            sampled = self._run(prompt_embeddings, [
+                self._sampling(clauses, derive_seed(seed, position, "sampled"), candidates=self._config.candidates - 1,
+                               distributions=False) for position, clauses in enumerate(asked)])
+            for position, (candidates, output, clauses) in enumerate(zip(answers, sampled, asked, strict=True)):
+                candidates.extend(self._read(completion, clauses, derive_seed(seed, position, number, "poison"))
+                                  for number, completion in enumerate(output.outputs, start=1))
+        self._account(start, [answer for candidates in answers for answer in candidates])
         return answers
+
+    def generate_again(self, prompt_embeddings: Sequence, retries: Sequence[Retry]) -> list[Answer]:
+        """One answer to each prompt, in the place of an unusable one; those for greedy candidates carry distributions."""
+        start = time.perf_counter()
+        outputs = self._run(prompt_embeddings, [
+            self._sampling(retry.asked, None if retry.greedy else retry.seed, candidates=1,
+                           distributions=retry.candidate == 0) for retry in retries])
+        answers = [self._read(output.outputs[0], retry.asked, derive_seed(retry.seed, "poison"))
+                   for output, retry in zip(outputs, retries, strict=True)]
+        self._account(start, answers)
+        return answers
+
+    def _account(self, start: float, answers: Sequence[Answer]) -> None:
+        self.generate_seconds += time.perf_counter() - start
+        self.generated_tokens += sum(answer.tokens for answer in answers)
 
     def _run(self, prompt_embeddings: Sequence, sampling: list) -> list:
         prompts = [{"prompt_embeds": prompt} for prompt in prompt_embeddings]
         return self._llm.generate(prompts, sampling, use_tqdm=False)
 
-    def _sampling(self, clauses: Sequence[Clause], seed: int | None = None):
+    def _sampling(self, clauses: Sequence[Clause], seed: int | None, *, candidates: int, distributions: bool):
+        """seed: None is greedy."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-        widest = max(len(VOCABULARY[clause]) for clause in clauses)
         structured = StructuredOutputsParams(json=json.dumps(answer_json_schema(clauses)),
                                              disable_any_whitespace=True)
         common = dict(max_tokens=self._config.max_new_tokens, detokenize=False, structured_outputs=structured,
                       output_kind=RequestOutputKind.FINAL_ONLY)
+        if distributions:
+            common["logprobs"] = min(max(len(VOCABULARY[clause]) for clause in clauses) + 8, 64)
         if seed is None:
-            return SamplingParams(temperature=0.0, logprobs=min(widest + 8, 64), **common)
-        return SamplingParams(temperature=self._config.temperature, n=self._config.candidates - 1,
-                              seed=seed % 2**31, **common)
+            return SamplingParams(temperature=0.0, **common)
+        return SamplingParams(temperature=self._config.temperature, n=candidates, seed=seed % 2**31, **common)
 
     def _piece(self, token: int) -> str:
         if token not in self._pieces:
             self._pieces[token] = self._tokenizer.decode([token], skip_special_tokens=True)
         return self._pieces[token]
 
-    def _read(self, completion, clauses: Sequence[Clause]) -> Answer:
+    def _read(self, completion, clauses: Sequence[Clause], poison_seed: int) -> Answer:
         pieces = [self._piece(token) for token in completion.token_ids]
-        text = "".join(pieces)
+        text, injected = "".join(pieces), None
+        if self._config.poison_share:
+            text, injected = poison(text, clauses, self._config.poison_share, poison_seed)
         try:
             values = parse_answer(text, clauses)
         except AnswerError as error:
-            return Answer({}, {}, error.reason, len(pieces))
+            return Answer({}, {}, error.reason, len(pieces), injected)
         offsets = np.cumsum([0, *map(len, pieces)])
         distributions = {}
         for clause in clauses if completion.logprobs is not None else ():
@@ -164,7 +190,7 @@ class NativeEngine:
             start = text.index('"', start) + 1
             position = int(np.searchsorted(offsets, start))
             distributions[clause] = self._value_distribution(clause, completion.logprobs[position])
-        return Answer(values, distributions, None, len(pieces))
+        return Answer(values, distributions, None, len(pieces), injected)
 
     def _value_distribution(self, clause: Clause, logprobs: dict) -> np.ndarray:
         """Probability of each value, from its first token; the first tokens of a clause's values all differ."""

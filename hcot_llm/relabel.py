@@ -1,6 +1,6 @@
 """From feedback to the next annotations: which clauses to ask for, and what becomes of the answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,12 +16,17 @@ class Proposals:
 
     proposed: int [N, 16, K], value indices, NOT_PROPOSED where a clause was not asked or the answer was invalid.
     distributions: per clause float [N, V], the captioner's probabilities, NaN where it was not asked.
-    invalid: number of invalid answers by reason.
+    invalid: number of invalid answers by reason, those to repeated questions too. retried: candidates whose first
+    answer was invalid and asked again; recovered: of those, the ones with a valid value for every clause in the end.
+    injected: number of answers that fault injection damaged, by damage.
     """
 
     proposed: np.ndarray
     distributions: dict[Clause, np.ndarray]
     invalid: dict[str, int]
+    retried: int = 0
+    recovered: int = 0
+    injected: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
     def none_for(tiles: int, candidates: int) -> "Proposals":

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from hcot_llm.repetition import repeated_unit
+
 ABSENT: Final = "none"
 
 
@@ -88,8 +90,8 @@ class SchemaError(ValueError):
 class AnswerError(ValueError):
     """An answer that cannot be used. reason: one of REASONS."""
 
-    REASONS: Final = ("cut", "not_json", "wrong_type", "out_of_vocabulary", "empty", "missing_clause",
-                      "over_long")
+    REASONS: Final = ("cut", "repetition", "not_json", "wrong_type", "out_of_vocabulary", "empty",
+                      "missing_clause", "over_long")
 
     def __init__(self, reason: str, detail: str) -> None:
         if reason not in self.REASONS:
@@ -157,10 +159,13 @@ def parse_answer(text: str, clauses: Sequence[Clause]) -> dict[Clause, str]:
     stripped = text.strip()
     if not stripped:
         raise AnswerError("empty", "the answer has no text.")
-    if len(stripped) > LONGEST_ANSWER:
-        raise AnswerError("over_long",
-                          f"the answer has {len(stripped)} characters, at most {LONGEST_ANSWER} are read.")
-    answer = _load(stripped)
+    try:
+        answer = _load(stripped)
+    except AnswerError as error:
+        # Of the text as it came: an answer may run out of tokens in line breaks.
+        if (unit := repeated_unit(text)) is not None:
+            raise AnswerError("repetition", f"the answer ends in {unit[:40]!r} over and over.") from error
+        raise
     if not isinstance(answer, dict):
         raise AnswerError("wrong_type",
                           f"a JSON object is expected, the answer is a {type(answer).__name__}.")
@@ -181,6 +186,8 @@ def parse_answer(text: str, clauses: Sequence[Clause]) -> dict[Clause, str]:
 
 
 def _load(text: str) -> Any:
+    if len(text) > LONGEST_ANSWER:
+        raise AnswerError("over_long", f"the answer has {len(text)} characters, at most {LONGEST_ANSWER} are read.")
     try:
         return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
     except json.JSONDecodeError as error:

@@ -29,7 +29,8 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
         raise RunDirectoryError(f"{run_dir} has no trained weights yet. Wait for its first round, or name another run.")
     knowledge = tile_knowledge(position.lon, position.lat)
     prompt = captioner_prompt({}, CLAUSES, knowledge.line(), {}, config.captioner.levels_in_prompt)
-    answer = caption_image(image, prompt, weights[-1], config.captioner.engine, config.seed)
+    engine = config.captioner.engine.model_copy(update={"poison_share": 0})  # faults are injected into runs alone
+    answer = caption_image(image, prompt, weights[-1], engine, config.seed)
     if answer.error is not None:
         raise RunDirectoryError(f"The captioner of {weights[-1]} gave no valid annotation of {tile} ({answer.error}). "
                                 "Train it longer, or name another run with --run.")

@@ -64,6 +64,9 @@ class RoundContext:
             accepted=int(settlement.accepted.sum()), rejected=int(settlement.rejected.sum()),
             invalid=sum(proposals.invalid.values()))
         self._metrics.update({f"invalid_{reason}": count for reason, count in proposals.invalid.items()})
+        self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
+        if proposals.injected:
+            self._metrics["poison_injected"] = sum(proposals.injected.values())
         for clause, exponents in settlement.exponents.items():
             for model, exponent in zip(settlement.models, exponents, strict=True):
                 self._metrics[f"belief_{model}_{clause}"] = exponent

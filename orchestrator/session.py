@@ -145,7 +145,7 @@ class Session:
             round_=round_, use_feedback=settings.feedback_in_prompt, levels=settings.levels_in_prompt)
         return ask(questions, self.captioner, corpus.image_index, corpus.annotations, self.directory.shards(round_),
                    tiles_per_shard=settings.tiles_per_shard, candidates=settings.engine.candidates,
-                   in_flight=2 * settings.max_replicas, on_progress=on_progress)
+                   retry=settings.retry, in_flight=2 * settings.max_replicas, on_progress=on_progress)
 
     def settle(self, corpus: CorpusState, scores: Scores, proposals: Proposals) -> Settlement:
         """Accept what the evidence says is better; keep the rest."""

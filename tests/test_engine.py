@@ -43,8 +43,8 @@ def test_every_answer_is_valid_and_every_distribution_sums_to_one(engine, prompt
         assert len(candidates) == 3
         for number, answer in enumerate(candidates):
             if answer.error is not None:
-                # A clause that was never learned may be spelled letter by letter, and run out of tokens; nothing else.
-                assert answer.error == "cut"
+                # The grammar lets line breaks through, in which a model that learned nothing runs out of tokens.
+                assert answer.error in ("cut", "repetition")
                 continue
             valid += 1
             assert tuple(answer.values) == clauses
@@ -102,7 +102,7 @@ def test_more_prompts_than_one_step_can_take(engine, prompts):
     assert 6 * sum(map(len, embeddings)) > 4096
     generated = engine.generate(embeddings * 6, asked * 6, seed=0)
     assert len(generated) == len(asked) * 6
-    assert {answer.error for candidates in generated for answer in candidates} <= {None, "cut"}
+    assert {answer.error for candidates in generated for answer in candidates} <= {None, "cut", "repetition"}
 
 
 def test_the_probe_proves_the_weights_that_are_served(engine, trained_captioner):

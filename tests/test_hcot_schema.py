@@ -81,7 +81,10 @@ def test_answer_text_is_what_structured_output_generates():
     ('{"water": "ocean"}', "out_of_vocabulary"), ('{"water": "lake", "road": "none"}', "out_of_vocabulary"),
     ('{"road": "none"}', "out_of_vocabulary"),
     ('{"water": "lake"} and so on', "over_long"), ('{"water": "' + "a" * 3000 + '"}', "over_long"),
-    ("[" * 1999, "not_json"),
+    ("[" * 1999 + "1", "not_json"),
+    ("[" * 1999, "repetition"), ('{"water": "' + "la" * 40, "repetition"), ('{"water": "lake"}' * 9, "repetition"),
+    ('{"water":' + "\n" * 60, "repetition"), ("the water is the " * 300, "repetition"),
+    ('{"water": "la' + "ke" * 9, "cut"),
 ])
 def test_bad_answers_name_their_reason(text, reason):
     with pytest.raises(AnswerError) as caught:
