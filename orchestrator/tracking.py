@@ -23,9 +23,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.records import RecordError, RoundRecord, read_json, write_json
+from orchestrator.redaction import without_user
 
 _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentials?)$", re.IGNORECASE)
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
 _BATCH = 1000  # metrics in one request: the server's limit
 _PARAMS = 100
@@ -258,11 +258,6 @@ def ui_command(run_dir: Path) -> str:
     if program.is_relative_to(Path.cwd()):
         program = program.relative_to(Path.cwd())
     return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(uri)}"
-
-
-def without_user(text: str) -> str:
-    """Text without user names and passwords in its URLs."""
-    return _USER_INFO.sub("", text)
 
 
 def _key(name: str) -> str:
