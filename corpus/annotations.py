@@ -103,7 +103,7 @@ class AnnotationStore:
         try:
             rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
-            raise AnnotationError(f"The annotations at {self.path} cannot be read: {error}. A file is missing or damaged, or "
+            raise AnnotationError(f"The annotations at {self.path} cannot be read: {str(error).splitlines()[0]}. A file is missing or damaged, or "
                                   "the log names one that is no part of the table; restore the folder from a copy.") from error
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
         return canonical(rows, clauses)[0]
