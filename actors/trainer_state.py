@@ -115,7 +115,8 @@ def _convert_to_universal(source: Path, target: Path) -> None:
     """A plain ZeRO checkpoint does not load at another world size; DeepSpeed's universal form does."""
     shutil.rmtree(target, ignore_errors=True)
     done = subprocess.run(
-        [sys.executable, "-m", "actors.safe_load", str(source / TAG), str(target / TAG)], capture_output=True, text=True)
+        [sys.executable, "-m", "actors.safe_load", str(source / TAG), str(target / TAG)],
+        capture_output=True, text=True)
     if done.returncode != 0 and StateRefused.__name__ in done.stderr:
         raise StateRefused(done.stderr.split(f"{StateRefused.__name__}: ")[-1].strip())
     if done.returncode != 0:

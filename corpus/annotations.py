@@ -103,8 +103,9 @@ class AnnotationStore:
         try:
             rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
-            raise AnnotationError(f"The annotations at {self.path} cannot be read: {str(error).splitlines()[0]}. A file is missing or damaged, or "
-                                  "the log names one that is no part of the table; restore the folder from a copy.") from error
+            raise AnnotationError(f"The annotations at {self.path} cannot be read: {str(error).splitlines()[0]}. A file is "
+                                  "missing or damaged, or the log names one that is no part of the table; restore the folder from "
+                                  "a copy.") from error
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
         return canonical(rows, clauses)[0]
 
@@ -128,8 +129,8 @@ class AnnotationStore:
         root = self.path.resolve()
         for path in root.rglob("*"):
             if not path.resolve().is_relative_to(root):
-                raise AnnotationError(f"The annotations at {self.path} hold a link that leads out of them ({path.name}); it "
-                                      "is not followed. Restore the folder from a copy.")
+                raise AnnotationError(f"The annotations at {self.path} hold a link that leads out of them ({path.name}); "
+                                      "it is not followed. Restore the folder from a copy.")
 
     def _open(self) -> DeltaTable | None:
         try:

@@ -43,7 +43,8 @@ class CutTile:
 
 def cut_scene(path: Path | str, name: str, sha256: str, out: Path, *, window_px: int, tile_px: int,
               max_missing_share: float, polarisations: tuple[str, ...] | None,
-              skipped: list[TileError], allow_virtual: bool = False) -> tuple[list[CutTile], tuple[float, float, float, float]]:
+              skipped: list[TileError], allow_virtual: bool = False
+              ) -> tuple[list[CutTile], tuple[float, float, float, float]]:
     """Write every usable window of a scene as a tile; returns them and the scene's box in degrees.
 
     Windows without a picture are added to `skipped`. Raises TileError where the file itself is unusable, or no

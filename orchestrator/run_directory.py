@@ -87,8 +87,8 @@ def _refuse_links(root: Path) -> None:
     for folder, folders, files in os.walk(root):
         for path in (Path(folder, name) for name in (*folders, *files)):
             if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise RunDirectoryError(f"{path} leads to {path.resolve()}, outside the run directory; it is not followed. "
-                                        "Remove the link, or copy there what it leads to.")
+                raise RunDirectoryError(f"{path} leads to {path.resolve()}, outside the run directory; it is not "
+                                        "followed. Remove the link, or copy there what it leads to.")
 
 
 def _point_latest(root: Path, target: Path) -> None:

@@ -4,7 +4,7 @@ More of them are tried beside what they attack:
 - VRT, URLs, /vsi paths, GTIFF_DIR names, PNG named .tif, .aux.xml: test_geotiff.py; links and lists: test_ingest.py
 - tiles.parquet with '..' and absolute paths: test_ingest.py; records behind links: test_records.py
 - pickles logged to MLflow, other servers, secret-looking parameters: test_tracking.py
-- answers of the captioner that are no known value: test_hcot_schema.py; weights that are not the trainer's: test_engine.py
+- answers of the captioner that are no known value: test_hcot_schema.py; other weights than the trainer's: test_engine.py
 - the truth, which the loop must not read: test_truth.py; tokens and pods of the manifests: test_k8s.py
 """
 
@@ -283,7 +283,8 @@ def test_what_lies_beside_a_tile_is_not_looked_at(tmp_path, suffix):
     if suffix.endswith((".ovr", ".msk")):
         write_geotiff(tmp_path / "other.tif", np.zeros((2, 128, 128), np.uint8)).rename(other)
     elif suffix.endswith("xml"):
-        other.write_text("<PAMDataset><PAMRasterBand band='1'><NoDataValue>300</NoDataValue></PAMRasterBand></PAMDataset>")
+        other.write_text("<PAMDataset><PAMRasterBand band='1'><NoDataValue>300</NoDataValue></PAMRasterBand>"
+                         "</PAMDataset>")
     else:
         other.write_text("1\n0\n0\n-1\n0\n0\n")
     assert np.array_equal(read_backscatter(path).array, alone.array, equal_nan=True)
