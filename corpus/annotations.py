@@ -103,9 +103,10 @@ class AnnotationStore:
         try:
             rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
-            raise AnnotationError(f"The annotations at {self.path} cannot be read: {str(error).splitlines()[0]}. A file is "
-                                  "missing or damaged, or the log names one that is no part of the table; restore the folder from "
-                                  "a copy.") from error
+            first = str(error).splitlines()[0]
+            raise AnnotationError(f"The annotations at {self.path} cannot be read: {first}. A file is missing or damaged, "
+                                  "or the log names one that is no part of the table; restore the folder from a "
+                                  "copy.") from error
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
         return canonical(rows, clauses)[0]
 
@@ -129,8 +130,8 @@ class AnnotationStore:
         root = self.path.resolve()
         for path in root.rglob("*"):
             if not path.resolve().is_relative_to(root):
-                raise AnnotationError(f"The annotations at {self.path} hold a link that leads out of them ({path.name}); "
-                                      "it is not followed. Restore the folder from a copy.")
+                raise AnnotationError(f"The annotations at {self.path} hold a link that leads out of them "
+                                      f"({path.name}); it is not followed. Restore the folder from a copy.")
 
     def _open(self) -> DeltaTable | None:
         try:

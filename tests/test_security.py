@@ -495,7 +495,8 @@ def test_a_local_cluster_obeys_nobody_without_its_token_and_serves_no_port(tmp_p
             return subprocess.run([sys.executable, "-c", INTRUDER, told.read_text()], text=True, capture_output=True,
                                   env={**environment, **change}, timeout=120)
 
-        assert "intruded" in intrude().stdout, "who has the token is let in"
+        friend = intrude(RAY_AUTH_MODE="token")
+        assert "intruded" in friend.stdout, f"who has the token is let in: {friend.stderr[-3000:]}"
         for change in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
             refused = intrude(**change)
             assert refused.returncode != 0 and "intruded" not in refused.stdout
