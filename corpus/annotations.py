@@ -104,9 +104,9 @@ class AnnotationStore:
             rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
             first = str(error).splitlines()[0]
-            raise AnnotationError(f"The annotations at {self.path} cannot be read: {first}. A file is missing or damaged, "
-                                  "or the log names one that is no part of the table; restore the folder from a "
-                                  "copy.") from error
+            raise AnnotationError(f"The annotations at {self.path} cannot be read: {first}. A file is missing or "
+                                  "damaged, or the log names one that is no part of the table; restore the folder "
+                                  "from a copy.") from error
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
         return canonical(rows, clauses)[0]
 

@@ -4,10 +4,11 @@ More of them are tried beside what they attack:
 - VRT, URLs, /vsi paths, GTIFF_DIR names, PNG named .tif, .aux.xml: test_geotiff.py; links and lists: test_ingest.py
 - tiles.parquet with '..' and absolute paths: test_ingest.py; records behind links: test_records.py
 - pickles logged to MLflow, other servers, secret-looking parameters: test_tracking.py
-- answers of the captioner that are no known value: test_hcot_schema.py; other weights than the trainer's: test_engine.py
+- answers of the captioner that are no known value: test_hcot_schema.py; foreign weights: test_engine.py
 - the truth, which the loop must not read: test_truth.py; tokens and pods of the manifests: test_k8s.py
 """
 
+import http.client
 import json
 import os
 import pickle
@@ -18,6 +19,9 @@ import sys
 import threading
 import time
 import traceback
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -457,18 +461,11 @@ LOCAL_CLUSTER = """
 import sys, time
 from pathlib import Path
 import ray
-from ray import serve
+from actors.captioner import CaptionerClient, CaptionerConfig
 from orchestrator.cluster import start_cluster
 from orchestrator.config import load_config
 start_cluster(load_config(Path(sys.argv[1]), ["cluster.local_cpus=2", "cluster.object_store_memory_gib=0.2"]))
-
-@serve.deployment(num_replicas=1)
-class Echo:
-    def __call__(self): return "label"
-
-serve.start(proxy_location="Disabled")  # as actors/captioner.py
-serve.run(Echo.bind(), name="echo", route_prefix=None)
-assert serve.get_app_handle("echo").remote().result() == "label"
+CaptionerClient(CaptionerConfig(), Path(sys.argv[3]))._wait_until_running()
 Path(sys.argv[2]).write_text(ray.get_runtime_context().gcs_address)
 time.sleep(600)
 """
@@ -479,11 +476,22 @@ print(ray.get(ray.remote(lambda: "intruded").remote()))
 """
 
 
-def test_a_local_cluster_obeys_nobody_without_its_token_and_serves_no_port(tmp_path):
+def answers_http(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
+
+
+def test_a_local_cluster_obeys_its_token_alone_and_its_captioner_has_no_port(tmp_path, good_weights):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT),
+                    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     told = tmp_path / "address"
-    cluster = subprocess.Popen([sys.executable, "-c", LOCAL_CLUSTER, SMOKE, told], env=environment, text=True,
+    cluster = subprocess.Popen([sys.executable, "-c", LOCAL_CLUSTER, SMOKE, told, good_weights], env=environment, text=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         while not told.exists() or not told.read_text():
@@ -495,17 +503,25 @@ def test_a_local_cluster_obeys_nobody_without_its_token_and_serves_no_port(tmp_p
             return subprocess.run([sys.executable, "-c", INTRUDER, told.read_text()], text=True, capture_output=True,
                                   env={**environment, **change}, timeout=120)
 
-        friend = intrude(RAY_AUTH_MODE="token")
+        with ThreadPoolExecutor() as pool:
+            friend, *intruders = pool.map(lambda change: intrude(**change), [
+                {"RAY_AUTH_MODE": "token"}, {"RAY_AUTH_MODE": "disabled"},
+                {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}])
         assert "intruded" in friend.stdout, f"who has the token is let in: {friend.stderr[-3000:]}"
-        for change in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
-            refused = intrude(**change)
+        for refused in intruders:
             assert refused.returncode != 0 and "intruded" not in refused.stdout
             assert re.search(r"(?i)authenticat|token", refused.stderr), refused.stderr[-2000:]
 
+        replicas = 0
         for process in [psutil.Process(cluster.pid), *psutil.Process(cluster.pid).children(recursive=True)]:
-            assert "ProxyActor" not in " ".join(process.cmdline())
+            command = " ".join(process.cmdline())
+            assert "ProxyActor" not in command
             listening = {each.laddr.port for each in process.net_connections() if each.status == psutil.CONN_LISTEN}
-            assert not listening & {8000, 9000, 8265}, f"{process.cmdline()} listens on {listening}"
+            assert not listening & {8000, 9000, 8265}, f"{command} listens on {listening}"
+            if "ServeReplica" in command:
+                replicas += 1
+                assert not any(map(answers_http, listening)), f"a captioner answers on one of {listening}"
+        assert replicas == 1
     finally:
         family = psutil.Process(cluster.pid).children(recursive=True)
         cluster.terminate()
