@@ -491,8 +491,8 @@ def test_a_local_cluster_obeys_its_token_alone_and_its_captioner_has_no_port(tmp
     environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT),
                     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     told = tmp_path / "address"
-    cluster = subprocess.Popen([sys.executable, "-c", LOCAL_CLUSTER, SMOKE, told, good_weights], env=environment, text=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    cluster = subprocess.Popen([sys.executable, "-c", LOCAL_CLUSTER, SMOKE, told, good_weights], env=environment,
+                               text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         while not told.exists() or not told.read_text():
             assert cluster.poll() is None, cluster.stderr.read()[-3000:]
