@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
 
 from benchmark.accuracy import annotation_accuracy, repairs
 from benchmark.retrieval import retrieval
 from benchmark.slots import slot_report
+from corpus.parquet import read_parquet
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.render import render_caption
 from hcot_llm.schema import CLAUSES, GROUP, VOCABULARY, Clause
@@ -26,7 +26,7 @@ class Evaluator:
 
     def __init__(self, truth_dir: str | None) -> None:
         path = None if truth_dir is None else Path(truth_dir) / "truth.parquet"
-        self._truth = pq.read_table(path) if path is not None and path.exists() else None
+        self._truth = read_parquet(path) if path is not None and path.exists() else None
 
     def has_truth(self) -> bool:
         return self._truth is not None

@@ -16,6 +16,7 @@ import ray
 import ray.data
 
 from actors.captioner import CaptionerClient, CaptionRequest
+from corpus.parquet import read_parquet
 from corpus.seeds import derive_seed
 from hcot_llm.engine import Answer
 from hcot_llm.feedback import Feedback, feedback_hints
@@ -159,7 +160,7 @@ def ask(questions: Sequence[Question], client: CaptionerClient, images: ImageInd
         done += len(shards[index])
         if on_progress is not None:
             on_progress(done, len(questions))
-    return _proposals([pq.read_table(path, schema=SHARD_SCHEMA) for path in paths], questions, annotations, candidates)
+    return _proposals([read_parquet(path, SHARD_SCHEMA) for path in paths], questions, annotations, candidates)
 
 
 def make_request(shard: Sequence[Question], client: CaptionerClient, images: ImageIndex,

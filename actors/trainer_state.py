@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from actors.safe_load import StateRefused, weights_only
+
 TAG = "zero"
 MANIFEST = "manifest.json"
 
@@ -64,6 +66,9 @@ def load_checkpoint(engine_of, directory: Path) -> tuple[object, TrainerPosition
     Args:
         engine_of: called with load_universal (bool), returns a fresh engine. DeepSpeed decides at
             initialisation which kind of checkpoint it will load.
+
+    Raises:
+        StateRefused: the checkpoint holds pickled objects that are not DeepSpeed's.
     """
     found = latest_checkpoint(directory)
     if found is None:
@@ -87,7 +92,8 @@ def load_checkpoint(engine_of, directory: Path) -> tuple[object, TrainerPosition
 
 
 def _load(engine, path: Path) -> None:
-    loaded, _ = engine.load_checkpoint(str(path), tag=TAG)
+    with weights_only(path):
+        loaded, _ = engine.load_checkpoint(str(path), tag=TAG)
     if loaded is None:
         raise RuntimeError(f"DeepSpeed could not load the checkpoint in {path}. Remove that directory to fall back "
                            "to the one before it.")
@@ -95,8 +101,8 @@ def _load(engine, path: Path) -> None:
 
 def _load_untrained(engine, path: Path) -> None:
     """Teacher, queue and statistics: DeepSpeed's universal form holds only what its optimiser trains."""
-    # DeepSpeed's file holds more than tensors; it is our own, as is the ZeRO state it was just read with.
-    state = torch.load(path / TAG / "mp_rank_00_model_states.pt", map_location="cpu", weights_only=False)["module"]
+    with weights_only(path):
+        state = torch.load(path / TAG / "mp_rank_00_model_states.pt", map_location="cpu", weights_only=True)["module"]
     trained = {name for name, parameter in engine.module.named_parameters() if parameter.requires_grad}
     missing, _ = engine.module.load_state_dict(
         {name: value for name, value in state.items() if name not in trained}, strict=False)
@@ -109,10 +115,10 @@ def _convert_to_universal(source: Path, target: Path) -> None:
     """A plain ZeRO checkpoint does not load at another world size; DeepSpeed's universal form does."""
     shutil.rmtree(target, ignore_errors=True)
     done = subprocess.run(
-        [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state",
-         "--num_extract_workers", "1", "--num_merge_workers", "1",
-         "--input_folder", str(source / TAG), "--output_folder", str(target / TAG)],
+        [sys.executable, "-m", "actors.safe_load", str(source / TAG), str(target / TAG)],
         capture_output=True, text=True)
+    if done.returncode != 0 and StateRefused.__name__ in done.stderr:
+        raise StateRefused(done.stderr.split(f"{StateRefused.__name__}: ")[-1].strip())
     if done.returncode != 0:
         raise RuntimeError(f"converting {source} for another number of workers failed:\n{done.stderr[-2000:]}")
     (target / "latest").write_text(TAG)

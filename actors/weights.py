@@ -17,6 +17,7 @@ from model.clause_text import ClauseText
 from model.config import ModelConfig
 from model.tokenizer import train_tokenizer
 from model.training import TrainingModel
+from model.weights_check import check_weights
 
 MODEL_CONFIG = "model.yaml"
 
@@ -38,7 +39,11 @@ def create_weights(directory: Path, config: ModelConfig, seed: int) -> str:
 
 
 def copy_weights(source: Path, target: Path) -> str:
-    """Start from the weights of an earlier run; returns their hash. Raises FileNotFoundError where there are none."""
+    """Start from the weights of an earlier run; returns their hash.
+
+    Raises FileNotFoundError where there are none, WeightsError where they are not safe to read.
+    """
+    check_weights(source)
     digest = weights_sha256(source)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -99,7 +99,14 @@ class AnnotationStore:
     def read(self, version: int | None = None) -> pa.Table:
         """Annotations (ANNOTATION_SCHEMA) of a version, default the latest: by tile_id, then clauses as committed."""
         table, commit = self._load(version)
-        rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
+        self._refuse_links()
+        try:
+            rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
+        except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
+            first = str(error).splitlines()[0]
+            raise AnnotationError(f"The annotations at {self.path} cannot be read: {first}. A file is missing or "
+                                  "damaged, or the log names one that is no part of the table; restore the folder "
+                                  "from a copy.") from error
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
         return canonical(rows, clauses)[0]
 
@@ -117,6 +124,14 @@ class AnnotationStore:
         """All commits, oldest first; [] where nothing has been committed."""
         table = self._open()
         return [] if table is None else sorted(map(_as_commit, table.history()), key=lambda commit: commit.version)
+
+    def _refuse_links(self) -> None:
+        """A path in the log cannot leave the table (Delta escapes it), but a link in the table's folder could."""
+        root = self.path.resolve()
+        for path in root.rglob("*"):
+            if not path.resolve().is_relative_to(root):
+                raise AnnotationError(f"The annotations at {self.path} hold a link that leads out of them "
+                                      f"({path.name}); it is not followed. Restore the folder from a copy.")
 
     def _open(self) -> DeltaTable | None:
         try:

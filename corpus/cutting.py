@@ -41,9 +41,10 @@ class CutTile:
     lat: float
 
 
-def cut_scene(path: Path, name: str, sha256: str, out: Path, *, window_px: int, tile_px: int,
+def cut_scene(path: Path | str, name: str, sha256: str, out: Path, *, window_px: int, tile_px: int,
               max_missing_share: float, polarisations: tuple[str, ...] | None,
-              skipped: list[TileError]) -> tuple[list[CutTile], tuple[float, float, float, float]]:
+              skipped: list[TileError], allow_virtual: bool = False
+              ) -> tuple[list[CutTile], tuple[float, float, float, float]]:
     """Write every usable window of a scene as a tile; returns them and the scene's box in degrees.
 
     Windows without a picture are added to `skipped`. Raises TileError where the file itself is unusable, or no
@@ -51,7 +52,7 @@ def cut_scene(path: Path, name: str, sha256: str, out: Path, *, window_px: int, 
     """
     tiles: list[CutTile] = []
     try:
-        with open_geotiff(path) as src:
+        with open_geotiff(path, allow_virtual=allow_virtual) as src:
             names = scene_polarisations(src, path, polarisations)
             if src.width < window_px or src.height < window_px:
                 raise TileError(name, Reason.TOO_SMALL, f"It has {src.width} x {src.height} pixels and one window "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ MAX_TILE_PIXELS = 4096 * 4096
 # Sidecar files (.aux.xml, .ovr, .msk) could change what a tile says without changing the tile's own hash, so
 # they are not looked at: what is read is exactly what `sha256` in tiles.parquet covers.
 _GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+ALLOWED_BY = "; an ingest reads such scenes with corpus.ingest.allow_virtual=true"
 # A URL, a GDAL virtual file system path, or a GDAL sub-dataset name such as GTIFF_DIR:1:scene.tif.
 _NOT_A_LOCAL_PATH = re.compile(r"^(/vsi|[A-Za-z][A-Za-z0-9+.-]*://?|[A-Za-z_0-9]{2,}:)")
 
@@ -80,13 +82,18 @@ class TileError(Exception):
         return type(self), (self.path, self.reason, self.hint)
 
 
-def _check_file(path: str | Path, allow_virtual: bool) -> None:
-    """Refuse by name and by the first bytes, before GDAL sees anything."""
-    text = str(path)
-    if _NOT_A_LOCAL_PATH.match(text):
+def is_remote(name: str | Path) -> bool:
+    """Whether GDAL would take a name for a URL, a virtual path or a part of a file, and not for a local file."""
+    return _NOT_A_LOCAL_PATH.match(str(name)) is not None
+
+
+def _check_file(path: str | Path, allow_virtual: bool) -> str:
+    """Refuse by name and by the first bytes, before GDAL sees anything; returns the one driver that may open it."""
+    if is_remote(path):
         if allow_virtual:
-            return
-        raise TileError(path, Reason.VIRTUAL_OR_REMOTE, "Download or convert it to a local GeoTIFF file first.")
+            return "GTiff"
+        raise TileError(path, Reason.VIRTUAL_OR_REMOTE, "Download or convert it to a local GeoTIFF file first"
+                        f"{ALLOWED_BY}.")
     try:
         with open(path, "rb") as file:
             head = file.read(512)
@@ -94,12 +101,12 @@ def _check_file(path: str | Path, allow_virtual: bool) -> None:
         raise TileError(path, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights.")
     if head[:4] in tiff_layout.MAGIC:
         _check_layout(path)
-        return
+        return "GTiff"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<VRTDataset", b"<?xml", b"<GDAL")):
         if allow_virtual:
-            return
+            return "VRT"
         raise TileError(path, Reason.VIRTUAL_OR_REMOTE,
-                        "Turn it into a real GeoTIFF with `gdal_translate -of GTiff IN OUT.tif`.")
+                        f"Turn it into a real GeoTIFF with `gdal_translate -of GTiff IN OUT.tif`{ALLOWED_BY}.")
     if not head:
         raise TileError(path, Reason.TRUNCATED, "The file is empty; copy or download it again.")
     raise TileError(path, Reason.NOT_A_GEOTIFF, "Convert it with `gdal_translate -of GTiff IN OUT.tif`, or remove it.")
@@ -118,14 +125,15 @@ def _check_layout(path: str | Path) -> None:
 def open_geotiff(path: str | Path, *, allow_virtual: bool = False) -> Iterator[DatasetReader]:
     """Open a local, georeferenced GeoTIFF for reading; yields the rasterio dataset.
 
-    `allow_virtual` also lets VRT files and GDAL virtual paths through (never used by the loop).
+    `allow_virtual` also lets VRT files, URLs and GDAL's virtual paths through; only an ingest whose configuration
+    says so uses it.
     Raises TileError: not_a_geotiff, truncated, virtual_or_remote, no_bands, no_crs, no_transform, unreadable;
     a failing pixel read inside the `with` block becomes a TileError too.
     """
-    _check_file(path, allow_virtual)
+    driver = _check_file(path, allow_virtual)
     with rasterio.Env(**_GDAL_OPTIONS):
         try:
-            src = rasterio.open(path, driver=None if allow_virtual else "GTiff")
+            src = rasterio.open(path, driver=driver)
         except (RasterioError, ValueError) as error:
             raise TileError(path, Reason.UNREADABLE,
                             f"GDAL says: {_cause(error)}. Write or download the file again.") from error
@@ -241,6 +249,16 @@ def model_image(path: str | Path, *, size: int | None = None) -> np.ndarray:
     if size is not None and tile.array.shape[1:] != (size, size):
         tile = Backscatter(resample_power(tile.array, size), tile.polarisations)
     return tile.model_image()
+
+
+def pixels_sha256(path: str | Path) -> str:
+    """Hex SHA-256 of the pixels of a virtual or remote scene, whose bytes are not at hand. Raises TileError."""
+    digest = hashlib.sha256()
+    with open_geotiff(path, allow_virtual=True) as src:
+        digest.update(f"{src.count} {src.width} {src.height} {src.dtypes} {tuple(src.transform)} {src.crs}".encode())
+        for _, window in src.block_windows(1):
+            digest.update(src.read(window=window).tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.cutting import CutTile, cut_scene
-from corpus.geotiff import Reason, TileError
+from corpus.geotiff import Reason, TileError, pixels_sha256
 from corpus.quarantine import Quarantine, QuarantineRecord
 from corpus.scenes import IngestError, Scene, find_scenes
 from corpus.split import split_by_place
@@ -38,6 +38,8 @@ class IngestConfig(BaseModel):
     seed: int = Field(0, ge=0, description="of the split")
     polarisations: tuple[Literal["VV", "VH", "HH", "HV"], ...] | None = Field(
         None, description="of the bands, for files that do not say")
+    allow_virtual: bool = Field(False, description="read URLs, GDAL's /vsi paths and VRT files too; they make GDAL open"
+                                " whatever they name, so only for scenes of your own")
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def cut_scenes(source: str | Path, out_corpus_dir: str | Path, config: IngestCon
     """
     source, out = Path(source), Path(out_corpus_dir)
     _check_places(source, out)
-    scenes, refused = find_scenes(source)
+    scenes, refused = find_scenes(source, allow_virtual=config.allow_virtual)
     total = len(scenes) + len(refused)
     (out / TILES_FOLDER).mkdir(parents=True, exist_ok=True)
     Quarantine(out).path.unlink(missing_ok=True)  # what an unfinished ingest left
@@ -112,14 +114,14 @@ def _check_places(source: Path, out: Path) -> None:
 def _cut_one(scene: Scene, out: Path, config: IngestConfig, seen: dict[str, str], skipped: list[TileError]
              ) -> tuple[list[CutTile], tuple[float, float, float, float]]:
     try:
-        sha256 = file_sha256(scene.path)
+        sha256 = pixels_sha256(scene.path) if config.allow_virtual else file_sha256(scene.path)
     except OSError as error:
         raise TileError(scene.name, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights.")
     if sha256 in seen:
         raise TileError(scene.name, Reason.DUPLICATE, f"It equals {seen[sha256]}; remove one of them.")
     tiles, box = cut_scene(scene.path, scene.name, sha256, out, window_px=config.window_px or config.tile_px,
                            tile_px=config.tile_px, max_missing_share=config.max_missing_share,
-                           polarisations=config.polarisations, skipped=skipped)
+                           polarisations=config.polarisations, skipped=skipped, allow_virtual=config.allow_virtual)
     seen[sha256] = scene.name
     return tiles, box
 

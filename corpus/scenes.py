@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.geotiff import Reason, TileError
+from corpus.geotiff import ALLOWED_BY, Reason, TileError, is_remote
 
 SUFFIXES = (".tif", ".tiff")
 
@@ -16,24 +16,28 @@ class IngestError(Exception):
 
 @dataclass(frozen=True)
 class Scene:
-    """One candidate file. `name` is how it is named in reports: relative to the folder, or as listed."""
+    """One candidate file. `name` is how it is named in reports: relative to the folder, or as listed.
 
-    path: Path
+    `path` is a str where it is no local file.
+    """
+
+    path: Path | str
     name: str
 
 
-def find_scenes(source: Path) -> tuple[list[Scene], list[TileError]]:
+def find_scenes(source: Path, *, allow_virtual: bool = False) -> tuple[list[Scene], list[TileError]]:
     """Scenes of `source` sorted by name, and what was refused by its path alone.
 
     `source` is a folder (searched recursively for *.tif and *.tiff, any case) or a text file with one path a line
     ('#' starts a comment; relative paths are relative to the file). In a folder a symbolic link that leads out
-    of it is refused; a list is written by its user and may name files anywhere, but no URLs.
+    of it is refused; a list is written by its user and may name files anywhere, but URLs and GDAL's virtual paths only
+    with `allow_virtual`.
     Raises IngestError: `source` is absent, or names no GeoTIFF.
     """
     if source.is_dir():
         return _in_folder(source)
     if source.is_file():
-        return _in_list(source)
+        return _in_list(source, allow_virtual)
     raise IngestError(f"There is no folder or list of GeoTIFFs at {source}. Give --tiles a folder with .tif files, or "
                       "a text file that names one a line.")
 
@@ -55,7 +59,7 @@ def _in_folder(folder: Path) -> tuple[list[Scene], list[TileError]]:
     return scenes, refused
 
 
-def _in_list(listing: Path) -> tuple[list[Scene], list[TileError]]:
+def _in_list(listing: Path, allow_virtual: bool) -> tuple[list[Scene], list[TileError]]:
     if listing.suffix.lower() in SUFFIXES:
         return [Scene(listing, listing.name)], []
     try:
@@ -66,8 +70,11 @@ def _in_list(listing: Path) -> tuple[list[Scene], list[TileError]]:
     names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     scenes, refused = [], []
     for name in dict.fromkeys(names):
-        if "://" in name or name.startswith("/vsi"):
-            refused.append(TileError(name, Reason.VIRTUAL_OR_REMOTE, "Download it and name the local file instead."))
+        if is_remote(name) and allow_virtual:
+            scenes.append(Scene(name, name))
+        elif is_remote(name):
+            refused.append(TileError(name, Reason.VIRTUAL_OR_REMOTE, "Download it and name the local file instead"
+                                     f"{ALLOWED_BY}."))
         else:
             scenes.append(Scene(listing.parent / name, name))
     if not names:

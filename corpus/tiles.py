@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpus.parquet import ParquetError, read_parquet
+
 TILES_FILE = "tiles.parquet"
 TILES_FOLDER = "tiles"
 
@@ -87,9 +89,9 @@ def read_tiles(corpus_dir: str | Path) -> pa.Table:
         raise CorpusError(f"{corpus_dir} is not a corpus: it has no {TILES_FILE}. Make one with `knowlip data make`, "
                           "or cut your own GeoTIFFs with `knowlip run CONFIG --tiles FOLDER`.")
     try:
-        table = pq.read_table(path)
+        table = read_parquet(path)
         table = table.select(TILE_SCHEMA.names).cast(TILE_SCHEMA)
-    except (pa.ArrowException, KeyError) as error:
+    except (ParquetError, pa.ArrowException, KeyError) as error:
         raise CorpusError(f"{path} is not a list of tiles: {error}. Make the corpus again.") from error
     if table.num_rows == 0:
         raise CorpusError(f"{path} lists no tile. Make the corpus again.")

@@ -83,6 +83,7 @@ class NativeEngine:
         self._llm = LLM(model=str(decoder_dir), dtype=config.dtype, enforce_eager=config.enforce_eager,
                         enable_prompt_embeds=True, max_model_len=config.max_model_len,
                         max_num_seqs=config.max_sequences, max_logprobs=64, seed=0,
+                        load_format="safetensors", trust_remote_code=False,
                         enable_prefix_caching=False, disable_log_stats=True,
                         # A prompt cut in two would wind its request's generator back, which those of the CPU cannot.
                         enable_chunked_prefill=False)

@@ -215,7 +215,7 @@ def _read_band(path: Path, package: str) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the climate map is a plain picture
-            with rasterio.open(path) as dataset:
+            with rasterio.open(path, driver="PNG" if path.suffix == ".png" else "GTiff") as dataset:
                 return dataset.read(1)
     except rasterio.RasterioIOError as error:
         raise KnowledgeError(_missing(f"{path.name} ({error})", package)) from error

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from model.captioner import DECODER, SarCaptioner
 from model.encoder import SarEncoder
+from model.weights_check import check_weights
 
 ENCODER, CAPTIONER = "encoder", "captioner"
 
@@ -24,8 +25,11 @@ def save_model(
 
 
 def load_encoder(directory: str | Path) -> SarEncoder:
-    """The encoder of `save_model`, in evaluation mode. Raises FileNotFoundError when there is none."""
-    return SarEncoder.from_pretrained(_existing(Path(directory) / ENCODER)).eval()
+    """The encoder of `save_model`, in evaluation mode. Raises FileNotFoundError when there is none, and
+    WeightsError (as the others here) when the folder holds what `check_weights` refuses."""
+    return SarEncoder.from_pretrained(
+        _existing(Path(directory) / ENCODER), use_safetensors=True, local_files_only=True
+    ).eval()
 
 
 def load_captioner(directory: str | Path) -> SarCaptioner:
@@ -67,4 +71,5 @@ def _existing(folder: Path) -> Path:
         raise FileNotFoundError(
             f"{folder} holds no model (no config.json). Point to a folder written by save_model."
         )
+    check_weights(folder)
     return folder

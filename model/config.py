@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from corpus.plain_yaml import load_yaml
 
 
 class _Section(BaseModel):
@@ -184,7 +185,7 @@ class ModelConfig(_Section):
     @classmethod
     def from_yaml(cls, path: str | Path) -> "ModelConfig":
         """Reads one YAML file. Raises ValueError naming the file and every unknown or mistyped key."""
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = load_yaml(Path(path).read_text(encoding="utf-8"))
         try:
             return cls.model_validate(content or {})
         except ValidationError as error:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 
 import ray
 import ray.data
@@ -30,7 +31,15 @@ def start_cluster(config: RunConfig) -> None:
                      # most tasks, but not for the run: two dozen of them held 3 GB.
                      "idle_worker_killing_time_threshold_ms": 60_000,
                      "worker_maximum_startup_concurrency": cluster.local_cpus})
+        _guard_token()
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     # Order must not depend on which task finishes first.
     context.execution_options.preserve_order = True
+
+
+def _guard_token() -> None:
+    """Ray makes a token for a local cluster and leaves it readable to every user of the machine."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.is_file() and token.stat().st_uid == os.getuid():
+        token.chmod(0o600)

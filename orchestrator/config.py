@@ -2,24 +2,30 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from actors.captioner import CaptionerConfig
 from actors.scorer import ScoreConfig
 from actors.trainer_config import TrainConfig
 from corpus.ingest import IngestConfig
+from corpus.plain_yaml import load_yaml
 from corpus.simulate.config import SceneConfig
 from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.feedback import FlagConfig
 from hcot_llm.seed import CorruptionConfig
 from model.config import ModelConfig
+from orchestrator.redaction import without_user
 
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message says which key, why, and what to do."""
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+-]*$", max_length=100)]
+"""Part of a path: no separators, and nothing like '..'."""
 
 
 class _Section(BaseModel):
@@ -31,7 +37,7 @@ class CorpusConfig(_Section):
 
     kind: Literal["simulated", "geotiff"] = Field(
         "simulated", description="simulated scenes with known truth, or GeoTIFFs given by --tiles or `tiles`")
-    name: str = Field("default", description="folder of the prepared corpus below data_dir")
+    name: Name = Field("default", description="folder of the prepared corpus below data_dir")
     data_dir: Path = Field(Path("data"), description="prepared corpora are kept and reused here")
     tiles: Path | None = Field(None, description="folder or list of GeoTIFFs, for kind geotiff")
     simulated: SceneConfig = Field(default_factory=SceneConfig, description="the simulated scenes")
@@ -49,11 +55,19 @@ class ClusterConfig(_Section):
     grace_period_s: float = Field(30, gt=0, description="time to save the state when the run is told to end")
     memory_gib: float = Field(6, gt=0, description="memory the run needs at least, in GiB, named by the preflight")
 
+    @field_validator("address")
+    @classmethod
+    def _without_secret(cls, address: str | None) -> str | None:
+        if address is not None and "@" in address:
+            raise ValueError("an address holds no user and no password, as it is stored with the run; Ray takes its "
+                             "token from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH")
+        return address
+
 
 class RunConfig(_Section):
     """One run of the loop."""
 
-    name: str = Field(description="names the run directory and the MLflow experiment")
+    name: Name = Field(description="names the run directory and the MLflow experiment")
     seed: int = Field(0, ge=0, description="every random draw derives from it")
     rounds: int = Field(3, ge=1, description="rounds of the loop")
     start_weights: Path | None = Field(None, description="weights directory of an earlier run to start from; null: untrained")
@@ -122,7 +136,7 @@ def _override(content: dict, override: str) -> None:
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override}: '{parent}' is a value in the configuration file and has no keys inside.")
     try:
-        place[last] = yaml.safe_load(value)
+        place[last] = load_yaml(value)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override}: the value is not YAML: {error}.") from error
 
@@ -140,7 +154,7 @@ def _open_model(content: dict, path: Path) -> None:
 
 def _read_yaml(path: Path) -> dict:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = load_yaml(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}. Correct the file.") from error
     if not isinstance(content, dict):
@@ -157,7 +171,7 @@ def _explain(error: ValidationError, path: Path) -> str:
             hint = f" Did you mean '{near[0]}'?" if near else " `knowlip config` lists the keys."
             lines.append(f"  {key}: no such key.{hint}")
         else:
-            got = "" if isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
+            got = "" if isinstance(problem["input"], dict) else f" (got {without_user(repr(problem['input']))[:200]})"
             lines.append(f"  {key or 'configuration'}: {problem['msg']}{got}.")
     return "\n".join(lines)
 

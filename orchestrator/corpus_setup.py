@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.ingest import cut_scenes
+from corpus.parquet import read_parquet
 from corpus.quarantine import Quarantine, QuarantineRecord
 from corpus.seeds import derive_seed
 from corpus.simulate.write import simulate_corpus
@@ -83,8 +84,8 @@ def open_corpus(corpus_dir: Path, truth_dir: Path | None, *, simulated: bool,
             f"{max_quarantined_share:.0%} that corpus.ingest.max_quarantined_share accepts. The first: "
             f"{problems[0].message} All stand in quarantine.jsonl there. Make the corpus again by removing its folder.")
     good = tiles.filter(pa.array([tile_id not in bad for tile_id in tiles["tile_id"].to_pylist()]))
-    seed = pq.read_table(corpus_dir / "seed.parquet")
-    knowledge = pq.read_table(corpus_dir / "knowledge.parquet")
+    seed = read_parquet(corpus_dir / "seed.parquet")
+    knowledge = read_parquet(corpus_dir / "knowledge.parquet")
     return PreparedCorpus(
         corpus_dir.resolve(), truth_dir.resolve() if truth_dir is not None and truth_dir.exists() else None, good,
         seed.filter(pc.is_in(seed["tile_id"], good["tile_id"])),
@@ -97,7 +98,7 @@ def _make_simulated(config: CorpusConfig, root: Path, run_seed: int, progress: P
     if not (corpus_dir / "tiles.parquet").exists():
         simulate_corpus(config.simulated, root, progress=lambda done, total: progress("simulating scenes", done, total))
     if not (corpus_dir / "seed.parquet").exists():
-        rows = pq.read_table(root / "truth" / "truth.parquet").to_pylist()
+        rows = read_parquet(root / "truth" / "truth.parquet").to_pylist()
         truth = {row["tile_id"]: truth_values(row) for row in rows}
         _write(corrupt(truth, config.corruption, derive_seed(run_seed, "corruption")), corpus_dir / "seed.parquet")
     _write_knowledge(corpus_dir, progress)

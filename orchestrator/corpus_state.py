@@ -13,6 +13,7 @@ from actors.scorer import Scores
 from actors.shuffler import Blocks, read_images, shuffle_round
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.digest import annotation_digest
+from corpus.parquet import read_parquet
 from corpus.seeds import derive_seed
 from hcot_llm.feedback import Feedback, feedback_hints
 from hcot_llm.matrix import AnnotationMatrix, matrix_from_table
@@ -122,7 +123,7 @@ class CorpusKeeper:
     def _stored_hints(self, round_: int, tiles: int) -> list[list[str]]:
         if round_ == 0:
             return [[""] * len(CLAUSES) for _ in range(tiles)]
-        return pq.read_table(self._hints_path(round_))["hints"].to_pylist()
+        return read_parquet(self._hints_path(round_))["hints"].to_pylist()
 
 
 def select_feedback(scores: Scores, mask: np.ndarray) -> Feedback:

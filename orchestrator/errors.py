@@ -5,13 +5,16 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     """Exception types whose message is written for the user."""
     from actors.captioner import CaptionerFailed
     from actors.probe import WeightsNotServed
+    from actors.safe_load import StateRefused
     from actors.trainer import TrainingFailed
     from benchmark.reference import ReferenceFileError
     from corpus.annotations import AnnotationError
     from corpus.geotiff import TileError
     from corpus.ingest import IngestError
+    from corpus.parquet import ParquetError
     from corpus.tiles import CorpusError
     from hcot_llm.knowledge import KnowledgeError
+    from model.weights_check import WeightsError
     from orchestrator.config import ConfigError
     from orchestrator.lease import LeaseHeld, LeaseLost
     from orchestrator.preflight import PreflightError
@@ -20,4 +23,4 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError,
-            LeaseHeld, LeaseLost, ReferenceFileError)
+            LeaseHeld, LeaseLost, ReferenceFileError, ParquetError, WeightsError, StateRefused)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from orchestrator.config import RunConfig
+from model.weights_check import check_weights
+from orchestrator.config import ConfigError, RunConfig
 
 
 class PreflightError(RuntimeError):
@@ -69,5 +70,10 @@ def check(need: Resources, offer: Resources, config: RunConfig) -> None:
 
 
 def preflight(config: RunConfig) -> None:
-    """Check the whole configuration against the cluster."""
+    """Check what the run starts from, and the whole configuration against the cluster."""
+    if config.start_weights is not None:
+        if not (config.start_weights / "encoder" / "config.json").is_file():
+            raise ConfigError(f"start_weights names {config.start_weights}, which holds no weights. Name a directory "
+                              "such as RUN_DIR/weights/round-0003, or set it to null.")
+        check_weights(config.start_weights)
     check(needed(config), offered(config), config)

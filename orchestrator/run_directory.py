@@ -72,13 +72,23 @@ class RunDirectory:
         """An existing run and its configuration.
 
         Raises:
-            RunDirectoryError: there is no run in `path`.
+            RunDirectoryError: there is no run in `path`, or a link in it leads out of it.
         """
         directory = RunDirectory(path.resolve())
         if not directory.config.is_file():
             raise RunDirectoryError(f"{path} is not a run directory: it has no config.yaml. Runs lie in runs/, "
                                     "the last one at runs/latest.")
+        _refuse_links(directory.path)
         return directory, load_config(directory.config)
+
+
+def _refuse_links(root: Path) -> None:
+    """A run directory may have come from elsewhere; nothing in it makes a run write or read at another place."""
+    for folder, folders, files in os.walk(root):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise RunDirectoryError(f"{path} leads to {path.resolve()}, outside the run directory; it is not "
+                                        "followed. Remove the link, or copy there what it leads to.")
 
 
 def _point_latest(root: Path, target: Path) -> None:

@@ -13,25 +13,31 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Iterator, Mapping, Sequence
+from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from orchestrator.records import RecordError, RoundRecord, read_json, write_json
+from orchestrator.redaction import without_user
 
 _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentials?)$", re.IGNORECASE)
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
 _BATCH = 1000  # metrics in one request: the server's limit
 _PARAMS = 100
 _LONGEST = 500  # characters of a parameter's value that every MLflow store takes
 IN_RUN_DIR = "the run directory"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_\-. :/]")
+
+
+# Part of a path below mlartifacts/.
+RunId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]+$")]
 
 
 class TrackedRuns(BaseModel):
@@ -41,8 +47,8 @@ class TrackedRuns(BaseModel):
 
     tracking_uri: str
     experiment_id: str
-    parent: str
-    rounds: dict[int, str] = Field(default_factory=dict)
+    parent: RunId
+    rounds: dict[int, RunId] = Field(default_factory=dict)
 
 
 class RoundRun:
@@ -61,7 +67,7 @@ class Tracker:
     def __init__(self, run_dir: Path, experiment: str, run_name: str) -> None:
         self._run_dir = Path(run_dir).resolve()
         self._experiment, self._run_name = experiment, run_name
-        self._uri = tracking_uri(self._run_dir)
+        self._uri = _sign_in(tracking_uri(self._run_dir))
         self._runs: TrackedRuns | None = None
         # The store's migrations report every step at INFO on the first use.
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -189,7 +195,12 @@ class Tracker:
         """Copy files into a run's artifacts: the round's, or the parent's where child is None."""
         run_id = self._opened.parent if child is None else child.run_id
         for path in paths:
-            self._client.log_artifact(run_id, str(path), artifact_path=folder)
+            if self._where == IN_RUN_DIR:
+                # Not where the store says: a run directory may have been moved, or have come from elsewhere.
+                place = self._run_dir / "mlartifacts" / run_id / "artifacts"
+                LocalArtifactRepository(place.as_uri()).log_artifact(str(path), folder)
+            else:
+                self._client.log_artifact(run_id, str(path), artifact_path=folder)
 
     @property
     def _opened(self) -> TrackedRuns:
@@ -257,12 +268,20 @@ def ui_command(run_dir: Path) -> str:
     program = Path(sys.prefix, "bin", "mlflow")
     if program.is_relative_to(Path.cwd()):
         program = program.relative_to(Path.cwd())
-    return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(uri)}"
+    # A database's URI may hold a password; the shell knows it.
+    store = shlex.quote(uri) if without_user(uri) == uri else '"$MLFLOW_TRACKING_URI"'
+    return f"{shlex.quote(str(program))} ui --backend-store-uri {store}"
 
 
-def without_user(text: str) -> str:
-    """Text without user names and passwords in its URLs."""
-    return _USER_INFO.sub("", text)
+def _sign_in(uri: str) -> str:
+    """A server's URI without its user and password, which MLflow then takes from the environment: its messages quote
+    the URI."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or parts.username is None:
+        return uri
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return without_user(uri)
 
 
 def _key(name: str) -> str:
