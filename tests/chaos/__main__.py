@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.compare import compare
-from chaos.faults import FAULTS, Fault
+from chaos.faults import CONDITIONS, FAULTS, Condition, Fault
 from chaos.run import ChaosError, Outcome, Strike, run_with_faults
 from corpus.seeds import derive_seed
 from orchestrator.records import read_records
@@ -27,9 +27,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="how often each fault is injected, at other moments")
     parser.add_argument("--only", default="", help="faults whose name contains this, such as 'captioner' or 'driver|node'")
     chosen = parser.parse_args()
-    faults = [fault for fault in FAULTS if any(part in fault.name for part in chosen.only.split("|"))]
-    if not faults:
-        parser.error(f"no fault's name contains {chosen.only!r}; there are: {', '.join(f.name for f in FAULTS)}")
+    faults, conditions = ([each for each in all_ if any(part in each.name for part in chosen.only.split("|"))]
+                          for all_ in (FAULTS, CONDITIONS))
+    if not faults and not conditions:
+        names = ", ".join(each.name for each in (*FAULTS, *CONDITIONS))
+        parser.error(f"no fault's name contains {chosen.only!r}; there are: {names}")
     console = Console(soft_wrap=True)
     settings = [f"corpus.data_dir={(chosen.out / 'data').resolve()}"]
     console.print(f"undisturbed run, in {chosen.out / 'undisturbed'}")
@@ -38,10 +40,12 @@ def main() -> int:
         raise SystemExit(f"The undisturbed run failed; see {chosen.out / 'undisturbed'}.")
     console.print(f"undisturbed: {undisturbed.seconds:.0f} s", highlight=False)
     rows = []
-    for fault in faults:
-        rows.append(_row(fault, chosen, settings, undisturbed, console))
+    for each in (*faults, *conditions):
+        make = _row if isinstance(each, Fault) else _condition_row
+        rows.append(make(each, chosen, settings, undisturbed, console))
         _write(chosen.out / "chaos.csv", rows)
-    console.print(_table(rows))
+    # Wide enough for the notes, wherever it goes.
+    Console(width=200).print(_table(rows))
     console.print(f"Also in {chosen.out / 'chaos.csv'}")
     return 0 if all(row["good"] for row in rows) else 1
 
@@ -83,6 +87,26 @@ def _row(fault: Fault, chosen: argparse.Namespace, settings: list[str], undistur
             "duplicated": duplicated, "equal": f"{equal}/{chosen.seeds}",
             "extra wall time": f"{sum(extra) / len(extra):+.0f} s" if extra else "", "notes": "; ".join(notes),
             "good": good}
+
+
+def _condition_row(condition: Condition, chosen: argparse.Namespace, settings: list[str], undisturbed: Outcome,
+                   console: Console) -> dict:
+    """One run under a lasting condition. It comes out differently, so that equality says nothing."""
+    folder = chosen.out / condition.name.replace(" ", "-").replace("%", "percent")
+    outcome = run_with_faults(chosen.config, folder, [*settings, *condition.settings])
+    notes = list(outcome.complaints)
+    injected = sum(int(record.metrics.get(condition.counted_by) or 0) for record in read_records(outcome.run_dir))
+    lost = duplicated = 0
+    if outcome.finished:
+        found = compare(outcome.run_dir, undisturbed.run_dir)
+        lost, duplicated = found.lost, found.duplicated + found.commits_twice
+    else:
+        notes.append(f"did not finish, see {folder}")
+    console.print(f"{condition.name}: {'survived' if outcome.finished else 'LOST'}, struck {injected:,} times",
+                  highlight=False)
+    return {"fault": condition.name, "injected": injected, "survived": f"{int(outcome.finished)}/1", "lost": lost,
+            "duplicated": duplicated, "equal": "", "extra wall time": f"{outcome.seconds - undisturbed.seconds:+.0f} s",
+            "notes": "; ".join(notes), "good": outcome.finished and injected > 0 and not (lost or duplicated or notes)}
 
 
 def _write(path: Path, rows: list[dict]) -> None:

@@ -38,6 +38,20 @@ class Fault:
         return phase_s * (0.1 + 0.8 * (derive_seed(seed, self.name, "delay") % 10_000) / 10_000)
 
 
+@dataclass(frozen=True)
+class Condition:
+    """A fault that lasts: settings under which a whole run has to lose nothing, though it comes out differently.
+
+    counted_by: the metric of the round records that says how often it struck.
+    """
+
+    name: str
+    settings: tuple[str, ...]
+    counted_by: str
+
+
+CONDITIONS = (Condition("poison captions 10 %", ("captioner.engine.poison_share=0.1",), "poison_injected"),)
+
 FAULTS = (
     *(Fault("driver", phase, moment) for phase in PHASES for moment in (BOUNDARY, INSIDE)),
     Fault("trainer", "train", INSIDE, number=0), Fault("trainer", "train", INSIDE, number=1),
