@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.config import RunConfig
+from orchestrator.corpus_inputs import keep_or_check_inputs
 from orchestrator.corpus_setup import PreparedCorpus, prepare_corpus
 from orchestrator.loop import run_loop
 from orchestrator.preflight import preflight
@@ -23,6 +24,7 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
     RunDirectory.check_free(run_dir)
     prepared = make_data(config, console)
     directory = RunDirectory.create(config, run_dir)
+    keep_or_check_inputs(directory.path, prepared)
     console.print(f"run directory {directory.path}", highlight=False, soft_wrap=True)
     _run(config, directory, prepared, console)
     return directory.path
@@ -37,7 +39,9 @@ def resume_run(run_dir: Path, console: Console) -> None:
                       highlight=False, soft_wrap=True)
         return
     preflight(config)
-    _run(config, directory, make_data(config, console), console)
+    prepared = make_data(config, console)
+    keep_or_check_inputs(directory.path, prepared)
+    _run(config, directory, prepared, console)
 
 
 def make_data(config: RunConfig, console: Console) -> PreparedCorpus:

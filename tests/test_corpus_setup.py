@@ -1,11 +1,15 @@
 """Preparing a corpus: made once, reused, bad tiles set aside by name, seed errors reproducible."""
 
+import dataclasses
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from corpus.simulate.config import SceneConfig
 from corpus.tiles import CorpusError
 from orchestrator.config import ConfigError, CorpusConfig
+from orchestrator.corpus_inputs import keep_or_check_inputs
 from orchestrator.corpus_setup import open_corpus, prepare_corpus
 
 TILES = 24
@@ -72,3 +76,54 @@ def test_without_truth_the_corpus_opens_the_same(config):
 def test_real_input_without_tiles_says_what_to_give(tmp_path):
     with pytest.raises(ConfigError, match="--tiles"):
         prepare_corpus(CorpusConfig(kind="geotiff", data_dir=tmp_path), run_seed=0)
+
+
+@pytest.fixture
+def begun(config, tmp_path):
+    """A run directory that knows its corpus, and that corpus."""
+    prepared = prepare_corpus(config, run_seed=4)
+    keep_or_check_inputs(tmp_path, prepared)
+    return tmp_path, prepared
+
+
+def test_a_run_goes_on_with_the_corpus_it_began_with(config, begun):
+    run_dir, _ = begun
+    before = (run_dir / "corpus.json").read_text()
+    keep_or_check_inputs(run_dir, prepare_corpus(config, run_seed=4))
+    assert (run_dir / "corpus.json").read_text() == before
+
+
+def test_a_tile_that_changed_under_its_name_is_named_and_the_run_can_go_on_when_it_is_back(config, begun):
+    run_dir, prepared = begun
+    tile = prepared.tiles.slice(3, 1).to_pylist()[0]
+    path = prepared.corpus_dir / tile["path"]
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        with pytest.raises(CorpusError, match=rf"1 tile\(s\) can no longer be used: {tile['tile_id']}"):
+            keep_or_check_inputs(run_dir, prepare_corpus(config, run_seed=4))
+    finally:
+        path.write_bytes(content)
+    keep_or_check_inputs(run_dir, prepare_corpus(config, run_seed=4))
+
+
+def test_a_seed_annotation_that_changed_is_named(config, begun):
+    run_dir, prepared = begun
+    path = prepared.corpus_dir / "seed.parquet"
+    content = path.read_bytes()
+    rows = pq.read_table(path).to_pylist()
+    rows[0]["value"] = next(value for value in ("plain", "coast") if value != rows[0]["value"])
+    try:
+        pq.write_table(pa.Table.from_pylist(rows, schema=prepared.seed.schema), path)
+        with pytest.raises(CorpusError, match="the seed annotations have changed"):
+            keep_or_check_inputs(run_dir, prepare_corpus(config, run_seed=4))
+    finally:
+        path.write_bytes(content)
+
+
+def test_a_corpus_made_anew_is_another_one(begun):
+    run_dir, prepared = begun
+    other = dataclasses.replace(prepared, tiles=prepared.tiles.set_column(
+        prepared.tiles.column_names.index("sha256"), "sha256", pa.array(["0" * 64] * TILES)))
+    with pytest.raises(CorpusError, match=rf"{TILES} tile\(s\) have changed: .* and {TILES - 5} more"):
+        keep_or_check_inputs(run_dir, other)
