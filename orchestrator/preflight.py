@@ -1,5 +1,6 @@
 """Names what a run would lack before anything starts."""
 
+import logging
 from dataclasses import dataclass
 
 import psutil
@@ -37,7 +38,7 @@ def offered(config: RunConfig) -> Resources:
         return Resources(config.cluster.local_cpus, 0, psutil.virtual_memory().available / 2**30)
     import ray
 
-    ray.init(address=config.cluster.address, log_to_driver=False)
+    ray.init(address=config.cluster.address, log_to_driver=False, logging_level=logging.WARNING)
     try:
         total = ray.cluster_resources()
     finally:

@@ -16,14 +16,14 @@ PATIENCE_S = 300
 SETTINGS = {
     "rounds": 1, "cluster.memory_gib": 1, "score.max_workers": 1,
     # One worker fits beside captioner and scorer on the first node, two only with the second.
-    "train.cpus_per_worker": 3, "train.min_workers": 1, "train.max_workers": 2, "train.resize_interval_s": 2,
+    "train.cpus_per_worker": 4, "train.min_workers": 1, "train.max_workers": 2, "train.resize_interval_s": 2,
     "train.first_round_epochs": 400, "train.checkpoint_every_steps": 5,
 }
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 5, "object_store_memory": 400 * 2**20})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 7, "object_store_memory": 400 * 2**20})
     yield cluster
     cluster.shutdown()
 
@@ -70,7 +70,7 @@ def resized(cluster, smoke_run, tmp_path_factory) -> dict:
     driver = Watched(folder / "run", folder / "run.log", cluster.address, smoke_run.data_dir)
     try:
         alone = driver.wait_for("checkpoint of one worker", lambda position: True)
-        node = cluster.add_node(num_cpus=3, object_store_memory=200 * 2**20)
+        node = cluster.add_node(num_cpus=4, object_store_memory=200 * 2**20)
         together = driver.wait_for("checkpoint of two workers", lambda position: position.world_size == 2)
         cluster.remove_node(node, allow_graceful=False)
         again = driver.wait_for("checkpoint of one worker after two", lambda position: position.world_size == 1)
