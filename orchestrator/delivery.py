@@ -5,6 +5,7 @@ Runs and models get an id from the server, so they are looked up by a tag of our
 """
 
 import os
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -40,7 +41,7 @@ class TrackedRuns(BaseModel):
     experiment_id: str | None = None
     parent: str | None = None
     rounds: dict[int, str] = Field(default_factory=dict)
-    key: str
+    key: str = Field(default_factory=lambda: uuid.uuid4().hex)
 
     def run_id(self, number: int) -> str | None:
         return self.parent if number == LOOP else self.rounds.get(number)

@@ -66,6 +66,13 @@ class Lease(BaseModel):
     released: bool = False
 
 
+def killed_driver(run_dir: Path) -> Owner | None:
+    """The driver that held the lease last, if it ended on this host without giving it back."""
+    path = run_dir / "lease.json"
+    lease = read_json(run_dir, path, Lease) if path.exists() else None
+    return lease.owner if lease is not None and not lease.released and lease.owner.is_dead() else None
+
+
 class LeaseKeeper:
     """Takes, renews and releases the lease of a run directory.
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import psutil
 
 from orchestrator.config import RunConfig
+from orchestrator.spool import StoreAway
+from orchestrator.tracking import check_store
 
 
 class PreflightError(RuntimeError):
@@ -71,3 +73,17 @@ def check(need: Resources, offer: Resources, config: RunConfig) -> None:
 def preflight(config: RunConfig) -> None:
     """Check the whole configuration against the cluster."""
     check(needed(config), offered(config), config)
+
+
+def preflight_tracking() -> None:
+    """Check that MLflow answers. Only before a new run: one that goes on keeps its entries until MLflow is back.
+
+    Raises:
+        PreflightError: it does not.
+    """
+    try:
+        check_store()
+    except StoreAway as error:
+        raise PreflightError("The run was not started, because the MLflow server that MLFLOW_TRACKING_URI names does not "
+                             f"answer. Start it, mend the variable, or unset it to track in the run directory. {error}"
+                             ) from error

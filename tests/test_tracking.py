@@ -50,7 +50,7 @@ def test_one_run_from_its_parameters_to_its_model(tmp_path):
     with tracker.round(1) as child:
         tracker.log_losses(child, losses(0, 1200))
         tracker.log_corpus(child, run_dir / "annotations", 3, "d" * 64)
-        model_id = tracker.log_checkpoint(child, weights, "a" * 64, 1)
+        tracker.log_checkpoint(child, weights, "a" * 64)
         tracker.log_files(child, [figure], "figures")
         tracker.log_record(child, record(1))
     tracker.finish("FINISHED")
@@ -74,7 +74,7 @@ def test_one_run_from_its_parameters_to_its_model(tmp_path):
     assert json.loads(dataset.dataset.source)["delta_table_version"] == 3
     [output] = round_run.outputs.model_outputs
     model = client.get_logged_model(output.model_id)
-    assert output.model_id == model_id and model.status == "READY" and model.params["weights_sha256"] == "a" * 64
+    assert model.status == "READY" and model.params["weights_sha256"] == "a" * 64
     [stored] = (run_dir / "mlartifacts").rglob("model.safetensors")
     assert load_file(stored)["w"].tolist() == [0, 1, 2, 3]
     assert [each.path for each in client.list_artifacts(child.run_id, "figures")] == ["figures/losses.png"]
@@ -115,7 +115,7 @@ def test_pickles_are_not_tracked(tmp_path):
     tracker = Tracker(tmp_path, experiment="e", run_name="r")
     tracker.start({})
     with tracker.round(1) as child, pytest.raises(ValueError, match="model.pt"):
-        tracker.log_checkpoint(child, tmp_path / "weights", "a" * 64, 1)
+        tracker.log_checkpoint(child, tmp_path / "weights", "a" * 64)
 
 
 def test_numbers_that_are_unknown_are_left_out(tmp_path):
