@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import psutil
+import stamina
 
 from orchestrator.config import RunConfig
 from orchestrator.spool import StoreAway
-from orchestrator.tracking import check_store
+from orchestrator.tracking import check_store, without_user
 
 
 class PreflightError(RuntimeError):
@@ -82,8 +83,11 @@ def preflight_tracking() -> None:
         PreflightError: it does not.
     """
     try:
-        check_store()
+        # On a cluster the server may just be starting.
+        for attempt in stamina.retry_context(StoreAway, attempts=5, wait_initial=1.0, wait_max=5.0, timeout=30.0):
+            with attempt:
+                check_store()
     except StoreAway as error:
-        raise PreflightError("The run was not started, because the MLflow server that MLFLOW_TRACKING_URI names does not "
-                             f"answer. Start it, mend the variable, or unset it to track in the run directory. {error}"
-                             ) from error
+        raise PreflightError(
+            "The run was not started, because the MLflow server that MLFLOW_TRACKING_URI names does not answer. Start "
+            f"it, mend the variable, or unset it to track in the run directory. {without_user(str(error))}") from error

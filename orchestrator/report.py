@@ -10,7 +10,7 @@ from orchestrator.lease import killed_driver
 from orchestrator.memory import read_memory
 from orchestrator.records import PHASES, RoundRecord, read_records, read_seed_summary
 from orchestrator.run_directory import RunDirectory
-from orchestrator.spool import waiting
+from orchestrator.spool import LOOP, open_runs, read_journal, waiting
 from orchestrator.tracking import ui_command
 
 ACCURACY = "annotation_accuracy"
@@ -73,7 +73,7 @@ def print_status(run_dir: Path, console: Console) -> None:
     undelivered = waiting(directory.path)
     if undelivered:
         lines.append(f"waiting        {undelivered} entries for MLflow")
-    killed = killed_driver(directory.path)
+    killed = killed_driver(directory.path) if LOOP in open_runs(read_journal(directory.path)) else None
     if killed is not None:
         lines.append(f"driver         {killed} was killed; MLflow shows the run as RUNNING until it is resumed")
     if len(records) < config.rounds or undelivered or killed is not None:

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from orchestrator.config import RunConfig
 from orchestrator.corpus_setup import PreparedCorpus, prepare_corpus
-from orchestrator.loop import run_loop
 from orchestrator.lease import LeaseKeeper
+from orchestrator.loop import run_loop
 from orchestrator.preflight import preflight, preflight_tracking
 from orchestrator.progress import Progress
 from orchestrator.records import read_records
@@ -83,7 +83,8 @@ def _deliver_rest(config: RunConfig, directory: RunDirectory, console: Console) 
     lease = LeaseKeeper(directory.path)
     lease.acquire()
     try:
-        tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id)
+        tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id,
+                          check=lease.check)
         tracker.deliver_rest()
     finally:
         lease.release()

@@ -63,8 +63,8 @@ def read_journal(run_dir: Path) -> list[Entry]:
         try:
             entries.append(Entry(**json.loads(line)))
         except (ValueError, TypeError) as error:
-            raise RecordError(f"{path}, line {number}, is damaged: {error}. It is only ever appended to, so it was changed "
-                              "afterwards; restore it from a copy.") from error
+            raise RecordError(f"{path}, line {number}, is damaged: {error}. It is only ever appended to, so it was "
+                              "changed afterwards; restore it from a copy.") from error
     return entries
 
 
@@ -76,7 +76,8 @@ def read_delivered(run_dir: Path) -> int:
 
 def waiting(run_dir: Path) -> int:
     """How many entries of a run directory wait for the store."""
-    return len(read_journal(run_dir)) - read_delivered(run_dir)
+    delivered = read_delivered(run_dir)  # first: a driver at work may add to both
+    return len(read_journal(run_dir)) - delivered
 
 
 def open_runs(entries: Sequence[Entry]) -> set[int]:
@@ -96,12 +97,14 @@ class Spool:
     Args:
         deliver: brings one entry to the store; raises StoreAway if it cannot be reached. Called twice for one entry
             it must come to the same as once. Any other error is raised to the writer.
+        check: called before every change; raises if another process has taken over the run directory.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, run_dir: Path, deliver: Callable[[Entry], None],
+    def __init__(self, run_dir: Path, deliver: Callable[[Entry], None], check: Callable[[], None] = lambda: None,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._run_dir, self._deliver, self._clock = Path(run_dir), deliver, clock
+        self._run_dir, self._deliver = Path(run_dir), deliver
+        self._check, self._clock = check, clock
         self.entries = read_journal(self._run_dir)
         self._delivered = read_delivered(self._run_dir)
         if self._delivered > len(self.entries):
@@ -121,6 +124,7 @@ class Spool:
 
         files: copied now, since they may change before they are delivered; `kept_files` has the copies.
         """
+        self._check()
         entry = Entry(kind, run, int(time.time() * 1000), values)
         line = json.dumps(asdict(entry)).encode() + b"\n"
         if files:
@@ -134,6 +138,7 @@ class Spool:
     def flush(self) -> bool:
         """Deliver what waits, in order; returns whether nothing is left."""
         while self._queue:
+            self._check()
             try:
                 self._deliver(self._queue[0])
             except StoreAway as error:

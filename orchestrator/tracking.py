@@ -12,7 +12,7 @@ import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from mlflow import MlflowClient
 
@@ -45,11 +45,14 @@ class Tracker:
 
     The store is a SQLite file in the run directory, unless MLFLOW_TRACKING_URI names another one. A store that
     cannot be reached is no error: what is written waits in the run directory. What the store refuses is one.
+
+    Args:
+        check: called before every write; raises if another driver has taken over the run directory.
     """
 
-    def __init__(self, run_dir: Path, experiment: str, run_name: str) -> None:
+    def __init__(self, run_dir: Path, experiment: str, run_name: str, check: Callable[[], None] = lambda: None) -> None:
         self._run_dir = Path(run_dir).resolve()
-        self._experiment, self._run_name = experiment, run_name
+        self._experiment, self._run_name, self._check = experiment, run_name, check
         self._uri = tracking_uri(self._run_dir)
         self._runs: TrackedRuns | None = None
         self._spool: Spool | None = None
@@ -67,8 +70,8 @@ class Tracker:
         """What to tell the user while entries wait for the server, or None."""
         if self._spool is None or not self._spool.waiting:
             return None
-        return (f"MLflow at {without_user(self._uri)} is away, so {self._spool.waiting} entries wait in {self._run_dir}. "
-                f"Deliver them, once it is back, with: knowlip resume {self._run_dir}")
+        return (f"MLflow at {without_user(self._uri)} is away, so {self._spool.waiting} entries wait in "
+                f"{self._run_dir}. Deliver them, once it is back, with: knowlip resume {self._run_dir}")
 
     def start(self, params: Mapping[str, Any]) -> str | None:
         """Begin the parent run, or go on with the one of an earlier start; returns its id, None if the server is away.
@@ -77,8 +80,8 @@ class Tracker:
         """
         self._open()
         self._spool.write("open", LOOP, {})
-        texts = {_key(name): without_user(json.dumps(value) if isinstance(value, (list, dict)) else str(value))[:_LONGEST]
-                 for name, value in params.items() if not _SECRET.search(name.rsplit(".", 1)[-1])}
+        texts = {_key(name): _text(value) for name, value in params.items()
+                 if not _SECRET.search(name.rsplit(".", 1)[-1])}
         self._spool.write("params", LOOP, {"params": texts})
         return self._runs.parent
 
@@ -192,7 +195,7 @@ class Tracker:
         location = (self._run_dir / "mlartifacts").as_uri() if self._where == IN_RUN_DIR else None
         deliver = Delivery(MlflowClient(tracking_uri=self._uri), self._run_dir, self._experiment, self._run_name,
                            location, self._runs, self._save, lambda: self._spool.kept_files())
-        self._spool = Spool(self._run_dir, deliver)
+        self._spool = Spool(self._run_dir, deliver, self._check)
         for entry in self._spool.entries:
             if entry.kind == "metrics":
                 self._points.update(_identity(entry.run, point) for point in entry.values["points"])
@@ -251,6 +254,10 @@ def without_user(text: str) -> str:
 
 def _key(name: str) -> str:
     return _UNSAFE.sub("_", name)
+
+
+def _text(value: Any) -> str:
+    return without_user(json.dumps(value) if isinstance(value, (list, dict)) else str(value))[:_LONGEST]
 
 
 def _identity(number: int, point: Sequence[Any]) -> tuple[int, str, int, str]:

@@ -75,7 +75,7 @@ def test_a_crash_between_delivery_and_its_mark_delivers_one_entry_twice_and_no_o
 
 def test_a_dead_store_is_asked_ever_more_seldom_and_at_the_end(tmp_path):
     store, clock = Store(away=True), Clock()
-    spool = Spool(tmp_path, store, clock)
+    spool = Spool(tmp_path, store, clock=clock)
     asked = []
     for second in range(300):
         clock.now = float(second)
@@ -101,6 +101,22 @@ def test_what_the_store_refuses_is_an_error_and_is_not_passed_over(tmp_path):
     with pytest.raises(ValueError, match="bad request"):
         spool.write("open", LOOP, {})
     assert waiting(tmp_path) == 1
+
+
+def test_a_driver_that_lost_the_run_directory_writes_nothing_more(tmp_path):
+    store, lost = Store(), []
+
+    def check():
+        if lost:
+            raise RuntimeError("lease lost")
+
+    spool = Spool(tmp_path, store, check)
+    spool.write("open", LOOP, {})
+    before = (tmp_path / JOURNAL).read_bytes()
+    lost.append(True)
+    with pytest.raises(RuntimeError, match="lease lost"):
+        spool.write("close", LOOP, {"status": "FAILED"})
+    assert (tmp_path / JOURNAL).read_bytes() == before and len(store.got) == 1
 
 
 def test_files_are_kept_as_they_were_and_removed_once_delivered(tmp_path):

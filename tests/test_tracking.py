@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import requests
+import stamina
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from safetensors.numpy import load_file, save_file
@@ -275,7 +276,7 @@ def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, m
     run_dir.mkdir()
     (tmp_path / "mlflow.db").rename(folder / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    with pytest.raises(PreflightError, match="does not answer"):
+    with stamina.set_testing(True), pytest.raises(PreflightError, match="does not answer"):
         preflight_tracking()
 
     first = Tracker(run_dir, experiment="e", run_name="r")
