@@ -76,6 +76,12 @@ def read_lease(run_dir: Path) -> Lease | None:
     return read_json(run_dir, path, Lease) if path.exists() else None
 
 
+def killed_driver(run_dir: Path) -> Owner | None:
+    """The driver that held the lease last, if it ended on this host without giving it back."""
+    lease = read_lease(run_dir)
+    return lease.owner if lease is not None and not lease.released and lease.owner.is_dead() else None
+
+
 class LeaseKeeper:
     """Takes, renews and releases the lease of a run directory.
 

@@ -4,9 +4,13 @@ import logging
 from dataclasses import dataclass
 
 import psutil
+import stamina
 
 from model.weights_check import check_weights
 from orchestrator.config import ConfigError, RunConfig
+from orchestrator.redaction import without_user
+from orchestrator.spool import StoreAway
+from orchestrator.tracking import check_store
 
 
 class PreflightError(RuntimeError):
@@ -78,3 +82,20 @@ def preflight(config: RunConfig) -> None:
                               "such as RUN_DIR/weights/round-0003, or set it to null.")
         check_weights(config.start_weights)
     check(needed(config), offered(config), config)
+
+
+def preflight_tracking() -> None:
+    """Check that MLflow answers. Only before a new run: one that goes on keeps its entries until MLflow is back.
+
+    Raises:
+        PreflightError: it does not.
+    """
+    try:
+        # On a cluster the server may just be starting.
+        for attempt in stamina.retry_context(StoreAway, attempts=5, wait_initial=1.0, wait_max=5.0, timeout=30.0):
+            with attempt:
+                check_store()
+    except StoreAway as error:
+        raise PreflightError(
+            "The run was not started, because the MLflow server that MLFLOW_TRACKING_URI names does not answer. Start "
+            f"it, mend the variable, or unset it to track in the run directory. {without_user(str(error))}") from error

@@ -70,7 +70,8 @@ class RoundRecord(_Strict):
     corpus_digest: str = Field(min_length=8, description="hash of the annotations' content, whatever the file layout")
     weights_sha256: str = Field(pattern=_SHA256)
     seed: int
-    mlflow_run_id: str
+    mlflow_run_id: str | None = Field(
+        description="null where the tracking server was away; mlflow_runs.json has the id once the run is delivered")
     world_size: int = Field(ge=1, description="trainer workers at the end of the round")
     counts: Counts
     metrics: dict[str, float | None] = Field(description="by name; annotation_accuracy is null without truth")

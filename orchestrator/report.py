@@ -7,11 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.lease import read_lease
+from orchestrator.lease import killed_driver, read_lease
 from orchestrator.memory import read_memory
 from orchestrator.now import read_now
 from orchestrator.records import PHASES, RoundRecord, read_records, read_seed_summary
 from orchestrator.run_directory import RunDirectory
+from orchestrator.spool import LOOP, open_runs, read_journal, waiting
 from orchestrator.tracking import ui_command
 
 ACCURACY = "annotation_accuracy"
@@ -73,7 +74,13 @@ def print_status(run_dir: Path, console: Console) -> None:
     lines.append(f"MLflow         {ui_command(directory.path)}")
     if now := _now(directory.path):
         lines.insert(2, f"now            {now}")
-    if len(records) < config.rounds:
+    undelivered = waiting(directory.path)
+    if undelivered:
+        lines.append(f"waiting        {undelivered} entries for MLflow")
+    killed = killed_driver(directory.path) if LOOP in open_runs(read_journal(directory.path)) else None
+    if killed is not None:
+        lines.append(f"driver         {killed} was killed; MLflow shows the run as RUNNING until it is resumed")
+    if len(records) < config.rounds or undelivered or killed is not None:
         lines.append(f"go on with     knowlip resume {directory.path}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -8,19 +8,22 @@ from rich.console import Console
 from orchestrator.config import RunConfig
 from orchestrator.corpus_inputs import keep_or_check_inputs
 from orchestrator.corpus_setup import PreparedCorpus, prepare_corpus
+from orchestrator.lease import LeaseKeeper
 from orchestrator.loop import run_loop
-from orchestrator.preflight import preflight
+from orchestrator.preflight import preflight, preflight_tracking
 from orchestrator.progress import Progress
 from orchestrator.records import read_records
 from orchestrator.report import print_report
 from orchestrator.run_directory import RunDirectory
 from orchestrator.session import Session
-from orchestrator.tracking import ui_command
+from orchestrator.spool import LOOP, open_runs, read_journal, waiting
+from orchestrator.tracking import Tracker, ui_command
 
 
 def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path:
     """Run the loop of a configuration from its beginning; returns the run directory."""
     preflight(config)
+    preflight_tracking()
     RunDirectory.check_free(run_dir)
     prepared = make_data(config, console)
     directory = RunDirectory.create(config, run_dir)
@@ -31,9 +34,10 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
 
 
 def resume_run(run_dir: Path, console: Console) -> None:
-    """Continue a run after its last recorded round; a finished run is only reported."""
+    """Continue a run after its last recorded round; of a finished run, what MLflow lacks is delivered."""
     directory, config = RunDirectory.open(run_dir)
     if len(read_records(directory.path)) >= config.rounds:
+        _deliver_rest(config, directory, console)
         print_report(directory.path, console)
         console.print(f"All {config.rounds} rounds of {directory.path} are recorded; nothing is left to do.",
                       highlight=False, soft_wrap=True)
@@ -61,12 +65,36 @@ def _terminate(signal_number, frame) -> None:
 
 def _run(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, console: Console) -> None:
     signal.signal(signal.SIGTERM, _terminate)
+    tracker = None
     try:
         with Progress(console) as progress, Session(config, directory, prepared, progress) as session:
+            tracker = session.tracker
             run_loop(session)
     except KeyboardInterrupt:
         console.print(f"Interrupted; the state is saved. Resume with: knowlip resume {directory.path}",
                       highlight=False, soft_wrap=True)
         return
+    finally:
+        _say_undelivered(tracker, console)
     print_report(directory.path, console)
     console.print(f"Look at it with: {ui_command(directory.path)}", highlight=False, soft_wrap=True)
+
+
+def _deliver_rest(config: RunConfig, directory: RunDirectory, console: Console) -> None:
+    """Deliver what waits for MLflow, under the lease; touches nothing if nothing waits."""
+    if not waiting(directory.path) and LOOP not in open_runs(read_journal(directory.path)):
+        return
+    lease = LeaseKeeper(directory.path)
+    lease.acquire()
+    try:
+        tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id,
+                          check=lease.check)
+        tracker.deliver_rest()
+    finally:
+        lease.release()
+    _say_undelivered(tracker, console)
+
+
+def _say_undelivered(tracker: Tracker | None, console: Console) -> None:
+    if tracker is not None and tracker.undelivered is not None:
+        console.print(tracker.undelivered, highlight=False, soft_wrap=True, markup=False)

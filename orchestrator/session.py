@@ -38,14 +38,15 @@ class Session:
         self.config, self.directory, self.prepared, self.progress = config, directory, prepared, progress
         self.records: list[RoundRecord] = []
         self.keeper = CorpusKeeper(config, directory.run_id, directory.annotations)
-        self.tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id)
+        self.lease = LeaseKeeper(directory.path)
+        self.tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id,
+                               check=self.lease.check)
         self.trainer: TrainerGroup | None = None
         self.captioner: CaptionerClient | None = None
         self.evaluator = None
         self.startup_s = 0.0
         self._losses: dict[int, list[dict[str, float]]] = {}
         self._memory = MemorySampler(directory.path)
-        self.lease = LeaseKeeper(directory.path)
 
     def __enter__(self) -> "Session":
         self.lease.acquire()

@@ -1,7 +1,7 @@
 """The run's MLflow record: one parent run per loop, one child per round, the same ones after a restart.
 
-Ray Train v2 has no MLflow callback, so the loop owns the runs. `MlflowClient` is used throughout, never the ambient
-"active run": nothing is global, and a notebook that has its own run open is not disturbed.
+Ray Train v2 has no MLflow callback, so the loop owns the runs. Everything goes through a spool in the run directory
+(orchestrator/spool.py), so that the loop goes on while the tracking server is away.
 """
 
 import json
@@ -10,101 +10,100 @@ import os
 import re
 import shlex
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
-from mlflow.data.delta_dataset_source import DeltaDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from orchestrator.records import RecordError, RoundRecord, read_json, write_json
+from orchestrator.delivery import Delivery, TrackedRuns, reaching_store
+from orchestrator.records import RecordError, RoundRecord, read_json, record_path, write_json
 from orchestrator.redaction import without_user
+from orchestrator.spool import LOOP, Spool, open_runs
 
 _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentials?)$", re.IGNORECASE)
 _PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
-_BATCH = 1000  # metrics in one request: the server's limit
-_PARAMS = 100
 _LONGEST = 500  # characters of a parameter's value that every MLflow store takes
 IN_RUN_DIR = "the run directory"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_\-. :/]")
 
 
-# Part of a path below mlartifacts/.
-RunId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]+$")]
-
-
-class TrackedRuns(BaseModel):
-    """mlflow_runs.json of a run directory: which MLflow runs belong to it, so that a restart goes on with them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    tracking_uri: str
-    experiment_id: str
-    parent: RunId
-    rounds: dict[int, RunId] = Field(default_factory=dict)
-
-
 class RoundRun:
     """The MLflow run of one round."""
 
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
+    def __init__(self, runs: TrackedRuns, number: int) -> None:
+        self._runs, self.number = runs, number
+
+    @property
+    def run_id(self) -> str | None:
+        """The id in MLflow; None until the server, being away, has created the run."""
+        return self._runs.run_id(self.number)
 
 
 class Tracker:
     """Writes one run of the loop to MLflow.
 
-    The store is a SQLite file in the run directory, unless MLFLOW_TRACKING_URI names another one.
+    The store is a SQLite file in the run directory, unless MLFLOW_TRACKING_URI names another one. A store that
+    cannot be reached is no error: what is written waits in the run directory. What the store refuses is one.
+
+    Args:
+        check: called before every write; raises if another driver has taken over the run directory.
     """
 
-    def __init__(self, run_dir: Path, experiment: str, run_name: str) -> None:
+    def __init__(self, run_dir: Path, experiment: str, run_name: str, check: Callable[[], None] = lambda: None) -> None:
         self._run_dir = Path(run_dir).resolve()
-        self._experiment, self._run_name = experiment, run_name
+        self._experiment, self._run_name, self._check = experiment, run_name, check
         self._uri = _sign_in(tracking_uri(self._run_dir))
         self._runs: TrackedRuns | None = None
+        self._spool: Spool | None = None
+        self._points: set[tuple[int, str, int, str]] = set()
         # The store's migrations report every step at INFO on the first use.
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        self._client = MlflowClient(tracking_uri=self._uri)
 
     @property
-    def parent_run_id(self) -> str:
-        return self._opened.parent
+    def parent_run_id(self) -> str | None:
+        return self._opened[0].parent
 
-    def start(self, params: Mapping[str, Any]) -> str:
-        """Begin the parent run, or go on with the one of an earlier start; returns its id.
+    @property
+    def undelivered(self) -> str | None:
+        """What to tell the user while entries wait for the server, or None."""
+        if self._spool is None or not self._spool.waiting:
+            return None
+        return (f"MLflow at {without_user(self._uri)} is away, so {self._spool.waiting} entries wait in "
+                f"{self._run_dir}. Deliver them, once it is back, with: knowlip resume {self._run_dir}")
+
+    def start(self, params: Mapping[str, Any]) -> str | None:
+        """Begin the parent run, or go on with the one of an earlier start; returns its id, None if the server is away.
 
         params: the configuration with dotted keys. Values of secret-looking keys are left out.
         """
-        path = self._file
-        if path.exists():
-            self._runs = read_json(self._run_dir, path, TrackedRuns)
-            if self._runs.tracking_uri != self._where:
-                raise RecordError(
-                    f"This run is tracked at {self._runs.tracking_uri}, but now MLFLOW_TRACKING_URI asks for "
-                    f"{self._where}. Set or unset it as before, or start a new run.")
-            self._client.update_run(self._runs.parent, status="RUNNING")
-        else:
-            experiment_id = self._experiment_id()
-            run = self._client.create_run(experiment_id, run_name=self._run_name, tags={
-                "knowlip.kind": "loop", "knowlip.run_dir": self._run_dir.name})
-            self._runs = TrackedRuns(tracking_uri=self._where, experiment_id=experiment_id,
-                                     parent=run.info.run_id)
-            self._save()
-        self._log_params(self._runs.parent, params)
+        self._open()
+        self._spool.write("open", LOOP, {})
+        texts = {_key(name): _text(value) for name, value in params.items()
+                 if not _SECRET.search(name.rsplit(".", 1)[-1])}
+        self._spool.write("params", LOOP, {"params": texts})
         return self._runs.parent
 
     def finish(self, status: str) -> None:
-        """Close the parent run as FINISHED, FAILED or KILLED (by the user)."""
-        if self._runs is not None:
-            self._client.set_terminated(self._runs.parent, status=status)
+        """Close the parent run as FINISHED, FAILED or KILLED (by the user), and try to deliver all that waits."""
+        if self._spool is None:
+            return
+        for number in sorted(open_runs(self._spool.entries) - {LOOP}):
+            # A driver was killed before it could close a round's run.
+            recorded = record_path(self._run_dir, number).exists()
+            self._spool.write("close", number, {"status": "FINISHED" if recorded else status})
+        self._spool.write("close", LOOP, {"status": status})
+        self._spool.flush()
+
+    def deliver_rest(self) -> None:
+        """Deliver what an ended run left; a run that was killed after its last round is FINISHED now."""
+        self._open()
+        if LOOP in open_runs(self._spool.entries):
+            self.finish("FINISHED")
+        else:
+            self._spool.flush()
 
     @contextmanager
     def round(self, number: int) -> Iterator[RoundRun]:
@@ -112,34 +111,24 @@ class Tracker:
 
         A body that raises leaves the child FAILED (KILLED when interrupted by the user).
         """
-        runs = self._opened
-        if number in runs.rounds:
-            self._client.update_run(runs.rounds[number], status="RUNNING")
-        else:
-            name = f"round {number}"
-            run = self._client.create_run(runs.experiment_id, run_name=name, tags={
-                MLFLOW_PARENT_RUN_ID: runs.parent, MLFLOW_RUN_NAME: name, "knowlip.kind": "round",
-                "knowlip.round": str(number)})
-            runs.rounds[number] = run.info.run_id
-            self._save()
-        child = RoundRun(runs.rounds[number])
+        runs, spool = self._opened
+        spool.write("open", number, {})
         status = "FAILED"
         try:
-            yield child
+            yield RoundRun(runs, number)
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
             raise
         finally:
-            self._client.set_terminated(child.run_id, status=status)
+            spool.write("close", number, {"status": status})
 
     def log_losses(self, child: RoundRun, losses: Sequence[Mapping[str, float]]) -> None:
         """Per-step losses: one mapping a step, with `step` counted over the run; also on the parent, as one curve."""
-        now = int(time.time() * 1000)
-        metrics = [Metric(f"loss/{_key(name)}", float(value), now, int(row["step"]))
-                   for row in losses for name, value in row.items() if name != "step"]
-        for run_id in (child.run_id, self._opened.parent):
-            self._log_metrics(run_id, metrics)
+        points = [(f"loss/{_key(name)}", float(value), int(row["step"]))
+                  for row in losses for name, value in row.items() if name != "step"]
+        for number in (child.number, LOOP):
+            self._log_metrics(number, points)
 
     def log_record(self, child: RoundRun, record: RoundRecord) -> None:
         """The numbers of a round's record, on its child and, with the round as step, on the parent."""
@@ -149,25 +138,20 @@ class Tracker:
         values |= {f"accuracy/{name}": value for name, value in (record.accuracy_by_clause or {}).items()
                    if value is not None}
         values["world_size"] = record.world_size
-        now = int(time.time() * 1000)
-        metrics = [Metric(_key(name), float(value), now, record.round) for name, value in values.items()]
-        for run_id in (child.run_id, self._opened.parent):
-            self._log_metrics(run_id, metrics)
-        self._client.log_batch(child.run_id, tags=[
-            RunTag("knowlip.corpus_digest", record.corpus_digest), RunTag("knowlip.seed", str(record.seed)),
-            RunTag("knowlip.weights_sha256", record.weights_sha256)])
+        points = [(_key(name), float(value), record.round) for name, value in values.items()]
+        for number in (child.number, LOOP):
+            self._log_metrics(number, points)
+        self._opened[1].write("tags", child.number, {"tags": {
+            "knowlip.corpus_digest": record.corpus_digest, "knowlip.seed": str(record.seed),
+            "knowlip.weights_sha256": record.weights_sha256}})
 
     def log_corpus(self, child: RoundRun, table: Path, version: int, digest: str) -> None:
         """Enter a version of the annotations (a Delta table) as a dataset that this round trained on."""
-        source = DeltaDatasetSource(path=str(Path(table).resolve()), delta_table_version=version)
-        # MLflow keeps at most 36 characters of a digest.
-        dataset = MetaDataset(source, name=f"annotations version {version}", digest=digest[:32])
-        self._client.log_inputs(child.run_id, datasets=[DatasetInput(
-            dataset._to_mlflow_entity(), tags=[InputTag(MLFLOW_DATASET_CONTEXT, "training")])])
+        self._opened[1].write("dataset", child.number, {"table": self._inside(table), "version": version,
+                                                        "digest": digest})
 
-    def log_checkpoint(self, child: RoundRun, weights_dir: Path, weights_sha256: str, round_: int,
-                       copy: bool = True) -> str:
-        """Enter a round's weights as a logged model; returns the model's id.
+    def log_checkpoint(self, child: RoundRun, weights_dir: Path, weights_sha256: str, copy: bool = True) -> None:
+        """Enter a round's weights, below the run directory, as a logged model.
 
         The directory goes in as it is (safetensors, JSON): no pickle is written, and from_pretrained reads it back.
         With copy=False only the reference is entered. A pickled file raises ValueError.
@@ -176,37 +160,19 @@ class Tracker:
         pickles = [path.name for path in weights_dir.rglob("*") if path.suffix in _PICKLED]
         if pickles:
             raise ValueError(f"{weights_dir} holds pickled files ({', '.join(pickles)}); only safetensors are tracked")
-        model = self._client.create_logged_model(
-            self._opened.experiment_id, name=f"round-{round_:04d}", source_run_id=child.run_id, model_type="knowlip",
-            tags={"knowlip.weights_sha256": weights_sha256},
-            params={"weights_sha256": weights_sha256, "round": str(round_), "format": "safetensors",
-                    "directory": str(weights_dir.resolve())})
-        try:
-            if copy:
-                self._client.log_model_artifacts(model.model_id, str(weights_dir))
-        except BaseException:
-            self._client.finalize_logged_model(model.model_id, "FAILED")
-            raise
-        self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(child.run_id, [LoggedModelOutput(model.model_id, step=round_)])
-        return model.model_id
+        self._opened[1].write("model", child.number, {"weights": self._inside(weights_dir),
+                                                      "weights_sha256": weights_sha256, "copy": copy})
 
     def log_files(self, child: RoundRun | None, paths: Sequence[Path], folder: str) -> None:
         """Copy files into a run's artifacts: the round's, or the parent's where child is None."""
-        run_id = self._opened.parent if child is None else child.run_id
-        for path in paths:
-            if self._where == IN_RUN_DIR:
-                # Not where the store says: a run directory may have been moved, or have come from elsewhere.
-                place = self._run_dir / "mlartifacts" / run_id / "artifacts"
-                LocalArtifactRepository(place.as_uri()).log_artifact(str(path), folder)
-            else:
-                self._client.log_artifact(run_id, str(path), artifact_path=folder)
+        if paths:
+            self._opened[1].write("files", LOOP if child is None else child.number, {"folder": folder}, files=paths)
 
     @property
-    def _opened(self) -> TrackedRuns:
-        if self._runs is None:
+    def _opened(self) -> tuple[TrackedRuns, Spool]:
+        if self._runs is None or self._spool is None:
             raise RuntimeError("Tracker.start() was not called")
-        return self._runs
+        return self._runs, self._spool
 
     @property
     def _file(self) -> Path:
@@ -217,37 +183,48 @@ class Tracker:
         # Not the path, so that a run directory can be moved.
         return IN_RUN_DIR if self._uri == local_uri(self._run_dir) else without_user(self._uri)
 
+    def _open(self) -> None:
+        if self._file.exists():
+            self._runs = read_json(self._run_dir, self._file, TrackedRuns)
+            if self._runs.tracking_uri != self._where:
+                raise RecordError(
+                    f"This run is tracked at {self._runs.tracking_uri}, but now MLFLOW_TRACKING_URI asks for "
+                    f"{self._where}. Set or unset it as before, or start a new run.")
+        else:
+            self._runs = TrackedRuns(tracking_uri=self._where)
+        self._save()  # the key must be on disk before a run is created with it
+        location = (self._run_dir / "mlartifacts").as_uri() if self._where == IN_RUN_DIR else None
+        deliver = Delivery(MlflowClient(tracking_uri=self._uri), self._run_dir, self._experiment, self._run_name,
+                           location, self._runs, self._save, lambda: self._spool.kept_files())
+        self._spool = Spool(self._run_dir, deliver, self._check)
+        for entry in self._spool.entries:
+            if entry.kind == "metrics":
+                self._points.update(_identity(entry.run, point) for point in entry.values["points"])
+
     def _save(self) -> None:
         write_json(self._run_dir, self._file, self._runs)
 
-    def _experiment_id(self) -> str:
-        found = self._client.get_experiment_by_name(self._experiment)
-        if found is not None:
-            return found.experiment_id
-        location = (self._run_dir / "mlartifacts").as_uri() if self._where == IN_RUN_DIR else None
-        return self._client.create_experiment(self._experiment, artifact_location=location)
+    def _inside(self, path: Path) -> str:
+        return str(Path(path).resolve().relative_to(self._run_dir))
 
-    def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        # A parameter cannot be changed, so after a restart with other settings the first ones stay and the new
-        # values become tags.
-        known = self._client.get_run(run_id).data.params
-        fresh, changed = [], []
-        for name, value in params.items():
-            if _SECRET.search(name.rsplit(".", 1)[-1]):
-                continue
-            text = without_user(json.dumps(value) if isinstance(value, (list, dict)) else str(value))[:_LONGEST]
-            if name not in known:
-                fresh.append(Param(_key(name), text))
-            elif known[name] != text:
-                changed.append(RunTag(f"knowlip.changed.{_key(name)}", text))
-        for begin in range(0, len(fresh), _PARAMS):
-            self._client.log_batch(run_id, params=fresh[begin:begin + _PARAMS])
-        for begin in range(0, len(changed), _PARAMS):
-            self._client.log_batch(run_id, tags=changed[begin:begin + _PARAMS])
+    def _log_metrics(self, number: int, points: Sequence[tuple[str, float, int]]) -> None:
+        # A round that was interrupted runs again and comes to the same losses; they are entered once.
+        fresh = [point for point in points if _identity(number, point) not in self._points]
+        if fresh:
+            self._opened[1].write("metrics", number, {"points": fresh})
+            self._points.update(_identity(number, point) for point in fresh)
 
-    def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        for begin in range(0, len(metrics), _BATCH):
-            self._client.log_batch(run_id, metrics=metrics[begin:begin + _BATCH])
+
+def check_store() -> None:
+    """Ask the store that MLFLOW_TRACKING_URI names, if it does, for an answer.
+
+    Raises:
+        StoreAway: there is none. MlflowException: it is an error.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if uri:
+        with reaching_store():
+            MlflowClient(tracking_uri=_sign_in(uri)).search_experiments(max_results=1)
 
 
 def local_uri(run_dir: Path) -> str:
@@ -286,3 +263,12 @@ def _sign_in(uri: str) -> str:
 
 def _key(name: str) -> str:
     return _UNSAFE.sub("_", name)
+
+
+def _text(value: Any) -> str:
+    return without_user(json.dumps(value) if isinstance(value, (list, dict)) else str(value))[:_LONGEST]
+
+
+def _identity(number: int, point: Sequence[Any]) -> tuple[int, str, int, str]:
+    key, value, step = point
+    return number, key, step, repr(value)  # as text, since NaN is not equal to itself

@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from geotiffs import speckled_dn, write_geotiff, write_vrt, write_zero_band_tiff
+from mlflow import MlflowClient
 from shared_run import ROOT, knowlip
+from test_records import record
 
 from orchestrator import cli
 from orchestrator.config import load_config
+from orchestrator.records import write_record
 from orchestrator.run_directory import RunDirectory
+from orchestrator.tracking import Tracker, local_uri
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
 
@@ -185,3 +189,27 @@ def test_data_check_names_what_cannot_be_used(call, tmp_path):
     assert "2 files checked, 1 cannot be used" in out
     (tmp_path / "tiles" / "lost.tif").unlink()
     assert call("data", "check", "tiles")[0] == 0
+
+
+def test_a_finished_run_delivers_what_mlflow_lacks(call, tmp_path, monkeypatch):
+    """The driver was killed after its last record, and no server listened."""
+    directory = RunDirectory.create(load_config(SMOKE, ["rounds=1"]), tmp_path / "run")
+    write_record(directory.path, record(1))
+    with monkeypatch.context() as away:
+        away.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens there
+        Tracker(directory.path, "smoke", "run").start({"rounds": 1})
+        _, said, _ = call("status", directory.path)
+        assert "2 entries for MLflow" in said and f"knowlip resume {directory.path}" in said
+        status, said, _ = call("resume", directory.path)
+        assert status == 0 and "is away, so 3 entries wait" in said and f"knowlip resume {directory.path}" in said
+    error = call("resume", directory.path)[2]
+    assert "This run is tracked at http://127.0.0.1:9" in error
+
+    runs = json.loads((directory.path / "mlflow_runs.json").read_text())
+    (directory.path / "mlflow_runs.json").write_text(json.dumps({**runs, "tracking_uri": "the run directory"}))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    status, said, _ = call("resume", directory.path)
+    assert status == 0 and "nothing is left to do" in said and "wait in" not in said
+    parent = json.loads((directory.path / "mlflow_runs.json").read_text())["parent"]
+    assert MlflowClient(local_uri(directory.path)).get_run(parent).info.status == "FINISHED"
+    assert "waiting" not in call("status", directory.path)[1]

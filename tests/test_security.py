@@ -51,7 +51,8 @@ from orchestrator.config import ConfigError, load_config
 from orchestrator.preflight import preflight
 from orchestrator.redaction import without_user
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
-from orchestrator.tracking import Tracker, ui_command
+from orchestrator.spool import StoreAway
+from orchestrator.tracking import Tracker, check_store, ui_command
 from tests.training_job import toy_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -428,9 +429,13 @@ def test_a_servers_password_stays_out_of_messages_and_files(tmp_path, monkeypatc
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "")
-    with pytest.raises(MlflowException) as error:
-        Tracker(tmp_path, experiment="e", run_name="r").start({})
-    assert "hunter2" not in "".join(traceback.format_exception(error.value)) + ui_command(tmp_path)
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    assert tracker.start({}) is None and "127.0.0.1:9" in tracker.undelivered
+    with pytest.raises(StoreAway) as error:
+        check_store()
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    said = "".join(traceback.format_exception(error.value)) + tracker.undelivered + ui_command(tmp_path)
+    assert "127.0.0.1:9" in written and "hunter2" not in written + said
     assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == ("me", "hunter2")
     assert without_user("https://me:p@ss@host/x") == "https://host/x"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:hunter2@db/mlflow")

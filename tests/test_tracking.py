@@ -1,15 +1,27 @@
 """MLflow tracking against a real SQLite store."""
 
 import json
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import requests
+import stamina
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from safetensors.numpy import load_file, save_file
 from test_records import record
 
-from orchestrator.records import RecordError
+from orchestrator.preflight import PreflightError, preflight_tracking
+from orchestrator.records import RecordError, write_record
+from orchestrator.spool import waiting
 from orchestrator.tracking import Tracker, local_uri, tracking_uri, ui_command, without_user
 
 PARAMS = {"seed": 0, "train.learning_rate": 1e-4, "corpus.cities": ["Lagos", "Lima"], "captioner.api_key": "hunter2",
@@ -50,7 +62,7 @@ def test_one_run_from_its_parameters_to_its_model(tmp_path):
     with tracker.round(1) as child:
         tracker.log_losses(child, losses(0, 1200))
         tracker.log_corpus(child, run_dir / "annotations", 3, "d" * 64)
-        model_id = tracker.log_checkpoint(child, weights, "a" * 64, 1)
+        tracker.log_checkpoint(child, weights, "a" * 64)
         tracker.log_files(child, [figure], "figures")
         tracker.log_record(child, record(1))
     tracker.finish("FINISHED")
@@ -74,7 +86,7 @@ def test_one_run_from_its_parameters_to_its_model(tmp_path):
     assert json.loads(dataset.dataset.source)["delta_table_version"] == 3
     [output] = round_run.outputs.model_outputs
     model = client.get_logged_model(output.model_id)
-    assert output.model_id == model_id and model.status == "READY" and model.params["weights_sha256"] == "a" * 64
+    assert model.status == "READY" and model.params["weights_sha256"] == "a" * 64
     [stored] = (run_dir / "mlartifacts").rglob("model.safetensors")
     assert load_file(stored)["w"].tolist() == [0, 1, 2, 3]
     assert [each.path for each in client.list_artifacts(child.run_id, "figures")] == ["figures/losses.png"]
@@ -115,7 +127,7 @@ def test_pickles_are_not_tracked(tmp_path):
     tracker = Tracker(tmp_path, experiment="e", run_name="r")
     tracker.start({})
     with tracker.round(1) as child, pytest.raises(ValueError, match="model.pt"):
-        tracker.log_checkpoint(child, tmp_path / "weights", "a" * 64, 1)
+        tracker.log_checkpoint(child, tmp_path / "weights", "a" * 64)
 
 
 def test_numbers_that_are_unknown_are_left_out(tmp_path):
@@ -131,3 +143,176 @@ def test_the_command_to_look_at_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@mlflow.example/x")
     assert ui_command(tmp_path) == "open https://mlflow.example/x"
     assert without_user("a://b:c@d and e://f@g") == "a://d and e://g"
+
+
+def content(client: MlflowClient, experiment: str) -> dict:
+    """All runs of an experiment: every metric point, parameters, status, inputs, outputs and artifacts."""
+    experiment_id = client.get_experiment_by_name(experiment).experiment_id
+    found = {}
+    for run in client.search_runs([experiment_id]):
+        points = {key: sorted((point.step, point.value, point.timestamp)
+                              for point in client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics}
+        found[run.info.run_id] = (
+            run.info.status, run.info.end_time, run.data.params, points,
+            [each.dataset.digest for each in run.inputs.dataset_inputs],
+            [each.model_id for each in run.outputs.model_outputs],
+            [each.path for each in client.list_artifacts(run.info.run_id, "figures")])
+    models = client.search_logged_models([experiment_id])
+    return {"runs": found, "models": sorted(model.model_id for model in models)}
+
+
+def write_round(tracker: Tracker, run_dir, number: int, meanwhile=lambda: None):
+    """All that a round writes; `meanwhile` happens after its losses."""
+    weights = run_dir / "weights" / f"round-{number:04d}"
+    weights.mkdir(parents=True, exist_ok=True)
+    figure = run_dir / "losses.png"
+    with tracker.round(number) as child:
+        tracker.log_losses(child, losses(20 * number, 20))
+        meanwhile()
+        figure.write_bytes(b"round %d" % number)
+        tracker.log_files(child, [figure], "figures")
+        tracker.log_corpus(child, run_dir / "annotations", number, f"{number}" * 64)
+        tracker.log_checkpoint(child, weights, "a" * 64, copy=False)
+        tracker.log_record(child, record(number))
+    return child
+
+
+def test_delivering_all_twice_and_forgetting_the_ids_changes_nothing(tmp_path):
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker.start({"rounds": 1})
+    write_round(tracker, tmp_path, 1)
+    client = MlflowClient(tracking_uri(tmp_path))
+    delivered = tmp_path / "mlflow_delivered.json"
+    before, entries = content(client, "e"), json.loads(delivered.read_text())["entries"]
+    assert before["models"] and len(before["runs"]) == 2
+
+    runs = json.loads((tmp_path / "mlflow_runs.json").read_text())
+    (tmp_path / "mlflow_runs.json").write_text(json.dumps({**runs, "parent": None, "rounds": {}}))
+    delivered.unlink()
+    (tmp_path / "mlflow_files").mkdir(exist_ok=True)
+    for line, text in enumerate((tmp_path / "mlflow_journal.jsonl").read_text().splitlines()):
+        if json.loads(text)["kind"] == "files":
+            (tmp_path / "mlflow_files" / str(line)).mkdir()
+            shutil.copy(tmp_path / "losses.png", tmp_path / "mlflow_files" / str(line))
+    assert waiting(tmp_path) == entries
+    Tracker(tmp_path, experiment="e", run_name="r").start({"rounds": 1})
+    assert waiting(tmp_path) == 0 and content(client, "e") == before
+    assert json.loads((tmp_path / "mlflow_runs.json").read_text()) == runs
+
+
+def test_a_round_that_runs_again_enters_equal_losses_once(tmp_path):
+    first = Tracker(tmp_path, experiment="e", run_name="r")
+    first.start({})
+    with first.round(1) as child:
+        first.log_losses(child, [*losses(0, 3), {"step": 3, "itc": float("nan")}])
+    second = Tracker(tmp_path, experiment="e", run_name="r")
+    second.start({})
+    with second.round(1) as child:
+        second.log_losses(child, [*losses(0, 3), {"step": 3, "itc": float("nan")}])
+        second.log_losses(child, losses(4, 1))
+    history = MlflowClient(tracking_uri(tmp_path)).get_metric_history(child.run_id, "loss/itc")
+    assert [point.step for point in history] == [0, 1, 2, 3, 4]
+
+
+def test_rounds_and_run_of_a_killed_driver_are_closed_at_the_end(tmp_path):
+    killed = Tracker(tmp_path, experiment="e", run_name="r")
+    parent = killed.start({})
+    recorded, interrupted = killed.round(1), killed.round(2)
+    ids = [each.__enter__().run_id for each in (recorded, interrupted)]
+    write_record(tmp_path, record(1))
+    client = MlflowClient(tracking_uri(tmp_path))
+    assert {client.get_run(run).info.status for run in (parent, *ids)} == {"RUNNING"}
+
+    after = Tracker(tmp_path, experiment="e", run_name="r")
+    after.start({})
+    after.finish("FAILED")
+    assert [client.get_run(run).info.status for run in (parent, *ids)] == ["FAILED", "FINISHED", "FAILED"]
+
+
+def test_what_the_store_refuses_is_an_error(tmp_path):
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    client, parent = MlflowClient(tracking_uri(tmp_path)), tracker.start({})
+    client.delete_run(parent)
+    with pytest.raises(MlflowException, match="active"), tracker.round(1) as child:
+        tracker.log_losses(child, losses(0, 1))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def server(folder, port: int):
+    """A real tracking server that keeps its store in `folder`; ended with its workers, as by a power cut."""
+    log = open(folder / "server.log", "ab")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+         "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--serve-artifacts",
+         "--artifacts-destination", str(folder / "artifacts")],
+        stdout=log, stderr=log, start_new_session=True, cwd=folder)
+    try:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                if requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok:
+                    break
+            except requests.exceptions.RequestException:
+                pass
+            assert process.poll() is None and time.monotonic() < until, (folder / "server.log").read_text()[-3000:]
+            time.sleep(0.2)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.close()
+
+
+def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, monkeypatch):
+    """Killed in round 1, still away at a restart of the run, back after its end."""
+    folder, run_dir, port = tmp_path / "server", tmp_path / "run", free_port()
+    folder.mkdir()
+    run_dir.mkdir()
+    (tmp_path / "mlflow.db").rename(folder / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    with stamina.set_testing(True), pytest.raises(PreflightError, match="does not answer"):
+        preflight_tracking()
+
+    first = Tracker(run_dir, experiment="e", run_name="r")
+    with server(folder, port):
+        preflight_tracking()
+        parent = first.start({"rounds": 3})
+        with first.round(1) as child:
+            first.log_losses(child, losses(0, 20))
+        child_id = child.run_id
+    assert parent and child_id and first.undelivered is None
+    write_round(first, run_dir, 2)  # nobody listens
+    assert waiting(run_dir) > 0
+    del first  # killed: no end is written
+
+    second = Tracker(run_dir, experiment="e", run_name="r")
+    assert second.start({"rounds": 3}) == parent
+    assert write_round(second, run_dir, 3).run_id is None
+    second.finish("FINISHED")
+    assert f"knowlip resume {run_dir}" in second.undelivered
+
+    with server(folder, port):
+        later = Tracker(run_dir, experiment="e", run_name="r")
+        later.deliver_rest()
+        assert later.undelivered is None and waiting(run_dir) == 0
+        found = content(MlflowClient(tracking_uri(run_dir)), "e")["runs"]
+        artifact = MlflowClient(tracking_uri(run_dir)).download_artifacts(
+            json.loads((run_dir / "mlflow_runs.json").read_text())["rounds"]["2"], "figures/losses.png", str(tmp_path))
+    assert open(artifact, "rb").read() == b"round 2"
+    runs = json.loads((run_dir / "mlflow_runs.json").read_text())
+    assert runs["parent"] == parent and runs["rounds"]["1"] == child_id
+    assert set(found) == {parent, *runs["rounds"].values()} and len(found) == 4
+    assert {status for status, *_ in found.values()} == {"FINISHED"}
+    steps = [point[0] for point in found[parent][3]["loss/itc"]]
+    assert steps == [*range(0, 20), *range(40, 60), *range(60, 80)]
+    for number in (2, 3):
+        _, _, _, points, digests, models, figures = found[runs["rounds"][str(number)]]
+        assert [point[0] for point in points["loss/itc"]] == list(range(20 * number, 20 * number + 20))
+        assert [point[:2] for point in points["annotation_accuracy"]] == [(number, 0.91)]
+        assert digests == [f"{number}" * 32] and len(models) == 1 and figures == ["figures/losses.png"]

@@ -1,0 +1,204 @@
+"""How one entry of the spool reaches MLflow. Delivered twice, an entry comes to the same as once.
+
+The SQL stores keep a metric's point once per run, key, timestamp, step and value, and the journal fixes all of them.
+Runs and models get an id from the server, so they are looked up by a tag of ours before they are created.
+"""
+
+import os
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Callable, Iterator
+
+import requests
+from mlflow import MlflowClient
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from orchestrator.spool import LOOP, Entry, StoreAway
+
+_BATCH = 1000  # metrics in one request: the server's limit
+_PARAMS = 100
+# The journal does the waiting, so a request is tried once and not for MLflow's four minutes.
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+_AWAY = (requests.exceptions.ConnectionError, requests.exceptions.Timeout, requests.exceptions.RetryError,
+         requests.exceptions.ChunkedEncodingError)
+
+
+# Part of a path below mlartifacts/.
+RunId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]+$")]
+
+
+class TrackedRuns(BaseModel):
+    """mlflow_runs.json of a run directory: its MLflow runs, each null or missing until the server has created it.
+
+    `key` is in a tag of every run, by which a run is found that was created just before a crash.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    tracking_uri: str
+    experiment_id: str | None = None
+    parent: RunId | None = None
+    rounds: dict[int, RunId] = Field(default_factory=dict)
+    key: str = Field(default_factory=lambda: uuid.uuid4().hex)
+
+    def run_id(self, number: int) -> str | None:
+        return self.parent if number == LOOP else self.rounds.get(number)
+
+
+class Delivery:
+    """Writes entries to one MLflow store.
+
+    Args:
+        runs: filled with ids as they become known; `save` is called after each.
+        kept_files: the copies of the files of the entry that is being delivered.
+    """
+
+    def __init__(self, client: MlflowClient, run_dir: Path, experiment: str, run_name: str,
+                 artifact_location: str | None, runs: TrackedRuns, save: Callable[[], None],
+                 kept_files: Callable[[], list[Path]]) -> None:
+        self._client, self._run_dir = client, run_dir
+        self._experiment, self._run_name, self._artifact_location = experiment, run_name, artifact_location
+        self._runs, self._save, self._kept_files = runs, save, kept_files
+
+    def __call__(self, entry: Entry) -> None:
+        """Deliver an entry.
+
+        Raises:
+            StoreAway: the server does not answer, or says that it is overloaded or broken (408, 429, 5xx).
+            MlflowException: the server refuses the entry.
+        """
+        with reaching_store():
+            if entry.kind == "open":
+                self._open(entry)
+            else:
+                getattr(self, f"_{entry.kind}")(self._runs.run_id(entry.run), entry, **entry.values)
+
+    def _open(self, entry: Entry) -> None:
+        run_id = self._runs.run_id(entry.run)
+        if run_id is not None:
+            self._client.update_run(run_id, status="RUNNING")
+            return
+        run_id = self._find_or_create(entry, f"{self._runs.key}/{entry.run}")
+        if entry.run == LOOP:
+            self._runs.parent = run_id
+        else:
+            self._runs.rounds[entry.run] = run_id
+        self._save()
+
+    def _find_or_create(self, entry: Entry, key: str) -> str:
+        if self._runs.experiment_id is None:
+            self._runs.experiment_id = self._find_or_create_experiment()
+            self._save()
+        found = self._client.search_runs([self._runs.experiment_id], f"tags.`knowlip.key` = '{key}'", max_results=1)
+        if found:
+            return found[0].info.run_id
+        if entry.run == LOOP:
+            name, tags = self._run_name, {"knowlip.kind": "loop", "knowlip.run_dir": self._run_dir.name}
+        else:
+            name = f"round {entry.run}"
+            tags = {MLFLOW_PARENT_RUN_ID: self._runs.parent, MLFLOW_RUN_NAME: name, "knowlip.kind": "round",
+                    "knowlip.round": str(entry.run)}
+        run = self._client.create_run(self._runs.experiment_id, start_time=entry.at_ms, run_name=name,
+                                      tags={**tags, "knowlip.key": key})
+        return run.info.run_id
+
+    def _find_or_create_experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self._experiment)
+        if found is not None:
+            return found.experiment_id
+        return self._client.create_experiment(self._experiment, artifact_location=self._artifact_location)
+
+    def _close(self, run_id: str, entry: Entry, status: str) -> None:
+        self._client.set_terminated(run_id, status=status, end_time=entry.at_ms)
+
+    def _params(self, run_id: str, entry: Entry, params: dict[str, str]) -> None:
+        # A parameter cannot be changed, so after a restart with other settings the first ones stay and the new
+        # values become tags.
+        known = self._client.get_run(run_id).data.params
+        fresh = [Param(name, text) for name, text in params.items() if name not in known]
+        changed = [RunTag(f"knowlip.changed.{name}", text) for name, text in params.items()
+                   if known.get(name, text) != text]
+        for begin in range(0, len(fresh), _PARAMS):
+            self._client.log_batch(run_id, params=fresh[begin:begin + _PARAMS])
+        for begin in range(0, len(changed), _PARAMS):
+            self._client.log_batch(run_id, tags=changed[begin:begin + _PARAMS])
+
+    def _metrics(self, run_id: str, entry: Entry, points: list[list[Any]]) -> None:
+        metrics = [Metric(key, value, entry.at_ms, step) for key, value, step in points]
+        for begin in range(0, len(metrics), _BATCH):
+            self._client.log_batch(run_id, metrics=metrics[begin:begin + _BATCH])
+
+    def _tags(self, run_id: str, entry: Entry, tags: dict[str, str]) -> None:
+        self._client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
+
+    def _dataset(self, run_id: str, entry: Entry, table: str, version: int, digest: str) -> None:
+        source = DeltaDatasetSource(path=str(self._run_dir / table), delta_table_version=version)
+        # MLflow keeps at most 36 characters of a digest.
+        dataset = MetaDataset(source, name=f"annotations version {version}", digest=digest[:32])
+        self._client.log_inputs(run_id, datasets=[DatasetInput(
+            dataset._to_mlflow_entity(), tags=[InputTag(MLFLOW_DATASET_CONTEXT, "training")])])
+
+    def _model(self, run_id: str, entry: Entry, weights: str, weights_sha256: str, copy: bool) -> None:
+        name = f"round-{entry.run:04d}"
+        found = self._client.search_logged_models(
+            [self._runs.experiment_id], f"source_run_id = '{run_id}' AND name = '{name}'")
+        same = [model for model in found if model.tags.get("knowlip.weights_sha256") == weights_sha256]
+        directory = self._run_dir / weights
+        model = same[0] if same else self._client.create_logged_model(
+            self._runs.experiment_id, name=name, source_run_id=run_id, model_type="knowlip",
+            tags={"knowlip.weights_sha256": weights_sha256},
+            params={"weights_sha256": weights_sha256, "round": str(entry.run), "format": "safetensors",
+                    "directory": str(directory)})
+        if model.status != "READY":
+            if copy:
+                self._client.log_model_artifacts(model.model_id, str(directory))
+            self._client.finalize_logged_model(model.model_id, "READY")
+        outputs = self._client.get_run(run_id).outputs
+        if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:
+            self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=entry.run)])
+
+    def _files(self, run_id: str, entry: Entry, folder: str) -> None:
+        for path in self._kept_files():
+            if self._artifact_location is not None:
+                # Not where the store says: a run directory may have been moved, or have come from elsewhere.
+                place = f"{self._artifact_location}/{run_id}/artifacts"
+                LocalArtifactRepository(place).log_artifact(str(path), folder)
+            else:
+                self._client.log_artifact(run_id, str(path), artifact_path=folder)
+
+
+@contextmanager
+def reaching_store() -> Iterator[None]:
+    """Requests of the body do not wait long, and raise StoreAway if the store cannot be reached."""
+    mine = {name: value for name, value in _IMPATIENT.items() if name not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    except (MlflowException, requests.exceptions.RequestException) as error:
+        if _is_away(error):
+            raise StoreAway(" ".join(str(error).split())) from error
+        raise
+    finally:
+        for name in mine:
+            del os.environ[name]
+
+
+def _is_away(error: BaseException) -> bool:
+    # MLflow raises its own exception while it handles the one of requests.
+    if isinstance(error, MlflowException) and error.error_code == "TEMPORARILY_UNAVAILABLE":
+        return True
+    chain, seen = error, set()
+    while chain is not None and id(chain) not in seen:
+        if isinstance(chain, _AWAY):
+            # A certificate that is not trusted stays so.
+            return not isinstance(chain, requests.exceptions.SSLError)
+        seen.add(id(chain))
+        chain = chain.__cause__ or chain.__context__
+    return False
