@@ -92,11 +92,16 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the whole configuration, defaults included and paths absolute, so that a run can be resumed from it alone
     and from anywhere."""
+    path.write_text(yaml.safe_dump(portable(config), sort_keys=False), encoding="utf-8")
+
+
+def portable(config: RunConfig) -> dict[str, Any]:
+    """The whole configuration as plain values, paths absolute."""
     content = config.model_dump(mode="json")
     for section, key in ((content, "start_weights"), (content["corpus"], "data_dir"), (content["corpus"], "tiles")):
         if section[key] is not None:
             section[key] = str(Path(section[key]).resolve())
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return content
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:

@@ -58,9 +58,9 @@ class Tracker:
     The store is a SQLite file in the run directory, unless MLFLOW_TRACKING_URI names another one.
     """
 
-    def __init__(self, run_dir: Path, experiment: str, run_name: str) -> None:
+    def __init__(self, run_dir: Path, experiment: str, run_name: str, kind: str = "loop") -> None:
         self._run_dir = Path(run_dir).resolve()
-        self._experiment, self._run_name = experiment, run_name
+        self._experiment, self._run_name, self._kind = experiment, run_name, kind
         self._uri = tracking_uri(self._run_dir)
         self._runs: TrackedRuns | None = None
         # The store's migrations report every step at INFO on the first use.
@@ -88,7 +88,7 @@ class Tracker:
         else:
             experiment_id = self._experiment_id()
             run = self._client.create_run(experiment_id, run_name=self._run_name, tags={
-                "knowlip.kind": "loop", "knowlip.run_dir": self._run_dir.name})
+                "knowlip.kind": self._kind, "knowlip.run_dir": self._run_dir.name})
             self._runs = TrackedRuns(tracking_uri=self._where, experiment_id=experiment_id,
                                      parent=run.info.run_id)
             self._save()
@@ -150,6 +150,12 @@ class Tracker:
         self._client.log_batch(child.run_id, tags=[
             RunTag("knowlip.corpus_digest", record.corpus_digest), RunTag("knowlip.seed", str(record.seed)),
             RunTag("knowlip.weights_sha256", record.weights_sha256)])
+
+    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Numbers of the parent run."""
+        now = int(time.time() * 1000)
+        self._log_metrics(self._opened.parent, [Metric(_key(name), float(value), now, step)
+                                                for name, value in values.items()])
 
     def log_corpus(self, child: RoundRun, table: Path, version: int, digest: str) -> None:
         """Enter a version of the annotations (a Delta table) as a dataset that this round trained on."""
