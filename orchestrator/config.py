@@ -116,20 +116,30 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     return dict(walk("", config.model_dump(mode="json")))
 
 
-def _override(content: dict, override: str) -> None:
+def parse_override(override: str) -> tuple[str, Any]:
+    """Key and value of `key.sub=value`, the value read as YAML.
+
+    Raises:
+        ConfigError: it is not of that form, or the value is not YAML.
+    """
     key, separator, value = override.partition("=")
     if not separator or not key:
         raise ConfigError(f"--set {override}: write it as key=value, for instance --set train.round_epochs=4.")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}.") from error
+
+
+def _override(content: dict, override: str) -> None:
+    key, value = parse_override(override)
     *parents, last = key.split(".")
     place = content
     for parent in parents:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override}: '{parent}' is a value in the configuration file and has no keys inside.")
-    try:
-        place[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not YAML: {error}.") from error
+    place[last] = value
 
 
 def _open_model(content: dict, path: Path) -> None:

@@ -12,6 +12,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from corpus.ingest import IngestError
     from corpus.tiles import CorpusError
     from hcot_llm.knowledge import KnowledgeError
+    from orchestrator.ablation_config import AblationFailed
     from orchestrator.config import ConfigError
     from orchestrator.lease import LeaseHeld, LeaseLost
     from orchestrator.preflight import PreflightError
@@ -20,4 +21,4 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError,
-            LeaseHeld, LeaseLost, ReferenceFileError)
+            LeaseHeld, LeaseLost, ReferenceFileError, AblationFailed)
