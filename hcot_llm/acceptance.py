@@ -23,7 +23,7 @@ class AcceptanceConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rule: Literal["posterior", "proposal"] = Field(
-        "posterior", description="what a clause becomes: the most probable of proposals, seed and current value; or the "
+        "posterior", description="a clause becomes the most probable of proposals, seed and current value; or the "
                                  "captioner's first proposal, untested (ablation)")
     use_encoder: bool = Field(True, description="the encoder's distribution counts")
     use_captioner: bool = Field(True, description="the captioner's distribution counts")

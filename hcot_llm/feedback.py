@@ -28,7 +28,8 @@ class FlagConfig(BaseModel):
     minimum_gain: float = Field(
         0.0, ge=0, description="both gains must exceed this (similarity, probability) to flag by leave-one-out")
     minimum_confidence: float = Field(
-        0.9, ge=0, le=1, description="also flag a clause whose probability, given the encoder and the seed, is lower; 1 flags all")
+        0.9, ge=0, le=1,
+        description="also flag a clause whose probability, given the encoder and the seed, is lower; 1 flags all")
 
 
 @dataclass(frozen=True)

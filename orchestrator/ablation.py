@@ -74,8 +74,8 @@ def _run_loop(cell: Cell, console: Console) -> None:
         arguments += [part for setting in cell.settings for part in ("--set", setting)]
     # A session of its own, so that Ctrl-C reaches it once: from here.
     with open(cell.log, "a", encoding="utf-8") as log, subprocess.Popen(
-            [Path(sys.prefix, "bin", "knowlip"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "COLUMNS": "240"}, start_new_session=True) as run:
+            [Path(sys.prefix, "bin", "knowlip"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, env={**os.environ, "COLUMNS": "240"}, start_new_session=True) as run:
         try:
             for line in run.stdout:
                 log.write(line)

@@ -93,7 +93,8 @@ def make_cells(ablation: AblationConfig, out: Path, rows: list[str] | None = Non
         ConfigError: a row that the ablation does not have, or overrides that make no valid configuration.
     """
     if unknown := set(rows or []) - set(ablation.rows):
-        raise ConfigError(f"--rows {', '.join(sorted(unknown))}: no such row. The ablation has: {', '.join(ablation.rows)}.")
+        raise ConfigError(f"--rows {', '.join(sorted(unknown))}: no such row. The ablation has: "
+                          f"{', '.join(ablation.rows)}.")
     chosen = ablation.with_needed(rows or list(ablation.rows))
     cells = []
     for seed in ablation.seeds if seeds is None else seeds:

@@ -39,7 +39,7 @@ class AblationConfig(_Section):
 
     name: str = Field(description="names the directory and the MLflow experiment")
     base: Path = Field(description="configuration of all rows, beside this file")
-    overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys of the base, the same for all rows")
+    overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys, the same for all rows")
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="every row runs once with each")
     rows: dict[str, RowConfig] = Field(min_length=1, description="by name; lower-case words joined by hyphens")
 

@@ -84,7 +84,8 @@ class AblationTable:
             if any(spreads):
                 runs = len(self.seeds(name))
                 writer.writerow([name, "mean", runs, *(spread and spread.mean for spread in spreads)])
-                writer.writerow([name, "standard_deviation", runs, *(spread and spread.deviation for spread in spreads)])
+                writer.writerow([name, "standard_deviation", runs,
+                                 *(spread and spread.deviation for spread in spreads)])
         return stream.getvalue()
 
     def metrics(self) -> dict[str, float]:
@@ -104,7 +105,8 @@ class AblationTable:
                  f"|---|---{'|---:' * len(columns)}|"]
         for name in self.rows:
             spreads = [self.spread(name, column.metric) for column in columns]
-            cells = [spread.text(column.decimals) if spread else "" for spread, column in zip(spreads, columns, strict=True)]
+            cells = [spread.text(column.decimals) if spread else ""
+                     for spread, column in zip(spreads, columns, strict=True)]
             lines.append(f"| {_name(name)} | {len(self.seeds(name))} | {' | '.join(cells)} |")
         return lines
 
