@@ -1,8 +1,9 @@
 """The baseline that the loop has to beat: one crude fusion of a trained model with the seed, without rounds.
 
-The model was trained on the seed's errors, so its posterior is of the annotation and not of the truth. The errors are
-estimated from its confident disagreements (confident learning: Northcutt et al., 2021), undone in the posterior, and
-the seed weighed in as evidence. Nothing is fitted on tiles apart, and no captioner takes part.
+The model was trained on the seed's errors, so its posterior is of the annotation and not of the truth. How many errors
+there are the seed says; how they are spread is estimated from the model's confident disagreements (confident learning:
+Northcutt et al., 2021). They are undone in the posterior, and the seed is weighed in as evidence. Nothing is fitted on
+tiles apart, and no captioner takes part.
 """
 
 import numpy as np
@@ -14,14 +15,16 @@ from hcot_llm.schema import CLAUSES, Clause
 
 
 def confident_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, pseudo_count: float = 10.0) -> NoiseModel:
-    """Errors of the seed, counted where the model is confident.
+    """Errors of the seed, spread as they are where the model is confident.
 
     A tile counts as truly v where the model's probability of v is at least its average over the tiles annotated v;
-    of several such values the most probable. Unlike `estimate_noise` this also estimates how many errors there are.
+    of several such values the most probable. As in `estimate_noise` the number of errors is known and not estimated: a
+    weak model's own errors would count as the seed's.
 
     Args:
         posterior: float [N, V], of the annotation. seed: int [N], value indices.
-        accuracy: what the seed says of itself; with `pseudo_count` clauses per true value it is the prior.
+        accuracy: what the seed says of itself, whatever the true value.
+        pseudo_count: clauses per true value that an even spread of errors is worth.
     """
     values = posterior.shape[1]
     annotated = np.eye(values)[seed]
@@ -30,7 +33,9 @@ def confident_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, ps
     likely = np.where(posterior >= threshold, posterior, 0.0)
     confident = likely.any(axis=1)
     counts = np.eye(values)[likely.argmax(axis=1)][confident].T @ annotated[confident]
-    return NoiseModel(normalise(counts + pseudo_count * NoiseModel.even(accuracy, values).confusion))
+    errors = counts + pseudo_count * NoiseModel.even(accuracy, values).confusion
+    np.fill_diagonal(errors, 0.0)
+    return NoiseModel(accuracy * np.eye(values) + (1 - accuracy) * normalise(errors))
 
 
 def undo_noise(posterior: np.ndarray, noise: NoiseModel) -> np.ndarray:

@@ -10,7 +10,7 @@ from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.noise import NoiseModel
 from hcot_llm.schema import CLAUSES, VOCABULARY
 
-CONFUSION = np.asarray([[0.8, 0.2, 0.0], [0.05, 0.9, 0.05], [0.0, 0.3, 0.7]])
+CONFUSION = np.asarray([[0.8, 0.2, 0.0], [0.05, 0.8, 0.15], [0.0, 0.2, 0.8]])
 TILES = 4000
 
 
@@ -28,7 +28,12 @@ def case():
 
 def test_noise_is_found_without_the_truth(case):
     _, seed, posterior = case
-    assert np.abs(confident_noise(posterior, seed, 0.8).confusion - CONFUSION).max() < 0.12
+    assert np.abs(confident_noise(posterior, seed, 0.8).confusion - CONFUSION).max() < 0.05
+
+
+def test_how_many_errors_there_are_is_what_the_seed_says(case):
+    _, seed, posterior = case
+    np.testing.assert_allclose(np.diag(confident_noise(posterior, seed, 0.6).confusion), 0.6)
 
 
 def test_noise_is_the_prior_where_nothing_is_known():
