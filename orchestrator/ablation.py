@@ -1,6 +1,7 @@
 """Runs an ablation: every row with every seed, each in a process of its own, and a table after each."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from orchestrator.ablation_cells import Cell, make_cells
 from orchestrator.ablation_config import AblationConfig, AblationFailed
 from orchestrator.ablation_table import AblationTable
 from orchestrator.tracking import Tracker
+
+_ROUND = re.compile(r"round \d+: ")  # the line a run prints after each round
 
 
 def run_ablation(ablation: AblationConfig, out: Path | None, rows: list[str] | None, seeds: list[int] | None,
@@ -80,8 +83,8 @@ def _run_loop(cell: Cell, console: Console) -> None:
             for line in run.stdout:
                 log.write(line)
                 log.flush()
-                if line.startswith("round "):
-                    console.print(f"  {line.rstrip()}", highlight=False, markup=False)
+                if _ROUND.match(line):
+                    console.print(f"  {line.rstrip()}", highlight=False, markup=False, soft_wrap=True)
         except KeyboardInterrupt:
             run.send_signal(signal.SIGTERM)
             log.write(run.stdout.read())

@@ -1,6 +1,7 @@
 """An ablation's rows, what is still to run, and its table; runs are made up from real record files."""
 
 import csv
+import io
 import json
 import signal
 import statistics
@@ -227,6 +228,15 @@ def test_the_command_that_runs_a_cell(write, tmp_path, process):
     with pytest.raises(KeyboardInterrupt):
         ablation_module._run_loop(cell, quiet())
     assert json.loads(cell.log.read_text().splitlines()[-1]) == ["resume", str(cell.directory)]
+
+
+def test_rounds_of_a_run_are_shown_as_they_end(write, tmp_path, process):
+    process("print('round 1: annotation accuracy 0.9'); print('round  accuracy  flagged'); raise SystemExit(1)")
+    cell = make_cells(load_ablation(write()), tmp_path)[0]
+    console = Console(record=True, quiet=False, file=io.StringIO())
+    with pytest.raises(AblationFailed):
+        ablation_module._run_loop(cell, console)
+    assert console.export_text() == "  round 1: annotation accuracy 0.9\n"
 
 
 def test_an_interrupted_ablation_ends_its_run_and_waits_for_it(write, tmp_path, process, monkeypatch):
