@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 
 from benchmark.accuracy import annotation_accuracy, repairs
+from benchmark.rarity import rare_tiles
 from benchmark.retrieval import retrieval
 from benchmark.slots import slot_report
 from corpus.parquet import read_parquet
@@ -19,9 +21,7 @@ from hcot_llm.render import render_caption
 from hcot_llm.schema import CLAUSES, GROUP, VOCABULARY, Clause
 
 
-# It holds nothing that a restart could lose, and calls change nothing.
-@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
-class Evaluator:
+class Judge:
     """Compares annotations and model with the truth, where there is one."""
 
     def __init__(self, truth_dir: str | None) -> None:
@@ -38,21 +38,32 @@ class Evaluator:
         rows = {row["tile_id"]: row for row in self._truth.to_pylist() if row["tile_id"] in set(tile_ids)}
         return {tile_id: {str(clause): rows[tile_id][clause] for clause in CLAUSES} for tile_id in tile_ids}
 
-    def annotations(self, current: pa.Table, seed: pa.Table) -> dict:
+    def annotations(self, current: pa.Table, seed: pa.Table, minimum_trust: float = 0.0) -> dict:
         """Accuracy of the training tiles' annotations: dict(metrics, by_clause); values are None without truth.
 
         Args:
             current, seed: rows (tile_id, clause, value, confidence).
+            minimum_trust: confidence from which a clause is a target of the losses.
         """
         if self._truth is None:
             return {"metrics": {"annotation_accuracy": None}, "by_clause": {}}
         group = {str(clause): GROUP[clause] for clause in CLAUSES}
         report = annotation_accuracy(current, self._truth, group)
         change = repairs(seed, current, self._truth)
+        trusted = current.filter(pc.greater_equal(current["confidence"], minimum_trust))
         metrics = {"annotation_accuracy": report.overall, "annotation_accuracy_stated": report.stated,
                    "expected_calibration_error": report.expected_calibration_error,
                    "true_repair_rate": change.true_repair_rate, "false_repair_rate": change.false_repair_rate,
+                   "true_repairs": change.true_repairs, "false_repairs": change.false_repairs,
                    **{f"annotation_accuracy_{name}": value for name, value in report.by_group.items()}}
+        if trusted.num_rows:
+            metrics["annotation_accuracy_trusted"] = annotation_accuracy(trusted, self._truth, group).overall
+        rare = rare_tiles(self._truth, current["tile_id"].to_pylist())
+        if rare:
+            subset = current.filter(pc.is_in(current["tile_id"], pa.array(sorted(rare))))
+            on_rare = annotation_accuracy(subset, self._truth, group)
+            metrics |= {"rare_tiles": len(rare), "annotation_accuracy_rare": on_rare.overall,
+                        **{f"annotation_accuracy_rare_{name}": value for name, value in on_rare.by_group.items()}}
         return {"metrics": metrics, "by_clause": report.by_clause}
 
     def held_out(self, weights_dir: str, tile_ids: list[str], zero_shot: dict[Clause, np.ndarray],
@@ -73,7 +84,7 @@ class Evaluator:
         captions = [render_caption({c: truth[tile_id][c] for c in CLAUSES}, seed=0) for tile_id in tile_ids]
         recall = retrieval(image_embeddings, self._embed(weights_dir, captions), captions)
         return {"held_out_slot_accuracy": slots.accuracy, "held_out_count_mae": slots.count_mae,
-                "held_out_mean_recall": recall.mean_recall}
+                "held_out_count_mae_present": slots.count_mae_present, "held_out_mean_recall": recall.mean_recall}
 
     @staticmethod
     def _embed(weights_dir: str, texts: list[str]) -> np.ndarray:
@@ -85,6 +96,10 @@ class Evaluator:
         torch.set_num_threads(1)
         directory = Path(weights_dir)
         return Scorer(load_encoder(directory), load_tokenizer(directory)).text_embeddings(texts).numpy()
+
+
+Evaluator = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Judge)
+"""The judge as an actor. It holds nothing that a restart could lose, and calls change nothing."""
 
 
 def rows_of(matrix: AnnotationMatrix) -> pa.Table:

@@ -7,6 +7,7 @@ changes, so it is weighed anew every round: a clause can win its old value back.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +22,9 @@ class AcceptanceConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    rule: Literal["posterior", "proposal"] = Field(
+        "posterior", description="a clause becomes the most probable of proposals, seed and current value; or the "
+                                 "captioner's first proposal, untested (ablation)")
     use_encoder: bool = Field(True, description="the encoder's distribution counts")
     use_captioner: bool = Field(True, description="the captioner's distribution counts")
     minimum_margin: float = Field(
@@ -82,6 +86,9 @@ def decide(posterior: np.ndarray, current: np.ndarray, seed: np.ndarray, propose
         proposed: int [N, K], the captioner's candidates; NOT_PROPOSED where there is none.
     """
     rows = np.arange(len(current))
+    if config.rule == "proposal":
+        value = np.where(proposed[:, 0] == NOT_PROPOSED, current, proposed[:, 0])
+        return Decision(value, value != current, np.zeros(len(current), dtype=bool), posterior[rows, value])
     asked = (proposed != NOT_PROPOSED).any(axis=1)
     # The seed stands for election wherever the clause is open at all.
     candidates = np.concatenate([proposed, np.where(asked, seed, NOT_PROPOSED)[:, None]], axis=1)

@@ -28,7 +28,8 @@ class FlagConfig(BaseModel):
     minimum_gain: float = Field(
         0.0, ge=0, description="both gains must exceed this (similarity, probability) to flag by leave-one-out")
     minimum_confidence: float = Field(
-        0.9, ge=0, le=1, description="also flag a clause whose probability, given the encoder and the seed, is lower")
+        0.9, ge=0, le=1,
+        description="also flag a clause whose probability, given the encoder and the seed, is lower; 1 flags all")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def doubtful_clauses(feedback: Feedback, confidence: np.ndarray, config: FlagCon
     Args:
         confidence: float [N, 16], probability of the current value given the encoder and the seed annotation.
     """
-    flags = confidence < config.minimum_confidence
+    # A probability is below 1 even where rounding makes it 1.
+    flags = (confidence < config.minimum_confidence) | (config.minimum_confidence == 1)
     if config.leave_one_out:
         flags = flags | leave_one_out_flags(feedback.itc_gain, feedback.itm_gain, config.minimum_gain)
     return flags

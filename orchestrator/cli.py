@@ -115,6 +115,21 @@ def bench(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configu
     run_bench(config, run_dir, console)
 
 
+@app.command()
+def ablate(path: Annotated[Path, typer.Argument(metavar="CONFIG", help="An ablation: base, seeds and rows.")] =
+           Path("configs/ablation.yaml"),
+           out: Annotated[Optional[Path], typer.Option("--out", metavar="D", help="Where runs and table go; default "
+                                                       "runs/<ablation>.")] = None,
+           rows: Annotated[Optional[str], typer.Option("--rows", metavar="A,B", help="Run only these rows.")] = None,
+           seeds: Annotated[Optional[str], typer.Option("--seeds", metavar="0,1", help="Run only these seeds.")] = None,
+           settings: Settings = None) -> None:
+    """Run the rows of an ablation over seeds and write one table; given again, it goes on where it was interrupted."""
+    from orchestrator.ablation import run_ablation
+    from orchestrator.ablation_config import load_ablation
+
+    run_ablation(load_ablation(path, settings or []), out, _names(rows), _numbers(seeds), console)
+
+
 @data_app.command("make")
 def data_make(config: Config, tiles: Tiles = None, settings: Settings = None) -> None:
     """Make the corpus a configuration names, without running the loop."""
@@ -144,6 +159,17 @@ def _standard_output_to_error():
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    names = _names(text)
+    if names is not None and (not names or not all(name.isdecimal() for name in names)):
+        raise typer.BadParameter(f"{text}: write seeds as numbers, for instance --seeds 0,1.")
+    return None if names is None else [int(name) for name in dict.fromkeys(names)]
 
 
 def _load(path: Path, tiles: Path | None, settings: list[str] | None):

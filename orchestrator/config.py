@@ -106,11 +106,16 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the whole configuration, defaults included and paths absolute, so that a run can be resumed from it alone
     and from anywhere."""
+    path.write_text(yaml.safe_dump(portable(config), sort_keys=False), encoding="utf-8")
+
+
+def portable(config: RunConfig) -> dict[str, Any]:
+    """The whole configuration as plain values, paths absolute."""
     content = config.model_dump(mode="json")
     for section, key in ((content, "start_weights"), (content["corpus"], "data_dir"), (content["corpus"], "tiles")):
         if section[key] is not None:
             section[key] = str(Path(section[key]).resolve())
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return content
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
@@ -125,20 +130,30 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     return dict(walk("", config.model_dump(mode="json")))
 
 
-def _override(content: dict, override: str) -> None:
+def parse_override(override: str) -> tuple[str, Any]:
+    """Key and value of `key.sub=value`, the value read as YAML.
+
+    Raises:
+        ConfigError: it is not of that form, or the value is not YAML.
+    """
     key, separator, value = override.partition("=")
     if not separator or not key:
         raise ConfigError(f"--set {override}: write it as key=value, for instance --set train.round_epochs=4.")
+    try:
+        return key, load_yaml(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}.") from error
+
+
+def _override(content: dict, override: str) -> None:
+    key, value = parse_override(override)
     *parents, last = key.split(".")
     place = content
     for parent in parents:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override}: '{parent}' is a value in the configuration file and has no keys inside.")
-    try:
-        place[last] = load_yaml(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not YAML: {error}.") from error
+    place[last] = value
 
 
 def _open_model(content: dict, path: Path) -> None:

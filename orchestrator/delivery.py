@@ -61,10 +61,11 @@ class Delivery:
     """
 
     def __init__(self, client: MlflowClient, run_dir: Path, experiment: str, run_name: str,
-                 artifact_location: str | None, runs: TrackedRuns, save: Callable[[], None],
+                 kind: str, artifact_location: str | None, runs: TrackedRuns, save: Callable[[], None],
                  kept_files: Callable[[], list[Path]]) -> None:
         self._client, self._run_dir = client, run_dir
-        self._experiment, self._run_name, self._artifact_location = experiment, run_name, artifact_location
+        self._experiment, self._run_name, self._kind = experiment, run_name, kind
+        self._artifact_location = artifact_location
         self._runs, self._save, self._kept_files = runs, save, kept_files
 
     def __call__(self, entry: Entry) -> None:
@@ -100,7 +101,7 @@ class Delivery:
         if found:
             return found[0].info.run_id
         if entry.run == LOOP:
-            name, tags = self._run_name, {"knowlip.kind": "loop", "knowlip.run_dir": self._run_dir.name}
+            name, tags = self._run_name, {"knowlip.kind": self._kind, "knowlip.run_dir": self._run_dir.name}
         else:
             name = f"round {entry.run}"
             tags = {MLFLOW_PARENT_RUN_ID: self._runs.parent, MLFLOW_RUN_NAME: name, "knowlip.kind": "round",

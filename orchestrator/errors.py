@@ -15,6 +15,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from corpus.tiles import CorpusError
     from hcot_llm.knowledge import KnowledgeError
     from model.weights_check import WeightsError
+    from orchestrator.ablation_config import AblationFailed
     from orchestrator.config import ConfigError
     from orchestrator.lease import LeaseHeld, LeaseLost
     from orchestrator.preflight import PreflightError
@@ -23,4 +24,4 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError,
-            LeaseHeld, LeaseLost, ReferenceFileError, ParquetError, WeightsError, StateRefused)
+            LeaseHeld, LeaseLost, ReferenceFileError, ParquetError, WeightsError, StateRefused, AblationFailed)

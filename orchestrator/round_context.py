@@ -63,6 +63,8 @@ class RoundContext:
             regenerated=int((proposals.proposed[training, :, 0] != NOT_PROPOSED).sum()),
             accepted=int(settlement.accepted.sum()), rejected=int(settlement.rejected.sum()),
             invalid=sum(proposals.invalid.values()))
+        trusted = settlement.matrix.confidence[training] >= self._session.config.acceptance.minimum_trust
+        self._metrics["trusted_share"] = float(trusted.mean())
         self._metrics.update({f"invalid_{reason}": count for reason, count in proposals.invalid.items()})
         self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
         if proposals.injected:

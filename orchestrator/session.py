@@ -163,7 +163,8 @@ class Session:
         """Numbers for the record: dict(metrics, by_clause). The only place where truth is looked at."""
         held_out = ~corpus.in_training
         feedback = select_feedback(scores, held_out)
-        annotations = self.evaluator.annotations.remote(rows_of(corpus.training), rows_of(corpus.training_seed))
+        annotations = self.evaluator.annotations.remote(rows_of(corpus.training), rows_of(corpus.training_seed),
+                                                        self.config.acceptance.minimum_trust)
         model = self.evaluator.held_out.remote(
             str(self.directory.weights(round_)), list(feedback.tile_ids), feedback.zero_shot,
             scores.image_embeddings[held_out])

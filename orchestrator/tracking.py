@@ -49,11 +49,13 @@ class Tracker:
 
     Args:
         check: called before every write; raises if another driver has taken over the run directory.
+        kind: tag of the parent run, by which a search tells loops from ablations.
     """
 
-    def __init__(self, run_dir: Path, experiment: str, run_name: str, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, run_dir: Path, experiment: str, run_name: str, check: Callable[[], None] = lambda: None,
+                 kind: str = "loop") -> None:
         self._run_dir = Path(run_dir).resolve()
-        self._experiment, self._run_name, self._check = experiment, run_name, check
+        self._experiment, self._run_name, self._check, self._kind = experiment, run_name, check, kind
         self._uri = _sign_in(tracking_uri(self._run_dir))
         self._runs: TrackedRuns | None = None
         self._spool: Spool | None = None
@@ -145,6 +147,10 @@ class Tracker:
             "knowlip.corpus_digest": record.corpus_digest, "knowlip.seed": str(record.seed),
             "knowlip.weights_sha256": record.weights_sha256}})
 
+    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Numbers of the parent run."""
+        self._log_metrics(LOOP, [(_key(name), float(value), step) for name, value in values.items()])
+
     def log_corpus(self, child: RoundRun, table: Path, version: int, digest: str) -> None:
         """Enter a version of the annotations (a Delta table) as a dataset that this round trained on."""
         self._opened[1].write("dataset", child.number, {"table": self._inside(table), "version": version,
@@ -195,7 +201,7 @@ class Tracker:
         self._save()  # the key must be on disk before a run is created with it
         location = (self._run_dir / "mlartifacts").as_uri() if self._where == IN_RUN_DIR else None
         deliver = Delivery(MlflowClient(tracking_uri=self._uri), self._run_dir, self._experiment, self._run_name,
-                           location, self._runs, self._save, lambda: self._spool.kept_files())
+                           self._kind, location, self._runs, self._save, lambda: self._spool.kept_files())
         self._spool = Spool(self._run_dir, deliver, self._check)
         for entry in self._spool.entries:
             if entry.kind == "metrics":

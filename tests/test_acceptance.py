@@ -19,6 +19,13 @@ def test_a_better_proposal_is_accepted_and_a_worse_one_rejected():
     assert one([0.7, 0.2, 0.1], current=0, seed=0, proposed=[1]) == (0, False, True)
 
 
+def test_an_untested_proposal_is_taken_whatever_the_evidence():
+    rule = {"rule": "proposal"}
+    assert one([0.98, 0.01, 0.01], current=0, seed=0, proposed=[1, 2], **rule) == (1, True, False)
+    assert one([0.1, 0.9, 0.0], current=1, seed=0, proposed=[1], **rule) == (1, False, False)
+    assert one([0.1, 0.9, 0.0], current=0, seed=1, proposed=[NOT_PROPOSED], **rule) == (0, False, False)
+
+
 def test_the_margin_counts():
     assert one([0.4, 0.6], current=0, seed=0, proposed=[1], minimum_margin=0.3) == (0, False, True)
 

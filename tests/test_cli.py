@@ -57,7 +57,7 @@ def refused(call, tmp_path):
 def test_help_names_every_command(call):
     status, out, _ = call("--help")
     assert status == 0
-    for command in ("run", "resume", "status", "report", "caption", "data", "bench", "config"):
+    for command in ("run", "resume", "status", "report", "caption", "data", "bench", "config", "ablate"):
         assert re.search(rf"^\W*{command} ", out, re.MULTILINE), command
 
 

@@ -73,6 +73,10 @@ def test_low_confidence_flags_by_itself_and_leave_one_out_can_be_switched_off():
     assert not doubtful_clauses(planted(0.55, 0.9), SURE, FlagConfig(leave_one_out=False)).any()
 
 
+def test_a_minimum_confidence_of_one_asks_about_everything():
+    assert doubtful_clauses(feedback(), SURE, FlagConfig(leave_one_out=False, minimum_confidence=1)).all()
+
+
 def test_the_scorer_leaves_out_the_clause_whose_column_it_is():
     """Column 1 + c of the scores belongs to the caption without clause c; the rest of its wording is the same."""
     values = {clause: VOCABULARY[clause][1] for clause in CLAUSES}

@@ -1,0 +1,52 @@
+"""The rows of an ablation that are no runs of the loop: the seed as it came, and one crude fusion."""
+
+import time
+
+import numpy as np
+from rich.console import Console
+
+from actors.evaluator import Judge, rows_of
+from actors.stored_encoder import zero_shot_of
+from hcot_llm.fusion import fuse_with_seed
+from hcot_llm.matrix import AnnotationMatrix, matrix_from_table
+from orchestrator.ablation_cells import Cell
+from orchestrator.corpus_setup import PreparedCorpus
+from orchestrator.corpus_state import select
+from orchestrator.run_directory import RunDirectory
+from orchestrator.running import make_data
+
+
+def judge_seed(cell: Cell, console: Console) -> None:
+    """The seed annotations of the training tiles against the truth."""
+    begun = time.monotonic()
+    prepared = make_data(cell.config, console)
+    seed = _training_seed(prepared)
+    cell.write_result(_judge(prepared, seed, seed), time.monotonic() - begun)
+
+
+def judge_fusion(cell: Cell, source: Cell, console: Console) -> None:
+    """The seed fused once with what the encoder of another row's last round believes.
+
+    The model's own held-out numbers are those of that row, whose training also counts in the seconds.
+    """
+    metrics, seconds = source.result()
+    begun = time.monotonic()
+    prepared = make_data(cell.config, console)
+    seed = _training_seed(prepared)
+    path = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["path"].to_pylist(), strict=True))
+    weights = RunDirectory(source.directory).weights(source.config.rounds)
+    zero_shot = zero_shot_of(weights, [prepared.corpus_dir / path[tile_id] for tile_id in seed.tile_ids])
+    judged = _judge(prepared, fuse_with_seed(zero_shot, seed), seed)
+    held_out = {name: value for name, value in metrics.items() if name.startswith("held_out_")}
+    cell.write_result({**judged, **held_out}, seconds + time.monotonic() - begun)
+
+
+def _judge(prepared: PreparedCorpus, annotations: AnnotationMatrix, seed: AnnotationMatrix) -> dict:
+    truth_dir = None if prepared.truth_dir is None else str(prepared.truth_dir)
+    return Judge(truth_dir).annotations(rows_of(annotations), rows_of(seed))["metrics"]
+
+
+def _training_seed(prepared: PreparedCorpus) -> AnnotationMatrix:
+    seed = matrix_from_table(prepared.seed)
+    split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
+    return select(seed, np.asarray([split[tile_id] == "train" for tile_id in seed.tile_ids]))
