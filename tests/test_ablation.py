@@ -271,7 +271,8 @@ def test_the_rows_that_are_no_runs(smoke_run, tmp_path):
     rows = {"seed": {"description": "d", "kind": "seed"}, "run": {"description": "d"},
             "fused": {"description": "d", "kind": "posterior_fusion", "weights_of": "run"}}
     path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({"base": str(ROOT / "configs" / "smoke.yaml"), "seeds": [0], "rows": rows}))
+    content = {"base": str(ROOT / "configs" / "smoke.yaml"), "seeds": [0], "rows": rows}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
     ablation, out = load_ablation(path, [f"corpus.data_dir={smoke_run.data_dir}"]), tmp_path / "out"
     out.mkdir()
     (out / "run-seed0").symlink_to(smoke_run.run_dir)
