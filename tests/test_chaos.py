@@ -51,7 +51,7 @@ def test_the_comparison_sees_a_difference(smoke_run, struck, tmp_path):
     copy = shutil.copytree(struck.run_dir, tmp_path / "run")
     [record] = [path for path in (copy / "rounds").iterdir() if path.name == "0002.json"]
     record.write_text(record.read_text().replace(smoke_run.records[1].corpus_digest, "0" * 64))
-    weights = next((copy / "weights" / "round-0001").rglob("*.safetensors"))
+    weights = next((copy / "weights" / "round-0001" / "encoder").rglob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert set(compare(copy, smoke_run.run_dir).different) == {
         "corpus_digest of round 2", "the weights of round 1 on disk"}
