@@ -43,7 +43,7 @@ class TrainerGroup:
     def __init__(self, config: TrainConfig, *, run_seed: int, run_dir: Path, start_dir: Path, feedback: bool,
                  levels: bool) -> None:
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
-        os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(config.start_timeout_s))
+        os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(config.regroup_timeout_s))
         self._config = config
         self._mailbox = Mailbox.remote()
         self._error: BaseException | None = None

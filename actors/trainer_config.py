@@ -31,6 +31,8 @@ class TrainConfig(BaseModel):
     checkpoint_every_steps: int = Field(200, ge=1, description="optimiser steps between checkpoints within a round")
     keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints of the trainer's state that are kept")
     start_timeout_s: float = Field(300, gt=0, description="time for the first worker group to start")
+    regroup_timeout_s: float = Field(
+        120, gt=0, description="a worker group that finds no place for so long is asked for again, and smaller if need be")
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
 
     @model_validator(mode="after")

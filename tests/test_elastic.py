@@ -17,6 +17,8 @@ SETTINGS = {
     "rounds": 1, "cluster.memory_gib": 1, "score.max_workers": 1,
     # One worker fits beside captioner and scorer on the first node, two only with the second.
     "train.cpus_per_worker": 4, "train.min_workers": 1, "train.max_workers": 2, "train.resize_interval_s": 2,
+    # The first group after the loss is asked for at the old size, before the loss is known everywhere.
+    "train.regroup_timeout_s": 40,
     "train.first_round_epochs": 400, "train.checkpoint_every_steps": 5,
 }
 
