@@ -470,7 +470,7 @@ from actors.captioner import CaptionerClient, CaptionerConfig
 from orchestrator.cluster import start_cluster
 from orchestrator.config import load_config
 start_cluster(load_config(Path(sys.argv[1]), ["cluster.local_cpus=2", "cluster.object_store_memory_gib=0.2"]))
-CaptionerClient(CaptionerConfig(), Path(sys.argv[3]))._wait_until_running()
+CaptionerClient(CaptionerConfig(), Path(sys.argv[3])).wait_until_running()
 Path(sys.argv[2]).write_text(ray.get_runtime_context().gcs_address)
 time.sleep(600)
 """
