@@ -34,7 +34,6 @@ import pytest
 import torch
 import yaml
 from geotiffs import speckled_dn, write_geotiff, write_vrt
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from actors.safe_load import StateRefused, convert, weights_only
