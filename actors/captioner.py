@@ -188,13 +188,14 @@ class PendingAnswers:
         Raises:
             CaptionerFailed: replicas died in a row, DEATHS_PER_REQUEST times.
         """
-        for _ in range(DEATHS_PER_REQUEST):
+        for deaths in range(1, DEATHS_PER_REQUEST + 1):
             try:
                 return self._response.result()
             except RayActorError as error:
                 last = error
-                self._client.wait_until_running()
-                self._response = self._send()
+                if deaths < DEATHS_PER_REQUEST:
+                    self._client.wait_until_running()
+                    self._response = self._send()
         raise CaptionerFailed(f"{DEATHS_PER_REQUEST} captioner replicas died one after another on the same request; the "
                               f"last: {last}. Often the memory did not suffice: lower captioner.tiles_per_shard or "
                               "captioner.engine.max_sequences.") from last

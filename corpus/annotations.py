@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from corpus.links import link_out_of
+
 ANNOTATION_SCHEMA = pa.schema([
     ("tile_id", pa.string()), ("clause", pa.string()), ("value", pa.string()), ("text", pa.string()),
     ("level", pa.int8()), ("source", pa.string()), ("confidence", pa.float32()), ("round", pa.int32()),
@@ -127,11 +129,9 @@ class AnnotationStore:
 
     def _refuse_links(self) -> None:
         """A path in the log cannot leave the table (Delta escapes it), but a link in the table's folder could."""
-        root = self.path.resolve()
-        for path in root.rglob("*"):
-            if not path.resolve().is_relative_to(root):
-                raise AnnotationError(f"The annotations at {self.path} hold a link that leads out of them "
-                                      f"({path.name}); it is not followed. Restore the folder from a copy.")
+        if (link := link_out_of(self.path)) is not None:
+            raise AnnotationError(f"The annotations at {self.path} hold a link that leads out of them "
+                                  f"({link.name}); it is not followed. Restore the folder from a copy.")
 
     def _open(self) -> DeltaTable | None:
         try:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from corpus.links import link_out_of
+
 _NAMES = {"config.json", "generation_config.json", "model.safetensors.index.json", "model.yaml", "probe.json",
           "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"}
 # Settings by which a file makes a library import code or read other files.
@@ -22,10 +24,10 @@ def check_weights(directory: str | Path) -> None:
     among them), a link that leads out of the directory, a setting that names code, an index that names other folders.
     """
     root = Path(directory).resolve()
+    if (link := link_out_of(root)) is not None:
+        raise _refused(root, f"{link.relative_to(root)} is a link that leads out of it")
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root)
-        if not path.resolve().is_relative_to(root):
-            raise _refused(root, f"{name} is a link that leads out of it")
         if path.is_dir():
             continue
         if path.suffix != ".safetensors" and path.name not in _NAMES:

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from pathlib import Path
 
 import ray
@@ -19,6 +21,8 @@ def start_cluster(config: RunConfig) -> None:
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
     cluster = config.cluster
+    # Ray replaces the handler by one that ends the process at once, with nothing saved.
+    on_terminate = signal.getsignal(signal.SIGTERM)
     if config.train.gpus_per_worker == 0:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if cluster.address is not None:
@@ -32,6 +36,8 @@ def start_cluster(config: RunConfig) -> None:
                      "idle_worker_killing_time_threshold_ms": 60_000,
                      "worker_maximum_startup_concurrency": cluster.local_cpus})
         _guard_token()
+    if on_terminate is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_terminate)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     # Order must not depend on which task finishes first.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from corpus.links import link_out_of
 from orchestrator.config import RunConfig, load_config, save_config
 
 
@@ -84,11 +85,9 @@ class RunDirectory:
 
 def _refuse_links(root: Path) -> None:
     """A run directory may have come from elsewhere; nothing in it makes a run write or read at another place."""
-    for folder, folders, files in os.walk(root):
-        for path in (Path(folder, name) for name in (*folders, *files)):
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise RunDirectoryError(f"{path} leads to {path.resolve()}, outside the run directory; it is not "
-                                        "followed. Remove the link, or copy there what it leads to.")
+    if (link := link_out_of(root)) is not None:
+        raise RunDirectoryError(f"{link} leads to {link.resolve()}, outside the run directory; it is not "
+                                "followed. Remove the link, or copy there what it leads to.")
 
 
 def _point_latest(root: Path, target: Path) -> None:

@@ -34,7 +34,6 @@ import pytest
 import torch
 import yaml
 from geotiffs import speckled_dn, write_geotiff, write_vrt
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from actors.safe_load import StateRefused, convert, weights_only
@@ -470,7 +469,7 @@ from actors.captioner import CaptionerClient, CaptionerConfig
 from orchestrator.cluster import start_cluster
 from orchestrator.config import load_config
 start_cluster(load_config(Path(sys.argv[1]), ["cluster.local_cpus=2", "cluster.object_store_memory_gib=0.2"]))
-CaptionerClient(CaptionerConfig(), Path(sys.argv[3]))._wait_until_running()
+CaptionerClient(CaptionerConfig(), Path(sys.argv[3])).wait_until_running()
 Path(sys.argv[2]).write_text(ray.get_runtime_context().gcs_address)
 time.sleep(600)
 """
