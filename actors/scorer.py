@@ -10,6 +10,7 @@ import ray.data
 from pydantic import BaseModel, ConfigDict, Field
 
 from actors.shuffler import join_by_tile
+from actors.symmetry import as_seen_unturned, turn
 from corpus.seeds import derive_seed
 from hcot_llm.feedback import Feedback
 from hcot_llm.matrix import AnnotationMatrix, one_hot_votes
@@ -27,6 +28,8 @@ class ScoreConfig(BaseModel):
     cpus_per_worker: int = Field(1, ge=1, description="logical CPUs reserved for a scoring actor")
     gpus_per_worker: float = Field(0, ge=0, description="GPUs reserved for a scoring actor")
     neighbours: int = Field(8, ge=1, description="nearest tiles that vote")
+    views: int = Field(8, ge=1, le=8, description="the encoder's distributions are averaged over so many turned and "
+                       "mirrored views of a tile")
     leave_one_out: bool = Field(True, description="score every caption without each of its clauses (16 more captions a tile)")
 
 
@@ -44,7 +47,7 @@ class Scores:
 class _ScoreActor:
     """Holds the encoder; one call scores one block of tiles, whole, so that batches are always the same."""
 
-    def __init__(self, weights_dir: str, leave_one_out: bool) -> None:
+    def __init__(self, weights_dir: str, leave_one_out: bool, views: int) -> None:
         import torch
 
         from actors.weights import slot_texts
@@ -55,16 +58,16 @@ class _ScoreActor:
         tokenizer = load_tokenizer(Path(weights_dir))
         self._scorer = Scorer(load_encoder(Path(weights_dir)), tokenizer)
         self._clause_text = slot_texts(tokenizer)
-        self._leave_one_out = leave_one_out
+        self._leave_one_out, self._views = leave_one_out, views
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         import torch
 
         images = np.stack([np.frombuffer(image, dtype=np.float16) for image in batch["image"].to_pylist()])
         side = round((images.shape[1] / 2) ** 0.5)
-        tokens = self._scorer.image_tokens(torch.from_numpy(images.reshape(-1, 2, side, side)).float())
-        zero_shot = np.concatenate(
-            [slot.exp().numpy() for slot in self._scorer.zero_shot(tokens, self._clause_text)], axis=1)
+        images = images.reshape(-1, 2, side, side).astype(np.float32)
+        tokens = self._scorer.image_tokens(torch.from_numpy(images))
+        zero_shot = np.concatenate(mean_over_views(self._scorer, self._clause_text, images, self._views), axis=1)
         embeddings = self._scorer.image_embeddings(tokens).numpy()
         captions = [_captions(tile_id, values, self._leave_one_out) for tile_id, values in zip(
             batch["tile_id"].to_pylist(), batch["values"].to_pylist(), strict=True)]
@@ -72,6 +75,18 @@ class _ScoreActor:
         itm = np.stack([row.numpy() for row in self._scorer.match_probability(tokens, captions)])
         return pa.table({"tile_id": batch["tile_id"], "zero_shot": _lists(zero_shot), "image": _lists(embeddings),
                          "itc": _lists(itc), "itm": _lists(itm)})
+
+
+def mean_over_views(scorer, clause_text, images: np.ndarray, views: int) -> list[np.ndarray]:
+    """Per clause the encoder's distribution float32 [n, V], averaged over `views` symmetries of images [n, 2, H, W]."""
+    import torch
+
+    total = [np.float32(0)] * len(CLAUSES)
+    for symmetry in range(views):
+        tokens = scorer.image_tokens(torch.from_numpy(np.ascontiguousarray(turn(images, symmetry))))
+        for column, (clause, slot) in enumerate(zip(CLAUSES, scorer.zero_shot(tokens, clause_text), strict=True)):
+            total[column] = total[column] + as_seen_unturned(clause, slot.exp().numpy(), symmetry) / np.float32(views)
+    return total
 
 
 def _captions(tile_id: str, indices: list[int], leave_one_out: bool) -> list[str]:
@@ -109,7 +124,7 @@ def score_tiles(images: ray.data.Dataset, annotations: AnnotationMatrix, weights
         return join_by_tile(batch, ray.get(by_tile))
 
     scored = images.map_batches(join, batch_format="pyarrow", batch_size=None).map_batches(
-        _ScoreActor, fn_constructor_args=(str(weights_dir), config.leave_one_out), batch_format="pyarrow",
+        _ScoreActor, fn_constructor_args=(str(weights_dir), config.leave_one_out, config.views), batch_format="pyarrow",
         batch_size=None, num_cpus=config.cpus_per_worker, num_gpus=config.gpus_per_worker or None,
         compute=ray.data.ActorPoolStrategy(min_size=config.min_workers, max_size=config.max_workers))
     table = pa.concat_tables(ray.get(scored.to_arrow_refs())).sort_by("tile_id")

@@ -9,6 +9,7 @@ from typing import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from actors.symmetry import LOCATION_AFTER, turn
 from corpus.seeds import derive_seed
 from hcot_llm.feedback import VALUE_INDEX
 from hcot_llm.prompts import answer_text, captioner_prompt
@@ -58,25 +59,6 @@ class MicroBatchText:
     targets: np.ndarray
 
 
-_GRID = (("northwest", "north", "northeast"), ("west", "center", "east"), ("southwest", "south", "southeast"))
-
-
-def _turn(grid: np.ndarray, symmetry: int) -> np.ndarray:
-    """Apply one of the eight symmetries of the square to the last two axes."""
-    turned = np.rot90(grid, symmetry % 4, axes=(-2, -1))
-    return turned[..., ::-1] if symmetry >= 4 else turned
-
-
-def location_after(symmetry: int) -> dict[str, str]:
-    """Where each location ends up when the image is turned by `symmetry` (0 to 7)."""
-    turned = _turn(np.asarray(_GRID, dtype=object), symmetry)
-    moved = {turned[r, c]: _GRID[r][c] for r in range(3) for c in range(3)}
-    return {"none": "none", **moved}
-
-
-_LOCATION_AFTER = [location_after(symmetry) for symmetry in range(8)]
-
-
 def build_micro_batch(rows: Sequence[TrainingRow], seed: int, augment: AugmentConfig, *, feedback: bool,
                       levels: bool) -> MicroBatchText:
     """Images, texts and targets of one micro-batch. The same rows and seed give the same result."""
@@ -85,7 +67,7 @@ def build_micro_batch(rows: Sequence[TrainingRow], seed: int, augment: AugmentCo
     targets = np.full((len(rows), len(CLAUSES)), NOT_TRUSTED, dtype=np.int64)
     for index, row in enumerate(rows):
         symmetry = int(generator.integers(8)) if augment.dihedral else 0
-        image = _turn(row.image, symmetry)
+        image = turn(row.image, symmetry)
         if augment.speckle_db:
             # Images are in units of 10 dB.
             image = image + generator.normal(0, augment.speckle_db / 10, image.shape).astype(np.float32)
@@ -94,9 +76,9 @@ def build_micro_batch(rows: Sequence[TrainingRow], seed: int, augment: AugmentCo
         values = {clause: VOCABULARY[clause][row.values[c]] for c, clause in enumerate(CLAUSES)}
         hints = {clause: hint for clause, hint in zip(CLAUSES, row.hints, strict=True) if hint}
         where = Clause.TARGET_LOCATION
-        values[where] = _LOCATION_AFTER[symmetry][values[where]]
+        values[where] = LOCATION_AFTER[symmetry][values[where]]
         if where in hints:
-            hints[where] = " ".join(_LOCATION_AFTER[symmetry][word] for word in hints[where].split())
+            hints[where] = " ".join(LOCATION_AFTER[symmetry][word] for word in hints[where].split())
 
         trusted = [clause for c, clause in enumerate(CLAUSES) if row.trusted[c]]
         for clause in trusted:

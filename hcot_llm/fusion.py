@@ -35,12 +35,16 @@ def confident_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, ps
     counts = np.eye(values)[likely.argmax(axis=1)][confident].T @ annotated[confident]
     errors = counts + pseudo_count * NoiseModel.even(accuracy, values).confusion
     np.fill_diagonal(errors, 0.0)
-    return NoiseModel(accuracy * np.eye(values) + (1 - accuracy) * normalise(errors))
+    return NoiseModel(accuracy, normalise(errors))
 
 
-def undo_noise(posterior: np.ndarray, noise: NoiseModel) -> np.ndarray:
-    """Posterior of the truth, float [N, V], whose corruption comes nearest to the posterior of the annotation."""
-    return normalise(np.stack([nnls(noise.confusion.T, row)[0] for row in posterior]))
+def undo_noise(posterior: np.ndarray, confusion: np.ndarray) -> np.ndarray:
+    """Posterior of the truth, float [N, V], whose corruption comes nearest to the posterior of the annotation.
+
+    Args:
+        confusion: float64 [V, V], probability of each annotation, rows true, columns annotated.
+    """
+    return normalise(np.stack([nnls(confusion.T, row)[0] for row in posterior]))
 
 
 def fuse_with_seed(zero_shot: dict[Clause, np.ndarray], seed: AnnotationMatrix) -> AnnotationMatrix:
@@ -53,6 +57,6 @@ def fuse_with_seed(zero_shot: dict[Clause, np.ndarray], seed: AnnotationMatrix) 
     for column, clause in enumerate(CLAUSES):
         annotated = seed.column(clause)
         noise = confident_noise(zero_shot[clause], annotated, float(seed.confidence[:, column].mean()))
-        fused = fuse(undo_noise(zero_shot[clause], noise), annotated, noise)
+        fused = fuse(undo_noise(zero_shot[clause], noise.confusion), noise.likelihood(annotated))
         values[:, column], confidence[:, column] = fused.argmax(axis=1), fused.max(axis=1)
     return AnnotationMatrix(seed.tile_ids, values, confidence, np.full(values.shape, "fused", dtype=object))

@@ -19,20 +19,34 @@ LARGEST_EXPONENT = 4.0
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Errors of the seed annotations of one clause: `confusion` float64 [V, V], rows true, columns annotated."""
+    """Errors of the seed annotations of one clause.
 
-    confusion: np.ndarray
+    accuracy: share of right ones, whatever the true value. spread: float64 [V, V], rows true, columns annotated: what is
+    said instead where it is wrong; the diagonal is zero and rows sum to one.
+    """
+
+    accuracy: float
+    spread: np.ndarray
 
     @staticmethod
     def even(accuracy: float, values: int) -> "NoiseModel":
         """Right with probability `accuracy`, else any other value."""
-        confusion = np.full((values, values), (1 - accuracy) / max(values - 1, 1))
-        np.fill_diagonal(confusion, accuracy)
-        return NoiseModel(confusion)
+        return NoiseModel(accuracy, (1 - np.eye(values)) / max(values - 1, 1))
 
-    def likelihood(self, annotated: np.ndarray) -> np.ndarray:
-        """p(annotated value | each true value), float [N, V], for annotated int [N]."""
-        return self.confusion[:, annotated].T
+    @property
+    def confusion(self) -> np.ndarray:
+        """Probability of each annotation, float64 [V, V], rows true, columns annotated."""
+        return self.accuracy * np.eye(len(self.spread)) + (1 - self.accuracy) * self.spread
+
+    def likelihood(self, annotated: np.ndarray, accuracy: np.ndarray | None = None) -> np.ndarray:
+        """p(annotated value | each true value), float [N, V], for annotated int [N].
+
+        Args:
+            accuracy: float [N], of each annotation, where they are not all alike (hedged texts are less sure).
+        """
+        right = np.arange(len(self.spread)) == annotated[:, None]
+        sure = np.full(len(annotated), self.accuracy) if accuracy is None else accuracy
+        return np.where(right, sure[:, None], (1 - sure)[:, None] * self.spread[:, annotated].T)
 
 
 def normalise(array: np.ndarray) -> np.ndarray:
@@ -49,18 +63,17 @@ def pool(witnesses: Sequence[np.ndarray], exponents: Sequence[float]) -> np.ndar
     return normalise(np.exp(total - total.max(axis=1, keepdims=True)))
 
 
-def fit_exponents(witnesses: Sequence[np.ndarray], seed: np.ndarray, noise: NoiseModel,
-                  expected: float = 1.0, spread: float = 3.0) -> list[float]:
+def fit_exponents(witnesses: Sequence[np.ndarray], likelihood: np.ndarray, expected: float = 1.0,
+                  spread: float = 3.0) -> list[float]:
     """Exponents that best explain the seed annotations of tiles the models were not trained on.
 
     Args:
         witnesses: float [N, V] each, over calibration tiles.
-        seed: int [N], their seed annotations, which no model has seen.
+        likelihood: float [N, V], p(their seed annotation | each true value); no model has seen the annotation.
         expected, spread: Gaussian prior on each exponent, for when there are few tiles.
     """
-    if len(seed) == 0:
+    if len(likelihood) == 0:
         return [expected / len(witnesses)] * len(witnesses)
-    likelihood = noise.likelihood(seed)
 
     def loss(exponents: np.ndarray) -> float:
         explained = (pool(witnesses, exponents) * likelihood).sum(axis=1)
@@ -80,16 +93,16 @@ def estimate_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, pse
     it is, leans on it more, and so on.
 
     Args:
-        posterior: float [N, V], p(true value | all witnesses). seed: int [N].
-        accuracy: of the seed, whatever the true value.
+        posterior: float [N, V], p(true value | all witnesses); rows may sum to less where an annotation counts less.
+        seed: int [N]. accuracy: of the seed, whatever the true value.
         pseudo_count: clauses per true value that an even spread of errors is worth.
     """
     values = posterior.shape[1]
     errors = posterior.T @ np.eye(values)[seed] + pseudo_count * NoiseModel.even(accuracy, values).confusion
     np.fill_diagonal(errors, 0.0)
-    return NoiseModel(accuracy * np.eye(values) + (1 - accuracy) * normalise(errors))
+    return NoiseModel(accuracy, normalise(errors))
 
 
-def fuse(models: np.ndarray, seed: np.ndarray, noise: NoiseModel) -> np.ndarray:
-    """Posterior of the true value given the pooled models float [N, V] and the seed annotation int [N]."""
-    return normalise(models * noise.likelihood(seed))
+def fuse(models: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+    """Posterior of the true value, float [N, V], from the pooled models and the seed's likelihood, both float [N, V]."""
+    return normalise(models * likelihood)

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hcot_llm.acceptance import NOT_PROPOSED, AcceptanceConfig, decide, weigh
+from hcot_llm.acceptance import NOT_PROPOSED, AcceptanceConfig, decide
 from hcot_llm.feedback import VALUE_INDEX, Feedback, FlagConfig, doubtful_clauses
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
+from hcot_llm.weighing import weigh
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Settlement:
     """The next annotations and what happened on the way.
 
     accepted, rejected: bool [N, 16]. models: the witnesses; exponents: per clause how far each is believed.
+    wholly_wrong: float [N, 2], probability that the seed's targets, or all its clauses, are wrong as a whole.
     """
 
     matrix: AnnotationMatrix
@@ -53,6 +55,7 @@ class Settlement:
     rejected: np.ndarray
     models: tuple[str, ...]
     exponents: dict[Clause, list[float]]
+    wholly_wrong: np.ndarray
 
 
 def find_doubtful(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, calibration: np.ndarray,
@@ -63,12 +66,7 @@ def find_doubtful(feedback: Feedback, current: AnnotationMatrix, seed: Annotatio
         calibration: bool [N], tiles that no model was trained on. They are asked about like the others, so that
             the captioner can be calibrated on them; their annotations do not change.
     """
-    confidence = np.empty(current.values.shape)
-    rows = np.arange(len(current))
-    for column, clause in enumerate(CLAUSES):
-        weighing = weigh([feedback.zero_shot[clause]], seed.column(clause), _accuracy(seed, column), calibration,
-                         acceptance)
-        confidence[:, column] = weighing.posterior[rows, current.column(clause)]
+    confidence = weigh([feedback.zero_shot], seed, calibration, acceptance).probability(current.values)
     return doubtful_clauses(feedback, confidence, flag)
 
 
@@ -83,22 +81,16 @@ def settle(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix
     models = {name: distributions for name, distributions, used in (
         ("encoder", feedback.zero_shot, config.use_encoder),
         ("captioner", proposals.distributions, config.use_captioner)) if used}
-    exponents = {}
+    weighing = weigh(list(models.values()), seed, calibration, config)
     for column, clause in enumerate(CLAUSES):
-        weighing = weigh([distributions[clause] for distributions in models.values()], seed.column(clause),
-                         _accuracy(seed, column), calibration, config)
         proposed = np.where(calibration[:, None], NOT_PROPOSED, proposals.proposed[:, column])
-        decision = decide(weighing.posterior, current.column(clause), seed.column(clause), proposed, config)
+        decision = decide(weighing.posterior[clause], current.column(clause), seed.column(clause), proposed,
+                          proposals.distributions[clause], config)
         values[:, column] = decision.value
         confidence[:, column] = np.where(calibration, confidence[:, column], decision.confidence)
         accepted[:, column], rejected[:, column] = decision.accepted, decision.rejected
         back_to_seed = decision.value == seed.column(clause)
         source[:, column] = np.where(decision.accepted, np.where(back_to_seed, "seed", "captioner"), "kept")
-        exponents[clause] = weighing.exponents
     return Settlement(AnnotationMatrix(current.tile_ids, values, confidence, source), accepted, rejected,
-                      tuple(models), exponents)
+                      tuple(models), weighing.exponents, weighing.wholly_wrong)
 
-
-def _accuracy(seed: AnnotationMatrix, column: int) -> float:
-    """What the seed says of its own accuracy in one clause."""
-    return float(np.clip(seed.confidence[:, column].mean(), 0.05, 0.99))

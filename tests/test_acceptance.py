@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
-from hcot_llm.acceptance import NOT_PROPOSED, AcceptanceConfig, decide, weigh
+from hcot_llm.acceptance import NOT_PROPOSED, AcceptanceConfig, decide
+from hcot_llm.weighing import weigh_clause
 
-CONFIG = AcceptanceConfig()
+CONFIG = AcceptanceConfig(minimum_margin=0)
 
 
-def one(posterior, current, seed, proposed, **settings):
+def one(posterior, current, seed, proposed, distribution=None, **settings):
+    distribution = np.full(len(posterior), np.nan) if distribution is None else np.asarray(distribution)
     decision = decide(np.asarray([posterior]), np.asarray([current]), np.asarray([seed]), np.asarray([proposed]),
-                      AcceptanceConfig(**settings))
+                      distribution[None], AcceptanceConfig(**{"minimum_margin": 0, **settings}))
     return int(decision.value[0]), bool(decision.accepted[0]), bool(decision.rejected[0])
 
 
@@ -46,6 +48,14 @@ def test_the_best_of_several_candidates_is_taken():
     assert one([0.1, 0.3, 0.6], current=0, seed=0, proposed=[1, 2]) == (2, True, False)
 
 
+def test_what_the_captioner_finds_probable_is_proposed_too():
+    unsure = [0.1, 0.85, 0.05]
+    assert one([0.1, 0.2, 0.7], 0, 0, [1], unsure, minimum_proposal=0.04) == (2, True, False)
+    assert one([0.1, 0.2, 0.7], 0, 0, [1], unsure, minimum_proposal=0.06) == (1, True, False)
+    # Only an answer opens the question.
+    assert one([0.1, 0.2, 0.7], 0, 0, [NOT_PROPOSED], unsure, minimum_proposal=0.04) == (0, False, False)
+
+
 def corpus(tiles=1500, values=5, model_accuracy=0.9, seed=0):
     generator = np.random.default_rng(seed)
     truth = generator.integers(values, size=tiles)
@@ -60,7 +70,7 @@ def corpus(tiles=1500, values=5, model_accuracy=0.9, seed=0):
 
 def test_weighing_repairs_without_truth():
     truth, annotated, model, calibration = corpus()
-    outcome = weigh([model], annotated, 0.8, calibration, CONFIG).posterior.argmax(axis=1)
+    outcome = weigh_clause([model], annotated, np.full(len(annotated), 0.8), calibration, CONFIG).posterior.argmax(axis=1)
     assert (outcome == truth).mean() > 0.92
 
 
@@ -71,9 +81,9 @@ def test_a_second_witness_helps_and_a_silent_one_does_not_hurt():
     generator = np.random.default_rng(9)
     other = np.where((generator.random(len(truth)) < 0.7)[:, None], np.eye(5)[truth] * 0.625 + 0.075, other)
     silent = np.full_like(model, np.nan)
-    alone = weigh([model], annotated, 0.8, calibration, CONFIG).posterior
-    both = weigh([model, other], annotated, 0.8, calibration, CONFIG).posterior
-    with_silent = weigh([model, silent], annotated, 0.8, calibration, CONFIG).posterior
+    alone = weigh_clause([model], annotated, np.full(len(annotated), 0.8), calibration, CONFIG).posterior
+    both = weigh_clause([model, other], annotated, np.full(len(annotated), 0.8), calibration, CONFIG).posterior
+    with_silent = weigh_clause([model, silent], annotated, np.full(len(annotated), 0.8), calibration, CONFIG).posterior
     assert (both.argmax(1) == truth).mean() > (alone.argmax(1) == truth).mean()
     np.testing.assert_allclose(with_silent, alone, atol=1e-3)
 
@@ -84,5 +94,5 @@ def test_garbage_changes_nothing(garbage):
     generator = np.random.default_rng(3)
     model = generator.dirichlet(np.full(5, 0.2), len(truth)) if garbage == "random" else np.tile(
         [0.9, 0.025, 0.025, 0.025, 0.025], (len(truth), 1))
-    outcome = weigh([model], annotated, 0.8, calibration, CONFIG).posterior.argmax(axis=1)
+    outcome = weigh_clause([model], annotated, np.full(len(annotated), 0.8), calibration, CONFIG).posterior.argmax(axis=1)
     assert (outcome == truth).mean() >= (annotated == truth).mean() - 0.005

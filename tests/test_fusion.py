@@ -43,7 +43,7 @@ def test_noise_is_the_prior_where_nothing_is_known():
 
 def test_undoing_the_noise_gives_the_posterior_of_the_truth():
     truth = np.asarray([[0.7, 0.2, 0.1], [0.0, 0.0, 1.0]])
-    np.testing.assert_allclose(undo_noise(truth @ CONFUSION, NoiseModel(CONFUSION)), truth, atol=1e-6)
+    np.testing.assert_allclose(undo_noise(truth @ CONFUSION, CONFUSION), truth, atol=1e-6)
 
 
 def test_fusing_repairs_more_than_it_breaks():

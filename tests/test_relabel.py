@@ -8,6 +8,7 @@ from hcot_llm.feedback import VALUE_INDEX, Feedback, FlagConfig
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.relabel import Proposals, find_doubtful, settle
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
+from tests.consistent import consistent_annotations
 
 TILES = 160
 WATER = CLAUSES.index(Clause.WATER)
@@ -41,7 +42,7 @@ def case():
     """Truth, a seed with every fifth clause wrong, and the quarter of tiles no model was trained on."""
     generator = np.random.default_rng(0)
     sizes = np.asarray([len(VOCABULARY[clause]) for clause in CLAUSES])
-    truth = generator.integers(sizes, size=(TILES, len(CLAUSES)))
+    truth = consistent_annotations(TILES, seed=0)
     wrong = (truth + generator.integers(1, sizes, size=truth.shape)) % sizes
     seed = np.where(generator.random(truth.shape) < 0.2, wrong, truth)
     return truth, annotations(seed), np.arange(TILES) % 4 == 0

@@ -5,13 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.symmetry import LOCATION_AFTER, as_seen_unturned, turn
 from actors.training_rows import (
     NOT_TRUSTED,
     AugmentConfig,
     TrainingRow,
-    _turn,
     build_micro_batch,
-    location_after,
 )
 from hcot_llm.feedback import VALUE_INDEX
 from hcot_llm.prompts import answer_text
@@ -56,13 +55,25 @@ def build(rows, seed=0, augment=STILL, feedback=True):
 @pytest.mark.parametrize("symmetry", range(8))
 @pytest.mark.parametrize("location", PLACE)
 def test_a_location_goes_where_its_pixels_go(symmetry, location):
-    assert location_after(symmetry)[location] == where_bright(_turn(bright(location), symmetry))
+    assert LOCATION_AFTER[symmetry][location] == where_bright(turn(bright(location), symmetry))
 
 
 def test_the_eight_symmetries_are_eight_and_leave_none_alone():
-    assert len({tuple(sorted(location_after(symmetry).items())) for symmetry in range(8)}) == 8
-    assert all(location_after(symmetry)["none"] == "none" for symmetry in range(8))
-    assert len({_turn(np.arange(9).reshape(3, 3), symmetry).tobytes() for symmetry in range(8)}) == 8
+    assert len({tuple(sorted(LOCATION_AFTER[symmetry].items())) for symmetry in range(8)}) == 8
+    assert all(LOCATION_AFTER[symmetry]["none"] == "none" for symmetry in range(8))
+    assert len({turn(np.arange(9).reshape(3, 3), symmetry).tobytes() for symmetry in range(8)}) == 8
+
+
+@pytest.mark.parametrize("symmetry", range(8))
+def test_what_is_read_off_a_turned_tile_is_turned_back(symmetry):
+    """A reader that is right about the turned tile is right about the tile."""
+    clause, locations = Clause.TARGET_LOCATION, VOCABULARY[Clause.TARGET_LOCATION]
+    read = np.stack([np.eye(len(locations))[locations.index(where_bright(turn(bright(location), symmetry)))]
+                     for location in PLACE])
+    np.testing.assert_array_equal(as_seen_unturned(clause, read, symmetry).argmax(axis=1),
+                                  [locations.index(location) for location in PLACE])
+    other = np.eye(4)
+    np.testing.assert_array_equal(as_seen_unturned(Clause.WATER, other, symmetry), other)
 
 
 @given(st.integers(0, 10**6), st.sampled_from(sorted(PLACE)))

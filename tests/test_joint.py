@@ -1,0 +1,131 @@
+"""Level 5 as inference: exact, consistent, and each clause speaks for the others."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hcot_llm.acceptance import AcceptanceConfig
+from hcot_llm.consistency import contradictions
+from hcot_llm.joint import marginals
+from hcot_llm.matrix import AnnotationMatrix
+from hcot_llm.noise import normalise
+from hcot_llm.schema import CLAUSES, NO_TARGETS, TARGET_CLAUSES, VOCABULARY, Clause
+from hcot_llm.weighing import weigh
+from tests.consistent import STARTS, consistent_annotations
+
+SIZES = [len(VOCABULARY[clause]) for clause in CLAUSES]
+
+
+def evidence(free: dict[Clause, np.ndarray]) -> list[np.ndarray]:
+    """Likelihoods [1, 1, V]: all clauses as in the first start, but for the free ones."""
+    return [np.asarray(free[clause] if clause in free else
+                       np.eye(size)[VOCABULARY[clause].index(STARTS[0][clause])])[None, None]
+            for clause, size in zip(CLAUSES, SIZES, strict=True)]
+
+
+@pytest.mark.parametrize("free", [
+    (Clause.WATER, Clause.FUNCTIONALITY, Clause.TERRAIN), (Clause.TARGET_COUNT, Clause.TARGET_DISTRIBUTION),
+    (Clause.DISTRIBUTION, Clause.LAYOUT, Clause.BUILDING), TARGET_CLAUSES[4:],
+    (Clause.WATER, Clause.TARGET_CATEGORY, Clause.TARGET_REGION)])
+def test_marginals_are_those_of_all_consistent_annotations(free):
+    """Against plain enumeration of every combination, each checked by the rules themselves."""
+    generator = np.random.default_rng(0)
+    given = {clause: generator.dirichlet(np.ones(len(VOCABULARY[clause]))) for clause in free}
+    expected = {clause: np.zeros(len(VOCABULARY[clause])) for clause in free}
+    for values in itertools.product(*(range(len(VOCABULARY[clause])) for clause in free)):
+        said = {clause: VOCABULARY[clause][value] for clause, value in zip(free, values, strict=True)}
+        if not contradictions(STARTS[0] | said):
+            weight = np.prod([given[clause][value] for clause, value in zip(free, values, strict=True)])
+            for clause, value in zip(free, values, strict=True):
+                expected[clause][value] += weight
+    found, hypothesis = marginals(evidence(given), np.ones(1))
+    for clause in free:
+        np.testing.assert_allclose(found[CLAUSES.index(clause)][0], expected[clause] / expected[clause].sum(), atol=1e-6)
+    np.testing.assert_allclose(hypothesis, 1)
+
+
+def test_what_is_sure_speaks_for_what_is_not():
+    """Seven clauses say that there is no target, weakly; the eighth alone says that there are two, a bit less weakly."""
+    likelihoods = [np.ones((1, 1, size)) for size in SIZES]
+    for clause in TARGET_CLAUSES:
+        absent = VOCABULARY[clause].index(NO_TARGETS[clause])
+        likelihoods[CLAUSES.index(clause)][..., absent] = 30
+    likelihoods[CLAUSES.index(Clause.TARGET_COUNT)][..., 2] = 300
+    found, _ = marginals(likelihoods, np.ones(1))
+    assert found[CLAUSES.index(Clause.TARGET_COUNT)][0].argmax() == 0
+
+
+def test_rows_sum_to_one_and_the_most_probable_annotation_is_consistent():
+    truth = consistent_annotations(300, seed=2)
+    likelihoods = [np.where(np.eye(size, dtype=bool)[truth[:, column]], 0.9, 0.1 / (size - 1))[:, None, :]
+                   for column, size in enumerate(SIZES)]
+    found, _ = marginals(likelihoods, np.ones(1))
+    for column, rows in enumerate(found):
+        np.testing.assert_allclose(rows.sum(axis=1), 1)
+        np.testing.assert_array_equal(rows.argmax(axis=1), truth[:, column])
+
+
+def case(tiles=400, seed=0):
+    """Consistent truth, a seed right in 8 of 10, and an encoder that sees the right value in 8 of 10 and knows it."""
+    generator = np.random.default_rng(seed)
+    truth = consistent_annotations(tiles, seed)
+    sizes = np.asarray(SIZES)
+    wrong = (truth + generator.integers(1, sizes, size=truth.shape)) % sizes
+    annotated = np.where(generator.random(truth.shape) < 0.2, wrong, truth)
+    seen = np.where(generator.random(truth.shape) < 0.2,
+                    (truth + generator.integers(1, sizes, size=truth.shape)) % sizes, truth)
+    encoder = {}
+    for column, (clause, size) in enumerate(zip(CLAUSES, SIZES, strict=True)):
+        frequency = np.bincount(truth[:, column], minlength=size) / tiles
+        encoder[clause] = normalise(frequency * np.where(np.eye(size, dtype=bool)[seen[:, column]], 0.8, 0.2 / (size - 1)))
+    return truth, annotated, encoder, generator.random(tiles) < 0.2
+
+
+def matrix(values, confidence=0.8):
+    return AnnotationMatrix(tuple(f"{tile:05d}" for tile in range(len(values))), values,
+                            np.full(values.shape, confidence, np.float32), np.full(values.shape, "seed", object))
+
+
+def accuracy(weighing, truth):
+    return np.mean([(weighing.posterior[clause].argmax(axis=1) == truth[:, column]).mean()
+                    for column, clause in enumerate(CLAUSES)])
+
+
+def test_weighing_together_repairs_more_than_each_clause_for_itself():
+    truth, annotated, encoder, calibration = case()
+    together = accuracy(weigh([encoder], matrix(annotated), calibration, AcceptanceConfig()), truth)
+    alone = accuracy(weigh([encoder], matrix(annotated), calibration, AcceptanceConfig(consistency=False)), truth)
+    assert together > alone + 0.01 > (annotated == truth).mean() + 0.05
+
+
+def test_annotations_that_are_wrong_as_a_whole_are_found():
+    """A tenth carries another tile's annotation, an eighth of the tiles without targets has invented ones."""
+    truth, annotated, encoder, calibration = case(seed=1)
+    generator = np.random.default_rng(7)
+    tiles = len(truth)
+    swapped = generator.random(tiles) < 0.1
+    annotated[swapped] = annotated[(np.flatnonzero(swapped) + 1 + generator.integers(tiles - 1, size=swapped.sum())) % tiles]
+    empty = truth[:, CLAUSES.index(Clause.TARGET_COUNT)] == 0
+    invented = empty & ~swapped & (generator.random(tiles) < 0.125)
+    columns = [CLAUSES.index(clause) for clause in TARGET_CLAUSES]
+    ship = [VOCABULARY[clause].index(STARTS[0][clause]) for clause in TARGET_CLAUSES]
+    annotated[np.ix_(invented, columns)] = ship
+    weighing = weigh([encoder], matrix(annotated), calibration, AcceptanceConfig())
+    whole, targets = weighing.wholly_wrong[:, 1], weighing.wholly_wrong[:, 0]
+    assert whole[swapped].mean() > 0.4 and whole[~swapped].mean() < 0.05
+    assert targets[invented].mean() > 0.5 and targets[~invented & ~swapped].mean() < 0.1
+
+
+def test_a_hedged_clause_yields_sooner():
+    """Two halves of the corpus, right in 9 of 10 and in 6 of 10, and known to be: more is changed in the second."""
+    truth, _, encoder, calibration = case(seed=3)
+    generator = np.random.default_rng(5)
+    sizes = np.asarray(SIZES)
+    sure = np.where(np.arange(len(truth)) % 8 < 4, 0.9, 0.6)[:, None] + np.zeros(truth.shape)
+    wrong = (truth + generator.integers(1, sizes, size=truth.shape)) % sizes
+    annotated = np.where(generator.random(truth.shape) < sure, truth, wrong)
+    told = weigh([encoder], AnnotationMatrix(matrix(annotated).tile_ids, annotated, sure.astype(np.float32),
+                                             matrix(annotated).source), calibration, AcceptanceConfig())
+    untold = weigh([encoder], matrix(annotated, 0.75), calibration, AcceptanceConfig())
+    assert accuracy(told, truth) > accuracy(untold, truth)
