@@ -63,13 +63,19 @@ def find_doubtful(feedback: Feedback, current: AnnotationMatrix, seed: Annotatio
         calibration: bool [N], tiles that no model was trained on. They are asked about like the others, so that
             the captioner can be calibrated on them; their annotations do not change.
     """
+    return doubtful_clauses(feedback, current_confidence(feedback, current, seed, calibration, acceptance), flag)
+
+
+def current_confidence(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, calibration: np.ndarray,
+                       acceptance: AcceptanceConfig) -> np.ndarray:
+    """Probability of every current value given encoder and seed, float [N, 16]."""
     confidence = np.empty(current.values.shape)
     rows = np.arange(len(current))
     for column, clause in enumerate(CLAUSES):
         weighing = weigh([feedback.zero_shot[clause]], seed.column(clause), _accuracy(seed, column), calibration,
                          acceptance)
         confidence[:, column] = weighing.posterior[rows, current.column(clause)]
-    return doubtful_clauses(feedback, confidence, flag)
+    return confidence
 
 
 def settle(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, proposals: Proposals,
