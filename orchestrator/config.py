@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from actors.captioner import CaptionerConfig
 from actors.scorer import ScoreConfig
@@ -85,6 +85,13 @@ class RunConfig(_Section):
     flag: FlagConfig = Field(default_factory=FlagConfig)
     acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
+
+    @model_validator(mode="after")
+    def _reaches_every_phase(self) -> "RunConfig":
+        if len(self.schedule.phase) > self.rounds:
+            raise ValueError(f"schedule.phase has {len(self.schedule.phase)} entries, one a round, and the run ends "
+                             f"after {self.rounds}: set rounds to {len(self.schedule.phase)} or more")
+        return self
 
 
 def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:

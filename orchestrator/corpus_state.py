@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray.data
 
 from actors.labeller import ImageIndex
 from actors.shuffler import Blocks, read_images, shuffle_round
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.digest import annotation_digest
-from corpus.parquet import read_parquet
 from corpus.seeds import derive_seed
 from hcot_llm.feedback import feedback_hints
 from hcot_llm.matrix import AnnotationMatrix, matrix_from_table
@@ -24,8 +22,8 @@ from hcot_llm.schema import CLAUSES, LEVEL, VOCABULARY
 from orchestrator.config import RunConfig
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.folds import Findings, Fold, make_folds
+from orchestrator.lesson import Lesson, training_rows
 from orchestrator.schedule import Schedule
-from orchestrator.selection import copies, rare_landforms, shows_seed
 
 
 @dataclass(frozen=True)
@@ -64,35 +62,6 @@ def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
                             matrix.confidence[rows], matrix.source[rows])
 
 
-@dataclass(frozen=True)
-class _Lesson:
-    """What a round says of the training tiles to the next one, in their order.
-
-    trusted, reconstructed: bool [n, 16], see TrainingRow. hints: n times 16 texts.
-    """
-
-    trusted: np.ndarray
-    reconstructed: np.ndarray
-    hints: list[list[str]]
-
-    @staticmethod
-    def first(tiles: int) -> "_Lesson":
-        """Before round 1 all is taught and nobody has said anything."""
-        everything = np.ones((tiles, len(CLAUSES)), dtype=bool)
-        return _Lesson(everything, everything, [[""] * len(CLAUSES) for _ in range(tiles)])
-
-    @staticmethod
-    def read(path: Path) -> "_Lesson":
-        table = read_parquet(path)
-        return _Lesson(np.asarray(table["trusted"].to_pylist()), np.asarray(table["reconstructed"].to_pylist()),
-                       table["hints"].to_pylist())
-
-    def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table({"trusted": self.trusted.tolist(), "reconstructed": self.reconstructed.tolist(),
-                                 "hints": self.hints}), path)
-
-
 class CorpusKeeper:
     """Commits annotation versions of one run and makes the state of the next round from them."""
 
@@ -114,8 +83,8 @@ class CorpusKeeper:
         split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
         annotations = matrix_from_table(table)
         in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
-        lesson = (_Lesson.read(self._lesson_path(last_round)) if last_round else
-                  _Lesson.first(int(in_training.sum())))
+        lesson = (Lesson.read(self._lesson_path(last_round)) if last_round else
+                  Lesson.first(int(in_training.sum())))
         folds = make_folds(annotations.tile_ids, in_training, self._schedule.folds, self._config.seed)
         return self._state(CorpusState(
             prepared, images, ImageIndex.of(images), annotations, seed, in_training, version, annotation_digest(table),
@@ -131,7 +100,7 @@ class CorpusKeeper:
         trusted, reconstructed = self._schedule.taught(round_, findings.doubtful[training],
                                                        annotations.confidence[training])
         hints = [list(feedback_hints(findings.feedback, row, CLAUSES).values()) for row in np.flatnonzero(training)]
-        lesson = _Lesson(trusted, reconstructed, hints)
+        lesson = Lesson(trusted, reconstructed, hints)
         lesson.write(self._lesson_path(round_))
         return self._state(replace(
             corpus, annotations=annotations, version=version, digest=annotation_digest(table), taught=reconstructed),
@@ -141,28 +110,14 @@ class CorpusKeeper:
         """The annotations of any version."""
         return self._store.read(version)
 
-    def _state(self, corpus: CorpusState, lesson: _Lesson, round_: int) -> CorpusState:
+    def _state(self, corpus: CorpusState, lesson: Lesson, round_: int) -> CorpusState:
         """The corpus with the rows of round `round_`, shuffled for every fold."""
-        rows = self._rows(corpus, lesson, round_)
+        rows = training_rows(corpus.training, corpus.training_seed, lesson, corpus.prepared.knowledge,
+                             self._schedule.plan(round_), run_seed=self._config.seed, round_=round_)
         mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
         return replace(corpus, blocks=tuple(
             shuffle_round(corpus.images, table, run_seed=self._config.seed, round_=round_,
                           rows_per_block=self._config.corpus.rows_per_block) for table in mine))
-
-    def _rows(self, corpus: CorpusState, lesson: _Lesson, round_: int) -> pa.Table:
-        """One row for each training tile, as the shuffler takes it."""
-        plan, training, seed = self._schedule.plan(round_), corpus.training, self._config.seed
-        old = shows_seed(training.tile_ids, plan.seed_caption_share, seed, round_)[:, None]
-        # An old caption is shown whole: what was replaced since then is taught as it was.
-        restored = old & (training.values != corpus.training_seed.values)
-        rare = rare_landforms(training, lesson.reconstructed)
-        return pa.table({
-            "tile_id": list(training.tile_ids),
-            "values": np.where(old, corpus.training_seed.values, training.values).tolist(),
-            "trusted": (lesson.trusted | restored).tolist(),
-            "reconstructed": (lesson.reconstructed | restored).tolist(),
-            "copies": copies(training.tile_ids, rare, plan.rare_landform_factor, seed, round_),
-            "knowledge": [corpus.prepared.knowledge[tile_id] for tile_id in training.tile_ids], "hints": lesson.hints})
 
     def _lesson_path(self, round_: int) -> Path:
         return self._store.path.parent / "feedback" / f"round-{round_:04d}.parquet"

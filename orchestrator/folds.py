@@ -14,6 +14,7 @@ from corpus.seeds import derive_seed
 from hcot_llm.feedback import Feedback
 from hcot_llm.relabel import Proposals
 from hcot_llm.schema import CLAUSES
+from orchestrator.config import ConfigError
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def make_folds(tile_ids: Sequence[str], in_training: np.ndarray, folds: int, run
     """The folds of a run; one fold trains on and labels all tiles.
 
     Raises:
-        ValueError: a fold has no tile, as there are too few.
+        ConfigError: a fold has no tile, as there are too few.
     """
     if folds == 1:
         return (Fold(0, in_training, in_training, np.ones(len(tile_ids), dtype=bool)),)
@@ -42,8 +43,8 @@ def make_folds(tile_ids: Sequence[str], in_training: np.ndarray, folds: int, run
     for number in range(folds):
         labels = in_training & (of_tile == number)
         if not labels.any():
-            raise ValueError(f"{int(in_training.sum())} training tiles in {folds} folds leave fold {number} empty: "
-                             "lower schedule.folds or add tiles")
+            raise ConfigError(f"{int(in_training.sum())} training tiles in {folds} folds leave fold {number} empty: "
+                              "lower schedule.folds or add tiles")
         made.append(Fold(number, in_training & ~labels, labels, labels | ~in_training))
     return tuple(made)
 

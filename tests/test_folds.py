@@ -9,6 +9,7 @@ from hcot_llm.acceptance import NOT_PROPOSED
 from hcot_llm.feedback import Feedback
 from hcot_llm.relabel import Proposals
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
+from orchestrator.config import ConfigError
 from orchestrator.folds import FoldFindings, join_findings, make_folds
 
 TILES = [f"tile-{index:03d}" for index in range(60)]
@@ -48,7 +49,7 @@ def test_a_tiles_fold_depends_on_its_id_and_the_run_alone():
 
 
 def test_more_folds_than_tiles_are_refused():
-    with pytest.raises(ValueError, match="leave fold .* empty: lower schedule.folds"):
+    with pytest.raises(ConfigError, match="leave fold .* empty: lower schedule.folds"):
         make_folds(TILES[:3], np.ones(3, bool), 10, 0)
 
 

@@ -22,7 +22,7 @@ def schedule(acceptance=AcceptanceConfig(minimum_margin=0.05), **settings) -> Sc
 
 
 def of(path) -> Schedule:
-    config = load_config(SMOKE, [f"schedule={path}"])
+    config = load_config(SMOKE, [f"schedule={path}", "rounds=4"])
     return Schedule(config.schedule, TRAIN, config.acceptance)
 
 
@@ -106,11 +106,11 @@ def test_a_run_that_was_ended_is_over_and_others_are_not():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_schedule_that_comes_along_is_valid_and_says_what_it_is(path):
-    assert load_config(SMOKE, [f"schedule={path}"]).schedule and path.read_text().startswith("# ")
+    assert load_config(SMOKE, [f"schedule={path}", "rounds=4"]).schedule and path.read_text().startswith("# ")
 
 
 def test_schedules_that_come_along_differ():
-    schedules = {load_config(SMOKE, [f"schedule={path}"]).schedule.model_dump_json() for path in FILES}
+    schedules = {load_config(SMOKE, [f"schedule={path}", "rounds=4"]).schedule.model_dump_json() for path in FILES}
     assert len(schedules) == len(FILES) >= 6
 
 
@@ -142,3 +142,8 @@ def test_a_value_that_makes_no_schedule_is_named(override, key):
 def test_a_schedule_that_is_not_there_is_named():
     with pytest.raises(ConfigError, match="`schedule` names .*nowhere.yaml, which does not exist. See configs/sch"):
         load_config(SMOKE, ["schedule=nowhere.yaml"])
+
+
+def test_a_run_that_ends_before_its_last_phase_is_refused():
+    with pytest.raises(ConfigError, match="schedule.phase has 3 entries, one a round, and the run ends after 2: set"):
+        load_config(SMOKE, ["schedule=schedule/paper.yaml", "rounds=2"])
