@@ -38,19 +38,19 @@ class Judge:
         rows = {row["tile_id"]: row for row in self._truth.to_pylist() if row["tile_id"] in set(tile_ids)}
         return {tile_id: {str(clause): rows[tile_id][clause] for clause in CLAUSES} for tile_id in tile_ids}
 
-    def annotations(self, current: pa.Table, seed: pa.Table, minimum_trust: float = 0.0) -> dict:
+    def annotations(self, current: pa.Table, seed: pa.Table, taught: np.ndarray | None = None) -> dict:
         """Accuracy of the training tiles' annotations: dict(metrics, by_clause); values are None without truth.
 
         Args:
             current, seed: rows (tile_id, clause, value, confidence).
-            minimum_trust: confidence from which a clause is a target of the losses.
+            taught: bool [rows of current], the clauses that the next round teaches; None: all.
         """
         if self._truth is None:
             return {"metrics": {"annotation_accuracy": None}, "by_clause": {}}
         group = {str(clause): GROUP[clause] for clause in CLAUSES}
         report = annotation_accuracy(current, self._truth, group)
         change = repairs(seed, current, self._truth)
-        trusted = current.filter(pc.greater_equal(current["confidence"], minimum_trust))
+        trusted = current if taught is None else current.filter(pa.array(taught))
         metrics = {"annotation_accuracy": report.overall, "annotation_accuracy_stated": report.stated,
                    "expected_calibration_error": report.expected_calibration_error,
                    "true_repair_rate": change.true_repair_rate, "false_repair_rate": change.false_repair_rate,

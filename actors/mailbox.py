@@ -12,24 +12,34 @@ import ray
 
 @dataclass(frozen=True)
 class RoundOrder:
-    """What to train in one round.
+    """What to train in one round, and one fold of it.
 
-    blocks: object references to Arrow tables, in the order of the round's shuffle.
-    block_rows: rows of each block. total_steps: optimiser steps of the round.
+    fold: which of the run's models; each continues its own state of the round before. from_scratch: begin with the
+    run's start weights instead, and with a new optimiser, teacher and queue.
+    blocks: object references to Arrow tables, in the order of the round's shuffle. block_rows: rows of each block.
+    weights_dir: where the trained weights go.
     """
 
     round: int
+    fold: int
+    from_scratch: bool
     blocks: list = field(repr=False)
     block_rows: tuple[int, ...]
     epochs: int
     weights_dir: str
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """(round, fold), by which a result is asked for."""
+        return self.round, self.fold
+
 
 @dataclass(frozen=True)
 class RoundResult:
-    """What training one round came to. losses: one dict a step, with `step` counted over the run."""
+    """What training one round came to. losses: one dict a step, with `step` counted over the run of that fold."""
 
     round: int
+    fold: int
     weights_dir: str
     weights_sha256: str
     world_size: int
@@ -39,11 +49,11 @@ class RoundResult:
 
 @ray.remote(num_cpus=0)
 class Mailbox:
-    """Holds the latest order and the results. Orders are numbered by round: a worker that restarts asks again."""
+    """Holds the latest order and the results. Orders are known by (round, fold): a worker that restarts asks again."""
 
     def __init__(self) -> None:
         self._order: RoundOrder | None = None
-        self._results: dict[int, RoundResult] = {}
+        self._results: dict[tuple[int, int], RoundResult] = {}
         self._progress: dict[str, Any] = {}
         self._fruitless_starts = 0
         self._error = ""
@@ -55,7 +65,7 @@ class Mailbox:
 
     def order(self) -> RoundOrder | None:
         """The order that still waits for its result, or None."""
-        if self._order is None or self._order.round in self._results:
+        if self._order is None or self._order.key in self._results:
             return None
         return self._order
 
@@ -92,7 +102,7 @@ class Mailbox:
         return self._progress
 
     def put_result(self, result: RoundResult) -> None:
-        self._results[result.round] = result
+        self._results[result.round, result.fold] = result
 
-    def result(self, round_: int) -> RoundResult | None:
-        return self._results.get(round_)
+    def result(self, key: tuple[int, int]) -> RoundResult | None:
+        return self._results.get(key)

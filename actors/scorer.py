@@ -127,7 +127,8 @@ def score_tiles(images: ray.data.Dataset, annotations: AnnotationMatrix, weights
         _ScoreActor, fn_constructor_args=(str(weights_dir), config.leave_one_out, config.views), batch_format="pyarrow",
         batch_size=None, num_cpus=config.cpus_per_worker, num_gpus=config.gpus_per_worker or None,
         compute=ray.data.ActorPoolStrategy(min_size=config.min_workers, max_size=config.max_workers))
-    table = pa.concat_tables(ray.get(scored.to_arrow_refs())).sort_by("tile_id")
+    # A block without a tile to score comes back as it was, with its images.
+    table = pa.concat_tables(each for each in ray.get(scored.to_arrow_refs()) if len(each)).sort_by("tile_id")
     tile_ids = tuple(table["tile_id"].to_pylist())
     if tile_ids != annotations.tile_ids:
         raise RuntimeError(f"{len(annotations)} tiles are annotated but {len(tile_ids)} were scored; the corpus "

@@ -64,18 +64,24 @@ def shuffle_round(images: ray.data.Dataset, annotations: pa.Table, *, run_seed: 
                   rows_per_block: int) -> Blocks:
     """Training rows of a round in an order that depends on (run seed, round, tile) alone.
 
-    `annotations` has one row per tile (tile_id and whatever the trainer reads); tiles without one are left out.
-    A seeded sort key fixes the order where `random_shuffle(seed)` would not.
+    `annotations` has one row per tile (tile_id, copies and whatever the trainer reads); tiles without one are left
+    out, and a tile of several copies stands in several places. A seeded sort key fixes the order where
+    `random_shuffle(seed)` would not.
     """
     table = ray.put(annotations)
 
     def join(batch: pa.Table) -> pa.Table:
         joined = join_by_tile(batch, ray.get(table))
-        key = [derive_seed(run_seed, round_, tile_id, "shuffle") for tile_id in joined["tile_id"].to_pylist()]
+        copies = joined["copies"].to_numpy()
+        row = np.repeat(np.arange(joined.num_rows), copies)
+        turn = np.arange(len(row)) - np.repeat(np.cumsum(copies) - copies, copies)
+        joined = joined.drop_columns("copies").take(row)
+        key = [derive_seed(run_seed, round_, tile_id, *([int(copy)] if copy else []), "shuffle")
+               for tile_id, copy in zip(joined["tile_id"].to_pylist(), turn, strict=True)]
         return joined.append_column("shuffle_key", pa.array(np.asarray(key, dtype=np.int64)))
 
     joined = images.map_batches(join, batch_format="pyarrow", batch_size=None).sort("shuffle_key")
-    blocks = max(1, -(-annotations.num_rows // rows_per_block))
+    blocks = max(1, -(-pc.sum(annotations["copies"]).as_py() // rows_per_block))
     shuffled = joined.repartition(blocks).materialize()
     refs = shuffled.to_arrow_refs()
     rows = tuple(ray.get([_count.remote(ref) for ref in refs]))

@@ -1,9 +1,10 @@
 """What one training worker does: DeepSpeed steps on the micro-batches that fall to its rank.
 
 The worker outlives rounds. It asks the mailbox what to train, and where it (re)starts in the middle of a round
-it continues from the trainer's newest checkpoint.
+it continues from the newest checkpoint of that round's fold. Every fold is a model with checkpoints of its own.
 """
 
+import gc
 import os
 import time
 import traceback
@@ -84,8 +85,14 @@ def _row(table: pa.Table, row: int) -> TrainingRow:
         image=image_of(table, row).astype(np.float32),
         values=np.asarray(table["values"][row].as_py()),
         trusted=np.asarray(table["trusted"][row].as_py()),
+        reconstructed=np.asarray(table["reconstructed"][row].as_py()),
         knowledge=table["knowledge"][row].as_py(),
         hints=table["hints"][row].as_py())
+
+
+def fold_state_dir(state_dir: Path, fold: int) -> Path:
+    """Where the checkpoints of a fold lie; the first fold's are those of a run without folds."""
+    return state_dir if fold == 0 else state_dir.with_name(f"{state_dir.name}-fold-{fold}")
 
 
 class _Worker:
@@ -97,10 +104,36 @@ class _Worker:
 
         self.settings, self.train = settings, train
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
-        self.state_dir = Path(settings["state_dir"])
         self.stopping = False
+        self.fold = 0
         self.model, self.tokenizer = load_training_model(Path(settings["start_dir"]))
         self.engine, self.position = load_checkpoint(self._engine, self.state_dir)
+
+    @property
+    def state_dir(self) -> Path:
+        return fold_state_dir(Path(self.settings["state_dir"]), self.fold)
+
+    def stand_at(self, order: RoundOrder) -> None:
+        """Hold the state that the order begins with or, of an order that was interrupted, the newest one saved."""
+        from actors.trainer_state import load_checkpoint
+
+        if order.fold != self.fold:
+            self._let_go()
+            self.fold = order.fold
+            self.engine, self.position = load_checkpoint(self._engine, self.state_dir)
+        if order.from_scratch and self.position is not None and self.position.round != order.round:
+            # The position stays: it counts the steps of the whole run.
+            self._let_go()
+            self.engine = self._engine(False)
+
+    def _let_go(self) -> None:
+        """Put a new model, as the run began with, in place of the one that is held."""
+        from actors.weights import load_training_model
+
+        self.engine.destroy()
+        self.engine = self.model = None
+        gc.collect()
+        self.model, _ = load_training_model(Path(self.settings["start_dir"]))
 
     def meet(self) -> None:
         import torch.distributed as dist
@@ -119,10 +152,13 @@ class _Worker:
         return engine
 
     def train_round(self, order: RoundOrder, mailbox) -> RoundResult:
-        """Train what is left of the round, save its weights, say what came out."""
+        """Train what is left of the order, save its weights, say what came out."""
         from actors.trainer_state import TrainerPosition, save_checkpoint
 
-        plans = [EpochPlan(self.settings["run_seed"], order.round, epoch, order.block_rows,
+        self.stand_at(order)
+        seed = self.settings["run_seed"] if order.fold == 0 else derive_seed(
+            self.settings["run_seed"], order.fold, "fold")
+        plans = [EpochPlan(seed, order.round, epoch, order.block_rows,
                            self.train.micro_batch_tiles, self.train.micro_batches_per_step)
                  for epoch in range(order.epochs)]
         steps = sum(plan.steps for plan in plans)
@@ -146,7 +182,8 @@ class _Worker:
                     continue
                 # What the mailbox answered to the step before; asking without waiting costs a step nothing.
                 stop = told is not None and bool(ray.wait([told], timeout=0)[0]) and ray.get(told)
-                loss = self._step(batches, window, self.train.learning_rate_at(order.round, step - 1, steps), stop)
+                rate = self.train.learning_rate_at(order.from_scratch, step - 1, steps)
+                loss = self._step(batches, window, rate, stop)
                 total += 1
                 if self.rank == 0:
                     losses.append({"step": total, **loss})
@@ -164,7 +201,7 @@ class _Worker:
             self.position = TrainerPosition(order.round, steps, total, self.world_size, True)
             save_checkpoint(self.engine, self.state_dir, self.position, keep=self.train.keep_checkpoints)
         digest = self._save_weights(Path(order.weights_dir), order, window)
-        return RoundResult(order.round, order.weights_dir, digest, self.world_size, losses,
+        return RoundResult(order.round, order.fold, order.weights_dir, digest, self.world_size, losses,
                            total - len(losses))
 
     def _done_before(self, round_: int) -> tuple[int, int]:

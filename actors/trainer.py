@@ -98,15 +98,17 @@ class TrainerGroup:
         raise TrainingFailed(f"no training worker started within {self._config.start_timeout_s:g} s. Ray offers "
                              f"{ray.available_resources()}; each worker asks for {self._config.cpus_per_worker} CPU.")
 
-    def train(self, round_: int, blocks: Blocks, weights_dir: Path, on_progress=None) -> RoundResult:
-        """Train one round on shuffled blocks and leave the weights in `weights_dir`.
+    def train(self, round_: int, blocks: Blocks, weights_dir: Path, *, fold: int = 0, from_scratch: bool, epochs: int,
+              on_progress=None) -> RoundResult:
+        """Train one round of one fold on shuffled blocks and leave the weights in `weights_dir`.
 
         Args:
+            from_scratch: begin with the run's start weights, not with what this fold's round before came to.
             on_progress: called about twice a second with a dict(step, steps, tiles_per_s, losses...).
         """
-        order = RoundOrder(round_, blocks.refs, blocks.rows, self._config.epochs(round_), str(weights_dir))
+        order = RoundOrder(round_, fold, from_scratch, blocks.refs, blocks.rows, epochs, str(weights_dir))
         ray.get(self._mailbox.post.remote(order))
-        while (result := ray.get(self._mailbox.result.remote(round_))) is None:
+        while (result := ray.get(self._mailbox.result.remote(order.key))) is None:
             self._check()
             if on_progress is not None:
                 on_progress(ray.get(self._mailbox.progress.remote()))

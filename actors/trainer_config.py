@@ -10,12 +10,14 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    first_round_epochs: int = Field(16, ge=1, description="passes over the corpus in round 1")
-    round_epochs: int = Field(10, ge=1, description="passes over the corpus in every later round")
+    first_round_epochs: int = Field(
+        16, ge=1, description="passes over the corpus in a round that starts from scratch, as round 1 does")
+    round_epochs: int = Field(10, ge=1, description="passes over the corpus in a round that goes on with the one before")
     micro_batch_tiles: int = Field(32, ge=2, description="tiles contrasted with one another in one forward pass")
     micro_batches_per_step: int = Field(2, ge=1, description="micro-batches whose gradients make one optimiser step")
-    learning_rate: float = Field(4e-3, gt=0, description="peak of AdamW's learning rate in round 1")
-    later_learning_rate: float = Field(2.5e-3, gt=0, description="peak of the learning rate in later rounds")
+    learning_rate: float = Field(
+        4e-3, gt=0, description="peak of AdamW's learning rate in a round that starts from scratch")
+    later_learning_rate: float = Field(2.5e-3, gt=0, description="peak of the learning rate in a round that goes on")
     final_learning_rate_share: float = Field(0.02, ge=0, le=1, description="of the peak, at the end of a round (cosine)")
     warmup_share: float = Field(0.08, ge=0, lt=1, description="share of a round's steps of linear warm-up")
     weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay")
@@ -41,14 +43,14 @@ class TrainConfig(BaseModel):
             raise ValueError(f"min_workers ({self.min_workers}) is larger than max_workers ({self.max_workers})")
         return self
 
-    def epochs(self, round_: int) -> int:
-        return self.first_round_epochs if round_ == 1 else self.round_epochs
+    def epochs(self, from_scratch: bool) -> int:
+        return self.first_round_epochs if from_scratch else self.round_epochs
 
-    def learning_rate_at(self, round_: int, step: int, steps: int) -> float:
+    def learning_rate_at(self, from_scratch: bool, step: int, steps: int) -> float:
         """Linear warm-up, then cosine, anew in every round so that each round ends with settled weights."""
         from math import cos, pi
 
-        peak = self.learning_rate if round_ == 1 else self.later_learning_rate
+        peak = self.learning_rate if from_scratch else self.later_learning_rate
         warmup = max(1, round(steps * self.warmup_share))
         if step < warmup:
             return peak * (step + 1) / warmup

@@ -35,14 +35,16 @@ class AugmentConfig(BaseModel):
 class TrainingRow:
     """One annotated tile as the trainer sees it.
 
-    image: float32 [2, H, W]. values: int [16]. trusted: bool [16], false for doubtful clauses, which are shown
-    to no loss as a target. knowledge: one line. hints: 16 texts, empty where there is no feedback.
+    image: float32 [2, H, W]. values: int [16]. trusted: bool [16], false for clauses that neither captions nor the
+    clause losses show. reconstructed: bool [16], false for clauses that the captioner is not asked to write.
+    knowledge: one line. hints: 16 texts, empty where there is no feedback.
     """
 
     tile_id: str
     image: np.ndarray
     values: np.ndarray
     trusted: np.ndarray
+    reconstructed: np.ndarray
     knowledge: str
     hints: Sequence[str]
 
@@ -85,7 +87,8 @@ def build_micro_batch(rows: Sequence[TrainingRow], seed: int, augment: AugmentCo
             targets[index, CLAUSES.index(clause)] = VALUE_INDEX[clause][values[clause]]
         captions.append(_caption(values, trusted or list(CLAUSES), generator, augment, seed, index))
 
-        asked = _some(trusted or list(CLAUSES), generator, 1)
+        reconstructed = [clause for c, clause in enumerate(CLAUSES) if row.reconstructed[c]]
+        asked = _some(reconstructed or list(CLAUSES), generator, 1)
         kept = {clause: value for clause, value in values.items() if clause not in asked}
         shown = feedback and generator.random() < augment.feedback_share
         prompts.append(captioner_prompt(kept, asked, row.knowledge,

@@ -66,8 +66,13 @@ def find_doubtful(feedback: Feedback, current: AnnotationMatrix, seed: Annotatio
         calibration: bool [N], tiles that no model was trained on. They are asked about like the others, so that
             the captioner can be calibrated on them; their annotations do not change.
     """
-    confidence = weigh([feedback.zero_shot], seed, calibration, acceptance).probability(current.values)
-    return doubtful_clauses(feedback, confidence, flag)
+    return doubtful_clauses(feedback, current_confidence(feedback, current, seed, calibration, acceptance), flag)
+
+
+def current_confidence(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, calibration: np.ndarray,
+                       acceptance: AcceptanceConfig) -> np.ndarray:
+    """Probability of every current value given encoder and seed, float [N, 16]."""
+    return weigh([feedback.zero_shot], seed, calibration, acceptance).probability(current.values)
 
 
 def settle(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, proposals: Proposals,

@@ -12,6 +12,7 @@ from hcot_llm.matrix import AnnotationMatrix, matrix_from_table
 from orchestrator.ablation_cells import Cell
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.corpus_state import select
+from orchestrator.records import read_records
 from orchestrator.run_directory import RunDirectory
 from orchestrator.running import make_data
 
@@ -34,7 +35,7 @@ def judge_fusion(cell: Cell, source: Cell, console: Console) -> None:
     prepared = make_data(cell.config, console)
     seed = _training_seed(prepared)
     path = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["path"].to_pylist(), strict=True))
-    weights = RunDirectory(source.directory).weights(source.config.rounds)
+    weights = RunDirectory(source.directory).weights(read_records(source.directory)[-1].round)
     zero_shot = zero_shot_of(weights, [prepared.corpus_dir / path[tile_id] for tile_id in seed.tile_ids])
     judged = _judge(prepared, fuse_with_seed(zero_shot, seed), seed)
     held_out = {name: value for name, value in metrics.items() if name.startswith("held_out_")}

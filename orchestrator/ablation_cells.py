@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.ablation_config import AblationConfig, RowConfig
 from orchestrator.config import ConfigError, RunConfig, flatten, load_config, portable
-from orchestrator.records import read_json, read_records, write_json
+from orchestrator.records import is_over, read_json, read_records, write_json
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
 
 
@@ -63,7 +63,7 @@ class Cell:
             return None
         self._check_same()
         records = read_records(self.directory)
-        if len(records) < self.config.rounds:
+        if not is_over(records, self.config.rounds):
             return None
         return records[-1].metrics, sum(record.timings.total_s for record in records)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from actors.captioner import CaptionerConfig
 from actors.scorer import ScoreConfig
@@ -18,6 +18,10 @@ from hcot_llm.feedback import FlagConfig
 from hcot_llm.seed import CorruptionConfig
 from model.config import ModelConfig
 from orchestrator.redaction import without_user
+from orchestrator.schedule import ScheduleConfig
+
+
+_FILED = ("model", "schedule")  # sections that may be given by the name of a file
 
 
 class ConfigError(ValueError):
@@ -73,12 +77,21 @@ class RunConfig(_Section):
     start_weights: Path | None = Field(None, description="weights directory of an earlier run to start from; null: untrained")
     corpus: CorpusConfig = Field(default_factory=CorpusConfig)
     model: ModelConfig = Field(default_factory=ModelConfig, description="a YAML file beside this one, or its content")
+    schedule: ScheduleConfig = Field(
+        default_factory=ScheduleConfig, description="a YAML file beside this one, or its content")
     train: TrainConfig = Field(default_factory=TrainConfig)
     captioner: CaptionerConfig = Field(default_factory=CaptionerConfig)
     score: ScoreConfig = Field(default_factory=ScoreConfig)
     flag: FlagConfig = Field(default_factory=FlagConfig)
     acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
+
+    @model_validator(mode="after")
+    def _reaches_every_phase(self) -> "RunConfig":
+        if len(self.schedule.phase) > self.rounds:
+            raise ValueError(f"schedule.phase has {len(self.schedule.phase)} entries, one a round, and the run ends "
+                             f"after {self.rounds}: set rounds to {len(self.schedule.phase)} or more")
+        return self
 
 
 def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
@@ -91,12 +104,14 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
         raise ConfigError(f"There is no configuration {path}. The ones that come with the project lie in configs/.")
     content = _read_yaml(path)
     content.setdefault("name", path.stem)
-    # The model's file is opened first where single keys of it are overridden.
-    for override in sorted(overrides, key=lambda override: not override.startswith("model=")):
-        if override.startswith("model."):
-            _open_model(content, path)
+    # A section's file is opened first where single keys of it are overridden.
+    for override in sorted(overrides, key=lambda override: override.partition("=")[0] not in _FILED):
+        for section in _FILED:
+            if override.startswith(f"{section}."):
+                _open_section(content, section, path)
         _override(content, override)
-    _open_model(content, path)
+    for section in _FILED:
+        _open_section(content, section, path)
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
@@ -156,15 +171,16 @@ def _override(content: dict, override: str) -> None:
     place[last] = value
 
 
-def _open_model(content: dict, path: Path) -> None:
-    """Put the model's keys in place of the name of the file that holds them."""
-    model = content.get("model")
-    if not isinstance(model, str):
+def _open_section(content: dict, section: str, path: Path) -> None:
+    """Put a section's keys in place of the name of the file that holds them."""
+    name = content.get(section)
+    if not isinstance(name, str):
         return
-    model_path = path.parent / model
-    if not model_path.is_file():
-        raise ConfigError(f"The configuration's `model` names {model_path}, which does not exist. See configs/model/.")
-    content["model"] = _read_yaml(model_path)
+    file = path.parent / name
+    if not file.is_file():
+        raise ConfigError(f"The configuration's `{section}` names {file}, which does not exist. "
+                          f"See configs/{section}/.")
+    content[section] = _read_yaml(file)
 
 
 def _read_yaml(path: Path) -> dict:

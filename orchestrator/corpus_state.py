@@ -1,21 +1,19 @@
 """The corpus between two rounds: current annotations, their version, and the shuffled blocks of the next round."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray.data
 
 from actors.labeller import ImageIndex
-from actors.scorer import Scores
 from actors.shuffler import Blocks, read_images, shuffle_round
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.digest import annotation_digest
-from corpus.parquet import read_parquet
 from corpus.seeds import derive_seed
-from hcot_llm.feedback import Feedback, feedback_hints
+from hcot_llm.feedback import feedback_hints
 from hcot_llm.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.prompts import prompt_sha256
 from hcot_llm.relabel import Settlement
@@ -23,11 +21,18 @@ from hcot_llm.render import render_clause
 from hcot_llm.schema import CLAUSES, LEVEL, VOCABULARY
 from orchestrator.config import RunConfig
 from orchestrator.corpus_setup import PreparedCorpus
+from orchestrator.folds import Findings, Fold, make_folds
+from orchestrator.lesson import Lesson, training_rows
+from orchestrator.schedule import Schedule
 
 
 @dataclass(frozen=True)
 class CorpusState:
-    """annotations, seed: matrices of all tiles. in_training: bool [N]. blocks: next round's training rows."""
+    """annotations, seed: matrices of all tiles. in_training: bool [N].
+
+    folds: the run's models. blocks: next round's training rows, of each fold. taught: bool [training tiles, 16], the
+    clauses that the captioner is taught to write in it.
+    """
 
     prepared: PreparedCorpus
     images: ray.data.Dataset
@@ -37,7 +42,9 @@ class CorpusState:
     in_training: np.ndarray
     version: int
     digest: str
-    blocks: Blocks
+    folds: tuple[Fold, ...]
+    blocks: tuple[Blocks, ...]
+    taught: np.ndarray
 
     @property
     def training(self) -> AnnotationMatrix:
@@ -60,6 +67,7 @@ class CorpusKeeper:
 
     def __init__(self, config: RunConfig, run_id: str, annotations_dir: Path) -> None:
         self._config = config
+        self._schedule = Schedule(config.schedule, config.train, config.acceptance)
         self._run_id = run_id
         self._store = AnnotationStore(annotations_dir)
 
@@ -68,80 +76,60 @@ class CorpusKeeper:
         seed = matrix_from_table(prepared.seed)
         version = self._store.version_of(self._run_id, last_round)
         if version is None:
-            version = self._store.commit(annotation_rows(seed, prepared.seed, 0, "", ""), run_id=self._run_id,
-                                         round_=0)
+            version = self._store.commit(annotation_rows(seed, prepared.seed, 0, [""] * len(seed), ""),
+                                         run_id=self._run_id, round_=0)
         table = self._store.read(version)
         images = read_images(prepared.tiles, prepared.corpus_dir, self._config.corpus.rows_per_block)
         split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
         annotations = matrix_from_table(table)
         in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
-        trusted = np.ones((int(in_training.sum()), len(CLAUSES)), dtype=bool)
-        if last_round:
-            trusted = select(annotations, in_training).confidence >= self._config.acceptance.minimum_trust
-        hints = self._stored_hints(last_round, int(in_training.sum()))
-        blocks = self._shuffle(prepared, images, select(annotations, in_training), trusted, hints, last_round + 1)
-        return CorpusState(prepared, images, ImageIndex.of(images), annotations, seed, in_training, version,
-                           annotation_digest(table), blocks)
+        lesson = (Lesson.read(self._lesson_path(last_round)) if last_round else
+                  Lesson.first(int(in_training.sum())))
+        folds = make_folds(annotations.tile_ids, in_training, self._schedule.folds, self._config.seed)
+        return self._state(CorpusState(
+            prepared, images, ImageIndex.of(images), annotations, seed, in_training, version, annotation_digest(table),
+            folds, (), lesson.reconstructed), lesson, last_round + 1)
 
-    def refresh(self, corpus: CorpusState, settlement: Settlement, scores: Scores, round_: int,
-                weights_sha256: str) -> CorpusState:
+    def refresh(self, corpus: CorpusState, settlement: Settlement, findings: Findings, round_: int) -> CorpusState:
         """Commit the settled annotations once, whatever happens, and shuffle them for the next round."""
-        annotations = settlement.matrix
-        table = annotation_rows(annotations, self._store.read(corpus.version), round_, weights_sha256,
+        annotations, training = settlement.matrix, corpus.in_training
+        table = annotation_rows(annotations, self._store.read(corpus.version), round_, findings.weights_sha256,
                                 prompt_sha256())
         version = self._store.commit(table, run_id=self._run_id, round_=round_)
         table = self._store.read(version)
-        training = select(annotations, corpus.in_training)
-        trusted = training.confidence >= self._config.acceptance.minimum_trust
-        feedback = select_feedback(scores, corpus.in_training)
-        hints = [list(feedback_hints(feedback, row, CLAUSES).values()) for row in range(len(training))]
-        self._store_hints(round_, hints)
-        blocks = self._shuffle(corpus.prepared, corpus.images, training, trusted, hints, round_ + 1)
-        return CorpusState(corpus.prepared, corpus.images, corpus.image_index, annotations, corpus.seed,
-                           corpus.in_training, version, annotation_digest(table), blocks)
+        trusted, reconstructed = self._schedule.taught(round_, findings.doubtful[training],
+                                                       annotations.confidence[training])
+        hints = [list(feedback_hints(findings.feedback, row, CLAUSES).values()) for row in np.flatnonzero(training)]
+        lesson = Lesson(trusted, reconstructed, hints)
+        lesson.write(self._lesson_path(round_))
+        return self._state(replace(
+            corpus, annotations=annotations, version=version, digest=annotation_digest(table), taught=reconstructed),
+            lesson, round_ + 1)
 
     def table(self, version: int | None = None) -> pa.Table:
         """The annotations of any version."""
         return self._store.read(version)
 
-    def _shuffle(self, prepared: PreparedCorpus, images, training: AnnotationMatrix, trusted: np.ndarray,
-                 hints: list[list[str]], round_: int) -> Blocks:
-        rows = pa.table({
-            "tile_id": list(training.tile_ids), "values": training.values.tolist(), "trusted": trusted.tolist(),
-            "knowledge": [prepared.knowledge[tile_id] for tile_id in training.tile_ids], "hints": hints})
-        return shuffle_round(images, rows, run_seed=self._config.seed, round_=round_,
-                             rows_per_block=self._config.corpus.rows_per_block)
+    def _state(self, corpus: CorpusState, lesson: Lesson, round_: int) -> CorpusState:
+        """The corpus with the rows of round `round_`, shuffled for every fold."""
+        rows = training_rows(corpus.training, corpus.training_seed, lesson, corpus.prepared.knowledge,
+                             self._schedule.plan(round_), run_seed=self._config.seed, round_=round_)
+        mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
+        return replace(corpus, blocks=tuple(
+            shuffle_round(corpus.images, table, run_seed=self._config.seed, round_=round_,
+                          rows_per_block=self._config.corpus.rows_per_block) for table in mine))
 
-    def _hints_path(self, round_: int) -> Path:
+    def _lesson_path(self, round_: int) -> Path:
         return self._store.path.parent / "feedback" / f"round-{round_:04d}.parquet"
 
-    def _store_hints(self, round_: int, hints: list[list[str]]) -> None:
-        path = self._hints_path(round_)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table({"hints": hints}), path)
 
-    def _stored_hints(self, round_: int, tiles: int) -> list[list[str]]:
-        if round_ == 0:
-            return [[""] * len(CLAUSES) for _ in range(tiles)]
-        return read_parquet(self._hints_path(round_))["hints"].to_pylist()
-
-
-def select_feedback(scores: Scores, mask: np.ndarray) -> Feedback:
-    """Feedback on the tiles where mask is true."""
-    whole = scores.feedback
-    rows = np.flatnonzero(mask)
-    return Feedback([whole.tile_ids[row] for row in rows],
-                    {clause: array[rows] for clause, array in whole.zero_shot.items()},
-                    {clause: array[rows] for clause, array in whole.neighbours.items()},
-                    whole.itc[rows], whole.itm[rows], whole.itc_gain[rows], whole.itm_gain[rows])
-
-
-def annotation_rows(matrix: AnnotationMatrix, previous: pa.Table, round_: int, weights_sha256: str,
+def annotation_rows(matrix: AnnotationMatrix, previous: pa.Table, round_: int, weights_sha256: Sequence[str],
                     prompt_hash: str) -> pa.Table:
     """Rows of the annotation table. A clause keeps its text as long as it keeps its value.
 
     Args:
         previous: rows with tile_id, clause, value and text: the version before, or the seed.
+        weights_sha256: of the model that had its say on each tile, N hashes.
     """
     texts = {(tile_id, clause): (value, text) for tile_id, clause, value, text in zip(
         *(previous[name].to_pylist() for name in ("tile_id", "clause", "value", "text")), strict=True)}
@@ -159,5 +147,6 @@ def annotation_rows(matrix: AnnotationMatrix, previous: pa.Table, round_: int, w
     arrays = {name: pa.array(entries, ANNOTATION_SCHEMA.field(name).type) for name, entries in columns.items()}
     return pa.table({
         **arrays, "confidence": pa.array(matrix.confidence.reshape(-1), pa.float32()),
-        "round": pa.array([round_] * count, pa.int32()), "weights_sha256": pa.array([weights_sha256] * count),
+        "round": pa.array([round_] * count, pa.int32()),
+        "weights_sha256": pa.array(np.repeat(np.asarray(weights_sha256, object), len(CLAUSES)), pa.string()),
         "prompt_sha256": pa.array([prompt_hash] * count)}, schema=ANNOTATION_SCHEMA)

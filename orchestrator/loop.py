@@ -11,29 +11,33 @@ def run_loop(session: Session) -> None:
 
     for round_ in session.remaining_rounds():
         with session.round(round_) as this:
-            with this.phase("train"):
-                weights = session.trainer.train(round_, corpus.blocks, session.directory.weights(round_),
-                                                on_progress=this.training_progress)
-                this.trained(weights)
+            for fold in corpus.folds:  # one that trains on and labels all tiles, unless labelling is out of fold
+                with this.phase("train"):
+                    weights = session.train(corpus, fold, round_, on_progress=this.training_progress)
+                    this.trained(weights)
 
-            with this.phase("publish"):
-                receipt = session.captioner.publish(session.directory.weights(round_), weights.weights_sha256)
-                this.published(receipt)
+                with this.phase("publish"):
+                    this.published(session.publish(fold, round_, weights))
 
-            with this.phase("score"):
-                scores = session.score(corpus, round_)
-                doubtful = session.find_doubtful(corpus, scores)
+                with this.phase("score"):
+                    scores = session.score(corpus, fold, round_)
+                    doubtful, asked = session.find_doubtful(corpus, fold, scores, round_)
+
+                with this.phase("label"):
+                    proposals = session.relabel(corpus, fold, scores, asked, round_,
+                                                on_progress=this.labelling_progress)
+                    this.found(fold, scores, doubtful, asked, proposals)
 
             with this.phase("label"):
-                proposals = session.relabel(corpus, scores, doubtful, round_, on_progress=this.labelling_progress)
-                settlement = session.settle(corpus, scores, proposals)
-                this.labelled(corpus, doubtful, proposals, settlement)
+                findings = this.findings(corpus)
+                settlement = session.settle(corpus, findings, round_)
+                this.settled(corpus, findings, settlement)
 
             with this.phase("refresh"):
-                corpus = session.refresh(corpus, settlement, scores, round_, weights.weights_sha256)
+                corpus = session.refresh(corpus, settlement, findings, round_)
                 this.refreshed(corpus)
 
             with this.phase("evaluate"):
-                this.evaluated(session.evaluate(corpus, scores, round_))
+                this.evaluated(session.evaluate(corpus, findings, round_))
 
     session.summarise()

@@ -58,3 +58,5 @@ class Progress:
             f"round {record.round}: {said}; flagged {counts.flagged:,} of {counts.scored:,} clauses, "
             f"regenerated {counts.regenerated:,}, accepted {counts.accepted:,}, rejected {counts.rejected:,}, "
             f"invalid {counts.invalid:,}; {record.timings.total_s:.0f} s", highlight=False)
+        if record.end is not None:
+            self.console.print(f"the run ends here: {record.end}", highlight=False)

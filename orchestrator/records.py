@@ -7,7 +7,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, TypeVar
+from typing import Iterator, Sequence, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -68,7 +68,8 @@ class RoundRecord(_Strict):
     run_id: str = Field(min_length=1)
     corpus_version: int = Field(ge=0, description="version of the Delta table after this round")
     corpus_digest: str = Field(min_length=8, description="hash of the annotations' content, whatever the file layout")
-    weights_sha256: str = Field(pattern=_SHA256)
+    weights_sha256: str = Field(pattern=_SHA256, description="of the published model, the first fold's")
+    fold_weights_sha256: tuple[str, ...] = Field((), description="of the other folds' models, in their order")
     seed: int
     mlflow_run_id: str | None = Field(
         description="null where the tracking server was away; mlflow_runs.json has the id once the run is delivered")
@@ -78,6 +79,12 @@ class RoundRecord(_Strict):
     accuracy_by_clause: dict[str, float | None] | None = Field(
         None, description="annotation accuracy; null without truth")
     timings: Timings
+    end: str | None = Field(None, description="why the run ends after this round although it has more; else null")
+
+
+def is_over(records: Sequence[RoundRecord], rounds: int) -> bool:
+    """Whether a run of `rounds` rounds has no further one to do."""
+    return len(records) >= rounds or (len(records) > 0 and records[-1].end is not None)
 
 
 class SeedSummary(_Strict):

@@ -10,7 +10,7 @@ from rich.table import Table
 from orchestrator.lease import killed_driver, read_lease
 from orchestrator.memory import read_memory
 from orchestrator.now import read_now
-from orchestrator.records import PHASES, RoundRecord, read_records, read_seed_summary
+from orchestrator.records import PHASES, RoundRecord, is_over, read_records, read_seed_summary
 from orchestrator.run_directory import RunDirectory
 from orchestrator.spool import LOOP, open_runs, read_journal, waiting
 from orchestrator.tracking import ui_command
@@ -52,6 +52,8 @@ def print_report(run_dir: Path, console: Console) -> None:
         console.print(_time_table(records))
         if found["accuracy_by_clause"]:
             console.print(_clause_table(found["accuracy_by_clause"]))
+        if records[-1].end:
+            console.print(f"Ended early: {records[-1].end}.", highlight=False)
     facts = []
     if found["peak_rss_bytes"]:
         facts.append(f"Peak memory of all processes {found['peak_rss_bytes'] / 2**30:.1f} GiB")
@@ -71,6 +73,8 @@ def print_status(run_dir: Path, console: Console) -> None:
         lines += [f"accuracy       {_percent(last.metrics.get(ACCURACY))} after round {last.round}",
                   f"annotations    version {last.corpus_version} of {directory.annotations}",
                   f"weights        {directory.weights(last.round)}"]
+        if last.end:
+            lines.append(f"ended early    {last.end}")
     lines.append(f"MLflow         {ui_command(directory.path)}")
     if now := _now(directory.path):
         lines.insert(2, f"now            {now}")
@@ -80,7 +84,7 @@ def print_status(run_dir: Path, console: Console) -> None:
     killed = killed_driver(directory.path) if LOOP in open_runs(read_journal(directory.path)) else None
     if killed is not None:
         lines.append(f"driver         {killed} was killed; MLflow shows the run as RUNNING until it is resumed")
-    if len(records) < config.rounds or undelivered or killed is not None:
+    if not is_over(records, config.rounds) or undelivered or killed is not None:
         lines.append(f"go on with     knowlip resume {directory.path}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -7,9 +7,11 @@ import numpy as np
 
 from actors.captioner import PublishReceipt
 from actors.mailbox import RoundResult
+from actors.scorer import Scores
 from hcot_llm.acceptance import NOT_PROPOSED
 from hcot_llm.relabel import Proposals, Settlement
 from orchestrator.corpus_state import CorpusState
+from orchestrator.folds import Findings, Fold, FoldFindings, join_findings
 from orchestrator.now import write_now
 from orchestrator.records import Counts, PhaseClock, RoundRecord, write_record
 
@@ -24,7 +26,8 @@ class RoundContext:
         self._session, self.number = session, number
         self._clock = PhaseClock(startup_s=session.startup_s)
         self.child = None
-        self._trained: RoundResult | None = None
+        self._trained: list[RoundResult] = []
+        self._parts: list[FoldFindings] = []
         self._corpus: CorpusState | None = None
         self._counts: Counts | None = None
         self._evaluation: dict = {}
@@ -48,23 +51,34 @@ class RoundContext:
         self._session.progress.advance(done, total, "tiles")
 
     def trained(self, result: RoundResult) -> None:
-        self._trained = result
-        self._session.tracker.log_losses(self.child, result.losses)
+        self._trained.append(result)
+        # Steps of different models are different curves.
+        suffix = f"_fold_{result.fold}" if result.fold else ""
+        self._session.tracker.log_losses(self.child, [
+            {name if name == "step" else f"{name}{suffix}": value for name, value in losses.items()}
+            for losses in result.losses])
 
     def published(self, receipt: PublishReceipt) -> None:
-        self._metrics["probe_largest_difference"] = receipt.largest_difference
+        largest = max(self._metrics.get("probe_largest_difference", 0.0), receipt.largest_difference)
+        self._metrics["probe_largest_difference"] = largest
 
-    def labelled(self, corpus: CorpusState, doubtful: np.ndarray, proposals: Proposals,
-                 settlement: Settlement) -> None:
+    def found(self, fold: Fold, scores: Scores, doubtful: np.ndarray, asked: np.ndarray, proposals: Proposals) -> None:
+        """Keep what the fold's model, trained last, said of its tiles."""
+        self._parts.append(FoldFindings(fold, self._trained[-1].weights_sha256, scores.feedback,
+                                        scores.image_embeddings, doubtful, asked, proposals))
+
+    def findings(self, corpus: CorpusState) -> Findings:
+        """What all folds' models said."""
+        return join_findings(corpus.annotations.tile_ids, self._parts)
+
+    def settled(self, corpus: CorpusState, findings: Findings, settlement: Settlement) -> None:
         """Count what happened to the clauses of training tiles."""
-        training = corpus.in_training
+        training, doubtful, proposals = corpus.in_training, findings.doubtful, findings.proposals
         self._counts = Counts(
             scored=int(doubtful[training].size), flagged=int(doubtful[training].sum()),
             regenerated=int((proposals.proposed[training, :, 0] != NOT_PROPOSED).sum()),
             accepted=int(settlement.accepted.sum()), rejected=int(settlement.rejected.sum()),
             invalid=sum(proposals.invalid.values()))
-        trusted = settlement.matrix.confidence[training] >= self._session.config.acceptance.minimum_trust
-        self._metrics["trusted_share"] = float(trusted.mean())
         self._metrics.update({f"invalid_{reason}": count for reason, count in proposals.invalid.items()})
         self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
         if proposals.injected:
@@ -75,6 +89,7 @@ class RoundContext:
 
     def refreshed(self, corpus: CorpusState) -> None:
         self._corpus = corpus
+        self._metrics["trusted_share"] = float(corpus.taught.mean())
 
     def evaluated(self, evaluation: dict) -> None:
         """Keep the numbers, and draw and track what they show; still inside the phase, so that it is timed."""
@@ -82,11 +97,12 @@ class RoundContext:
         session, weights = self._session, self._session.directory.weights(self.number)
         session.tracker.log_files(self.child, session.draw(self._corpus, self), "figures")
         session.tracker.log_corpus(self.child, session.directory.annotations, self._corpus.version, self._corpus.digest)
-        session.tracker.log_checkpoint(self.child, weights, self._trained.weights_sha256, copy=False)
+        session.tracker.log_checkpoint(self.child, weights, self._trained[0].weights_sha256, copy=False)
 
     @property
     def losses(self) -> list[dict[str, float]]:
-        return self._trained.losses
+        """Of the published model."""
+        return self._trained[0].losses
 
     @property
     def accuracy_by_clause(self) -> dict[str, float]:
@@ -94,16 +110,18 @@ class RoundContext:
 
     def finish(self) -> RoundRecord:
         """Write the record, after everything else of the round."""
-        session, trained, corpus = self._session, self._trained, self._corpus
+        session, trained, corpus = self._session, self._trained[0], self._corpus
         metrics = {**self._metrics, **self._evaluation["metrics"]}
         if trained.losses:
             metrics.update({f"final_{name}_loss": value for name, value in trained.losses[-1].items()
                             if name != "step"})
         record = RoundRecord(
             round=self.number, run_id=session.directory.run_id, corpus_version=corpus.version,
-            corpus_digest=corpus.digest, weights_sha256=trained.weights_sha256, seed=session.config.seed,
+            corpus_digest=corpus.digest, weights_sha256=trained.weights_sha256,
+            fold_weights_sha256=tuple(result.weights_sha256 for result in self._trained[1:]), seed=session.config.seed,
             mlflow_run_id=self.child.run_id, world_size=trained.world_size, counts=self._counts, metrics=metrics,
-            accuracy_by_clause=self.accuracy_by_clause or None, timings=self._clock.timings())
+            accuracy_by_clause=self.accuracy_by_clause or None, timings=self._clock.timings(),
+            end=session.schedule.why_end(self.number, self._counts) if self.number < session.config.rounds else None)
         session.lease.check()
         session.tracker.log_record(self.child, record)
         write_record(session.directory.path, record)

@@ -31,8 +31,9 @@ class RunDirectory:
     def figures(self) -> Path:
         return self.path / "figures"
 
-    def weights(self, round_: int) -> Path:
-        return self.path / "weights" / f"round-{round_:04d}"
+    def weights(self, round_: int, fold: int = 0) -> Path:
+        """The first fold's weights are those that the round publishes."""
+        return self.path / "weights" / f"{f'fold-{fold}-' if fold else ''}round-{round_:04d}"
 
     def shards(self, round_: int) -> Path:
         return self.path / "labels" / f"round-{round_:04d}"

@@ -12,7 +12,7 @@ from orchestrator.lease import LeaseKeeper
 from orchestrator.loop import run_loop
 from orchestrator.preflight import preflight, preflight_tracking
 from orchestrator.progress import Progress
-from orchestrator.records import read_records
+from orchestrator.records import is_over, read_records
 from orchestrator.report import print_report
 from orchestrator.run_directory import RunDirectory
 from orchestrator.session import Session
@@ -36,11 +36,13 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
 def resume_run(run_dir: Path, console: Console) -> None:
     """Continue a run after its last recorded round; of a finished run, what MLflow lacks is delivered."""
     directory, config = RunDirectory.open(run_dir)
-    if len(read_records(directory.path)) >= config.rounds:
+    records = read_records(directory.path)
+    if is_over(records, config.rounds):
         _deliver_rest(config, directory, console)
         print_report(directory.path, console)
-        console.print(f"All {config.rounds} rounds of {directory.path} are recorded; nothing is left to do.",
-                      highlight=False, soft_wrap=True)
+        done = (f"All {config.rounds} rounds of {directory.path} are recorded" if records[-1].end is None else
+                f"The schedule ended the run in {directory.path}")
+        console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True)
         return
     preflight(config)
     prepared = make_data(config, console)

@@ -1,32 +1,40 @@
 """A running loop: its cluster, actors, corpus and tracking. Each method is one step of the algorithm."""
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import ray
 
-from actors.captioner import CaptionerClient
+from actors.captioner import CaptionerClient, PublishReceipt
 from actors.evaluator import Evaluator, rows_of
 from actors.labeller import ask, write_questions
+from actors.mailbox import RoundResult
 from actors.scorer import Scores, score_tiles
 from actors.trainer import TrainerGroup
 from actors.weights import copy_weights, create_weights
 from corpus.seeds import derive_seed
-from hcot_llm.relabel import Proposals, Settlement, find_doubtful, settle
+from hcot_llm.relabel import Proposals, Settlement, current_confidence, find_doubtful, settle
+from hcot_llm.schema import CLAUSES
 from orchestrator.cluster import start_cluster
 from orchestrator.config import RunConfig, flatten
 from orchestrator.corpus_setup import PreparedCorpus
-from orchestrator.corpus_state import CorpusKeeper, CorpusState, select_feedback
+from orchestrator.corpus_state import CorpusKeeper, CorpusState, select
 from orchestrator.figures import draw_accuracy, draw_gallery, draw_losses, draw_times, gallery_tile_ids
+from orchestrator.folds import Findings, Fold
 from orchestrator.lease import LeaseKeeper, LeaseLost
 from orchestrator.memory import MemorySampler
 from orchestrator.now import write_now
 from orchestrator.progress import Progress
-from orchestrator.records import RoundRecord, SeedSummary, read_records, read_seed_summary, write_seed_summary
+from orchestrator.records import (
+    RoundRecord, SeedSummary, is_over, read_records, read_seed_summary, write_seed_summary,
+)
 from orchestrator.round_context import RoundContext
 from orchestrator.run_directory import RunDirectory
+from orchestrator.schedule import Phase, Schedule
+from orchestrator.selection import most_doubtful
 from orchestrator.tracking import Tracker
 
 
@@ -37,6 +45,7 @@ class Session:
                  progress: Progress) -> None:
         self.config, self.directory, self.prepared, self.progress = config, directory, prepared, progress
         self.records: list[RoundRecord] = []
+        self.schedule = Schedule(config.schedule, config.train, config.acceptance)
         self.keeper = CorpusKeeper(config, directory.run_id, directory.annotations)
         self.lease = LeaseKeeper(directory.path)
         self.tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id,
@@ -93,8 +102,10 @@ class Session:
     def last_round(self) -> int:
         return self.records[-1].round if self.records else 0
 
-    def remaining_rounds(self) -> range:
-        return range(self.last_round + 1, self.config.rounds + 1)
+    def remaining_rounds(self) -> Iterator[int]:
+        """Rounds after the last recorded one, until all are recorded or the schedule ends the run."""
+        while not is_over(self.records, self.config.rounds):
+            yield self.last_round + 1
 
     def open_corpus(self) -> CorpusState:
         """Connect to the cluster and open the corpus as the last recorded round left it."""
@@ -128,46 +139,77 @@ class Session:
             self.records.append(context.finish())
         self.startup_s = 0.0
 
-    def score(self, corpus: CorpusState, round_: int) -> Scores:
-        """The encoder's feedback on all tiles; held-out ones are scored for evaluation alone."""
-        return score_tiles(corpus.images, corpus.annotations, self.directory.weights(round_), self.config.score)
+    def train(self, corpus: CorpusState, fold: Fold, round_: int, on_progress=None) -> RoundResult:
+        """Train a fold's model on the tiles that it may see."""
+        plan = self.schedule.plan(round_)
+        return self.trainer.train(
+            round_, corpus.blocks[fold.number], self.directory.weights(round_, fold.number), fold=fold.number,
+            from_scratch=plan.from_scratch, epochs=plan.epochs, on_progress=on_progress)
 
-    def find_doubtful(self, corpus: CorpusState, scores: Scores) -> np.ndarray:
-        """Clauses to write again, bool [tiles, 16]; held-out tiles are asked about to calibrate the captioner."""
-        return find_doubtful(scores.feedback, corpus.annotations, corpus.seed, ~corpus.in_training, self.config.flag,
-                             self.config.acceptance)
+    def publish(self, fold: Fold, round_: int, weights: RoundResult) -> PublishReceipt:
+        """Have the captioner serve what was trained, and prove it."""
+        return self.captioner.publish(self.directory.weights(round_, fold.number), weights.weights_sha256)
 
-    def relabel(self, corpus: CorpusState, scores: Scores, doubtful: np.ndarray, round_: int,
+    def score(self, corpus: CorpusState, fold: Fold, round_: int) -> Scores:
+        """The encoder's feedback on the tiles of `fold.scored`; held-out ones calibrate and are evaluated."""
+        return score_tiles(corpus.images, select(corpus.annotations, fold.scored),
+                           self.directory.weights(round_, fold.number), self.config.score)
+
+    def find_doubtful(self, corpus: CorpusState, fold: Fold, scores: Scores,
+                      round_: int) -> tuple[np.ndarray, np.ndarray]:
+        """Doubtful clauses and those of them to write again now, bool [tiles of `fold.scored`, 16] each.
+
+        Held-out tiles are asked about as well, to calibrate the captioner.
+        """
+        plan = self.schedule.plan(round_)
+        labels = fold.labels[fold.scored]
+        evidence = (scores.feedback, select(corpus.annotations, fold.scored), select(corpus.seed, fold.scored), ~labels)
+        nothing = np.zeros((len(labels), len(CLAUSES)), dtype=bool)
+        if plan.phase is Phase.TRAIN:
+            return nothing, nothing
+        doubtful = find_doubtful(*evidence, self.config.flag, self.config.acceptance)
+        if plan.phase is Phase.FLAG:
+            return doubtful, nothing
+        if plan.regenerated_share == 1:
+            return doubtful, doubtful
+        confidence = current_confidence(*evidence, self.config.acceptance)
+        return doubtful, most_doubtful(doubtful, confidence, labels, plan.regenerated_share)
+
+    def relabel(self, corpus: CorpusState, fold: Fold, scores: Scores, asked: np.ndarray, round_: int,
                 on_progress=None) -> Proposals:
-        """The captioner's answers on the doubtful clauses."""
-        settings = self.config.captioner
+        """The captioner's answers on the clauses to write again; it serves the fold's weights."""
+        settings, annotations = self.config.captioner, select(corpus.annotations, fold.scored)
         questions = write_questions(
-            doubtful, corpus.annotations, scores.feedback, self.prepared.knowledge, run_seed=self.config.seed,
+            asked, annotations, scores.feedback, self.prepared.knowledge, run_seed=self.config.seed,
             round_=round_, use_feedback=settings.feedback_in_prompt, levels=settings.levels_in_prompt)
-        return ask(questions, self.captioner, corpus.image_index, corpus.annotations, self.directory.shards(round_),
+        return ask(questions, self.captioner, corpus.image_index, annotations, self.directory.shards(round_),
                    tiles_per_shard=settings.tiles_per_shard, candidates=settings.engine.candidates,
                    retry=settings.retry, in_flight=2 * settings.max_replicas, on_progress=on_progress)
 
-    def settle(self, corpus: CorpusState, scores: Scores, proposals: Proposals) -> Settlement:
+    def settle(self, corpus: CorpusState, findings: Findings, round_: int) -> Settlement:
         """Accept what the evidence says is better; keep the rest."""
-        return settle(scores.feedback, corpus.annotations, corpus.seed, proposals, ~corpus.in_training,
-                      self.config.acceptance)
+        margin = self.schedule.plan(round_).acceptance_margin
+        return settle(findings.feedback, corpus.annotations, corpus.seed, findings.proposals, ~corpus.in_training,
+                      self.config.acceptance.model_copy(update={"minimum_margin": margin}))
 
-    def refresh(self, corpus: CorpusState, settlement: Settlement, scores: Scores, round_: int,
-                weights_sha256: str) -> CorpusState:
+    def refresh(self, corpus: CorpusState, settlement: Settlement, findings: Findings, round_: int) -> CorpusState:
         """Commit the annotations and shuffle them for the next round."""
         self.lease.check()
-        return self.keeper.refresh(corpus, settlement, scores, round_, weights_sha256)
+        return self.keeper.refresh(corpus, settlement, findings, round_)
 
-    def evaluate(self, corpus: CorpusState, scores: Scores, round_: int) -> dict:
-        """Numbers for the record: dict(metrics, by_clause). The only place where truth is looked at."""
-        held_out = ~corpus.in_training
-        feedback = select_feedback(scores, held_out)
+    def evaluate(self, corpus: CorpusState, findings: Findings, round_: int) -> dict:
+        """Numbers for the record: dict(metrics, by_clause). The only place where truth is looked at.
+
+        Of the models the published one is evaluated, alone.
+        """
+        first = findings.first
+        held_out = ~corpus.in_training[first.fold.scored]
         annotations = self.evaluator.annotations.remote(rows_of(corpus.training), rows_of(corpus.training_seed),
-                                                        self.config.acceptance.minimum_trust)
+                                                        corpus.taught.ravel())
         model = self.evaluator.held_out.remote(
-            str(self.directory.weights(round_)), list(feedback.tile_ids), feedback.zero_shot,
-            scores.image_embeddings[held_out])
+            str(self.directory.weights(round_)), [first.feedback.tile_ids[row] for row in np.flatnonzero(held_out)],
+            {clause: array[held_out] for clause, array in first.feedback.zero_shot.items()},
+            first.image_embeddings[held_out])
         result = ray.get(annotations)
         result["metrics"].update(ray.get(model))
         return result

@@ -52,3 +52,13 @@ def test_one_worker_goes_on_where_two_stopped(folder, two_ranks):
     assert resized["restored"] == two_ranks["saved"]
     for after, before in zip(resized["losses"], two_ranks["losses"][2:], strict=True):
         assert after == pytest.approx(before, rel=SAME_LOSS, abs=1e-4)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_every_fold_keeps_its_own_state_and_starts_anew_when_told_to(folder, ranks):
+    """Optimiser, teacher and queue go on or are new with the weights; a restart in the middle changes no bit."""
+    seen = training_job.run(training_job.folds_and_scratch, ranks, folder)
+    assert seen["began_untrained"] == [[1, 0], [1, 1], [3, 0], [3, 1]]
+    assert seen["went_on"] == [0, 1]
+    assert seen["differing"] == []
+    assert seen["total_steps"] == [[steps for steps in (4, 8, 12) for fold in (0, 1)]] * 2

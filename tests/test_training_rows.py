@@ -39,7 +39,8 @@ def where_bright(image: np.ndarray) -> str:
 def row(**changes) -> TrainingRow:
     settings = dict(tile_id="t", image=bright("north"), values=np.zeros(len(CLAUSES), int),
                     trusted=np.ones(len(CLAUSES), bool), knowledge="plain coast", hints=[""] * len(CLAUSES))
-    return TrainingRow(**settings | changes)
+    settings |= changes
+    return TrainingRow(**{"reconstructed": settings["trusted"]} | settings)
 
 
 def values_with(location: str) -> np.ndarray:

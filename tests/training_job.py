@@ -12,6 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing
 
 from actors.epoch_plan import EpochPlan
+from actors.mailbox import RoundOrder
 from actors.train_worker import _Window, _Worker
 from actors.trainer_config import TrainConfig
 from actors.trainer_state import TrainerPosition, save_checkpoint
@@ -40,10 +41,11 @@ def training_table(tiles: int = TILES, seed: int = 0) -> pa.Table:
     generator = np.random.default_rng(seed)
     images = generator.normal(0, 1, (tiles, 2, SIDE, SIDE)).astype(np.float16)
     values = np.stack([generator.integers(len(VOCABULARY[clause]), size=tiles) for clause in CLAUSES], axis=1)
+    trusted = (generator.random((tiles, len(CLAUSES))) < 0.9).tolist()
     return pa.table({
         "tile_id": [f"tile-{index:03d}" for index in range(tiles)],
         "image": pa.array([image.tobytes() for image in images], pa.large_binary()),
-        "values": values.tolist(), "trusted": (generator.random((tiles, len(CLAUSES))) < 0.9).tolist(),
+        "values": values.tolist(), "trusted": trusted, "reconstructed": trusted,
         "knowledge": ["plain coast"] * tiles, "hints": [[""] * len(CLAUSES)] * tiles})
 
 
@@ -70,6 +72,19 @@ class Job:
     def save(self) -> None:
         save_checkpoint(self.worker.engine, self.state_dir,
                         TrainerPosition(1, self.done, self.done, self.worker.world_size, False))
+
+    def begin(self, order: RoundOrder) -> None:
+        """Stand where an order begins, or where its newest checkpoint was saved."""
+        self.worker.stand_at(order)
+        self.done, self.before = self.worker._done_before(order.round)
+
+    def finish(self, order: RoundOrder, until: int = STEPS) -> None:
+        """Train an order up to a step and save the state."""
+        before = self.before - self.done
+        self.train(until)
+        self.worker.position = TrainerPosition(
+            order.round, until, before + until, self.worker.world_size, until == STEPS)
+        save_checkpoint(self.worker.engine, self.worker.state_dir, self.worker.position)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Everything the model holds, the teacher and the queue as well."""
@@ -107,9 +122,41 @@ def train_and_restart(folder: Path) -> dict:
     position = again.done
     repeated = again.train(STEPS)
     uninterrupted, restarted = first.weights(), again.weights()
-    differing = [name for name, value in uninterrupted.items() if not torch.equal(value, restarted[name])]
-    return {"losses": losses, "saved": saved, "position": position, "repeated": repeated, "differing": differing,
+    return {"losses": losses, "saved": saved, "position": position, "repeated": repeated,
+            "differing": _differing(uninterrupted, restarted),
             "ranks_disagree": _ranks_disagree(uninterrupted)}
+
+
+ORDERS = [RoundOrder(round_, fold, round_ in (1, 3), [], (TILES,), 1, "") for round_ in (1, 2, 3) for fold in (0, 1)]
+
+
+def folds_and_scratch(folder: Path) -> dict:
+    """Two folds for three rounds, the last from scratch; in one go, and with new workers in the middle of each."""
+    seen = {}
+    for name, interrupted in (("undisturbed", False), ("interrupted", True)):
+        state = folder / f"state-{name}-{dist.get_world_size()}"
+        job, rounds = Job(folder / "start", state), {}
+        untrained = job.weights()
+        for order in ORDERS:
+            job.begin(order)
+            began = job.weights()
+            if interrupted:
+                job.finish(order, 2)
+                job = Job(folder / "start", state)
+                job.begin(order)
+            job.finish(order)
+            rounds[order.key] = began, job.weights(), job.worker.position.total_steps
+        seen[name] = rounds
+    one, other = seen["undisturbed"], seen["interrupted"]
+    return {
+        "began_untrained": [key for key in one if _differing(one[key][0], untrained) == []],
+        "went_on": [fold for fold in (0, 1) if _differing(one[2, fold][0], one[1, fold][1]) == []],
+        "differing": [key for key in one if _differing(one[key][1], other[key][1])],
+        "total_steps": [[rounds[key][2] for key in rounds] for rounds in (one, other)]}
+
+
+def _differing(mine: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> list[str]:
+    return [name for name, value in mine.items() if not torch.equal(value, others[name])]
 
 
 def resize(folder: Path) -> dict:

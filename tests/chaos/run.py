@@ -14,7 +14,7 @@ from chaos import victims
 from chaos.faults import Fault
 from orchestrator.lease import LASTS_S
 from orchestrator.now import read_now
-from orchestrator.records import RecordError, read_records
+from orchestrator.records import RecordError, is_over, read_records
 
 KNOWLIP = Path(sys.executable).with_name("knowlip")
 LONGEST_RUN_S = 1800
@@ -133,7 +133,7 @@ def _finished(run_dir: Path) -> bool:
 
     try:
         directory, config = RunDirectory.open(run_dir)
-        return len(read_records(directory.path)) >= config.rounds
+        return is_over(read_records(directory.path), config.rounds)
     except (RunDirectoryError, RecordError):
         return False
 

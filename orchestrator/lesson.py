@@ -1,0 +1,62 @@
+"""What a round leaves for the next one's training: targets, hints, and the rows made of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.parquet import read_parquet
+from hcot_llm.matrix import AnnotationMatrix
+from hcot_llm.schema import CLAUSES
+from orchestrator.schedule import RoundPlan
+from orchestrator.selection import copies, rare_landforms, shows_seed
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a round says of the n training tiles, in their order.
+
+    trusted, reconstructed: bool [n, 16], see TrainingRow. hints: n times 16 texts.
+    """
+
+    trusted: np.ndarray
+    reconstructed: np.ndarray
+    hints: list[list[str]]
+
+    @staticmethod
+    def first(tiles: int) -> "Lesson":
+        """Before round 1 all is taught and nobody has said anything."""
+        everything = np.ones((tiles, len(CLAUSES)), dtype=bool)
+        return Lesson(everything, everything, [[""] * len(CLAUSES) for _ in range(tiles)])
+
+    @staticmethod
+    def read(path: Path) -> "Lesson":
+        table = read_parquet(path)
+        return Lesson(np.asarray(table["trusted"].to_pylist()), np.asarray(table["reconstructed"].to_pylist()),
+                      table["hints"].to_pylist())
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"trusted": self.trusted.tolist(), "reconstructed": self.reconstructed.tolist(),
+                                 "hints": self.hints}), path)
+
+
+def training_rows(training: AnnotationMatrix, seed: AnnotationMatrix, lesson: Lesson, knowledge: Mapping[str, str],
+                  plan: RoundPlan, *, run_seed: int, round_: int) -> pa.Table:
+    """One row for each training tile, as the shuffler takes it.
+
+    Args:
+        training, seed: current and first annotations of the n training tiles. knowledge: one line per tile.
+    """
+    old = shows_seed(training.tile_ids, plan.seed_caption_share, run_seed, round_)[:, None]
+    # An old caption is shown whole: what was replaced since then is taught as it was.
+    restored = old & (training.values != seed.values)
+    rare = rare_landforms(training, lesson.reconstructed)
+    return pa.table({
+        "tile_id": list(training.tile_ids), "values": np.where(old, seed.values, training.values).tolist(),
+        "trusted": (lesson.trusted | restored).tolist(), "reconstructed": (lesson.reconstructed | restored).tolist(),
+        "copies": copies(training.tile_ids, rare, plan.rare_landform_factor, run_seed, round_),
+        "knowledge": [knowledge[tile_id] for tile_id in training.tile_ids], "hints": lesson.hints})
