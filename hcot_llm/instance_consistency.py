@@ -98,7 +98,7 @@ def boxes_fit_resolution(a: Annotation, gsd_m: float | None) -> Findings:
         low, high = length_bounds_m(box, a.tile_shape, gsd_m)
         shortest, longest = LENGTH_RANGE_M[box.category]
         if high < shortest or low > longest:
-            yield (C.TARGET_CATEGORY,), (f"boxes[{index}]",), (
+            yield _if_said(a, C.TARGET_CATEGORY), (f"boxes[{index}]",), (
                 f"Target {index} has {box.sides[0]} x {box.sides[1]} pixels of {gsd_m:g} m, a length of {low:.0f} to "
                 f"{high:.0f} m; a {box.category} has {shortest:.0f} to {longest:.0f} m.")
         elif box.length_m is not None and not low <= box.length_m <= high:
@@ -113,7 +113,7 @@ def lengths_fit_category(a: Annotation, gsd_m: float | None) -> Findings:
     for index, box in enumerate(a.boxes):
         shortest, longest = LENGTH_RANGE_M[box.category]
         if box.length_m is not None and not shortest <= box.length_m <= longest:
-            yield (C.TARGET_CATEGORY,), (f"boxes[{index}]",), (
+            yield _if_said(a, C.TARGET_CATEGORY), (f"boxes[{index}]",), (
                 f"Target {index} is {box.length_m:g} m long; a {box.category} has {shortest:.0f} to {longest:.0f} m.")
 
 
@@ -235,6 +235,10 @@ def _lies(first: Box, second: Box, predicate: str) -> bool:
     step = DIRECTIONS[predicate]
     cosine = (row * step[0] + col * step[1]) / (math.hypot(row, col) * math.hypot(*step))
     return cosine >= math.cos(math.radians(45)) - 1e-9
+
+
+def _if_said(a: Annotation, clause: Clause) -> tuple[Clause, ...]:
+    return (clause,) if clause in a.values else ()
 
 
 def _name(subject: int | str) -> str:

@@ -18,7 +18,8 @@ DIRECTIONS: Final[dict[str, tuple[int, int]]] = {
     "north_of": (-1, 0), "northeast_of": (-1, 1), "east_of": (0, 1), "southeast_of": (1, 1),
     "south_of": (1, 0), "southwest_of": (1, -1), "west_of": (0, -1), "northwest_of": (-1, -1)}
 CONTAINMENT: Final[dict[str, tuple[str, ...]]] = {"in": WATER_REGIONS, "on": PAVED_REGIONS}
-# beside: the gap between the two is at most the longer one's length; near: at most three times that.
+# beside: the gap between two boxes is at most the longest of their sides; near: at most three times that. Between a
+# target and a region it is the target's longer side that counts.
 NEIGHBOURHOOD: Final[dict[str, float]] = {"beside": 1.0, "near": 3.0}
 PREDICATES: Final = (*CONTAINMENT, *NEIGHBOURHOOD, *DIRECTIONS)
 ALL_TARGETS: Final = "targets"
@@ -26,25 +27,21 @@ MOST_BOXES: Final = 100
 LONGEST_SIDE_PIXELS: Final = 100_000
 
 
-class Box(BaseModel):
-    """One target, upright in the pixel grid. Bounds are half-open: rows row_start to row_stop - 1.
+class Bounds(BaseModel):
+    """An upright rectangle of whole pixels. Half-open: rows row_start to row_stop - 1.
 
     Numbers are taken as they are: text, booleans and fractions of a pixel are refused.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    category: Literal[*CATEGORIES] = Field(description="what it is")
     row_start: int = Field(ge=0, description="first row, in pixels of the tile, 0 at the top")
     row_stop: int = Field(le=LONGEST_SIDE_PIXELS, description="first row below it")
     col_start: int = Field(ge=0, description="first column, in pixels of the tile, 0 at the left")
     col_stop: int = Field(le=LONGEST_SIDE_PIXELS, description="first column right of it")
-    length_m: float | None = Field(None, gt=0, le=1000, description="length of the target itself, in metres")
-    heading_deg: float | None = Field(None, ge=0, lt=360,
-                                      description="of its long axis, degrees clockwise from the top of the tile")
 
     @model_validator(mode="after")
-    def _not_empty(self) -> "Box":
+    def _not_empty(self) -> "Bounds":
         for axis, start, stop in (("row", self.row_start, self.row_stop), ("col", self.col_start, self.col_stop)):
             if stop <= start:
                 raise ValueError(f"{axis}_stop ({stop}) must be larger than {axis}_start ({start}): "
@@ -61,11 +58,20 @@ class Box(BaseModel):
         """Height and width in pixels."""
         return self.row_stop - self.row_start, self.col_stop - self.col_start
 
-    def gap_to(self, other: "Box") -> float:
-        """Distance between the two boxes in pixels; 0 where they touch or overlap."""
+    def gap_to(self, other: "Bounds") -> float:
+        """Distance between the two in pixels; 0 where they touch or overlap."""
         rows = max(self.row_start - other.row_stop, other.row_start - self.row_stop, 0)
         cols = max(self.col_start - other.col_stop, other.col_start - self.col_stop, 0)
         return float((rows * rows + cols * cols) ** 0.5)
+
+
+class Box(Bounds):
+    """One target and the upright rectangle around it."""
+
+    category: Literal[*CATEGORIES] = Field(description="what it is")
+    length_m: float | None = Field(None, gt=0, le=1000, description="length of the target itself, in metres")
+    heading_deg: float | None = Field(None, ge=0, lt=360,
+                                      description="of its long axis, degrees clockwise from the top of the tile")
 
 
 class Relation(BaseModel):
