@@ -162,7 +162,9 @@ def _evidence(clause: Clause, body: str) -> Iterable[Evidence]:
 
 def _denies(rules: KeywordRules, segment: str, negation: re.Match[str]) -> bool:
     """Whether a negation is about the subject: "no buildings", "buildings are absent", or "none" alone."""
-    if rules.subject is None or segment[:negation.start()].endswith(" or ") or (rules.aspect is not None and rules.aspect.search(segment, negation.end())):
+    if rules.subject is None or segment[:negation.start()].endswith(" or "):  # "sparse or absent" leaves it open
+        return False
+    if rules.aspect is not None and rules.aspect.search(segment, negation.end()):
         return False
     if rules.subject.search(segment, negation.end()):
         return True
