@@ -78,7 +78,8 @@ def _add_to_boxes(boxes: list[dict], kind: str, fields: dict[str, str], sentence
     if kind == "box":
         if number != len(boxes) + 1:
             raise SchemaError(f"Target {len(boxes) + 1} is the next to be placed, not {number}: {sentence!r}.")
-        boxes.append({"category": fields["category"], "row_start": int(fields["top"]), "row_stop": int(fields["bottom"]) + 1,
+        boxes.append({"category": fields["category"],
+                      "row_start": int(fields["top"]), "row_stop": int(fields["bottom"]) + 1,
                       "col_start": int(fields["left"]), "col_stop": int(fields["right"]) + 1})
         return
     key, unit = ("length_m", "metres") if kind == "length" else ("heading_deg", "degrees")

@@ -54,7 +54,8 @@ HEDGE: Final = _words(r"possib|likely|may\b|might\b|probab|potential|suspected\b
                       r"appears?\b|seem|ambiguous|uncertain|unclear|inferred|implied|indicative"
                       r"|consistent with|resembl|presumably")
 # A mixed use that is said to be mixed, and not only an urban area.
-MIXED: Final = _words(r"(?:mixed|mix of)[- /]*(?:use[- ])?(?:urban|built|city|residen|industr|commerc|develop|settlement)"
+MIXED: Final = _words(r"(?:mixed|mix of)[- /]*(?:use[- ])?(?:urban|built|city|residen|industr|commerc"
+                      r"|develop|settlement)"
                       r"|mixed[- ]use\b|(?:sub)?urban(?:[- /]\w+)? mixed\b|mixed (?:zone|area)\b[^;.]{0,12}urban")
 # Where one statement ends and the next begins. A comma alone does not end a negation
 # ("no large, clear rivers").
@@ -96,8 +97,8 @@ RULES: Final[dict[Clause, KeywordRules]] = {
                    r"|almost)|in most (?:areas|parts)|broadly distributed|entire|most of|widespread|"
                    r"dominat(?!\w* (?:the )?(?:cent|middle|core|upper|lower|left|right|north|south|east|west))|"
                    r"extensive|predominant|whole|cover(?:s|ing)? (?:the|most|nearly|almost)|fill|all over",
-        "central": r"cent(?:er|re|ral)(?!\w*[- /](?:water|river|lake|canal|channel|corridor|axis|natural|vegetat|transport"
-                   r"|diagonal))|middle|core\b|mid-",
+        "central": r"cent(?:er|re|ral)(?!\w*[- /](?:water|river|lake|canal|channel|corridor|axis"
+                   r"|natural|vegetat|transport|diagonal))|middle|core\b|mid-",
         "linear": r"linear(?![- ](?:\w+ )?(?:feature|element|infrastructur|corridor|transport|road|network|route))"
                   r"|along\b|strip|aligned|ribbon|axis",
         "scattered": r"scatter|dispers|patch|intersper|sporadic|fragment|isolated|mosaic|interming|irregular",
@@ -109,15 +110,16 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         "regular": r"grid|regular|rectilinear|orthogonal|organi[sz]ed|structured|rectang|parallel|geometric"
                    r"|ordered|orderly|planned|systematic|block",
         "irregular": r"irregular|organic|diffuse|unorgani[sz]ed|scatter|dispers|patch|fragment|branch|curvi"
-                     r"|dendritic|undulat|meander|loose(?!ly grid)|unplanned|natural(?!\w*[ /](?:hill|area|land|terrain|zone|region"
-                     r"|vegetat|feature|patch))|"
+                     r"|dendritic|undulat|meander|loose(?!ly grid)|unplanned"
+                     r"|natural(?!\w*[ /](?:hill|area|land|terrain|zone|region|vegetat|feature|patch))|"
                      r"non-?grid|unstructured|amorphous|disorgani|mosaic|heterogen|winding|radial"},
         negated={"regular": "irregular"}),
     Clause.BOUNDARY: _rules({
-        "gradual": r"gradual|diffuse|soft|smooth(?!,? (?:and )?sharp)|indistinct|blurr|fuzzy|undulat|gentle|transitional|(?:poor"
-                   r"|ill|weak|vague|loose)ly?[- ]defined|subtle|"
+        "gradual": r"gradual|diffuse|soft|smooth(?!,? (?:and )?sharp)|indistinct|blurr|fuzzy|undulat|gentle"
+                   r"|transitional|(?:poor|ill|weak|vague|loose)ly?[- ]defined|subtle|"
                    r"irregular|meander|interming|unclear|interwoven|intermix|organic|natural|faint",
-        "sharp": r"sharp|abrupt|(?:clear|distinct)(?!\w*,? (?:but |and )?gradual)|well[- ]defined|defined\b|straight|strong|marked|crisp"
+        "sharp": r"sharp|abrupt|(?:clear|distinct)(?!\w*,? (?:but |and )?gradual)|well[- ]defined|defined\b"
+                 r"|straight|strong|marked|crisp"
                  r"|delineat|rectang|rectilinear|hard\b|pronounced|"
                  r"linear|prominent|demarcat|geometric|regular|evident|artificial"},
         subject=r"boundar|border|edge|separation|division", negated={"sharp": "gradual"}),
@@ -125,7 +127,8 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         "dense": r"dense|abundan|numerous|many\b|high[- ](?:density|building|concentration)|heav|extensive"
                  r"|concentrat|widespread|large number|"
                  r"packed|tightly|compact|high\b|intensive|strong",
-        "medium": r"moderate|medium|several|multiple|clusters?\b(?![^;,.]{0,30}\bdens)|clustered|(?<!if )present\b|presence"
+        "medium": r"moderate|medium|several|multiple|clusters?\b(?![^;,.]{0,30}\bdens)|clustered"
+                  r"|(?<!if )present\b|presence"
                   r"|regular|visible|prominent|significant|clear|"
                   r"large\b|substantial|distinct|notable|evident|mainly",
         "sparse": r"sparse|few\b|scatter|isolated|minor|low[- ]density|limited|small|occasional|minimal"
@@ -133,7 +136,8 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         subject=r"building|structure|construct|built|visible|present|detect|observ|identif|apparent|evident"
                 r"|cluster|settlement", noun=r"buildings?\b|structure|settlement|construct|village"),
     Clause.ROAD: _rules({
-        "grid": r"grid|orthogonal|perpendicular|rectilinear|dense(?: and \w+)? (?:road|network)|intersecting|regular|organi[sz]ed|planned"
+        "grid": r"grid|orthogonal|perpendicular|rectilinear|dense(?: and \w+)? (?:road|network)|intersecting"
+                r"|regular|organi[sz]ed|planned"
                 r"|(?:city|urban|divid\w+|defin\w+|form\w+|separat\w+|delineat\w+)[^;,.]{0,25}\bblock",
         "highway": r"highway|expressway|freeway|motorway|rail|major|main\b|transport(?:ation)? corridor"
                    r"|wide|arterial|primary|prominent|large",

@@ -82,7 +82,8 @@ def parse_full_answer(text: str, clauses: Sequence[Clause], tile_shape: tuple[in
     values = answered_values(answer, asked)
     parts = {name: tuple(_read_part(answer, name, model)) for name, model in PARTS.items()}
     if len(parts["relations"]) > MOST_RELATIONS:
-        raise AnswerError("over_long", f"there are {len(parts['relations'])} relations, at most {MOST_RELATIONS} are read.")
+        raise AnswerError("over_long", f"there are {len(parts['relations'])} relations, at most {MOST_RELATIONS} "
+                                       "are read.")
     if (wrong := _count_disagrees(values, len(parts["boxes"]))) is not None:
         raise AnswerError("inconsistent", wrong)
     try:
@@ -93,8 +94,8 @@ def parse_full_answer(text: str, clauses: Sequence[Clause], tile_shape: tuple[in
 
 def _read_part(answer: dict[str, Any], name: str, model: type[BaseModel]) -> list[BaseModel]:
     if name not in answer:
-        raise AnswerError("missing_clause", f"'{name}' was asked and is not in the answer; an empty list says that there "
-                                            "are none.")
+        raise AnswerError("missing_clause", f"'{name}' was asked and is not in the answer; an empty list "
+                                            "says that there are none.")
     if not isinstance(answer[name], list):
         raise AnswerError("wrong_type", f"'{name}' is a {type(answer[name]).__name__}, not a list.")
     read = []

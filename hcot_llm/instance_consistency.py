@@ -189,7 +189,8 @@ def relations_fit_water(a: Annotation, gsd_m: float | None) -> Findings:
                   else C.BUILDING if relation.object == "buildings" else None)
         if clause is not None and a.values.get(clause) == ABSENT:
             yield (clause,), (f"relations[{index}]",), (
-                f"{_name(relation.subject)} is {_words(relation.predicate)} the {relation.object}, but '{clause}' is none.")
+                f"{_name(relation.subject)} is {_words(relation.predicate)} the {relation.object}, but "
+                f"'{clause}' is none.")
 
 
 @rule

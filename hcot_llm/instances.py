@@ -115,8 +115,8 @@ def check_instances(boxes: tuple[Box, ...], relations: tuple[Relation, ...],
         raise ValueError(f"there are {len(boxes)} boxes; an annotation holds at most {MOST_BOXES}.")
     for index, box in enumerate(boxes):
         if box.row_stop > tile_shape[0] or box.col_stop > tile_shape[1]:
-            raise ValueError(f"boxes[{index}] ends at row {box.row_stop} and column {box.col_stop}, outside the tile of "
-                             f"{tile_shape[0]} rows and {tile_shape[1]} columns.")
+            raise ValueError(f"boxes[{index}] ends at row {box.row_stop} and column {box.col_stop}, outside the tile "
+                             f"of {tile_shape[0]} rows and {tile_shape[1]} columns.")
     for index, relation in enumerate(relations):
         for name in (relation.subject, relation.object):
             if isinstance(name, int) and name >= len(boxes):

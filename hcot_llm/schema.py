@@ -124,15 +124,16 @@ class Annotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    values: dict[Clause, str] = Field(default_factory=dict, description="clause -> value of its vocabulary; a clause may "
-                                                                        "be missing")
+    values: dict[Clause, str] = Field(
+        default_factory=dict, description="clause -> value of its vocabulary; a clause may be missing")
     boxes: tuple[Box, ...] = Field((), description="the targets one by one")
     relations: tuple[Relation, ...] = Field((), description="how targets lie to each other and to regions")
     tile_shape: tuple[PositiveInt, PositiveInt] | None = Field(
         None, description="rows and columns of the tile in pixels; needed with boxes")
     hedged: tuple[Clause, ...] = Field((), description="clauses whose text is in doubt")
-    text: dict[Clause, str] = Field(default_factory=dict, description="clause -> free text it was read from, as it came; "
-                                                                      "also of clauses in which no value is stated")
+    text: dict[Clause, str] = Field(
+        default_factory=dict, description="clause -> free text it was read from, as it came; also of clauses in which "
+                                          "no value is stated")
 
     @field_validator("values")
     @classmethod

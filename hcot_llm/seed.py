@@ -56,10 +56,10 @@ class CorruptionConfig(BaseModel):
         description="share of tiles that carry the annotation of another tile: all its clauses, errors and hedges")
     share_hedged_when_right: float = Field(
         0.0, ge=0, le=1,
-        description='share of the clauses right for the annotated tile whose text is in doubt ("Possibly: ..."), 0 to 1')
+        description="share of the clauses right for the annotated tile whose text is in doubt ('Possibly: ...')")
     share_hedged_when_wrong: float = Field(
         0.0, ge=0, le=1,
-        description="share of the wrong ones whose text is in doubt, 0 to 1; the larger against the share of the right "
+        description="share of the wrong ones whose text is in doubt; the larger against the share of the right "
                     "ones, the more a hedge says")
 
 

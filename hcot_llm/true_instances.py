@@ -40,8 +40,9 @@ def true_boxes(objects: Sequence[Mapping[str, Any]], tile_shape: tuple[int, int]
     Raises:
         SchemaError: an object lacks a key, or lies outside the tile.
     """
-    return tuple(Box(category=target["category"], length_m=target["length_m"], heading_deg=target["heading_deg"] % 360.0,
-                     **dict(_bounds(target, tile_shape, gsd_m))) for target in _targets(objects))
+    return tuple(Box(category=target["category"], length_m=target["length_m"],
+                     heading_deg=target["heading_deg"] % 360.0, **dict(_bounds(target, tile_shape, gsd_m)))
+                 for target in _targets(objects))
 
 
 def true_relations(objects: Sequence[Mapping[str, Any]], boxes: Sequence[Box], tile_shape: tuple[int, int],
@@ -99,8 +100,8 @@ def _bounds(thing: Mapping[str, Any], tile_shape: tuple[int, int], gsd_m: float)
         # Pixel i reaches from i - 0.5 to i + 0.5.
         limits += [max(math.floor(middle - extent / 2 + 0.5), 0), min(math.ceil(middle + extent / 2 + 0.5), side)]
     if limits[0] >= limits[1] or limits[2] >= limits[3]:
-        raise SchemaError(f"The {thing['category']} at row {thing['row']}, column {thing['col']} lies outside the tile of "
-                          f"{tile_shape[0]} x {tile_shape[1]} pixels.")
+        raise SchemaError(f"The {thing['category']} at row {thing['row']}, column {thing['col']} lies outside the tile "
+                          f"of {tile_shape[0]} x {tile_shape[1]} pixels.")
     return Bounds(**dict(zip(("row_start", "row_stop", "col_start", "col_stop"), limits, strict=True)))
 
 

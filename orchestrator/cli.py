@@ -90,9 +90,10 @@ def caption(tile: Annotated[Path, typer.Argument(metavar="TILE.tif", help="One g
 
 
 @app.command()
-def hcot(path: Annotated[Path, typer.Argument(metavar="FILE.json", help="A JSON list of records with the eight landform "
-                                              "texts of FUSAR-KLIP.")],
-         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False) -> None:
+def hcot(path: Annotated[Path, typer.Argument(metavar="FILE.json", help="A JSON list of records with the eight "
+                                              "landform texts of FUSAR-KLIP.")],
+         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False
+         ) -> None:
     """Read free-text annotations into the schema and say, per clause, how many state a value."""
     from orchestrator.hcot_report import print_shares, read_shares, shares_as_json
 

@@ -25,4 +25,5 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError,
-            LeaseHeld, LeaseLost, ReferenceFileError, ParquetError, WeightsError, StateRefused, AblationFailed, RecordsError)
+            LeaseHeld, LeaseLost, ReferenceFileError, ParquetError, WeightsError, StateRefused, AblationFailed,
+            RecordsError)

@@ -40,8 +40,9 @@ def print_shares(path: Path, shares: dict[Clause, ClauseShare], console: Console
     for clause, share in shares.items():
         table.add_row(str(clause), f"{share.records:,}", f"{share.mapped:.1%}", f"{share.hedged:.1%}")
     console.print(table)
-    console.print(f"{path}: all records fit the schema. Mapped: the text states a value of the clause; hedged: it states "
-                  "one, in doubt. Where it states none, the text alone is kept.", highlight=False, soft_wrap=True)
+    console.print(f"{path}: all records fit the schema. Mapped: the text states a value of the clause; hedged: it "
+                  "states one, in doubt. Where it states none, the text alone is kept.",
+                  highlight=False, soft_wrap=True)
 
 
 def shares_as_json(path: Path, shares: dict[Clause, ClauseShare]) -> dict[str, Any]:

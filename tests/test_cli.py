@@ -216,8 +216,8 @@ def test_a_finished_run_delivers_what_mlflow_lacks(call, tmp_path, monkeypatch):
 
 
 RECORD = {"image_id": 0, "Terrain": "Plain", "Functionality": "Farmland", "Distribution": "Forest covers the image",
-          "Layout": "Irregular", "Boundary": "Gradual", "Buildings": "No buildings", "Roads": "Possibly a few narrow tracks",
-          "Water": "A wide river"}
+          "Layout": "Irregular", "Boundary": "Gradual", "Buildings": "No buildings",
+          "Roads": "Possibly a few narrow tracks", "Water": "A wide river"}
 
 
 def test_free_text_records_are_counted_by_clause(call, tmp_path):
@@ -233,9 +233,11 @@ def test_free_text_records_are_counted_by_clause(call, tmp_path):
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    (None, "records.json cannot be read: No such file"), ("{not json", "is not JSON"), ("{}", "list of annotation records, not a dict"),
+    (None, "records.json cannot be read: No such file"), ("{not json", "is not JSON"),
+    ("{}", "list of annotation records, not a dict"),
     ("[]", "There are no records"), ("[3]", "is a JSON object, not a int"), ("[" * 100_000, "is not JSON"),
-    (json.dumps([RECORD, {key: text for key, text in RECORD.items() if key != "Water"}]), "record 0 has no text under 'Water'"),
+    (json.dumps([RECORD, {key: text for key, text in RECORD.items() if key != "Water"}]),
+     "record 0 has no text under 'Water'"),
     (json.dumps([RECORD | {"Roads": 3}]), "no text under 'Roads'")])
 def test_a_file_of_records_that_does_not_fit(refused, tmp_path, content, message):
     if content is not None:

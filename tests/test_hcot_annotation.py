@@ -32,7 +32,8 @@ from hcot_llm.wording import every_sentence
 SHAPE = (64, 128)
 SHIP = Box(category="ship", row_start=3, row_stop=10, col_start=100, col_stop=128)
 PLANE = Box(category="aircraft", row_start=20, row_stop=21, col_start=0, col_stop=5, length_m=37.5, heading_deg=0.0)
-WHOLE = Annotation(values={"target_count": "2", "water": "lake"}, boxes=(SHIP, PLANE), tile_shape=SHAPE, hedged=("water",),
+WHOLE = Annotation(values={"target_count": "2", "water": "lake"}, boxes=(SHIP, PLANE), tile_shape=SHAPE,
+                   hedged=("water",),
                    relations=(Relation(subject=0, predicate="northeast_of", object=1),
                               Relation(subject=1, predicate="on", object="apron"),
                               Relation(subject="targets", predicate="near", object="buildings")))
@@ -56,7 +57,7 @@ def test_vocabularies_are_closed_and_agree_with_the_clauses():
 
 def test_a_box_is_half_open():
     assert SHIP.sides == (7, 28) and SHIP.centre == (6.0, 113.5)
-    assert Annotation(boxes=(SHIP,), tile_shape=(10, 128)).boxes == (SHIP,), "the tile's last row and column are 9 and 127"
+    assert Annotation(boxes=(SHIP,), tile_shape=(10, 128)).boxes == (SHIP,), "the last row is 9"
 
 
 def test_gaps_between_boxes():
@@ -68,8 +69,10 @@ def test_gaps_between_boxes():
 @pytest.mark.parametrize(("changes", "message"), [
     ({"row_stop": 3}, r"row_stop \(3\) must be larger than row_start \(3\)"), ({"col_stop": 99}, "col_stop"),
     ({"row_start": -1}, "greater than or equal to 0"), ({"row_start": 3.5}, "valid integer"),
-    ({"row_start": True}, "valid integer"), ({"row_start": "3"}, "valid integer"), ({"category": "car"}, "'ship' or 'aircraft'"),
-    ({"length_m": 0.0}, "greater than 0"), ({"length_m": float("nan")}, "finite"), ({"heading_deg": 360.0}, "less than 360"),
+    ({"row_start": True}, "valid integer"), ({"row_start": "3"}, "valid integer"),
+    ({"category": "car"}, "'ship' or 'aircraft'"),
+    ({"length_m": 0.0}, "greater than 0"), ({"length_m": float("nan")}, "finite"),
+    ({"heading_deg": 360.0}, "less than 360"),
     ({"colour": "red"}, "not permitted")])
 def test_boxes_that_cannot_be(changes, message):
     with pytest.raises(ValidationError, match=message):
@@ -88,7 +91,8 @@ def test_relations_that_cannot_be(parts, message):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"tile_shape": None}, "boxes need tile_shape"), ({"tile_shape": (64, 127)}, r"boxes\[0\] ends at row 10 and column 128"),
+    ({"tile_shape": None}, "boxes need tile_shape"),
+    ({"tile_shape": (64, 127)}, r"boxes\[0\] ends at row 10 and column 128"),
     ({"tile_shape": (9, 128)}, r"boxes\[0\]"), ({"tile_shape": (0, 128)}, "greater than 0"),
     ({"values": {"target_count": "1"}}, "target_count is 1, but there are 2 boxes"),
     ({"values": {"target_count": "0"}}, "target_count is 0"), ({"boxes": (SHIP,)}, r"relations\[0\] names target 1"),
@@ -152,7 +156,8 @@ def test_boxes_only_add_to_the_caption():
     ("Target 2 is a ship at rows 1 to 2 and columns 1 to 2.", SchemaError, "Target 1 is the next"),
     ("Target 1 is a ship at rows 1 to 2 and columns 1 to 2.", SchemaError, "boxes need tile_shape"),
     ("The tile has 9 rows and 9 columns. The tile has 9 rows and 9 columns.", SchemaError, "twice"),
-    ("The tile has 2 rows and 9 columns. Target 1 is a ship at rows 1 to 2 and columns 1 to 2.", SchemaError, "outside"),
+    ("The tile has 2 rows and 9 columns. Target 1 is a ship at rows 1 to 2 and columns 1 to 2.", SchemaError,
+     "outside"),
     ("The tile has 9 rows and 9 columns. Target 1 is a ship at rows 1 to 2 and columns 1 to 2. "
      "Target 1 is 3.0 m long. Target 1 is 4.0 m long.", SchemaError, "said twice"),
     ("The tile has 9 rows and 9 columns. Target 1 is a ship at rows 1 to 2 and columns 1 to 2. "
@@ -193,13 +198,15 @@ def test_json_round_trip(annotation):
 
 
 def answer(**changes) -> str:
-    content = {"water": "lake", "target_count": "1", "boxes": [box()], "relations": [relation(predicate="in", to="lake")]}
+    content = {"water": "lake", "target_count": "1", "boxes": [box()],
+               "relations": [relation(predicate="in", to="lake")]}
     return json.dumps({key: value for key, value in (content | changes).items() if value is not ...})
 
 
 @pytest.mark.parametrize(("text", "reason", "message"), [
     ("", "empty", "no text"), ("[]", "wrong_type", "JSON object"), (answer()[:-5], "cut", "unfinished"),
-    (answer(boxes=...), "missing_clause", "'boxes' was asked"), (answer(relations=...), "missing_clause", "'relations'"),
+    (answer(boxes=...), "missing_clause", "'boxes' was asked"),
+    (answer(relations=...), "missing_clause", "'relations'"),
     (answer(water=...), "missing_clause", "'water'"), (answer(road="grid"), "out_of_vocabulary", "not asked: road"),
     (answer(boxes={}), "wrong_type", "'boxes' is a dict"), (answer(boxes=[3]), "wrong_type", r"boxes\[0\] is a int"),
     (answer(boxes=[box(row_start="3")]), "wrong_type", r"boxes\[0\]: row_start"),
@@ -237,8 +244,9 @@ def test_the_json_schema_refuses_what_it_can():
     schema = full_answer_json_schema([Clause.WATER, Clause.TARGET_COUNT], SHAPE)
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(answer()), schema)
-    for wrong in (answer(boxes=[box(row_stop=65)]), answer(boxes=[box(category="car")]), answer(boxes=[box(length_m=None)]),
-                  answer(relations=[relation(predicate="above")]), answer(relations=...), answer(water="ocean"),
+    for wrong in (answer(boxes=[box(row_stop=65)]), answer(boxes=[box(category="car")]),
+                  answer(boxes=[box(length_m=None)]), answer(relations=[relation(predicate="above")]),
+                  answer(relations=...), answer(water="ocean"),
                   answer(relations=[relation(subject=-1)])):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(json.loads(wrong), schema)
@@ -250,7 +258,8 @@ def test_structured_output_can_follow_the_json_schema():
     schema = json.dumps(full_answer_json_schema(CLAUSES, SHAPE))
     grammar = xgrammar.Grammar.from_json_schema(schema, any_whitespace=False)
     vocabulary = [chr(code) for code in range(128)] + ["</s>"]
-    compiled = xgrammar.GrammarCompiler(xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[128])).compile_grammar(grammar)
+    tokens = xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[128])
+    compiled = xgrammar.GrammarCompiler(tokens).compile_grammar(grammar)
     values = {clause: VOCABULARY[clause][-1] for clause in CLAUSES} | {Clause.TARGET_COUNT: "2"}
     text = full_answer_text(WHOLE.model_copy(update={"values": values}), CLAUSES)
     matcher = xgrammar.GrammarMatcher(compiled, override_stop_tokens=[128])

@@ -87,7 +87,8 @@ def test_a_record_becomes_an_annotation_that_keeps_its_text():
 
 
 def test_shares_count_records():
-    records = [dict.fromkeys(FUSAR_KEYS, text) for text in ("A wide river", "Possibly a lake", "Moist soil", "No water")]
+    records = [dict.fromkeys(FUSAR_KEYS, text) for text in ("A wide river", "Possibly a lake", "Moist soil",
+                                                            "No water")]
     water = clause_shares(records)[Clause.WATER]
     assert (water.records, water.mapped, water.hedged) == (4, 0.75, 0.25)
     with pytest.raises(SchemaError, match="no records"):
