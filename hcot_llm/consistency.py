@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from hcot_llm.instances import PAVED_REGIONS, WATER_REGIONS
 from hcot_llm.schema import ABSENT, TARGET_CLAUSES, Clause, check_value
 
 C = Clause
 URBAN: Final = ("residential", "commercial_core", "industrial", "mixed_urban")
-WATER_REGIONS: Final = ("sea", "harbour", "channel", "lake")
-PAVED_REGIONS: Final = ("apron", "runway")
 # Lengths in metres: what exists at all, and the bounds of small | medium | large.
 LENGTH_RANGE_M: Final = {"ship": (5.0, 460.0), "aircraft": (5.0, 90.0)}
 SIZE_LIMITS_M: Final = {"ship": (80.0, 200.0), "aircraft": (30.0, 50.0)}
@@ -21,11 +20,15 @@ POINT_PIXELS: Final = 12.0
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A broken rule. clauses: those of which at least one must be wrong, in schema order."""
+    """A broken rule. clauses, parts: those of which at least one must be wrong.
+
+    clauses are in schema order; parts are boxes and relations by their place, such as "boxes[0]".
+    """
 
     rule: str
     clauses: tuple[Clause, ...]
     message: str
+    parts: tuple[str, ...] = ()
 
 
 Values = Mapping[Clause, str]
@@ -188,10 +191,8 @@ def _size_fits_resolution(v: Values, gsd_m: float, pixels: float | None) -> Find
     category, size, feature = (v.get(c, ABSENT) for c in (C.TARGET_CATEGORY, C.TARGET_SIZE, C.TARGET_FEATURE))
     if category == ABSENT:
         return
-    (shortest, longest), (small, large) = LENGTH_RANGE_M[category], SIZE_LIMITS_M[category]
-    bounds = {ABSENT: (shortest, longest), "small": (shortest, small), "medium": (small, large),
-              "large": (large, longest)}
-    low, high = bounds[size]
+    longest = LENGTH_RANGE_M[category][1]
+    low, high = size_bounds_m(category, size)
     # Feature "point" is about the longest target, which is at least as long as the median one.
     if feature == "point" and low / gsd_m >= POINT_PIXELS:
         yield (C.TARGET_FEATURE, C.TARGET_SIZE, C.TARGET_CATEGORY), (
@@ -203,6 +204,13 @@ def _size_fits_resolution(v: Values, gsd_m: float, pixels: float | None) -> Find
         yield (C.TARGET_SIZE, C.TARGET_CATEGORY), (
             f"{pixels:g} pixels of {gsd_m:g} m are {pixels * gsd_m:.0f} m; a {size} {category} has "
             f"{low:.0f} to {high:.0f} m.")
+
+
+def size_bounds_m(category: str, size: str) -> tuple[float, float]:
+    """Least and largest length in metres of a ship or aircraft of a size class; of "none", of any."""
+    (shortest, longest), (small, large) = LENGTH_RANGE_M[category], SIZE_LIMITS_M[category]
+    return {ABSENT: (shortest, longest), "small": (shortest, small), "medium": (small, large),
+            "large": (large, longest)}[size]
 
 
 def _must(v: Values, why: Clause, clause: Clause, allowed: tuple[str, ...], reason: str) -> Findings:

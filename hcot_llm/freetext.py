@@ -9,8 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hcot_llm.freetext_rules import HEDGE, NEGATION, NEGATION_AFTER, QUALIFIER, RULES, SEGMENT_END
-from hcot_llm.schema import ABSENT, Clause, SchemaError
+from hcot_llm.freetext_rules import (
+    HEDGE,
+    MIXED,
+    NEGATION,
+    NEGATION_AFTER,
+    QUALIFIER,
+    RULES,
+    SEGMENT_END,
+    KeywordRules,
+)
+from hcot_llm.schema import ABSENT, Annotation, Clause, SchemaError
 
 # The keys of a FUSAR-KLIP record, and what stands before the text proper.
 FUSAR_KEYS: Final[dict[str, Clause]] = {
@@ -21,6 +30,7 @@ FUSAR_KEYS: Final[dict[str, Clause]] = {
 _LEAD_IN = re.compile(r"^\s*(?:The terrain is classified as|The area functionality is described as"
                       r"|[A-Z]\w+ (?:presence|features|layout|"
                       r"distribution):)\s*", re.IGNORECASE)
+_QUALIFIED_DENIAL: Final = 4
 _TOWN_USES: Final = ("residential", "commercial_core", "industrial")
 
 
@@ -35,19 +45,26 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class FreeAnnotation:
-    """A record read: values found (None where none is stated), the text, and whether it is in doubt."""
+class ClauseShare:
+    """What the records say of one clause. Shares are of all records, 0 to 1."""
 
-    values: dict[Clause, str | None]
-    text: dict[Clause, str]
-    hedged: dict[Clause, bool]
+    records: int
+    mapped: float
+    """Records whose text states a value."""
+    hedged: float
+    """Records whose text states a value in doubt."""
 
 
-def parse_fusar_record(record: Mapping[str, object]) -> FreeAnnotation:
+def parse_fusar_record(record: Mapping[str, object]) -> Annotation:
     """Read one FUSAR-KLIP record with its eight landform keys.
 
-    Raises SchemaError when a key is missing or its value is no text.
+    The annotation keeps every text as it came; a clause has a value where its text states one, and is hedged where
+    that is in doubt.
+
+    Raises SchemaError when the record is no object, a key is missing or its value is no text.
     """
+    if not isinstance(record, Mapping):
+        raise SchemaError(f"A FUSAR-KLIP record is a JSON object, not a {type(record).__name__}.")
     texts: dict[Clause, str] = {}
     for key, clause in FUSAR_KEYS.items():
         text = record.get(key)
@@ -56,17 +73,19 @@ def parse_fusar_record(record: Mapping[str, object]) -> FreeAnnotation:
                               f"Expected the keys {', '.join(FUSAR_KEYS)}.")
         texts[clause] = text
     found = {clause: read_clause(clause, text) for clause, text in texts.items()}
-    return FreeAnnotation({clause: value for clause, (value, _) in found.items()}, texts,
-                          {clause: hedged for clause, (_, hedged) in found.items()})
+    return Annotation(values={clause: value for clause, (value, _) in found.items() if value is not None},
+                      hedged=[clause for clause, (_, hedged) in found.items() if hedged], text=texts)
 
 
-def mapped_share(records: Iterable[Mapping[str, object]]) -> dict[Clause, float]:
-    """Per landform clause, the share of records whose text states a value, 0 to 1."""
+def clause_shares(records: Iterable[Mapping[str, object]]) -> dict[Clause, ClauseShare]:
+    """Per landform clause, in how many records a value is stated. Raises SchemaError for an unreadable record."""
     annotations = [parse_fusar_record(record) for record in records]
     if not annotations:
         raise SchemaError("There are no records to map.")
-    return {clause: sum(a.values[clause] is not None for a in annotations) / len(annotations)
-            for clause in FUSAR_KEYS.values()}
+    total = len(annotations)
+    return {clause: ClauseShare(
+        total, sum(clause in a.values for a in annotations) / total,
+        sum(clause in a.values and clause in a.hedged for a in annotations) / total) for clause in FUSAR_KEYS.values()}
 
 
 def read_clause(clause: Clause, text: str) -> tuple[str | None, bool]:
@@ -83,7 +102,9 @@ def read_clause(clause: Clause, text: str) -> tuple[str | None, bool]:
         return None, bool(HEDGE.search(body))
     best = evidence[0]
     if clause is Clause.FUNCTIONALITY:
-        return _urban_mix(best, evidence), best.hedged
+        return _urban_mix(best, evidence, body), best.hedged
+    if best.rank == _QUALIFIED_DENIAL and _affirmed(clause, body):
+        return None, bool(HEDGE.search(body))
     if clause is Clause.ROAD and best.value == "highway":
         # "Major roads forming a grid" are a grid; a "major road network" alone is not.
         grids = [e for e in evidence if e.value == "grid" and e.rank == best.rank
@@ -92,8 +113,19 @@ def read_clause(clause: Clause, text: str) -> tuple[str | None, bool]:
     return best.value, best.hedged
 
 
-def _urban_mix(best: Evidence, evidence: list[Evidence]) -> str:
-    """Several urban uses stated side by side are a mixed urban area."""
+def _affirmed(clause: Clause, body: str) -> bool:
+    """Whether a segment without a negation speaks of the thing itself: "possible farm roads, no highways"."""
+    noun = RULES[clause].noun
+    return noun is not None and any(noun.search(segment) and not NEGATION.search(segment)
+                                    for _, segment in _segments(body))
+
+
+def _urban_mix(best: Evidence, evidence: list[Evidence], body: str) -> str:
+    """Several urban uses stated side by side, or a use that is said to be mixed, are a mixed urban area."""
+    mixed = MIXED.search(body)
+    if mixed is not None and best.value in (*_TOWN_USES, "mixed_urban") and mixed.start() <= min(
+            (e.position for e in evidence if e.value in _TOWN_USES and e.rank == best.rank), default=mixed.start()):
+        return "mixed_urban"
     uses = {e.value for e in evidence if e.value in _TOWN_USES and e.rank == best.rank}
     if best.value in (*_TOWN_USES, "mixed_urban"):
         urban_first = any(e.value == "mixed_urban" and e.position <= best.position for e in evidence)
@@ -121,26 +153,36 @@ def _evidence(clause: Clause, body: str) -> Iterable[Evidence]:
                     yield Evidence(value, 2 if hedged else 0, start + match.start(), hedged)
                 elif value in rules.negated:
                     yield Evidence(rules.negated[value], 3, start + match.start(), hedged)
-        if negation is not None and rules.subject is not None and _denies(rules.subject, segment, negation):
+        if negation is not None and _denies(rules, segment, negation):
             between = segment[negation.end():]
             qualified = QUALIFIER.search(between) is not None
             # "no large lakes, possibly ponds": the hedged mention says more than the qualified denial.
-            yield Evidence(ABSENT, 4 if qualified else 1, start + negation.start(), hedge is not None)
+            yield Evidence(ABSENT, _QUALIFIED_DENIAL if qualified else 1, start + negation.start(), hedge is not None)
 
 
-def _denies(subject: re.Pattern[str], segment: str, negation: re.Match[str]) -> bool:
+def _denies(rules: KeywordRules, segment: str, negation: re.Match[str]) -> bool:
     """Whether a negation is about the subject: "no buildings", "buildings are absent", or "none" alone."""
-    if subject.search(segment, negation.end()):
+    if rules.subject is None or segment[:negation.start()].endswith(" or "):  # "sparse or absent" leaves it open
+        return False
+    if rules.aspect is not None and rules.aspect.search(segment, negation.end()):
+        return False
+    if rules.subject.search(segment, negation.end()):
         return True
-    if subject.search(segment, 0, negation.start()) and NEGATION_AFTER.search(segment):
+    if rules.subject.search(segment, 0, negation.start()) and NEGATION_AFTER.search(segment):
         return True
     return not segment[negation.end():].strip(" .,:")
 
 
 def _denied_after(segment: str, position: int) -> bool:
-    """Whether what stands before `position` is denied in the same breath: "major roads are not visible"."""
+    """Whether what stands before `position` is denied in the same breath: "major roads are not visible".
+
+    "Sparse or absent" leaves it open.
+    """
     match = NEGATION_AFTER.search(segment, position)
-    return match is not None and match.start() - position <= 60 and "," not in segment[position:match.start()]
+    if match is None or match.start() - position > 60:
+        return False
+    between = segment[position:match.start()]
+    return "," not in between and not between.rstrip().endswith(" or")
 
 
 def _segments(body: str) -> Iterable[tuple[int, str]]:

@@ -71,12 +71,17 @@ def parse_caption(text: str) -> dict[Clause, str]:
     Raises UnknownSentenceError for a sentence that is not ours, SchemaError when a clause is said twice.
     """
     values: dict[Clause, str] = {}
-    for part in _SENTENCE_END.split(text.strip()):
+    for part in split_sentences(text):
         clause, value = parse_clause(part)
         if clause in values:
             raise SchemaError(f"The caption says clause '{clause}' twice: {values[clause]} and {value}.")
         values[clause] = value
     return in_order(values)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text of ours; a full stop inside a number ends none."""
+    return _SENTENCE_END.split(text.strip())
 
 
 @functools.cache

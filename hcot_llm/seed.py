@@ -1,7 +1,9 @@
 """Seed annotations: the truth of simulated scenes made as wrong as people are, or geography alone."""
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -50,11 +52,24 @@ class CorruptionConfig(BaseModel):
     share_missed: float = Field(0.06, ge=0, le=0.15,
                                 description="share of tiles with targets annotated as empty")
     share_whole_image: float = Field(
+        0.0, ge=0, lt=1,
+        description="share of tiles that carry the annotation of another tile: all its clauses, errors and hedges")
+    share_hedged_when_right: float = Field(
         0.0, ge=0, le=1,
-        description="share of tiles that carry the annotation of another tile, in all clauses")
-    share_hedged: float = Field(
+        description="share of the clauses right for the annotated tile whose text is in doubt ('Possibly: ...')")
+    share_hedged_when_wrong: float = Field(
         0.0, ge=0, le=1,
-        description='share of clauses whose text is in doubt ("Possibly: ..."), right or wrong alike')
+        description="share of the wrong ones whose text is in doubt; the larger against the share of the right "
+                    "ones, the more a hedge says")
+
+
+@dataclass(frozen=True)
+class _TileAnnotation:
+    """What an annotator wrote on one tile, all clauses in schema order."""
+
+    values: dict[Clause, str]
+    texts: dict[Clause, str]
+    hedged: frozenset[Clause]
 
 
 def truth_values(facts: Mapping[str, object]) -> dict[Clause, str]:
@@ -80,19 +95,40 @@ def corrupt(truth: Mapping[str, Mapping[Clause, str]], config: CorruptionConfig,
     """Seed annotations of all tiles, SEED_SCHEMA: one row per clause, by tile_id and in schema order.
 
     A tile's annotation depends on the seed, its id and its truth alone (and, where it is given another tile's
-    annotation, on that tile's), in whatever order the tiles come.
+    annotation, on that tile's), in whatever order the tiles come. The confidence of a row is the probability that it
+    is right, from the rates and from whether it is hedged; it knows nothing else of the truth.
     """
     tile_ids = sorted(truth)
-    rows: list[tuple[str, dict[Clause, str]]] = []
+    written = {tile_id: _annotate(truth[tile_id], config, seed, tile_id) for tile_id in tile_ids}
+    carried = []
     for index, tile_id in enumerate(tile_ids):
-        generator = np.random.default_rng(derive_seed(seed, tile_id, "seed annotation"))
+        generator = _generator(seed, tile_id)
         source = tile_id
         if generator.random() < config.share_whole_image and len(tile_ids) > 1:
             source = tile_ids[(index + 1 + int(generator.integers(len(tile_ids) - 1))) % len(tile_ids)]
-        rows.append((tile_id, _annotate(truth[source], config, generator)))
-    confidence = {clause: expected_accuracy(clause, config) * (1.0 - config.share_whole_image / 2)
+        carried.append(written[source])
+    confidence = {clause: _confidence(clause, config, _agreement([a.values[clause] for a in carried]))
                   for clause in CLAUSES}
-    return _table(rows, confidence, seed, config.share_hedged)
+    return _table(zip(tile_ids, carried, strict=True), confidence)
+
+
+def row_confidence(accuracy: float, config: CorruptionConfig, agreement: float, *, hedged: bool) -> float:
+    """Probability that a clause is right, given whether its text is in doubt, 0 to 1.
+
+    Bayes' rule on the rates: of the clauses right for the tile that was looked at, share_hedged_when_right are hedged,
+    of the wrong ones share_hedged_when_wrong. Whoever looked at another tile was as sure of himself as anybody, so a
+    hedge says nothing of that; such a clause is right if the two tiles happen to share the value. When right and wrong
+    are hedged alike the hedge is no evidence, and the confidence is the same with and without.
+
+    Args:
+        accuracy: share of right clauses where the right tile was looked at.
+        agreement: probability that two tiles share a value of this clause.
+    """
+    shares = (config.share_hedged_when_right, config.share_hedged_when_wrong)
+    right, wrong = (share if hedged else 1.0 - share for share in shares)
+    seen = accuracy * right + (1.0 - accuracy) * wrong
+    own = accuracy * right / seen if seen > 0 else accuracy  # nothing looks like this, so it does not matter
+    return (1.0 - config.share_whole_image) * own + config.share_whole_image * agreement
 
 
 def geography_seed(tiles: pa.Table) -> pa.Table:
@@ -101,28 +137,57 @@ def geography_seed(tiles: pa.Table) -> pa.Table:
     Raises hcot_llm.knowledge.KnowledgeError when the geographic data is not installed.
     """
     positions = zip(*(tiles[name].to_pylist() for name in ("tile_id", "lon", "lat")), strict=True)
-    rows = [(tile_id, prior_values(tile_knowledge(lon, lat))) for tile_id, lon, lat in positions]
-    return _table(sorted(rows), GEOGRAPHY_CONFIDENCE, 0, 0.0)
+    rows = [(tile_id, _write(prior_values(tile_knowledge(lon, lat)), frozenset(), 0, tile_id))
+            for tile_id, lon, lat in sorted(positions)]
+    return _table(rows, {clause: (sure, sure) for clause, sure in GEOGRAPHY_CONFIDENCE.items()})
 
 
-def _table(rows: Sequence[tuple[str, dict[Clause, str]]], confidence: Mapping[Clause, float], seed: int,
-           share_hedged: float) -> pa.Table:
-    def entries() -> Iterator[tuple[str, str, str, str, float]]:
-        for tile_id, values in rows:
-            generator = np.random.default_rng(derive_seed(seed, tile_id, "seed wording"))
-            for clause in CLAUSES:
-                text = render_clause(clause, values[clause], variant=int(generator.integers(1000)))
-                if generator.random() < share_hedged:
-                    text = hedge(text)
-                yield tile_id, str(clause), values[clause], text, confidence[clause]
-
-    columns = list(zip(*entries(), strict=True)) or [[]] * len(SEED_SCHEMA)
+def _table(rows: Iterable[tuple[str, _TileAnnotation]], confidence: Mapping[Clause, tuple[float, float]]) -> pa.Table:
+    """confidence: clause -> that of a plain text and that of a hedged one."""
+    entries = [(tile_id, str(clause), annotation.values[clause], annotation.texts[clause],
+                confidence[clause][clause in annotation.hedged])
+               for tile_id, annotation in rows for clause in CLAUSES]
+    columns = list(zip(*entries, strict=True)) or [[]] * len(SEED_SCHEMA)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SEED_SCHEMA, strict=True)]
     return pa.table(arrays, schema=SEED_SCHEMA)
 
 
-def _annotate(truth: Mapping[Clause, str], config: CorruptionConfig,
-              generator: np.random.Generator) -> dict[Clause, str]:
+def _confidence(clause: Clause, config: CorruptionConfig, agreement: float) -> tuple[float, float]:
+    accuracy = expected_accuracy(clause, config)
+    return tuple(row_confidence(accuracy, config, agreement, hedged=hedged) for hedged in (False, True))
+
+
+def _agreement(values: Sequence[str]) -> float:
+    """Probability that two tiles say the same, from what they say; about that of their true values."""
+    return sum((count / len(values)) ** 2 for count in Counter(values).values())
+
+
+def _annotate(truth: Mapping[Clause, str], config: CorruptionConfig, seed: int, tile_id: str) -> _TileAnnotation:
+    """What an annotator who looks at this tile writes."""
+    generator = _generator(seed, tile_id)
+    generator.random()  # whether the tile carries another's annotation, drawn in `corrupt`
+    values = _values(truth, config, generator)
+    draw = np.random.default_rng(derive_seed(seed, tile_id, "seed hedges")).random(len(CLAUSES))
+    hedged = frozenset(clause for clause, chance in zip(CLAUSES, draw, strict=True) if chance < (
+        config.share_hedged_when_right if values[clause] == truth[clause] else config.share_hedged_when_wrong))
+    return _write(values, hedged, seed, tile_id)
+
+
+def _write(values: Mapping[Clause, str], hedged: frozenset[Clause], seed: int, tile_id: str) -> _TileAnnotation:
+    generator = np.random.default_rng(derive_seed(seed, tile_id, "seed wording"))
+    texts = {}
+    for clause in CLAUSES:
+        text = render_clause(clause, values[clause], variant=int(generator.integers(1000)))
+        generator.random()  # keeps the wording of earlier corpora, which drew hedges here
+        texts[clause] = hedge(text) if clause in hedged else text
+    return _TileAnnotation(dict(values), texts, hedged)
+
+
+def _generator(seed: int, tile_id: str) -> np.random.Generator:
+    return np.random.default_rng(derive_seed(seed, tile_id, "seed annotation"))
+
+
+def _values(truth: Mapping[Clause, str], config: CorruptionConfig, generator: np.random.Generator) -> dict[Clause, str]:
     """One tile's wrong annotation: the targets invented or missed as a whole, then each clause for itself."""
     category = truth[Clause.TARGET_CATEGORY]
     whole = _scaled(config.share_invented if category == ABSENT else config.share_missed, config)

@@ -90,6 +90,21 @@ def caption(tile: Annotated[Path, typer.Argument(metavar="TILE.tif", help="One g
 
 
 @app.command()
+def hcot(path: Annotated[Path, typer.Argument(metavar="FILE.json", help="A JSON list of records with the eight "
+                                              "landform texts of FUSAR-KLIP.")],
+         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False
+         ) -> None:
+    """Read free-text annotations into the schema and say, per clause, how many state a value."""
+    from orchestrator.hcot_report import print_shares, read_shares, shares_as_json
+
+    shares = read_shares(path)
+    if as_json:
+        print(json.dumps(shares_as_json(path, shares), indent=2))
+    else:
+        print_shares(path, shares, console)
+
+
+@app.command()
 def config(path: Annotated[Optional[Path], typer.Argument(metavar="CONFIG", help="Show this configuration, defaults "
                                                           "filled in.")] = None, settings: Settings = None) -> None:
     """List every configuration key with its default and meaning, or show one configuration in full."""

@@ -17,6 +17,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from model.weights_check import WeightsError
     from orchestrator.ablation_config import AblationFailed
     from orchestrator.config import ConfigError
+    from orchestrator.hcot_report import RecordsError
     from orchestrator.lease import LeaseHeld, LeaseLost
     from orchestrator.preflight import PreflightError
     from orchestrator.records import RecordError
@@ -24,4 +25,5 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError,
-            LeaseHeld, LeaseLost, ReferenceFileError, ParquetError, WeightsError, StateRefused, AblationFailed)
+            LeaseHeld, LeaseLost, ReferenceFileError, ParquetError, WeightsError, StateRefused, AblationFailed,
+            RecordsError)

@@ -57,7 +57,7 @@ def refused(call, tmp_path):
 def test_help_names_every_command(call):
     status, out, _ = call("--help")
     assert status == 0
-    for command in ("run", "resume", "status", "report", "caption", "data", "bench", "config", "ablate"):
+    for command in ("run", "resume", "status", "report", "caption", "data", "bench", "config", "ablate", "hcot"):
         assert re.search(rf"^\W*{command} ", out, re.MULTILINE), command
 
 
@@ -213,3 +213,33 @@ def test_a_finished_run_delivers_what_mlflow_lacks(call, tmp_path, monkeypatch):
     parent = json.loads((directory.path / "mlflow_runs.json").read_text())["parent"]
     assert MlflowClient(local_uri(directory.path)).get_run(parent).info.status == "FINISHED"
     assert "waiting" not in call("status", directory.path)[1]
+
+
+RECORD = {"image_id": 0, "Terrain": "Plain", "Functionality": "Farmland", "Distribution": "Forest covers the image",
+          "Layout": "Irregular", "Boundary": "Gradual", "Buildings": "No buildings",
+          "Roads": "Possibly a few narrow tracks", "Water": "A wide river"}
+
+
+def test_free_text_records_are_counted_by_clause(call, tmp_path):
+    (tmp_path / "records.json").write_text(json.dumps([RECORD, RECORD | {"Roads": "A highway", "Water": "Moist soil"}]))
+    status, out, _ = call("hcot", "records.json")
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.split()}
+    assert status == 0
+    assert rows["road"] == ["2", "100.0%", "50.0%"] and rows["water"] == ["2", "50.0%", "0.0%"]
+    assert rows["distribution"] == ["2", "0.0%", "0.0%"]
+    status, out, _ = call("hcot", "records.json", "--json")
+    clauses = json.loads(out)["clauses"]
+    assert len(clauses) == 8 and clauses["road"] == {"records": 2, "mapped": 1.0, "hedged": 0.5}
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (None, "records.json cannot be read: No such file"), ("{not json", "is not JSON"),
+    ("{}", "list of annotation records, not a dict"),
+    ("[]", "There are no records"), ("[3]", "is a JSON object, not a int"), ("[" * 100_000, "is not JSON"),
+    (json.dumps([RECORD, {key: text for key, text in RECORD.items() if key != "Water"}]),
+     "record 0 has no text under 'Water'"),
+    (json.dumps([RECORD | {"Roads": 3}]), "no text under 'Roads'")])
+def test_a_file_of_records_that_does_not_fit(refused, tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "records.json").write_text(content)
+    assert message in refused("hcot", "records.json")

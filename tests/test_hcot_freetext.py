@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hcot_llm.freetext import FUSAR_KEYS, mapped_share, parse_fusar_record, read_clause
-from hcot_llm.schema import VOCABULARY, Clause, SchemaError
+from hcot_llm.freetext import FUSAR_KEYS, clause_shares, parse_fusar_record, read_clause
+from hcot_llm.schema import VOCABULARY, Annotation, Clause, SchemaError
 
 SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "hcot" / "fusar_klip_sample_1000.json"
 
@@ -45,6 +45,25 @@ SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "hcot" / "fusar_klip_s
     ("distribution", "Built-up zones throughout the image", "uniform", False),
     ("distribution", "Hills in the north, no urban zones", "none", False),
     ("distribution", "Forest covers the image", None, False),
+    ("distribution", "Dense industrial buildings in most areas", "uniform", False),
+    ("distribution", "Urban area dominates center and right", "central", False),
+    ("distribution", "Central water body with built-up zones on both flanks", None, False),
+    ("distribution", "Forest throughout, no clear separation of artificial zones", None, False),
+    ("functionality", "Mixed urban area with potential for industrial uses", "mixed_urban", True),
+    ("functionality", "Urban and suburban mixed-use area", "mixed_urban", False),
+    ("functionality", "Urban area, mainly residential or mixed-use", "residential", False),
+    ("layout", "Homogeneous, unorganized scene", "irregular", False),
+    ("layout", "Complex natural hills in the upper left", None, False),
+    ("boundary", "Moderately clear, gradual transition", "gradual", False),
+    ("boundary", "No clear separation of areas", "none", False),
+    ("building", "Clusters of buildings densely packed in the center", "dense", False),
+    ("building", "No clear concentration of buildings; likely very sparse or absent", "sparse", True),
+    ("road", "Linear features consistent with road networks", None, True),
+    ("road", "Possible farm roads, but no prominent highways", None, True),
+    ("road", "Major routes interspersed among building blocks", "highway", False),
+    ("road", "Multiple linear corridors indicate main roads", "highway", False),
+    ("road", "Roads divide the city into blocks", "grid", False),
+    ("water", "No large water bodies; some minor water features remain", None, False),
 ])
 def test_statements_negations_and_hedges(clause, text, value, hedged):
     assert read_clause(Clause(clause), text) == (value, hedged)
@@ -57,6 +76,27 @@ def test_records_need_their_keys():
         read_clause(Clause.TARGET_COUNT, "three ships")
 
 
+def test_a_record_becomes_an_annotation_that_keeps_its_text():
+    record = {"image_id": 3, **dict.fromkeys(FUSAR_KEYS, "A plain with a possible river")}
+    annotation = parse_fusar_record(record)
+    assert isinstance(annotation, Annotation) and set(annotation.text.values()) == {"A plain with a possible river"}
+    assert annotation.values[Clause.TERRAIN] == "plain" and annotation.values[Clause.WATER] == "channel"
+    assert Clause.WATER in annotation.hedged and Clause.LAYOUT not in annotation.values
+    assert set(annotation.text) == set(FUSAR_KEYS.values()) and annotation.boxes == annotation.relations == ()
+    assert Annotation.model_validate_json(annotation.model_dump_json()) == annotation
+
+
+def test_shares_count_records():
+    records = [dict.fromkeys(FUSAR_KEYS, text) for text in ("A wide river", "Possibly a lake", "Moist soil",
+                                                            "No water")]
+    water = clause_shares(records)[Clause.WATER]
+    assert (water.records, water.mapped, water.hedged) == (4, 0.75, 0.25)
+    with pytest.raises(SchemaError, match="no records"):
+        clause_shares([])
+    with pytest.raises(SchemaError, match="not a list"):
+        clause_shares([[]])
+
+
 def test_the_whole_sample_parses():
     if not SAMPLE.exists():
         pytest.skip("the FUSAR-KLIP sample is not here: expected ../shared/hcot/fusar_klip_sample_1000.json "
@@ -65,10 +105,8 @@ def test_the_whole_sample_parses():
     assert len(records) == 1000
     for record in records:
         annotation = parse_fusar_record(record)
-        for key, clause in FUSAR_KEYS.items():
-            assert annotation.text[clause] == record[key]
-            assert annotation.values[clause] is None or annotation.values[clause] in VOCABULARY[clause]
-    share = mapped_share(records)
-    assert set(share) == set(FUSAR_KEYS.values())
-    print("mapped share per clause:", {str(clause): round(value, 3) for clause, value in share.items()})
-    assert min(share.values()) > 0.7 and sum(share.values()) / len(share) > 0.9
+        assert annotation.text == {clause: record[key] for key, clause in FUSAR_KEYS.items()}
+        assert all(value in VOCABULARY[clause] for clause, value in annotation.values.items())
+    mapped = {clause: share.mapped for clause, share in clause_shares(records).items()}
+    assert set(mapped) == set(FUSAR_KEYS.values())
+    assert min(mapped.values()) > 0.7 and sum(mapped.values()) / len(mapped) > 0.9

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from hcot_llm.confusions import confusion
-from hcot_llm.render import is_hedged, parse_clause
+from hcot_llm.render import HEDGE, is_hedged, parse_clause
 from hcot_llm.schema import CLAUSES, NO_TARGETS, TARGET_CLAUSES, VOCABULARY, Clause, SchemaError
 from hcot_llm.seed import (
     SEED_SCHEMA,
@@ -13,6 +13,7 @@ from hcot_llm.seed import (
     corrupt,
     expected_accuracy,
     geography_seed,
+    row_confidence,
     truth_values,
 )
 
@@ -29,6 +30,35 @@ def truth():
     """600 tiles: 55 % empty, 30 % with ships, 15 % with aircraft."""
     kinds = [SHIPS | NO_TARGETS] * 11 + [SHIPS] * 6 + [AIRCRAFT] * 3
     return {f"tile-{index:04d}": kinds[index % 20] for index in range(600)}
+
+
+HEDGING = CorruptionConfig(share_hedged_when_right=0.1, share_hedged_when_wrong=0.5)
+
+
+def varied_truth(tiles):
+    """Scenes of all kinds, with the shares of ships and aircraft that the rates assume."""
+    generator = np.random.default_rng(1)
+    landform = [clause for clause in CLAUSES if clause not in TARGET_CLAUSES]
+    targets = {"ship": SHIPS, "aircraft": AIRCRAFT, "none": SHIPS | NO_TARGETS}
+    drawn = {clause: generator.integers(len(VOCABULARY[clause]), size=tiles) for clause in landform}
+    categories = generator.choice(["ship", "aircraft", "none"], tiles, p=[0.30, 0.15, 0.55])
+    return {f"tile-{index:05d}": {clause: VOCABULARY[clause][drawn[clause][index]] if clause in drawn
+                                  else targets[category][clause] for clause in CLAUSES}
+            for index, category in enumerate(categories)}
+
+
+def rightness(table, truth):
+    """Whether each row of a seed table is right, bool [rows]."""
+    return np.asarray([value == truth[tile][Clause(clause)] for tile, clause, value in zip(
+        *(table[name].to_pylist() for name in ("tile_id", "clause", "value")), strict=True)])
+
+
+def by_tile(table):
+    """Per tile (value, text) of all clauses."""
+    found = {}
+    for row in table.to_pylist():
+        found.setdefault(row["tile_id"], []).append((row["value"], row["text"]))
+    return found
 
 
 def accuracy(table, truth, clauses=CLAUSES, tiles=None):
@@ -50,14 +80,78 @@ def test_rates_of_the_paper(truth):
                if clause not in TARGET_CLAUSES)
 
 
-def test_text_says_the_value_and_confidence_knows_nothing_of_the_truth(truth):
-    table = corrupt(truth, CorruptionConfig(share_hedged=0.3), seed=3)
+def test_text_says_the_value_and_confidence_knows_only_the_hedge(truth):
+    table = corrupt(truth, HEDGING, seed=3)
     confidence = {}
     for row in table.slice(0, 1600).to_pylist():
         assert parse_clause(row["text"]) == (row["clause"], row["value"])
-        assert confidence.setdefault(row["clause"], row["confidence"]) == row["confidence"]
-    hedged = np.mean([is_hedged(text) for text in table["text"].to_pylist()])
-    assert hedged == pytest.approx(0.3, abs=0.03)
+        kind = row["clause"], is_hedged(row["text"])
+        assert confidence.setdefault(kind, row["confidence"]) == row["confidence"]
+    assert all(confidence[clause, True] < confidence[clause, False] for clause in CLAUSES)
+
+
+def test_hedges_are_as_frequent_as_declared(truth):
+    table = corrupt(truth, HEDGING, seed=3)
+    right = rightness(table, truth)
+    hedged = np.asarray([is_hedged(text) for text in table["text"].to_pylist()])
+    assert hedged[right].mean() == pytest.approx(HEDGING.share_hedged_when_right, abs=0.015)
+    assert hedged[~right].mean() == pytest.approx(HEDGING.share_hedged_when_wrong, abs=0.03)
+
+
+def test_hedges_do_not_change_what_is_said(truth):
+    plain, hedging = corrupt(truth, CorruptionConfig(), seed=3), corrupt(truth, HEDGING, seed=3)
+    assert plain["value"].equals(hedging["value"])
+    assert plain["text"].to_pylist() == [text.removeprefix(HEDGE) for text in hedging["text"].to_pylist()]
+    assert not any(is_hedged(text) for text in plain["text"].to_pylist())
+
+
+def test_a_hedge_that_right_and_wrong_share_says_nothing(truth):
+    table = corrupt(truth, CorruptionConfig(share_hedged_when_right=0.3, share_hedged_when_wrong=0.3), seed=3)
+    plain = corrupt(truth, CorruptionConfig(), seed=3)
+    np.testing.assert_allclose(table["confidence"].to_numpy(), plain["confidence"].to_numpy(), rtol=1e-6)
+
+
+def test_row_confidence_is_bayes_rule():
+    config = CorruptionConfig(share_hedged_when_right=0.1, share_hedged_when_wrong=0.4)
+    assert row_confidence(0.8, config, 0.5, hedged=True) == pytest.approx(0.08 / 0.16)
+    assert row_confidence(0.8, config, 0.5, hedged=False) == pytest.approx(0.72 / 0.84)
+    mixed = config.model_copy(update={"share_whole_image": 0.2})
+    assert row_confidence(0.8, mixed, 0.5, hedged=True) == pytest.approx(0.8 * 0.5 + 0.2 * 0.5)
+    sure = CorruptionConfig(share_hedged_when_right=0.0, share_hedged_when_wrong=1.0)
+    assert row_confidence(0.8, sure, 0.5, hedged=True) == 0.0 and row_confidence(0.8, sure, 0.5, hedged=False) == 1.0
+    assert row_confidence(1.0, sure, 0.5, hedged=True) == 1.0, "no clause is hedged, so the question does not arise"
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"share_hedged_when_right": 0.1, "share_hedged_when_wrong": 0.4}, {"share_whole_image": 0.05},
+    {"share_whole_image": 0.05, "share_hedged_when_right": 0.1, "share_hedged_when_wrong": 0.4},
+    {"share_whole_image": 0.3, "share_hedged_when_right": 0.05, "share_hedged_when_wrong": 0.8, "error_scale": 0.5}])
+def test_confidence_is_calibrated(changes):
+    """Of the rows that carry a confidence, that share is right, by clause and with and without a hedge."""
+    truth = varied_truth(3000)
+    table = corrupt(truth, CorruptionConfig(**changes), seed=9)
+    right, confidence = rightness(table, truth), table["confidence"].to_numpy()
+    hedged = np.asarray([is_hedged(text) for text in table["text"].to_pylist()])
+    clause = np.asarray(table["clause"].to_pylist())
+    groups = 0
+    for name in CLAUSES:
+        for doubt in {False, bool(hedged.any())}:
+            rows = (clause == name) & (hedged == doubt)
+            [stated] = set(confidence[rows].tolist())
+            # Four standard errors, and what the assumed shares of ships and aircraft may be off.
+            tolerance = 4 * np.sqrt(0.25 / rows.sum()) + 0.01
+            assert right[rows].mean() == pytest.approx(stated, abs=tolerance), (name, doubt)
+            groups += 1
+    assert groups == len(CLAUSES) * (1 + bool(hedged.any()))
+    assert right.mean() == pytest.approx(confidence.mean(), abs=0.01)
+
+
+def test_hedged_rows_are_worse_by_as_much_as_they_say():
+    """Calibration above would also pass if a hedge said nothing: it does not."""
+    truth = varied_truth(1000)
+    table = corrupt(truth, HEDGING, seed=9)
+    hedged = np.asarray([is_hedged(text) for text in table["text"].to_pylist()])
+    assert rightness(table, truth)[~hedged].mean() - rightness(table, truth)[hedged].mean() > 0.3
 
 
 def test_a_tile_does_not_depend_on_the_others(truth):
@@ -73,14 +167,23 @@ def test_no_errors_gives_the_truth(truth):
     assert accuracy(corrupt(truth, CorruptionConfig(error_scale=0.0), seed=0), truth) == 1.0
 
 
-def test_whole_image_errors():
-    truth = {f"t{index}": SHIPS if index % 2 else AIRCRAFT for index in range(40)}
-    table = corrupt(truth, CorruptionConfig(error_scale=0.0, share_whole_image=1.0), seed=0)
-    values = {tile: {} for tile in truth}
-    for row in table.to_pylist():
-        values[row["tile_id"]][Clause(row["clause"])] = row["value"]
-    assert all(annotation in (SHIPS, AIRCRAFT) for annotation in values.values())
-    assert any(values[tile] != truth[tile] for tile in truth)
+def test_whole_image_errors_keep_all_clauses_of_another_tile_together(truth):
+    """A tile carries its own annotation or, whole, what was written on another: values, texts, hedges, confidence."""
+    own = by_tile(corrupt(truth, HEDGING, seed=5))
+    mixed = by_tile(corrupt(truth, HEDGING.model_copy(update={"share_whole_image": 0.2}), seed=5))
+    source = {tuple(annotation): tile for tile, annotation in own.items()}
+    moved = [tile for tile in truth if mixed[tile] != own[tile]]
+    assert len(moved) / len(truth) == pytest.approx(0.2, abs=0.05)
+    assert all(tuple(mixed[tile]) in source for tile in truth)
+    values = {tile: [value for value, _ in annotation] for tile, annotation in mixed.items()}
+    wrong = [np.mean([said != truth[tile][clause] for said, clause in zip(values[tile], CLAUSES, strict=True)])
+             for tile in moved]
+    assert np.mean(wrong) > 0.3
+
+
+def test_whole_image_errors_of_a_lone_tile():
+    table = corrupt({"t": SHIPS}, CorruptionConfig(error_scale=0.0, share_whole_image=0.99), seed=0)
+    assert table["value"].to_pylist() == list(SHIPS.values())
 
 
 def test_invented_and_missed_targets_are_whole(truth):
