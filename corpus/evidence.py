@@ -1,4 +1,4 @@
-"""What can be measured on a tile without a model: backscatter statistics and bright blobs, for models that cannot look."""
+"""What can be measured on a tile without a model: backscatter and bright blobs, for models that cannot look."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -68,7 +68,9 @@ class RoundRecord(_Strict):
     run_id: str = Field(min_length=1)
     corpus_version: int = Field(ge=0, description="version of the Delta table after this round")
     corpus_digest: str = Field(min_length=8, description="hash of the annotations' content, whatever the file layout")
-    weights_sha256: str = Field(pattern=_SHA256)
+    weights_sha256: str = Field(pattern=_SHA256, description="of the model trained and scored with in this round")
+    captioner: str = Field("native", description="what labelled: native (these weights, proven by the probe), or the "
+                           "name and place of a model that is not trained here, of whose weights nothing is known")
     seed: int
     mlflow_run_id: str | None = Field(
         description="null where the tracking server was away; mlflow_runs.json has the id once the run is delivered")

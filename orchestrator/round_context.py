@@ -29,6 +29,7 @@ class RoundContext:
         self._counts: Counts | None = None
         self._evaluation: dict = {}
         self._metrics: dict[str, float] = {}
+        self._captioner = "native"
 
     @contextmanager
     def phase(self, name: str):
@@ -52,7 +53,9 @@ class RoundContext:
         self._session.tracker.log_losses(self.child, result.losses)
 
     def published(self, receipt: PublishReceipt) -> None:
-        self._metrics["probe_largest_difference"] = receipt.largest_difference
+        self._captioner = receipt.captioner
+        if receipt.largest_difference is not None:
+            self._metrics["probe_largest_difference"] = receipt.largest_difference
 
     def labelled(self, corpus: CorpusState, doubtful: np.ndarray, proposals: Proposals,
                  settlement: Settlement) -> None:
@@ -101,7 +104,8 @@ class RoundContext:
                             if name != "step"})
         record = RoundRecord(
             round=self.number, run_id=session.directory.run_id, corpus_version=corpus.version,
-            corpus_digest=corpus.digest, weights_sha256=trained.weights_sha256, seed=session.config.seed,
+            corpus_digest=corpus.digest, weights_sha256=trained.weights_sha256, captioner=self._captioner,
+            seed=session.config.seed,
             mlflow_run_id=self.child.run_id, world_size=trained.world_size, counts=self._counts, metrics=metrics,
             accuracy_by_clause=self.accuracy_by_clause or None, timings=self._clock.timings())
         session.lease.check()

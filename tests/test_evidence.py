@@ -44,7 +44,8 @@ def test_speckle_alone_is_no_blob(seed):
     assert measured(sea(seed=seed)).blobs == ()
 
 
-@pytest.mark.parametrize(("row", "column", "cell"), [(16, 110, "northeast"), (64, 64, "center"), (112, 20, "southwest")])
+@pytest.mark.parametrize(("row", "column", "cell"), [
+    (16, 110, "northeast"), (64, 64, "center"), (112, 20, "southwest")])
 def test_a_planted_ship_has_its_place_and_length(row, column, cell):
     power = sea()
     power[0, row - 1:row + 2, column - 8:column + 8] = 1.0
