@@ -92,6 +92,18 @@ class CaptionRequest:
     seed: int
     retries: tuple[Retry, ...] | None = field(default=None, repr=False)
 
+    @staticmethod
+    def of(weights_dir: str, weights_sha256: str, questions: Sequence["Question"], images: "ImageIndex", seed: int,
+           retries: tuple[Retry, ...] | None = None) -> "CaptionRequest":
+        """The request for these questions, with the blocks that hold their images."""
+        where = [images.where[question.tile_id] for question in questions]
+        used = sorted({block for block, _ in where})
+        position = {block: index for index, block in enumerate(used)}
+        return CaptionRequest(weights_dir, weights_sha256, [images.blocks[block] for block in used],
+                              [(position[block], row) for block, row in where],
+                              [question.prompt for question in questions], [question.asked for question in questions],
+                              seed, retries)
+
     @property
     def source(self) -> str:
         """What answers, for the name of the shard."""
@@ -286,13 +298,7 @@ class CaptionerClient:
         """A request bound to the published weights, for a shard of questions or for what is asked again of it."""
         if self._weights is None:
             raise RuntimeError("no weights were published: call publish before labelling")
-        where = [images.where[question.tile_id] for question in questions]
-        used = sorted({block for block, _ in where})
-        position = {block: index for index, block in enumerate(used)}
-        return CaptionRequest(*self._weights, [images.blocks[block] for block in used],
-                              [(position[block], row) for block, row in where],
-                              [question.prompt for question in questions], [question.asked for question in questions],
-                              seed, retries)
+        return CaptionRequest.of(*self._weights, questions, images, seed, retries)
 
     def submit(self, request: CaptionRequest) -> "PendingAnswers":
         """Send one shard; `.result()` of what comes back waits for its answers."""

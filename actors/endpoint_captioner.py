@@ -1,6 +1,7 @@
 """The captioner as a model behind an endpoint: HCoT level by level, from the driver, a few tiles at a time."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from corpus.geotiff import read_backscatter
 from corpus.seeds import derive_seed
 from corpus.tiles import tile_path
 from hcot_llm.chain import run_chain
-from hcot_llm.endpoint import Endpoint
+from hcot_llm.endpoint import Endpoint, EndpointFailed
 from hcot_llm.engine import Answer
 from hcot_llm.knowledge import tile_knowledge
 from hcot_llm.prompts import prompt_sha256
@@ -38,23 +39,24 @@ class ChainRequest:
 class ChainAnswers:
     """A request under way: one future for every chain."""
 
-    def __init__(self, futures: list[list[Future]]) -> None:
-        self._futures = futures
+    def __init__(self, futures: list[list[Future]], abandon: Callable[[], None]) -> None:
+        self._futures, self._abandon = futures, abandon
 
     def result(self) -> list[list[Answer]]:
-        """Wait for the answers. After a failure the chains that have not begun are dropped.
+        """Wait for the answers. After a failure, or an interruption, no chain goes on.
 
         Raises:
             EndpointFailed: the endpoint cannot be used.
         """
-        every = [future for candidates in self._futures for future in candidates]
-        done, waiting = wait(every, return_when=FIRST_EXCEPTION)
-        if waiting:
-            for future in waiting:
-                future.cancel()
+        try:
+            done, _ = wait([future for candidates in self._futures for future in candidates],
+                           return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-        return [[future.result() for future in candidates] for candidates in self._futures]
+            return [[future.result() for future in candidates] for candidates in self._futures]
+        except BaseException:
+            self._abandon()
+            raise
 
 
 class EndpointCaptioner:
@@ -68,6 +70,7 @@ class EndpointCaptioner:
         columns = tiles.select(["tile_id", "path", "gsd_m", "lon", "lat"])
         self._tiles = {row["tile_id"]: row for row in columns.to_pylist()}
         self._pool = ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="endpoint")
+        self._closed = threading.Event()
 
     def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
         """The round's weights stay here. What is checked is that the endpoint answers and has the model."""
@@ -89,10 +92,11 @@ class EndpointCaptioner:
             seeds = [[None, *(derive_seed(question.seed, number, "sampled")
                               for number in range(1, self._config.candidates))] for question in request.questions]
         return ChainAnswers([[self._pool.submit(self._answer, question, seed) for seed in each]
-                             for question, each in zip(request.questions, seeds, strict=True)])
+                             for question, each in zip(request.questions, seeds, strict=True)], self.shutdown)
 
     def shutdown(self) -> None:
-        """Let go of the threads; chains that have not begun are dropped."""
+        """Let go of the threads; chains end before their next question."""
+        self._closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, question: "Question", seed: int | None) -> Answer:
@@ -104,6 +108,8 @@ class EndpointCaptioner:
 
         def ask(prompt: str, clauses: Sequence[Clause]) -> str:
             nonlocal tokens, prompts
+            if self._closed.is_set():
+                raise EndpointFailed(f"The captioner of {self._config.url} was shut down.")
             drawn = None if seed is None else derive_seed(seed, prompts)
             completion = self._endpoint.complete(prompt, clauses, drawn)
             distributions.update(completion.distributions)

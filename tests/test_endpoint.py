@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 
 from actors.captioner import CaptionerConfig
+from actors.endpoint_captioner import EndpointCaptioner
+from actors.labeller import Question, ask
+from corpus.simulate.config import SceneConfig
+from corpus.simulate.write import simulate_corpus
+from corpus.tiles import read_tiles
 from hcot_llm.endpoint import Endpoint, EndpointConfig, EndpointFailed
-from hcot_llm.schema import Clause
+from hcot_llm.matrix import AnnotationMatrix
+from hcot_llm.retry import RetryConfig
+from hcot_llm.schema import CLAUSES as ALL
+from hcot_llm.schema import VOCABULARY, Clause
 from orchestrator.config import ConfigError, load_config
 from orchestrator.errors import expected_errors
 from orchestrator.preflight import needed
@@ -203,3 +211,83 @@ def test_a_model_elsewhere_needs_no_replica_here(tmp_path):
     there, here = load_config(path), load_config(path, ["captioner.kind=native"])
     assert needed(here).cpus - needed(there).cpus == here.captioner.cpus_per_replica
     assert CaptionerConfig().candidates == CaptionerConfig().engine.candidates and there.captioner.candidates == 1
+
+
+@pytest.fixture(scope="module")
+def corpus_dir(tmp_path_factory):
+    root = tmp_path_factory.mktemp("endpoint")
+    simulate_corpus(SceneConfig(tiles=3), root, workers=1)
+    return root / "corpus"
+
+
+def label(url, corpus_dir, folder, retry=RetryConfig(attempts=0)):
+    """What the labeller makes of all tiles' answers; water and road are asked."""
+    tiles = read_tiles(corpus_dir)
+    tile_ids = tuple(sorted(tiles["tile_id"].to_pylist()))
+    shape = len(tile_ids), len(ALL)
+    annotations = AnnotationMatrix(tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed"))
+    config = CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(url=url, model="m", patience_s=1))
+    captioner = EndpointCaptioner(config, tiles, corpus_dir)
+    try:
+        return ask([Question(tile_id, CLAUSES, {Clause.TERRAIN: "coast"}, "", {}, True, 5) for tile_id in tile_ids],
+                   captioner, None, annotations, folder, tiles_per_shard=2, candidates=1, retry=retry)
+    finally:
+        captioner.shutdown()
+
+
+def levels_of(received) -> list[str]:
+    return [body["messages"][0]["content"].split(",")[0] for body in received]
+
+
+def obedient(water: str, road: str = "none"):
+    """Answers what the schema asks for; level 5 corrects the water to sea."""
+    def respond(body, headers):
+        if "response_format" not in body:
+            return 200, answer("A shore.")
+        said = {"water": "sea" if "Level 5" in body["messages"][0]["content"] else water, "road": road}
+        asked = body["response_format"]["json_schema"]["schema"]["required"]
+        return 200, answer(json.dumps({clause: said[clause] for clause in asked}))
+    return respond
+
+
+def test_tiles_are_asked_level_by_level_with_evidence_and_contradictions_are_sent_back(corpus_dir, tmp_path):
+    with server(obedient("none")) as (url, received):
+        proposals = label(url, corpus_dir, tmp_path)
+    assert sorted(levels_of(received)) == sorted(["Level 0", "Level 1", "Level 2", "Level 5"] * 3)
+    prompts = [body["messages"][0]["content"] for body in received]
+    assert all("bright blobs" in prompt for prompt in prompts if "Level 5" not in prompt)
+    assert all("there is no water" in prompt for prompt in prompts if "Level 5" in prompt)
+    values = [VOCABULARY[Clause.WATER][index] for index in proposals.proposed[:, ALL.index(Clause.WATER), 0]]
+    assert values == ["sea"] * 3 and not proposals.invalid
+    assert np.isnan(proposals.distributions[Clause.WATER]).all(), "without log-probabilities it is no witness"
+
+
+def test_a_level_that_fails_is_counted_and_the_others_are_kept(corpus_dir, tmp_path):
+    def respond(body, headers):
+        status, content = obedient("sea")(body, headers)
+        if "Level 2" in body["messages"][0]["content"]:
+            content = answer("I cannot say.")
+        return status, content
+
+    with server(respond) as (url, received):
+        proposals = label(url, corpus_dir, tmp_path, RetryConfig(attempts=1, budget_share=1.0))
+    assert (proposals.proposed[:, ALL.index(Clause.WATER), 0] >= 0).all()
+    assert (proposals.proposed[:, ALL.index(Clause.ROAD), 0] < 0).all()
+    # Three first answers and a repetition of each, which asks for the road alone.
+    assert proposals.invalid == {"not_json": 6} and (proposals.retried, proposals.recovered) == (3, 0)
+    assert levels_of(received).count("Level 1") == 3 and levels_of(received).count("Level 2") == 6
+
+
+def test_a_server_that_goes_leaves_finished_shards_and_no_others(corpus_dir, tmp_path):
+    """Three tiles are two shards; the server goes away somewhere in the middle, and is there again for the resume."""
+    seen = []
+
+    def respond(body, headers):
+        seen.append(body)
+        return obedient("sea")(body, headers) if len(seen) <= 6 else (503, {"error": {"message": "gone"}})
+
+    with server(respond) as (url, _), pytest.raises(EndpointFailed, match="gave no answer"):
+        label(url, corpus_dir, tmp_path)
+    assert not list(tmp_path.glob("*.partial"))
+    with server(obedient("sea")) as (url, _):
+        assert (label(url, corpus_dir, tmp_path).proposed[:, ALL.index(Clause.WATER), 0] >= 0).all()
