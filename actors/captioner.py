@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import ray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.schema import ApplicationStatus
@@ -17,9 +17,13 @@ from ray.serve.schema import ApplicationStatus
 from actors.health import EngineEvent, EngineHealth
 from actors.probe import PROBE_TOKENS, check_probe, load_probe
 from actors.shuffler import image_of
+from hcot_llm.endpoint import EndpointConfig
 from hcot_llm.engine import Answer, EngineConfig, NativeEngine, configure_process
 from hcot_llm.retry import Retry, RetryConfig
 from hcot_llm.schema import Clause
+
+if TYPE_CHECKING:
+    from actors.labeller import ImageIndex, Question
 
 DEPLOYMENT = "captioner"
 DEATHS_PER_REQUEST = 3
@@ -34,6 +38,11 @@ class CaptionerConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    kind: Literal["native", "endpoint"] = Field(
+        "native", description="the decoder of the model being trained, served by vLLM here; or a model behind an "
+                              "OpenAI-compatible endpoint, which is not trained")
+    endpoint: EndpointConfig = Field(default_factory=EndpointConfig)
+
     engine: EngineConfig = Field(default_factory=EngineConfig)
     retry: RetryConfig = Field(default_factory=RetryConfig)
     min_replicas: int = Field(1, ge=1, description="replicas kept running")
@@ -45,6 +54,23 @@ class CaptionerConfig(BaseModel):
     feedback_in_prompt: bool = Field(True, description="tell the captioner what the encoder and the neighbours say")
     levels_in_prompt: bool = Field(True, description="structure the prompt by the HCoT levels")
     start_timeout_s: float = Field(300, gt=0, description="time for the first replica to become ready")
+
+    @model_validator(mode="after")
+    def _chains_have_levels(self) -> "CaptionerConfig":
+        if self.kind == "endpoint" and not self.levels_in_prompt:
+            raise ValueError("levels_in_prompt is false, but kind endpoint asks level by level; only native can do "
+                             "without")
+        return self
+
+    @property
+    def candidates(self) -> int:
+        """Answers per question."""
+        return self.endpoint.candidates if self.kind == "endpoint" else self.engine.candidates
+
+    @property
+    def replicas_needed(self) -> int:
+        """Replicas on the cluster that a run cannot do without."""
+        return 0 if self.kind == "endpoint" else self.min_replicas
 
 
 @dataclass(frozen=True)
@@ -66,13 +92,36 @@ class CaptionRequest:
     seed: int
     retries: tuple[Retry, ...] | None = field(default=None, repr=False)
 
+    @staticmethod
+    def of(weights_dir: str, weights_sha256: str, questions: Sequence["Question"], images: "ImageIndex", seed: int,
+           retries: tuple[Retry, ...] | None = None) -> "CaptionRequest":
+        """The request for these questions, with the blocks that hold their images."""
+        where = [images.where[question.tile_id] for question in questions]
+        used = sorted({block for block, _ in where})
+        position = {block: index for index, block in enumerate(used)}
+        return CaptionRequest(weights_dir, weights_sha256, [images.blocks[block] for block in used],
+                              [(position[block], row) for block, row in where],
+                              [question.prompt for question in questions], [question.asked for question in questions],
+                              seed, retries)
+
+    @property
+    def source(self) -> str:
+        """What answers, for the name of the shard."""
+        return self.weights_sha256
+
 
 @dataclass(frozen=True)
 class PublishReceipt:
-    """What a replica proved: the weights it serves and the largest log-probability difference of the probe."""
+    """What is known of the captioner that will label.
 
-    weights_sha256: str
-    largest_difference: float
+    weights_sha256, largest_difference: the weights that a replica proved to serve, and the largest log-probability
+    difference of the probe; None for a model that is not trained here, of which nothing was published or proven.
+    captioner: "native", or what that model calls itself and where it is.
+    """
+
+    weights_sha256: str | None
+    largest_difference: float | None
+    captioner: str = "native"
 
 
 class CaptionerReplica:
@@ -244,13 +293,12 @@ class CaptionerClient:
                     f"{ray.available_resources()}. Last word of Ray Serve: {application.message or application.status}")
             time.sleep(0.2)
 
-    def request(self, blocks: list, where: list[tuple[int, int]], prompts: list[str],
-                asked: list[tuple[Clause, ...]], seed: int,
+    def request(self, questions: Sequence["Question"], images: "ImageIndex", seed: int,
                 retries: tuple[Retry, ...] | None = None) -> CaptionRequest:
-        """A request bound to the published weights."""
+        """A request bound to the published weights, for a shard of questions or for what is asked again of it."""
         if self._weights is None:
             raise RuntimeError("no weights were published: call publish before labelling")
-        return CaptionRequest(*self._weights, blocks, where, prompts, asked, seed, retries)
+        return CaptionRequest.of(*self._weights, questions, images, seed, retries)
 
     def submit(self, request: CaptionRequest) -> "PendingAnswers":
         """Send one shard; `.result()` of what comes back waits for its answers."""

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import ray
 import ray.data
 
-from actors.captioner import CaptionerClient, CaptionRequest
+from actors.captioner import CaptionRequest
+from actors.captioner_kinds import Captioner
+from actors.endpoint_captioner import ChainRequest
 from corpus.parquet import read_parquet
 from corpus.seeds import derive_seed
 from hcot_llm.engine import Answer
@@ -121,8 +123,9 @@ class _Shard:
 
     def plan_next(self, config: RetryConfig) -> list[Retry]:
         """What to ask again; empty when the shard is finished."""
-        unusable = [Unusable(given.question, given.candidate, given.asked, self.questions[given.question].seed)
-                    for given in self.given if given.attempt == self.attempt and given.answer.error is not None]
+        unusable = [Unusable(given.question, given.candidate, missing, self.questions[given.question].seed)
+                    for given in self.given if given.attempt == self.attempt
+                    and (missing := tuple(clause for clause in given.asked if clause not in given.answer.values))]
         first = sum(given.attempt == 0 for given in self.given)
         self.attempt += 1
         self.retries = plan_retries(unusable, self.attempt, first_answers=first, spent=len(self.given) - first,
@@ -130,13 +133,13 @@ class _Shard:
         return self.retries
 
 
-def ask(questions: Sequence[Question], client: CaptionerClient, images: ImageIndex, annotations: AnnotationMatrix,
+def ask(questions: Sequence[Question], client: Captioner, images: ImageIndex, annotations: AnnotationMatrix,
         shard_dir: Path, *, tiles_per_shard: int, candidates: int, retry: RetryConfig, in_flight: int = 4,
         on_progress=None) -> Proposals:
-    """Answers to all questions, through Ray Serve, with shards on disk as they finish.
+    """Answers to all questions, with shards on disk as they finish.
 
-    A shard file is named by its questions and the weights: one that exists is the answer, whoever wrote it. What could
-    not be used is asked again before the shard is written, so that a resumed run does not ask a third time.
+    A shard file is named by its questions and by what answers them: one that exists is the answer, whoever wrote it.
+    What could not be used is asked again before the shard is written, so that a resumed run does not ask a third time.
     """
     shard_dir.mkdir(parents=True, exist_ok=True)
     shards = [questions[start:start + tiles_per_shard] for start in range(0, len(questions), tiles_per_shard)]
@@ -163,22 +166,17 @@ def ask(questions: Sequence[Question], client: CaptionerClient, images: ImageInd
     return _proposals([read_parquet(path, SHARD_SCHEMA) for path in paths], questions, annotations, candidates)
 
 
-def make_request(shard: Sequence[Question], client: CaptionerClient, images: ImageIndex,
-                 retries: Sequence[Retry] | None = None) -> CaptionRequest:
+def make_request(shard: Sequence[Question], client: Captioner, images: ImageIndex,
+                 retries: Sequence[Retry] | None = None) -> CaptionRequest | ChainRequest:
     """One request to the captioner for a shard of questions, or for what is asked again of it."""
     seed = shard[0].seed
     if retries is not None:
         shard = [replace(shard[retry.question], asked=retry.asked) for retry in retries]
-    where = [images.where[question.tile_id] for question in shard]
-    used = sorted({block for block, _ in where})
-    position = {block: index for index, block in enumerate(used)}
-    return client.request([images.blocks[block] for block in used], [(position[b], row) for b, row in where],
-                          [question.prompt for question in shard], [question.asked for question in shard],
-                          seed, None if retries is None else tuple(retries))
+    return client.request(shard, images, seed, None if retries is None else tuple(retries))
 
 
-def _digest(shard: Sequence[Question], request: CaptionRequest) -> str:
-    content = [request.weights_sha256, *[[q.tile_id, q.prompt, list(q.asked), q.seed] for q in shard]]
+def _digest(shard: Sequence[Question], request: CaptionRequest | ChainRequest) -> str:
+    content = [request.source, *[[q.tile_id, q.prompt, list(q.asked), q.seed] for q in shard]]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -188,10 +186,11 @@ def _write_shard(path: Path, shard: _Shard) -> None:
         common = {"tile_id": shard.questions[given.question].tile_id, "candidate": given.candidate,
                   "attempt": given.attempt}
         answer = given.answer
-        written = [{**common, "error": answer.error}] if answer.error is not None else [
-            {**common, "clause": str(clause), "value": value,
-             "distribution": answer.distributions[clause].tolist() if given.candidate == 0 else None}
-            for clause, value in answer.values.items()]
+        written = [] if answer.error is None else [{**common, "error": answer.error}]
+        written += [{**common, "clause": str(clause), "value": value,
+                     "distribution": answer.distributions[clause].tolist()
+                     if given.candidate == 0 and clause in answer.distributions else None}
+                    for clause, value in answer.values.items()]
         written[0]["injected"] = answer.injected
         rows += written
     partial = path.with_suffix(".partial")

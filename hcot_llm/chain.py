@@ -1,6 +1,6 @@
 """The HCoT chain for instruction-tuned models: each answer is context for the next."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hcot_llm.consistency import Contradiction, contradictions
@@ -24,35 +24,53 @@ class ChainResult:
     contradictions: list[Contradiction]
 
 
-def run_chain(ask: Ask, *, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str,
-              feedback: Mapping[Clause, str] | None = None, evidence: Mapping[str, object] | None = None,
-              gsd_m: float | None = None, attempts: int = 1) -> ChainResult:
+Chain = Generator[tuple[str, Sequence[Clause]], str, ChainResult]
+
+
+def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str,
+          feedback: Mapping[Clause, str] | None = None, evidence: Mapping[str, object] | None = None,
+          gsd_m: float | None = None, attempts: int = 1) -> Chain:
     """Ask level by level for the asked clauses, then have contradictions corrected, `attempts` times at most.
+
+    A generator, so that the chains of many tiles can go level by level together: it yields a prompt and the clauses
+    its answer has to hold (none at level 0), is sent the model's text, and returns the result.
 
     Only asked clauses are ever answered or corrected; a level of which none is asked is skipped. An unusable
     answer leaves its clauses out and is named in `failed`, so the caller keeps what it had.
     """
     wanted = ordered(asked)
     common = dict(knowledge=knowledge, feedback=feedback, evidence=evidence, gsd_m=gsd_m)
-    description = ask(chat_prompt(0, evidence=evidence, gsd_m=gsd_m), ()).strip()
+    description = (yield chat_prompt(0, evidence=evidence, gsd_m=gsd_m), ()).strip()
     values = {clause: value for clause, value in kept.items() if clause not in wanted}
     failed: dict[int, str] = {}
 
-    def answer(level: int, clauses: Sequence[Clause], found: Sequence[Contradiction] = ()) -> None:
+    def answer(level: int, clauses: Sequence[Clause], found: Sequence[Contradiction] = ()):
         prompt = chat_prompt(level, asked=clauses, kept=values, description=description, contradictions=found,
                              **common)
+        text = yield prompt, tuple(clauses)
         try:
-            values.update(parse_answer(ask(prompt, clauses), clauses))
+            values.update(parse_answer(text, clauses))
         except AnswerError as error:
             failed[level] = error.reason
 
     for level in LEVELS:
         if clauses := [clause for clause in level_clauses(level) if clause in wanted]:
-            answer(level, clauses)
+            yield from answer(level, clauses)
     for _ in range(attempts):
         found = contradictions(values, gsd_m=gsd_m)
         disputed = {clause for contradiction in found for clause in contradiction.clauses}
         if not (clauses := [clause for clause in wanted if clause in disputed]):
             break
-        answer(5, clauses, found)
+        yield from answer(5, clauses, found)
     return ChainResult(description, in_order(values), failed, contradictions(values, gsd_m=gsd_m))
+
+
+def run_chain(ask: Ask, **settings) -> ChainResult:
+    """One chain to its end, with a function that answers. settings: those of `chain`."""
+    steps = chain(**settings)
+    try:
+        step = next(steps)
+        while True:
+            step = steps.send(ask(*step))
+    except StopIteration as end:
+        return end.value

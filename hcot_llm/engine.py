@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.seeds import derive_seed
+from hcot_llm.distribution import value_distribution
 from hcot_llm.poison import poison
 from hcot_llm.retry import Retry
 from hcot_llm.schema import VOCABULARY, AnswerError, Clause, answer_json_schema, parse_answer
@@ -42,9 +43,10 @@ class EngineConfig(BaseModel):
 class Answer:
     """One generated answer.
 
-    values: per asked clause the value generated, empty when invalid. distributions: per asked clause float [V],
-    the probability of each value when the clause was generated; empty for sampled candidates, which say nothing of
-    it that the greedy one does not. error: why the answer is invalid, else None. injected: the damage that fault
+    values: per asked clause the value generated; empty when invalid, or what an HCoT chain did answer where one of its
+    levels failed. distributions: per clause float [V], the probability of each value when the clause was generated;
+    empty for sampled candidates, which say nothing of it that the greedy one does not. error: why the answer, or a
+    part of it, is invalid, else None. injected: the damage that fault
     injection did to it, else None.
     """
 
@@ -190,17 +192,6 @@ class NativeEngine:
             start = text.index(f'"{clause}"') + len(f'"{clause}"')
             start = text.index('"', start) + 1
             position = int(np.searchsorted(offsets, start))
-            distributions[clause] = self._value_distribution(clause, completion.logprobs[position])
+            distributions[clause] = value_distribution(clause, (
+                (self._piece(token), entry.logprob) for token, entry in completion.logprobs[position].items()))
         return Answer(values, distributions, None, len(pieces), injected)
-
-    def _value_distribution(self, clause: Clause, logprobs: dict) -> np.ndarray:
-        """Probability of each value, from its first token; the first tokens of a clause's values all differ."""
-        vocabulary = VOCABULARY[clause]
-        probability = np.full(len(vocabulary), 1e-6)
-        for token, entry in logprobs.items():
-            piece = self._piece(token)
-            matches = [index for index, value in enumerate(vocabulary) if value == piece] or [
-                index for index, value in enumerate(vocabulary) if piece and value.startswith(piece)]
-            if len(matches) == 1:
-                probability[matches[0]] += np.exp(entry.logprob)
-        return probability / probability.sum()

@@ -13,6 +13,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from corpus.ingest import IngestError
     from corpus.parquet import ParquetError
     from corpus.tiles import CorpusError
+    from hcot_llm.endpoint import EndpointFailed
     from hcot_llm.knowledge import KnowledgeError
     from model.weights_check import WeightsError
     from orchestrator.ablation_config import AblationFailed
@@ -24,6 +25,6 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from orchestrator.run_directory import RunDirectoryError
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
-            KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, RecordError,
+            KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, EndpointFailed, RecordError,
             LeaseHeld, LeaseLost, ReferenceFileError, ParquetError, WeightsError, StateRefused, AblationFailed,
             RecordsError)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psutil
 import stamina
 
+from actors.captioner_kinds import check_captioner
 from model.weights_check import check_weights
 from orchestrator.config import ConfigError, RunConfig
 from orchestrator.redaction import without_user
@@ -29,9 +30,9 @@ class Resources:
 def needed(config: RunConfig) -> Resources:
     """The least a run needs: one training group, one captioner, one scorer and one CPU for Ray Data's tasks."""
     train, captioner, score = config.train, config.captioner, config.score
-    cpus = (train.min_workers * train.cpus_per_worker + captioner.min_replicas * captioner.cpus_per_replica
+    cpus = (train.min_workers * train.cpus_per_worker + captioner.replicas_needed * captioner.cpus_per_replica
             + score.min_workers * score.cpus_per_worker + 1)
-    gpus = (train.min_workers * train.gpus_per_worker + captioner.min_replicas * captioner.gpus_per_replica
+    gpus = (train.min_workers * train.gpus_per_worker + captioner.replicas_needed * captioner.gpus_per_replica
             + score.min_workers * score.gpus_per_worker)
     return Resources(cpus, gpus, config.cluster.memory_gib)
 
@@ -60,7 +61,7 @@ def check(need: Resources, offer: Resources, config: RunConfig) -> None:
     if need.cpus > offer.cpus:
         short.append(
             f"{need.cpus:g} CPUs are needed ({config.train.min_workers} training workers x "
-            f"{config.train.cpus_per_worker}, {config.captioner.min_replicas} captioners x "
+            f"{config.train.cpus_per_worker}, {config.captioner.replicas_needed} captioners x "
             f"{config.captioner.cpus_per_replica}, {config.score.min_workers} scorers x {config.score.cpus_per_worker}, "
             f"1 for data) and {offer.cpus:g} are offered: lower these keys, or raise cluster.local_cpus or the cluster")
     if need.gpus > offer.gpus:
@@ -81,6 +82,7 @@ def preflight(config: RunConfig) -> None:
             raise ConfigError(f"start_weights names {config.start_weights}, which holds no weights. Name a directory "
                               "such as RUN_DIR/weights/round-0003, or set it to null.")
         check_weights(config.start_weights)
+    check_captioner(config.captioner)
     check(needed(config), offered(config), config)
 
 

@@ -70,6 +70,8 @@ class RoundRecord(_Strict):
     corpus_digest: str = Field(min_length=8, description="hash of the annotations' content, whatever the file layout")
     weights_sha256: str = Field(pattern=_SHA256, description="of the published model, the first fold's")
     fold_weights_sha256: tuple[str, ...] = Field((), description="of the other folds' models, in their order")
+    captioner: str = Field("native", description="what labelled: native (these weights, proven by the probe), or the "
+                           "name and place of a model that is not trained here, of whose weights nothing is known")
     seed: int
     mlflow_run_id: str | None = Field(
         description="null where the tracking server was away; mlflow_runs.json has the id once the run is delivered")

@@ -32,6 +32,7 @@ class RoundContext:
         self._counts: Counts | None = None
         self._evaluation: dict = {}
         self._metrics: dict[str, float] = {}
+        self._captioner = "native"
 
     @contextmanager
     def phase(self, name: str):
@@ -59,8 +60,10 @@ class RoundContext:
             for losses in result.losses])
 
     def published(self, receipt: PublishReceipt) -> None:
-        largest = max(self._metrics.get("probe_largest_difference", 0.0), receipt.largest_difference)
-        self._metrics["probe_largest_difference"] = largest
+        self._captioner = receipt.captioner
+        if receipt.largest_difference is not None:
+            largest = max(self._metrics.get("probe_largest_difference", 0.0), receipt.largest_difference)
+            self._metrics["probe_largest_difference"] = largest
 
     def found(self, fold: Fold, scores: Scores, doubtful: np.ndarray, asked: np.ndarray, proposals: Proposals) -> None:
         """Keep what the fold's model, trained last, said of its tiles."""
@@ -118,7 +121,8 @@ class RoundContext:
         record = RoundRecord(
             round=self.number, run_id=session.directory.run_id, corpus_version=corpus.version,
             corpus_digest=corpus.digest, weights_sha256=trained.weights_sha256,
-            fold_weights_sha256=tuple(result.weights_sha256 for result in self._trained[1:]), seed=session.config.seed,
+            fold_weights_sha256=tuple(result.weights_sha256 for result in self._trained[1:]),
+            captioner=self._captioner, seed=session.config.seed,
             mlflow_run_id=self.child.run_id, world_size=trained.world_size, counts=self._counts, metrics=metrics,
             accuracy_by_clause=self.accuracy_by_clause or None, timings=self._clock.timings(),
             end=session.schedule.why_end(self.number, self._counts) if self.number < session.config.rounds else None)

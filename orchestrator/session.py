@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from actors.captioner import CaptionerClient, PublishReceipt
+from actors.captioner import PublishReceipt
+from actors.captioner_kinds import Captioner, make_captioner
 from actors.evaluator import Evaluator, rows_of
 from actors.labeller import ask, write_questions
 from actors.mailbox import RoundResult
@@ -51,7 +52,7 @@ class Session:
         self.tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id,
                                check=self.lease.check)
         self.trainer: TrainerGroup | None = None
-        self.captioner: CaptionerClient | None = None
+        self.captioner: Captioner | None = None
         self.evaluator = None
         self.startup_s = 0.0
         self._losses: dict[int, list[dict[str, float]]] = {}
@@ -127,7 +128,7 @@ class Session:
         self.evaluator = Evaluator.remote(None if self.prepared.truth_dir is None else str(self.prepared.truth_dir))
         self._write_seed_summary(corpus)
         self.trainer.wait_until_ready()
-        self.captioner = CaptionerClient(config.captioner, start)
+        self.captioner = make_captioner(config.captioner, start, self.prepared.tiles, self.prepared.corpus_dir)
 
     @contextmanager
     def round(self, number: int):
@@ -183,7 +184,7 @@ class Session:
             asked, annotations, scores.feedback, self.prepared.knowledge, run_seed=self.config.seed,
             round_=round_, use_feedback=settings.feedback_in_prompt, levels=settings.levels_in_prompt)
         return ask(questions, self.captioner, corpus.image_index, annotations, self.directory.shards(round_),
-                   tiles_per_shard=settings.tiles_per_shard, candidates=settings.engine.candidates,
+                   tiles_per_shard=settings.tiles_per_shard, candidates=settings.candidates,
                    retry=settings.retry, in_flight=2 * settings.max_replicas, on_progress=on_progress)
 
     def settle(self, corpus: CorpusState, findings: Findings, round_: int) -> Settlement:

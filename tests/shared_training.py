@@ -1,5 +1,6 @@
 """A real model trained for seconds, without Ray and without DeepSpeed, on clean labels of one clause."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from model.config import ModelConfig
 from model.losses.clause import UNKNOWN
 from model.losses.reconstruction import answer_labels
 from model.tokenizer import encode_texts
-from model.training import Batch
+from model.training import Batch, TrainingModel
 from orchestrator.config import CorpusConfig
 from orchestrator.corpus_setup import prepare_corpus
 
@@ -78,27 +79,30 @@ def train_captioner(corpus: CleanCorpus, folder: Path) -> TrainedCaptioner:
     content["objective"]["reconstruction_share"] = 1.0
     create_weights(folder / "untrained", ModelConfig.model_validate(content), seed=0)
     model, tokenizer = load_training_model(folder / "untrained")
+    generator = np.random.default_rng(0)
+    order = np.concatenate([generator.permutation(TILES) for _ in range(EPOCHS)])
+    train(model, lambda step: _batch(corpus, order[step * BATCH:][:BATCH], tokenizer, step), EPOCHS * TILES // BATCH)
+    digest = publish_weights(folder / "trained", model, tokenizer, corpus.images[:4].numpy(), [PROMPT] * 4)
+    return TrainedCaptioner(folder / "trained", digest, folder / "untrained", model.captioner.eval(), tokenizer)
+
+
+def train(model: TrainingModel, batch_at: Callable[[int], Batch], steps: int) -> None:
+    """Plain training on one thread: `batch_at(step)` for each step, all losses, one cycle of the learning rate."""
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], LEARNING_RATE)
-    steps = EPOCHS * (TILES // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    generator = np.random.default_rng(0)
     for step in range(steps):
-        if step % (TILES // BATCH) == 0:
-            order = generator.permutation(TILES)
-        rows = order[step * BATCH % TILES:][:BATCH]
-        report = model(_batch(corpus, rows, tokenizer, step), torch.Generator().manual_seed(step))
+        batch = batch_at(step)
+        report = model(batch, torch.Generator().manual_seed(step))
         optimizer.zero_grad()
         report.total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         model.momentum_update()
-        model.enqueue(report.teacher_image, report.teacher_text, torch.as_tensor(rows))
+        model.enqueue(report.teacher_image, report.teacher_text, batch.tile_ids)
     torch.set_num_threads(threads)
-    digest = publish_weights(folder / "trained", model, tokenizer, corpus.images[:4].numpy(), [PROMPT] * 4)
-    return TrainedCaptioner(folder / "trained", digest, folder / "untrained", model.captioner.eval(), tokenizer)
 
 
 def _batch(corpus: CleanCorpus, rows: np.ndarray, tokenizer, step: int) -> Batch:

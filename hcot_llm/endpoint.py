@@ -1,0 +1,210 @@
+"""A model behind an OpenAI-compatible endpoint: one question, its text and what its log-probabilities say."""
+
+import os
+import re
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import openai
+import stamina
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from hcot_llm.distribution import value_distribution, values_beginning
+from hcot_llm.schema import AnswerError, Clause, answer_json_schema, parse_answer
+
+# What may pass: nobody listens, the answer takes too long, too many requests, the server has trouble.
+TRANSIENT = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
+_NO_KEY = "none"
+# How a server's refusal of a request names what it does not know.
+_REFUSALS = {"logprobs": re.compile(r"(?i)logprob"),
+             "structured output": re.compile(r"(?i)response_format|json_schema|structured|guided|grammar")}
+
+
+class EndpointFailed(RuntimeError):
+    """The endpoint cannot be used; the message says which, why and what to do, and never holds the key."""
+
+
+class EndpointConfig(BaseModel):
+    """An OpenAI-compatible endpoint."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field("http://127.0.0.1:8001/v1", description="of the API, up to and with /v1; holds no user and no key")
+    model: str = Field("", description="name of the model as the endpoint lists it; required for kind endpoint")
+    key_variable: str | None = Field(
+        None, description="name of the environment variable that holds the key; null: no key")
+    timeout_s: float = Field(120, gt=0, description="time for one answer")
+    patience_s: float = Field(300, ge=0, description="how long a request is repeated while nobody answers, or with 429 "
+                              "or 5xx; then the run ends, and `knowlip resume` goes on from the last finished shard")
+    concurrency: int = Field(8, ge=1, description="tiles asked about at the same time")
+    max_new_tokens: int = Field(256, ge=8, description="longest answer, in tokens")
+    candidates: int = Field(1, ge=1, le=16, description="chains per tile: the first is greedy, the others sampled")
+    temperature: float = Field(1.0, gt=0, description="of the sampled candidates")
+    top_logprobs: int = Field(20, ge=0, le=20, description="log-probabilities asked for, from which the distribution "
+                              "over the values is read; 0: none, and the answers weigh nothing as evidence of their own")
+    evidence: bool = Field(True, description="put backscatter statistics and bright blobs of the tile into the prompt, "
+                           "as the model cannot look")
+    contradiction_attempts: int = Field(1, ge=0, le=4, description="how often level 5 sends contradictions back")
+
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        if not re.match(r"https?://[^/\s]", url):
+            raise ValueError("write it as http://HOST:PORT/v1 or https://HOST/v1")
+        if "@" in url or "?" in url:
+            raise ValueError("a URL holds no user, password or key, as it is stored with the run; name the variable of "
+                             "the environment that holds the key in key_variable")
+        return url.rstrip("/")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer. distributions: per asked clause float64 [V], where the endpoint told enough; tokens: generated."""
+
+    text: str
+    distributions: dict[Clause, np.ndarray]
+    tokens: int
+
+
+class Endpoint:
+    """A client of one model. Safe to use from several threads."""
+
+    def __init__(self, config: EndpointConfig) -> None:
+        """Raises EndpointFailed: no model is named, or the variable of the key is not set."""
+        self._config = config
+        if not config.model:
+            raise EndpointFailed("captioner.kind is endpoint and captioner.endpoint.model names no model; "
+                                 "`curl URL/models` lists what the endpoint has.")
+        self._key = _NO_KEY
+        if config.key_variable is not None:
+            self._key = os.environ.get(config.key_variable, "")
+            if not self._key:
+                raise EndpointFailed(f"captioner.endpoint.key_variable names {config.key_variable}, which is not set in "
+                                     "the environment. Export the key in it, or set key_variable to null.")
+        # Always given, as the library would else send what OPENAI_API_KEY holds to whatever endpoint is named here.
+        self._client = openai.OpenAI(base_url=config.url, api_key=self._key, timeout=config.timeout_s, max_retries=0)
+        self._without: set[str] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def model_id(self) -> str:
+        """Where answers come from, for records: the model's name and the endpoint; no proof of any weights."""
+        return f"endpoint {self._config.model} at {self._config.url}"
+
+    def check(self) -> None:
+        """Ask the endpoint for its models.
+
+        Raises:
+            EndpointFailed: it does not answer, refuses the key, or does not have the model.
+        """
+        listed = self._patiently(lambda: [model.id for model in self._client.models.list()])
+        if self._config.model not in listed:
+            raise EndpointFailed(f"The endpoint {self._config.url} has no model '{self._config.model}'; it lists "
+                                 f"{', '.join(listed[:20]) or 'none'}. Set captioner.endpoint.model.")
+
+    def complete(self, prompt: str, clauses: Sequence[Clause], seed: int | None) -> Completion:
+        """The model's answer to one prompt.
+
+        Args:
+            clauses: what the answer has to hold as JSON; empty for free text. seed: None is greedy.
+        Raises:
+            EndpointFailed: see `check`; or the endpoint refuses the request.
+        """
+        while True:
+            used = self._features(clauses)
+            try:
+                response = self._patiently(lambda: self._client.chat.completions.create(
+                    model=self._config.model, messages=[{"role": "user", "content": prompt}], **used,
+                    max_tokens=self._config.max_new_tokens, **self._sampling(seed)))
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not self._do_without(str(error), used):
+                    raise EndpointFailed(f"The endpoint {self._config.url} refused a request: {self._clean(error)}. "
+                                         "Often the prompt is longer than the model's context.") from None
+                continue
+            choice = response.choices[0]
+            text = choice.message.content or ""
+            tokens = response.usage.completion_tokens if response.usage is not None else 0
+            steps = choice.logprobs.content if choice.logprobs is not None else None
+            return Completion(text, read_distributions(text, clauses, steps) if steps else {}, tokens)
+
+    def _sampling(self, seed: int | None) -> dict[str, Any]:
+        if seed is None:
+            return {"temperature": 0.0}
+        return {"temperature": self._config.temperature, "seed": seed % 2**31}
+
+    def _features(self, clauses: Sequence[Clause]) -> dict[str, Any]:
+        used: dict[str, Any] = {}
+        if clauses and "structured output" not in self._without:
+            used["response_format"] = {"type": "json_schema", "json_schema": {
+                "name": "annotation", "strict": True, "schema": answer_json_schema(clauses)}}
+        if clauses and self._config.top_logprobs and "logprobs" not in self._without:
+            used |= {"logprobs": True, "top_logprobs": self._config.top_logprobs}
+        return used
+
+    def _do_without(self, refusal: str, used: dict[str, Any]) -> bool:
+        """Leave out from now on what the endpoint does not know; False where that is not the trouble."""
+        names = {"logprobs": "logprobs", "structured output": "response_format"}
+        for feature, pattern in _REFUSALS.items():
+            if names[feature] in used and pattern.search(refusal):
+                with self._lock:
+                    new = feature not in self._without
+                    self._without.add(feature)
+                if new:
+                    warnings.warn(f"the endpoint {self._config.url} refuses {feature}; its answers are used without",
+                                  stacklevel=2)
+                return True
+        return False
+
+    def _patiently(self, call):
+        try:
+            for attempt in stamina.retry_context(TRANSIENT, attempts=None, timeout=self._config.patience_s,
+                                                 wait_initial=0.5, wait_max=10.0):
+                with attempt:
+                    return call()
+        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            # Without the server's words: they may quote the key.
+            named = self._config.key_variable
+            remedy = f"Correct the key in {named}" if named else "It needs one: name its variable in key_variable"
+            raise EndpointFailed(f"The endpoint {self._config.url} refused the key (HTTP {error.status_code}). "
+                                 f"{remedy} (captioner.endpoint.key_variable).") from None
+        except openai.NotFoundError as error:
+            raise EndpointFailed(f"The endpoint {self._config.url} does not have what was asked of it: "
+                                 f"{self._clean(error)}. Compare captioner.endpoint.url and model with what it lists."
+                                 ) from None
+        except TRANSIENT as error:
+            raise EndpointFailed(
+                f"The endpoint {self._config.url} gave no answer for {self._config.patience_s:g} s "
+                f"(captioner.endpoint.patience_s); the last trouble: {self._clean(error)}. Start it again; "
+                "`knowlip resume` goes on from the last finished shard.") from None
+
+    def _clean(self, error: Exception) -> str:
+        text = f"{type(error).__name__}: {error}"
+        return (text.replace(self._key, "***") if self._key != _NO_KEY else text)[:500].rstrip(". ")
+
+
+def read_distributions(text: str, clauses: Sequence[Clause], steps: Sequence[Any]) -> dict[Clause, np.ndarray]:
+    """Distribution of each clause whose value's first token tells the value; none for an answer that cannot be used.
+
+    Args:
+        steps: per token an object with `token` (its text) and `top_logprobs` (objects with `token` and `logprob`).
+    """
+    pieces = [step.token for step in steps]
+    try:
+        values = parse_answer(text, clauses)
+    except AnswerError:
+        return {}
+    said = "".join(pieces)
+    starts = {start: step for start, step in zip(np.cumsum([0, *map(len, pieces)]).tolist(), steps)}
+    found = {}
+    for clause in clauses:
+        match = re.search(rf'"{clause}"\s*:\s*"', said)
+        step = starts.get(match.end()) if match else None
+        if step is None or not values[clause].startswith(step.token):
+            continue
+        if len(values_beginning(clause, step.token)) == 1:
+            found[clause] = value_distribution(clause, [(each.token, each.logprob) for each in step.top_logprobs])
+    return found

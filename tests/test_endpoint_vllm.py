@@ -1,0 +1,116 @@
+"""The endpoint captioner with a real model behind a real server: vLLM serves SmolLM2-135M."""
+
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from smollm2 import NAME, kill, serve, write_model
+
+from actors.captioner import CaptionerConfig
+from actors.endpoint_captioner import EndpointCaptioner
+from actors.labeller import Question, ask
+from corpus.simulate.config import SceneConfig
+from corpus.simulate.write import simulate_corpus
+from corpus.tiles import read_tiles
+from hcot_llm.acceptance import NOT_PROPOSED
+from hcot_llm.endpoint import Endpoint, EndpointConfig, EndpointFailed
+from hcot_llm.matrix import AnnotationMatrix
+from hcot_llm.retry import RetryConfig
+from hcot_llm.schema import CLAUSES, NO_TARGETS, VOCABULARY, Clause
+
+KEY = "a-key-for-this-test-alone"
+ASKED = (Clause.WATER, Clause.ROAD, Clause.TARGET_COUNT)
+
+
+@pytest.fixture(scope="module")
+def corpus_dir(tmp_path_factory):
+    root = tmp_path_factory.mktemp("endpoint_corpus")
+    simulate_corpus(SceneConfig(tiles=3), root, workers=1)
+    return root / "corpus"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """(url, process) of vLLM's server; the last test ends it."""
+    folder = tmp_path_factory.mktemp("smollm2")
+    with serve(write_model(folder / "model"), KEY, folder / "server.log") as running:
+        yield running
+
+
+@pytest.fixture
+def captioner(server, corpus_dir, monkeypatch):
+    monkeypatch.setenv("KNOWLIP_TEST_KEY", KEY)
+    config = CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(
+        url=server[0], model=NAME, key_variable="KNOWLIP_TEST_KEY", patience_s=3))
+    client = EndpointCaptioner(config, read_tiles(corpus_dir), corpus_dir)
+    yield client
+    client.shutdown()
+
+
+def question(tile_id: str, asked=ASKED) -> Question:
+    kept = {Clause.TERRAIN: "coast", **NO_TARGETS}
+    return Question(tile_id, asked, {c: v for c, v in kept.items() if c not in asked}, "", {}, True, 5)
+
+
+def test_a_shard_is_answered_held_to_the_vocabulary_and_never_asked_twice(captioner, corpus_dir, tmp_path):
+    tile_ids = tuple(sorted(read_tiles(corpus_dir)["tile_id"].to_pylist()))
+    receipt = captioner.publish(corpus_dir, "0" * 64)
+    assert receipt.weights_sha256 is None and receipt.largest_difference is None, "nothing was published or proven"
+    assert NAME in receipt.captioner and KEY not in receipt.captioner
+    shape = len(tile_ids), len(CLAUSES)
+    annotations = AnnotationMatrix(tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed"))
+
+    def answers():
+        return ask([question(tile_id) for tile_id in tile_ids], captioner, None, annotations, tmp_path,
+                   tiles_per_shard=2, candidates=1, retry=RetryConfig(attempts=0))
+
+    proposals = answers()
+    shards = sorted(tmp_path.glob("shard-*.parquet"))
+    rows = [row for path in shards for row in pq.read_table(path).to_pylist()]
+    assert len(shards) == 2 and {row["tile_id"] for row in rows} == set(tile_ids)
+    answered = [row for row in rows if row["error"] is None]
+    assert len(answered) >= len(tile_ids), "structured output holds the model to the vocabulary"
+    distributions = 0
+    for row in answered:
+        clause = Clause(row["clause"])
+        assert clause in ASKED and row["value"] in VOCABULARY[clause]
+        column = proposals.proposed[tile_ids.index(row["tile_id"]), CLAUSES.index(clause), 0]
+        assert VOCABULARY[clause][column] == row["value"]
+        if row["distribution"] is not None:
+            distributions += 1
+            assert sum(row["distribution"]) == pytest.approx(1, abs=1e-4)
+    assert distributions, "vLLM tells log-probabilities"
+    assert sum(proposals.invalid.values()) == len(rows) - len(answered)
+    not_asked = [CLAUSES.index(clause) for clause in CLAUSES if clause not in ASKED]
+    assert (proposals.proposed[:, not_asked] == NOT_PROPOSED).all()
+
+    before = {path: path.stat().st_mtime_ns for path in shards}
+    again = answers()
+    assert (again.proposed == proposals.proposed).all()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*")} == before, "finished shards are the answer"
+
+
+def test_a_wrong_key_is_refused_by_the_real_server(server, monkeypatch):
+    monkeypatch.setenv("KNOWLIP_TEST_KEY", "not-" + KEY)
+    endpoint = Endpoint(EndpointConfig(url=server[0], model=NAME, key_variable="KNOWLIP_TEST_KEY"))
+    with pytest.raises(EndpointFailed, match=r"refused the key \(HTTP 401\).*KNOWLIP_TEST_KEY") as error:
+        endpoint.check()
+    assert KEY not in str(error.value)
+
+
+def test_a_model_that_the_server_lacks(server, monkeypatch):
+    monkeypatch.setenv("KNOWLIP_TEST_KEY", KEY)
+    with pytest.raises(EndpointFailed, match=f"no model 'larger'; it lists {NAME}"):
+        Endpoint(EndpointConfig(url=server[0], model="larger", key_variable="KNOWLIP_TEST_KEY")).check()
+
+
+def test_a_server_killed_in_the_middle_is_named(server, captioner, corpus_dir):
+    """The last test of this file: it ends the server."""
+    tile_ids = read_tiles(corpus_dir)["tile_id"].to_pylist()
+    pending = captioner.submit(captioner.request([question(tile_id, CLAUSES) for tile_id in tile_ids * 4], None, 0))
+    time.sleep(1)
+    kill(server[1])
+    with pytest.raises(EndpointFailed, match="gave no answer for 3 s.*knowlip resume") as error:
+        pending.result()
+    assert KEY not in str(error.value)
