@@ -8,11 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray.data
 
+from actors.fence import Fence, NoFence, put_in_place
 from actors.labeller import ImageIndex
 from actors.scorer import Scores
 from actors.shuffler import Blocks, read_images, shuffle_round
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.digest import annotation_digest
+from corpus.disk import writing
 from corpus.parquet import read_parquet
 from corpus.seeds import derive_seed
 from hcot_llm.feedback import Feedback, feedback_hints
@@ -23,6 +25,7 @@ from hcot_llm.render import render_clause
 from hcot_llm.schema import CLAUSES, LEVEL, VOCABULARY
 from orchestrator.config import RunConfig
 from orchestrator.corpus_setup import PreparedCorpus
+from orchestrator.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class CorpusKeeper:
                            annotation_digest(table), blocks)
 
     def refresh(self, corpus: CorpusState, settlement: Settlement, scores: Scores, round_: int,
-                weights_sha256: str) -> CorpusState:
+                weights_sha256: str, fence: Fence | NoFence = NoFence()) -> CorpusState:
         """Commit the settled annotations once, whatever happens, and shuffle them for the next round."""
         annotations = settlement.matrix
         table = annotation_rows(annotations, self._store.read(corpus.version), round_, weights_sha256,
@@ -95,7 +98,7 @@ class CorpusKeeper:
         trusted = training.confidence >= self._config.acceptance.minimum_trust
         feedback = select_feedback(scores, corpus.in_training)
         hints = [list(feedback_hints(feedback, row, CLAUSES).values()) for row in range(len(training))]
-        self._store_hints(round_, hints)
+        self._store_hints(round_, hints, fence)
         blocks = self._shuffle(corpus.prepared, corpus.images, training, trusted, hints, round_ + 1)
         return CorpusState(corpus.prepared, corpus.images, corpus.image_index, annotations, corpus.seed,
                            corpus.in_training, version, annotation_digest(table), blocks)
@@ -113,12 +116,15 @@ class CorpusKeeper:
                              rows_per_block=self._config.corpus.rows_per_block)
 
     def _hints_path(self, round_: int) -> Path:
-        return self._store.path.parent / "feedback" / f"round-{round_:04d}.parquet"
+        return RunDirectory(self._store.path.parent).feedback(round_)
 
-    def _store_hints(self, round_: int, hints: list[list[str]]) -> None:
+    def _store_hints(self, round_: int, hints: list[list[str]], fence: Fence | NoFence) -> None:
         path = self._hints_path(round_)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table({"hints": hints}), path)
+        partial = path.with_suffix(".partial")
+        with writing("the encoder's feedback", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"hints": hints}), partial)
+            put_in_place(partial, path, fence)
 
     def _stored_hints(self, round_: int, tiles: int) -> list[list[str]]:
         if round_ == 0:

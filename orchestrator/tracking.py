@@ -169,6 +169,14 @@ class Tracker:
         self._opened[1].write("model", child.number, {"weights": self._inside(weights_dir),
                                                       "weights_sha256": weights_sha256, "copy": copy})
 
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Tags of the parent run; a later value takes the place of an earlier one."""
+        self._opened[1].write("tags", LOOP, {"tags": dict(tags)})
+
+    def log_deletion(self, number: int) -> None:
+        """The weights of a round are about to be deleted: its run and its logged model say so from now on."""
+        self._opened[1].write("deletion", number, {})
+
     def log_files(self, child: RoundRun | None, paths: Sequence[Path], folder: str) -> None:
         """Copy files into a run's artifacts: the round's, or the parent's where child is None."""
         if paths:

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from orchestrator.lease import LeaseHeld, LeaseKeeper, LeaseLost
+from actors.fence import LeaseLost
+from orchestrator.lease import LeaseHeld, LeaseKeeper
 
 
 def test_the_second_driver_is_refused_and_told_who_holds_it(tmp_path):
