@@ -200,11 +200,13 @@ class Spool:
 
 
 def _append(path: Path, line: bytes) -> None:
-    with open(path, "ab") as file:
+    # Without a buffer: closing one after a failed write would write what is left in it, behind the cut.
+    with open(path, "ab", buffering=0) as file:
         begin = file.tell()
         try:
-            file.write(line)
-            file.flush()
+            rest = memoryview(line)
+            while rest:
+                rest = rest[file.write(rest):]
             os.fsync(file.fileno())
         except OSError:
             os.truncate(path, begin)  # a full disk: no half line for the next one to continue

@@ -60,9 +60,9 @@ class Tracker:
         self._runs: TrackedRuns | None = None
         self._spool: Spool | None = None
         self._points: set[tuple[int, str, int, str]] = set()
-        # The store's migrations report every step at INFO on the first use.
+        # The store's migrations report every step at INFO on the first use; and what it raises it logs too, at length.
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
     @property
     def parent_run_id(self) -> str | None:
