@@ -115,8 +115,8 @@ def _drive(run_dir, results, over):
         while not over.is_set():
             count += 1
             write_json(run_dir, run_dir / "state.json", State(token=token, count=count), fence)
-            fence.check()
             if read_json(run_dir, run_dir / "state.json", State) != State(token=token, count=count):
+                fence.check()
                 results.put(("overwritten", token))
                 return
         results.put(("stopped", token))
@@ -132,7 +132,7 @@ def test_a_driver_that_is_stopped_anywhere_and_wakes_changes_nothing_fifty_times
         run_dir = tmp_path / str(turn)
         run_dir.mkdir()
         results, first_over, second_over = context.Queue(), context.Event(), context.Event()
-        first = context.Process(target=_drive, args=(run_dir, results, first_over))
+        first = context.Process(target=_drive, args=(run_dir, results, first_over), daemon=True)
         first.start()
         while not (run_dir / "state.json").exists():
             time.sleep(0.001)
@@ -140,7 +140,7 @@ def test_a_driver_that_is_stopped_anywhere_and_wakes_changes_nothing_fifty_times
         os.kill(first.pid, signal.SIGSTOP)
         time.sleep(0.2)
         before = read_json(run_dir, run_dir / "state.json", State)
-        second = context.Process(target=_drive, args=(run_dir, results, second_over))
+        second = context.Process(target=_drive, args=(run_dir, results, second_over), daemon=True)
         second.start()
         if read_when_changed(run_dir, before, second).token == 2:
             os.kill(first.pid, signal.SIGCONT)
