@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator.records import RoundRecord
 
 KINDS = ("weights", "labels", "feedback")
-CHAMPION_METRIC = "held_out_seed_log_likelihood"
+CHAMPION_METRIC = "seed_log_likelihood"
 
 
 class RetentionConfig(BaseModel):

@@ -159,7 +159,10 @@ class Session:
 
     def _warn_of_stall(self, said: str) -> None:
         self.progress.console.print(f"Warning: {said}", highlight=False, soft_wrap=True, markup=False)
-        self.tracker.log_tags({"knowlip.stalled": said})
+        try:
+            self.tracker.log_tags({"knowlip.stalled": said})
+        except Exception as error:  # the watchdog's thread has to go on; the loop meets the same where it writes
+            self.progress.console.print(f"MLflow was not told: {error}", highlight=False, soft_wrap=True, markup=False)
 
     def score(self, corpus: CorpusState, round_: int) -> Scores:
         """The encoder's feedback on all tiles; held-out ones are scored for evaluation alone."""
