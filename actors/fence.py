@@ -44,8 +44,8 @@ class Fence:
         found = json.loads(path.read_bytes()) if path.exists() else None
         if found is None or found["token"] != self.token:
             owner = "nobody" if found is None else f"process {found['owner']['pid']} on {found['owner']['host']}"
-            raise LeaseLost(f"This process held the lease of {self.run_dir} with token {self.token}, but {owner} has taken "
-                            "over since. It stops and changes nothing more.")
+            raise LeaseLost(f"This process held the lease of {self.run_dir} with token {self.token}, but {owner} has "
+                            "taken over since. It stops and changes nothing more.")
 
     @contextmanager
     def holding(self) -> Iterator[None]:

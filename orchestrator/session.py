@@ -71,6 +71,7 @@ class Session:
         status = "KILLED" if interrupted else "FAILED" if error is not None else "FINISHED"
         try:
             with ExitStack() as steps:  # the last one first, and each of them whatever becomes of the others
+                steps.callback(self.watchdog.stop)  # until then it ends a process that does not come to its end
                 steps.callback(self.lease.release)
                 steps.callback(self._say_ended)
                 steps.callback(ray.shutdown)
@@ -82,7 +83,6 @@ class Session:
                 steps.callback(self.tracker.finish, status)
                 if self.trainer is not None and interrupted:
                     steps.callback(self.trainer.stop, self.config.cluster.grace_period_s)
-                steps.callback(self.watchdog.stop)
         except DiskFull:
             if error is None or not is_disk_full(error):
                 raise
