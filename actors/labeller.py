@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +17,8 @@ import ray.data
 from actors.captioner import CaptionRequest
 from actors.captioner_kinds import Captioner
 from actors.endpoint_captioner import ChainRequest
+from actors.fence import Fence, NoFence, put_in_place
+from corpus.disk import writing
 from corpus.parquet import read_parquet
 from corpus.seeds import derive_seed
 from hcot_llm.engine import Answer
@@ -135,11 +136,14 @@ class _Shard:
 
 def ask(questions: Sequence[Question], client: Captioner, images: ImageIndex, annotations: AnnotationMatrix,
         shard_dir: Path, *, tiles_per_shard: int, candidates: int, retry: RetryConfig, in_flight: int = 4,
-        on_progress=None) -> Proposals:
+        on_progress=None, fence: Fence | NoFence = NoFence()) -> Proposals:
     """Answers to all questions, with shards on disk as they finish.
 
     A shard file is named by its questions and by what answers them: one that exists is the answer, whoever wrote it.
     What could not be used is asked again before the shard is written, so that a resumed run does not ask a third time.
+
+    Raises:
+        LeaseLost: `fence` no longer stands; DiskFull: a shard does not fit on the disk. The finished ones stay.
     """
     shard_dir.mkdir(parents=True, exist_ok=True)
     shards = [questions[start:start + tiles_per_shard] for start in range(0, len(questions), tiles_per_shard)]
@@ -159,7 +163,7 @@ def ask(questions: Sequence[Question], client: Captioner, images: ImageIndex, an
         if retries := shard.plan_next(retry):
             pending[index] = shard, client.submit(make_request(shards[index], client, images, retries))
             continue
-        _write_shard(paths[index], shard)
+        _write_shard(paths[index], shard, fence)
         done += len(shards[index])
         if on_progress is not None:
             on_progress(done, len(questions))
@@ -180,7 +184,7 @@ def _digest(shard: Sequence[Question], request: CaptionRequest | ChainRequest) -
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _write_shard(path: Path, shard: _Shard) -> None:
+def _write_shard(path: Path, shard: _Shard, fence: Fence | NoFence) -> None:
     rows = []
     for given in shard.given:
         common = {"tile_id": shard.questions[given.question].tile_id, "candidate": given.candidate,
@@ -194,8 +198,9 @@ def _write_shard(path: Path, shard: _Shard) -> None:
         written[0]["injected"] = answer.injected
         rows += written
     partial = path.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), partial)
-    os.replace(partial, path)
+    with writing("a shard of the captioner's answers", path):
+        pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), partial)
+        put_in_place(partial, path, fence)
 
 
 def _proposals(tables: list[pa.Table], questions: Sequence[Question], annotations: AnnotationMatrix,

@@ -57,6 +57,7 @@ class Mailbox:
         self._progress: dict[str, Any] = {}
         self._fruitless_starts = 0
         self._error = ""
+        self._given_up: Exception | None = None
         self._stopping = False
         self._closed = False
 
@@ -93,6 +94,13 @@ class Mailbox:
     def put_error(self, error: str) -> None:
         """Why a worker stopped; the first reason of a group is the cause, the rest follow from it."""
         self._error = error
+
+    def give_up(self, error: Exception) -> None:
+        """A worker ended for a reason that another start would only meet again."""
+        self._given_up = self._given_up or error
+
+    def given_up(self) -> Exception | None:
+        return self._given_up
 
     def trouble(self) -> tuple[int, str]:
         """Worker groups started since the last trained step, and the last error."""

@@ -111,12 +111,13 @@ def _array(table: pa.Table, column: str) -> np.ndarray:
 
 
 def score_tiles(images: ray.data.Dataset, annotations: AnnotationMatrix, weights_dir: Path,
-                config: ScoreConfig) -> Scores:
+                config: ScoreConfig, on_progress=None) -> Scores:
     """Score every annotated tile.
 
     Args:
         images: dataset of `shuffler.read_images`; its blocks are the batches.
         annotations: current annotations of the tiles to score.
+        on_progress: called after every block with the tiles scored so far, and all of them.
     """
     by_tile = ray.put(pa.table({"tile_id": list(annotations.tile_ids), "values": annotations.values.tolist()}))
 
@@ -127,8 +128,15 @@ def score_tiles(images: ray.data.Dataset, annotations: AnnotationMatrix, weights
         _ScoreActor, fn_constructor_args=(str(weights_dir), config.leave_one_out, config.views), batch_format="pyarrow",
         batch_size=None, num_cpus=config.cpus_per_worker, num_gpus=config.gpus_per_worker or None,
         compute=ray.data.ActorPoolStrategy(min_size=config.min_workers, max_size=config.max_workers))
-    # A block without a tile to score comes back as it was, with its images.
-    table = pa.concat_tables(each for each in ray.get(scored.to_arrow_refs()) if len(each)).sort_by("tile_id")
+    blocks, done = [], 0
+    for block in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
+        if not block.num_rows:  # a block without a tile to score comes back as it was, with its images
+            continue
+        blocks.append(block)
+        done += block.num_rows
+        if on_progress is not None:
+            on_progress(done, len(annotations))
+    table = pa.concat_tables(blocks).sort_by("tile_id")
     tile_ids = tuple(table["tile_id"].to_pylist())
     if tile_ids != annotations.tile_ids:
         raise RuntimeError(f"{len(annotations)} tiles are annotated but {len(tile_ids)} were scored; the corpus "

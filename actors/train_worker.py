@@ -17,10 +17,12 @@ import pyarrow as pa
 import ray
 
 from actors.epoch_plan import EpochPlan, MicroBatch, assign_micro_batches
+from actors.fence import Fence, LeaseLost, NoFence
 from actors.mailbox import RoundOrder, RoundResult
 from actors.shuffler import image_of
 from actors.trainer_config import TrainConfig
 from actors.training_rows import TrainingRow, build_micro_batch
+from corpus.disk import DiskFull
 from corpus.seeds import derive_seed
 
 LOSSES = ("total", "itc", "itm", "clause", "reconstruction", "slot")
@@ -44,6 +46,10 @@ def train_worker(config: dict[str, Any]) -> None:
             try:
                 result = worker.train_round(order, mailbox)
             except _Stopped:
+                return
+            except (DiskFull, LeaseLost) as error:
+                # Raised, it would have the group started again, to train up to the same end.
+                ray.get(mailbox.give_up.remote(error))
                 return
             except Exception:
                 ray.get(mailbox.put_error.remote(traceback.format_exc()))
@@ -104,6 +110,7 @@ class _Worker:
 
         self.settings, self.train = settings, train
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        self.fence = Fence(**settings["fence"]) if settings.get("fence") else NoFence()
         self.stopping = False
         self.fold = 0
         self.model, self.tokenizer = load_training_model(Path(settings["start_dir"]))
@@ -194,12 +201,13 @@ class _Worker:
                 if (self.stopping or step % self.train.checkpoint_every_steps == 0) and step < steps:
                     save_checkpoint(self.engine, self.state_dir,
                                     TrainerPosition(order.round, step, total, self.world_size, False),
-                                    keep=self.train.keep_checkpoints)
+                                    keep=self.train.keep_checkpoints, fence=self.fence)
                     if self.stopping:
                         raise _Stopped
         if not finished_before:
             self.position = TrainerPosition(order.round, steps, total, self.world_size, True)
-            save_checkpoint(self.engine, self.state_dir, self.position, keep=self.train.keep_checkpoints)
+            save_checkpoint(self.engine, self.state_dir, self.position, keep=self.train.keep_checkpoints,
+                            fence=self.fence)
         digest = self._save_weights(Path(order.weights_dir), order, window)
         return RoundResult(order.round, order.fold, order.weights_dir, digest, self.world_size, losses,
                            total - len(losses))
@@ -313,4 +321,4 @@ class _Worker:
                                       np.arange(PROBE_TILES) % order.block_rows[0], seed=0))
         built = build_micro_batch(rows, derive_seed(self.settings["run_seed"], order.round, "probe"),
                                   self.train.augment, feedback=False, levels=self.settings["levels"])
-        return publish_weights(directory, self.model, self.tokenizer, built.images, built.prompts)
+        return publish_weights(directory, self.model, self.tokenizer, built.images, built.prompts, self.fence)

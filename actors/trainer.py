@@ -10,6 +10,7 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from actors.fence import Fence
 from actors.mailbox import Mailbox, RoundOrder, RoundResult
 from actors.shuffler import Blocks
 from actors.train_worker import train_worker
@@ -35,20 +36,21 @@ class WorkerSettings:
     state_dir: str
     feedback: bool
     levels: bool
+    fence: Fence | None = None
 
 
 class TrainerGroup:
     """Starts the workers in a thread and trains rounds through the mailbox."""
 
     def __init__(self, config: TrainConfig, *, run_seed: int, run_dir: Path, start_dir: Path, feedback: bool,
-                 levels: bool) -> None:
+                 levels: bool, fence: Fence | None = None) -> None:
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
         os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(config.regroup_timeout_s))
         self._config = config
         self._mailbox = Mailbox.remote()
         self._error: BaseException | None = None
         settings = WorkerSettings(run_seed, config.model_dump(), str(start_dir),
-                                  str(run_dir / "checkpoints" / "trainer"), feedback, levels)
+                                  str(run_dir / "checkpoints" / "trainer"), feedback, levels, fence)
         (run_dir / "checkpoints" / "trainer").mkdir(parents=True, exist_ok=True)
         resources = {"CPU": config.cpus_per_worker}
         if config.gpus_per_worker:
@@ -74,6 +76,8 @@ class TrainerGroup:
             self._error = error
 
     def _check(self) -> None:
+        if (reason := ray.get(self._mailbox.given_up.remote())) is not None:
+            raise reason
         if self._error is not None:
             raise TrainingFailed(f"the training workers stopped: {self._error}") from self._error
         if not self._thread.is_alive():

@@ -31,7 +31,7 @@ class TrainConfig(BaseModel):
     max_failures: int = Field(8, ge=-1, description="worker failures survived in a run; -1 for any number")
     resize_interval_s: float = Field(30, gt=0, description="how often the worker group considers growing")
     checkpoint_every_steps: int = Field(200, ge=1, description="optimiser steps between checkpoints within a round")
-    keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints of the trainer's state that are kept")
+    keep_checkpoints: int = Field(2, ge=2, description="newest checkpoints of the trainer's state that are kept")
     start_timeout_s: float = Field(300, gt=0, description="time for the first worker group to start")
     regroup_timeout_s: float = Field(
         120, gt=0, description="a worker group that finds no place for so long is asked for again, and smaller if need be")

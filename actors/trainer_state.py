@@ -15,7 +15,9 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from actors.fence import Fence, NoFence
 from actors.safe_load import StateRefused, weights_only
+from corpus.disk import writing
 
 TAG = "zero"
 MANIFEST = "manifest.json"
@@ -40,10 +42,22 @@ def latest_checkpoint(directory: Path) -> tuple[Path, TrainerPosition] | None:
     return candidates[-1], TrainerPosition(**json.loads((candidates[-1] / MANIFEST).read_text()))
 
 
-def save_checkpoint(engine, directory: Path, position: TrainerPosition, *, keep: int = 2) -> None:
-    """Save the ZeRO state of all ranks; called by all of them. Keeps the newest `keep` checkpoints."""
+def save_checkpoint(engine, directory: Path, position: TrainerPosition, *, keep: int = 2,
+                    fence: Fence | NoFence = NoFence()) -> None:
+    """Save the ZeRO state of all ranks; called by all of them. Keeps the newest `keep` checkpoints.
+
+    Raises:
+        DiskFull: a rank's part does not fit on the disk. LeaseLost: another driver has taken over. Either way no
+            checkpoint was made, and the ones before stay.
+    """
+    with writing("the trainer's checkpoint", directory):
+        _save_checkpoint(engine, directory, position, keep, fence)
+
+
+def _save_checkpoint(engine, directory: Path, position: TrainerPosition, keep: int, fence: Fence | NoFence) -> None:
     name = f"step-{position.total_steps:08d}{'-end' if position.round_finished else ''}"
     final, partial = directory / name, directory / f".{name}.partial"
+    fence.check()
     if dist.get_rank() == 0:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -52,8 +66,9 @@ def save_checkpoint(engine, directory: Path, position: TrainerPosition, *, keep:
     dist.barrier()
     if dist.get_rank() == 0:
         (partial / MANIFEST).write_text(json.dumps(asdict(position)))
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
+        with fence.holding():
+            shutil.rmtree(final, ignore_errors=True)
+            partial.rename(final)
         complete = sorted(path for path in directory.glob("step-*") if (path / MANIFEST).exists())
         for old in complete[:-keep]:
             shutil.rmtree(old)

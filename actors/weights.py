@@ -7,7 +7,9 @@ import torch
 import yaml
 from transformers.utils.logging import disable_progress_bar
 
+from actors.fence import Fence, NoFence
 from actors.probe import Probe, compute_probe, save_probe
+from corpus.disk import writing
 from hcot_llm.render import render_clause
 from hcot_llm.schema import CLAUSES, VOCABULARY
 from hcot_llm.text_corpus import tokenizer_texts
@@ -63,11 +65,15 @@ def load_training_model(directory: Path) -> tuple[TrainingModel, object]:
     return TrainingModel(encoder, captioner, slot_texts(tokenizer), config), tokenizer
 
 
-def publish_weights(directory: Path, model: TrainingModel, tokenizer, images, prompts: list[str]) -> str:
+def publish_weights(directory: Path, model: TrainingModel, tokenizer, images, prompts: list[str],
+                    fence: Fence | NoFence = NoFence()) -> str:
     """Write a round's weights with a probe of the captioner as it is in memory; returns the weights' hash.
 
     Args:
         images: float32 array [N, 2, H, W] of the probe. prompts: N texts.
+
+    Raises:
+        DiskFull: they do not fit on the disk. LeaseLost: `fence` no longer stands. The directory is what it was.
     """
     captioner: SarCaptioner = model.captioner
     token_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
@@ -80,11 +86,19 @@ def publish_weights(directory: Path, model: TrainingModel, tokenizer, images, pr
     config = ModelConfig.model_validate(
         {"encoder": model.encoder.config.sizes, "captioner": captioner.config.sizes,
          "objective": model.objective.model_dump(mode="json"), "share_vision": model.shared_vision})
-    return _write(directory, model, tokenizer, config, probe)
+    return _write(directory, model, tokenizer, config, probe, fence)
 
 
-def _write(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None = None) -> str:
+def _write(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None = None,
+           fence: Fence | NoFence = NoFence()) -> str:
     """A weights directory is complete or absent."""
+    with writing("the weights", directory):
+        return _write_whole(directory, model, tokenizer, config, probe, fence)
+
+
+def _write_whole(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None,
+                 fence: Fence | NoFence) -> str:
+    fence.check()
     partial = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -94,6 +108,7 @@ def _write(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig
     if probe is not None:
         save_probe(partial, probe)
     digest = weights_sha256(partial)
-    shutil.rmtree(directory, ignore_errors=True)
-    partial.rename(directory)
+    with fence.holding():
+        shutil.rmtree(directory, ignore_errors=True)
+        partial.rename(directory)
     return digest

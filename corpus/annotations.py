@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from corpus.disk import writing
 from corpus.links import link_out_of
 
 ANNOTATION_SCHEMA = pa.schema([
@@ -62,7 +63,8 @@ class AnnotationStore:
         the version of that first commit is returned (so a resumed run can simply commit again).
         `parent`: the version that `table` was derived from; the commit is refused if the table has moved on.
         `metadata`: further strings kept with the commit.
-        Raises AnnotationError (invalid table, rounds out of order) and ConcurrentCommitError.
+        Raises AnnotationError (invalid table, rounds out of order), ConcurrentCommitError, and DiskFull, after which the
+        table is what it was.
         """
         if not run_id or round_ < 0:
             raise AnnotationError(f"A commit to {self.path} needs a run id and a round of 0 or more; got run id "
@@ -80,9 +82,10 @@ class AnnotationStore:
             custom_metadata={**(metadata or {}), "run_id": run_id, "round": str(round_),
                              "rows": str(ordered.num_rows), "clauses": json.dumps(clauses)})
         try:
-            write_deltalake(present if present is not None else str(self.path), ordered, mode="overwrite",
-                            commit_properties=properties,
-                            configuration=_KEEP_EVERYTHING if present is None else None)
+            with writing(f"the annotations of round {round_}", self.path):
+                write_deltalake(present if present is not None else str(self.path), ordered, mode="overwrite",
+                                commit_properties=properties,
+                                configuration=_KEEP_EVERYTHING if present is None else None)
         except CommitFailedError as error:
             # The other writer may have been this very round of this run (a driver that was believed dead).
             known = self.version_of(run_id, round_)

@@ -18,8 +18,9 @@ from hcot_llm.feedback import FlagConfig
 from hcot_llm.seed import CorruptionConfig
 from model.config import ModelConfig
 from orchestrator.redaction import without_user
+from orchestrator.retention import RetentionConfig
 from orchestrator.schedule import ScheduleConfig
-
+from orchestrator.watchdog import WatchdogConfig
 
 _FILED = ("model", "schedule")  # sections that may be given by the name of a file
 
@@ -58,6 +59,9 @@ class ClusterConfig(_Section):
     object_store_memory_gib: float = Field(2, gt=0, description="object store of a local cluster, in GiB; it spills to disk")
     grace_period_s: float = Field(30, gt=0, description="time to save the state when the run is told to end")
     memory_gib: float = Field(6, gt=0, description="memory the run needs at least, in GiB, named by the preflight")
+    free_disk_gib: float = Field(2, gt=0, description="free disk, in GiB, that the run directory and a local cluster's "
+                                                      "spilled objects need at least, named by the preflight")
+    spill_dir: Path | None = Field(None, description="where a local cluster's object store spills to; null: Ray's own place")
 
     @field_validator("address")
     @classmethod
@@ -85,6 +89,8 @@ class RunConfig(_Section):
     flag: FlagConfig = Field(default_factory=FlagConfig)
     acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
+    retention: RetentionConfig = Field(default_factory=RetentionConfig)
+    watchdog: WatchdogConfig = Field(default_factory=WatchdogConfig)
 
     @model_validator(mode="after")
     def _reaches_every_phase(self) -> "RunConfig":
@@ -127,7 +133,8 @@ def save_config(config: RunConfig, path: Path) -> None:
 def portable(config: RunConfig) -> dict[str, Any]:
     """The whole configuration as plain values, paths absolute."""
     content = config.model_dump(mode="json")
-    for section, key in ((content, "start_weights"), (content["corpus"], "data_dir"), (content["corpus"], "tiles")):
+    for section, key in ((content, "start_weights"), (content["corpus"], "data_dir"), (content["corpus"], "tiles"),
+                         (content["cluster"], "spill_dir")):
         if section[key] is not None:
             section[key] = str(Path(section[key]).resolve())
     return content

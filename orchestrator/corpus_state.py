@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import ray.data
 
+from actors.fence import Fence, NoFence
 from actors.labeller import ImageIndex
 from actors.shuffler import Blocks, read_images, shuffle_round
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
@@ -23,6 +24,7 @@ from orchestrator.config import RunConfig
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.folds import Findings, Fold, make_folds
 from orchestrator.lesson import Lesson, training_rows
+from orchestrator.run_directory import RunDirectory
 from orchestrator.schedule import Schedule
 
 
@@ -90,7 +92,8 @@ class CorpusKeeper:
             prepared, images, ImageIndex.of(images), annotations, seed, in_training, version, annotation_digest(table),
             folds, (), lesson.reconstructed), lesson, last_round + 1)
 
-    def refresh(self, corpus: CorpusState, settlement: Settlement, findings: Findings, round_: int) -> CorpusState:
+    def refresh(self, corpus: CorpusState, settlement: Settlement, findings: Findings, round_: int,
+                fence: Fence | NoFence = NoFence()) -> CorpusState:
         """Commit the settled annotations once, whatever happens, and shuffle them for the next round."""
         annotations, training = settlement.matrix, corpus.in_training
         table = annotation_rows(annotations, self._store.read(corpus.version), round_, findings.weights_sha256,
@@ -101,7 +104,7 @@ class CorpusKeeper:
                                                        annotations.confidence[training])
         hints = [list(feedback_hints(findings.feedback, row, CLAUSES).values()) for row in np.flatnonzero(training)]
         lesson = Lesson(trusted, reconstructed, hints)
-        lesson.write(self._lesson_path(round_))
+        lesson.write(self._lesson_path(round_), fence)
         return self._state(replace(
             corpus, annotations=annotations, version=version, digest=annotation_digest(table), taught=reconstructed),
             lesson, round_ + 1)
@@ -120,7 +123,7 @@ class CorpusKeeper:
                           rows_per_block=self._config.corpus.rows_per_block) for table in mine))
 
     def _lesson_path(self, round_: int) -> Path:
-        return self._store.path.parent / "feedback" / f"round-{round_:04d}.parquet"
+        return RunDirectory(self._store.path.parent).feedback(round_)
 
 
 def annotation_rows(matrix: AnnotationMatrix, previous: pa.Table, round_: int, weights_sha256: Sequence[str],

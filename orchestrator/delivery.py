@@ -165,6 +165,12 @@ class Delivery:
         if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:
             self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=entry.run)])
 
+    def _deletion(self, run_id: str, entry: Entry) -> None:
+        tags = {"knowlip.weights": "deleted by retention"}
+        self._client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
+        for model in self._client.search_logged_models([self._runs.experiment_id], f"source_run_id = '{run_id}'"):
+            self._client.set_logged_model_tags(model.model_id, tags)
+
     def _files(self, run_id: str, entry: Entry, folder: str) -> None:
         for path in self._kept_files():
             if self._artifact_location is not None:

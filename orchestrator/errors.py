@@ -4,11 +4,13 @@
 def expected_errors() -> tuple[type[BaseException], ...]:
     """Exception types whose message is written for the user."""
     from actors.captioner import CaptionerFailed
+    from actors.fence import LeaseLost, LockHeld
     from actors.probe import WeightsNotServed
     from actors.safe_load import StateRefused
     from actors.trainer import TrainingFailed
     from benchmark.reference import ReferenceFileError
     from corpus.annotations import AnnotationError
+    from corpus.disk import DiskFull
     from corpus.geotiff import TileError
     from corpus.ingest import IngestError
     from corpus.parquet import ParquetError
@@ -19,12 +21,13 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from orchestrator.ablation_config import AblationFailed
     from orchestrator.config import ConfigError
     from orchestrator.hcot_report import RecordsError
-    from orchestrator.lease import LeaseHeld, LeaseLost
+    from orchestrator.lease import LeaseHeld
     from orchestrator.preflight import PreflightError
     from orchestrator.records import RecordError
     from orchestrator.run_directory import RunDirectoryError
+    from orchestrator.watchdog import RunStalled
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, EndpointFailed, RecordError,
-            LeaseHeld, LeaseLost, ReferenceFileError, ParquetError, WeightsError, StateRefused, AblationFailed,
-            RecordsError)
+            LeaseHeld, LeaseLost, LockHeld, DiskFull, RunStalled, ReferenceFileError, ParquetError, WeightsError,
+            StateRefused, AblationFailed, RecordsError)

@@ -4,18 +4,17 @@ A driver that was paused longer than the lease lasts may wake up while another o
 older token then, and every write of the run's state checks the token first, so that it stops instead of writing.
 """
 
-import fcntl
 import os
 import socket
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from actors.fence import LEASE, Fence, LockHeld, lease_lock
+from corpus.disk import DiskFull
 from orchestrator.records import read_json, write_json
 
 LASTS_S = 30.0
@@ -23,10 +22,6 @@ LASTS_S = 30.0
 
 class LeaseHeld(RuntimeError):
     """Another driver works on this run directory; nothing was changed."""
-
-
-class LeaseLost(RuntimeError):
-    """Another driver has taken over this run directory; this one stops and changes nothing more."""
 
 
 class Owner(BaseModel):
@@ -72,7 +67,7 @@ class Lease(BaseModel):
 
 def read_lease(run_dir: Path) -> Lease | None:
     """The lease of a run directory, or None where none was ever taken."""
-    path = Path(run_dir) / "lease.json"
+    path = Path(run_dir) / LEASE
     return read_json(run_dir, path, Lease) if path.exists() else None
 
 
@@ -90,7 +85,7 @@ class LeaseKeeper:
     """
 
     def __init__(self, run_dir: Path, lasts_s: float = LASTS_S) -> None:
-        self._run_dir, self._path, self._lasts_s = run_dir, run_dir / "lease.json", lasts_s
+        self._run_dir, self._path, self._lasts_s = run_dir, run_dir / LEASE, lasts_s
         self._owner = Owner.of_this_process()
         self._token: int | None = None
         self._stop = threading.Event()
@@ -100,9 +95,9 @@ class LeaseKeeper:
         """Take the lease and keep renewing it; returns the fencing token.
 
         Raises:
-            LeaseHeld: another driver holds it.
+            LeaseHeld: another driver holds it. LockHeld: it was stopped in the middle of a write.
         """
-        with self._locked():
+        with lease_lock(self._run_dir, self._lasts_s):
             found = self._read()
             if found is not None and found.is_held(self._lasts_s):
                 raise LeaseHeld(
@@ -115,35 +110,42 @@ class LeaseKeeper:
         self._thread.start()
         return self._token
 
+    @property
+    def fence(self) -> Fence:
+        """What whoever writes the run's state on our behalf has to hold."""
+        if self._token is None:
+            raise RuntimeError("the lease was not acquired")
+        return Fence(str(self._run_dir), self._token)
+
     def check(self) -> None:
         """Call before every write of the run's state.
 
         Raises:
             LeaseLost: the lease has changed hands.
         """
-        found = self._read()
-        if found is None or found.token != self._token:
-            owner = "nobody" if found is None else found.owner
-            raise LeaseLost(f"This process held the lease of {self._run_dir} with token {self._token}, but {owner} has taken "
-                            "over since. It stops and changes nothing more.")
+        self.fence.check()
 
     def release(self) -> None:
         """Give the lease back, if it is still ours."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        with self._locked():
+        with lease_lock(self._run_dir):
             found = self._read()
             if found is not None and found.token == self._token:
                 self._write(released=True)
 
     def _renew(self) -> None:
         while not self._stop.wait(self._lasts_s / 4):
-            with self._locked():
-                found = self._read()
-                if found is None or found.token != self._token:
-                    return  # the next check says so
-                self._write()
+            try:
+                with lease_lock(self._run_dir):
+                    found = self._read()
+                    if found is None or found.token != self._token:
+                        return  # the next check says so
+                    self._write()
+            except (DiskFull, LockHeld):
+                # The token still guards what is written, and the loop meets the same disk; so no more than another try.
+                continue
 
     def _read(self) -> Lease | None:
         return read_lease(self._run_dir)
@@ -151,10 +153,3 @@ class LeaseKeeper:
     def _write(self, released: bool = False) -> None:
         write_json(self._run_dir, self._path, Lease(token=self._token, owner=self._owner, renewed=time.time(),
                                                     released=released))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Reading and writing the lease is one step among processes of this file system."""
-        with open(self._run_dir / ".lease.lock", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from actors.fence import Fence, NoFence, put_in_place
+from corpus.disk import writing
 from corpus.parquet import read_parquet
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.schema import CLAUSES
@@ -38,10 +40,13 @@ class Lesson:
         return Lesson(np.asarray(table["trusted"].to_pylist()), np.asarray(table["reconstructed"].to_pylist()),
                       table["hints"].to_pylist())
 
-    def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table({"trusted": self.trusted.tolist(), "reconstructed": self.reconstructed.tolist(),
-                                 "hints": self.hints}), path)
+    def write(self, path: Path, fence: Fence | NoFence = NoFence()) -> None:
+        partial = path.with_suffix(".partial")
+        with writing("the encoder's feedback", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"trusted": self.trusted.tolist(), "reconstructed": self.reconstructed.tolist(),
+                                     "hints": self.hints}), partial)
+            put_in_place(partial, path, fence)
 
 
 def training_rows(training: AnnotationMatrix, seed: AnnotationMatrix, lesson: Lesson, knowledge: Mapping[str, str],

@@ -8,11 +8,14 @@ resident size minus the shared part, which leaves shared pages out.
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
+from actors.fence import LeaseLost
+from corpus.disk import DiskFull
 from orchestrator.records import read_json, write_json
 
 
@@ -33,10 +36,13 @@ class MemorySampler:
 
     Ray's daemons leave the driver's process tree, so they are found by the session they belong to. Only this
     machine is seen; a cluster's other nodes are not.
+
+    Args:
+        check: called before memory.json is written; raises LeaseLost if another driver has taken over.
     """
 
-    def __init__(self, run_dir: Path, interval_s: float = 1.0) -> None:
-        self._run_dir, self._interval_s = Path(run_dir), interval_s
+    def __init__(self, run_dir: Path, interval_s: float = 1.0, check: Callable[[], None] = lambda: None) -> None:
+        self._run_dir, self._interval_s, self._check = Path(run_dir), interval_s, check
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._begun = time.monotonic()
@@ -125,7 +131,12 @@ class MemorySampler:
         return max(info.rss - getattr(info, "shared", 0), 0)
 
     def _save(self) -> None:
-        write_json(self._run_dir, self._run_dir / "memory.json", self._report)
+        try:
+            self._check()
+            write_json(self._run_dir, self._run_dir / "memory.json", self._report)
+        except (DiskFull, LeaseLost):
+            # An observation ends no run: the loop meets the same disk, and the same lease, where it matters.
+            return
 
 
 def read_memory(run_dir: Path) -> MemoryReport | None:

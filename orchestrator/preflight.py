@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import stamina
@@ -9,6 +10,7 @@ import stamina
 from actors.captioner_kinds import check_captioner
 from model.weights_check import check_weights
 from orchestrator.config import ConfigError, RunConfig
+from orchestrator.free_space import shortfalls
 from orchestrator.redaction import without_user
 from orchestrator.spool import StoreAway
 from orchestrator.tracking import check_store
@@ -84,6 +86,16 @@ def preflight(config: RunConfig) -> None:
         check_weights(config.start_weights)
     check_captioner(config.captioner)
     check(needed(config), offered(config), config)
+
+
+def preflight_disk(config: RunConfig, run_dir: Path) -> None:
+    """Check that there is room where the run writes.
+
+    Raises:
+        PreflightError: names each place that lacks it.
+    """
+    if short := shortfalls(config, run_dir):
+        raise PreflightError("The run was not started, because there is too little room on disk:\n  " + "\n  ".join(short))
 
 
 def preflight_tracking() -> None:

@@ -11,6 +11,9 @@ from typing import Iterator, Sequence, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from actors.fence import Fence, NoFence, put_in_place
+from corpus.disk import writing
+
 PHASES = ("train", "publish", "score", "label", "refresh", "evaluate")
 _SHA256 = r"^[0-9a-f]{64}$"
 _FILE_NAME = re.compile(r"\d{4,}\.json")
@@ -144,17 +147,19 @@ def record_path(run_dir: Path, round_: int) -> Path:
     return Path(run_dir) / "rounds" / f"{round_:04d}.json"
 
 
-def write_record(run_dir: Path, record: RoundRecord) -> Path:
+def write_record(run_dir: Path, record: RoundRecord, fence: Fence | NoFence = NoFence()) -> Path:
     """Write a round's record: complete or not at all, and still there after a power cut.
 
     Raises:
+        LeaseLost: by then another driver had taken over; nothing was written.
+        DiskFull: it does not fit on the disk; nothing was written.
         RecordError: the round has a record already, or rounds/ leads out of the run directory.
     """
     path = record_path(run_dir, record.round)
     if path.exists():
         raise RecordError(f"{path} exists already; a recorded round is not written again. Resume the run after its "
                           "last round, or use another run directory.")
-    write_json(run_dir, path, record)
+    write_json(run_dir, path, record, fence)
     return path
 
 
@@ -191,9 +196,18 @@ def read_seed_summary(run_dir: Path) -> SeedSummary | None:
     return read_json(run_dir, path, SeedSummary) if path.exists() else None
 
 
-def write_json(run_dir: Path, path: Path, model: BaseModel) -> None:
-    """Write a model as JSON in one step: a reader sees the old file or the new one, never a part."""
+def write_json(run_dir: Path, path: Path, model: BaseModel, fence: Fence | NoFence = NoFence()) -> None:
+    """Write a model as JSON in one step: a reader sees the old file or the new one, never a part.
+
+    Raises:
+        DiskFull: it does not fit on the disk; the old file stays.
+    """
     _inside(run_dir, path)
+    with writing(path.name, path):
+        _write_whole(path, model, fence)
+
+
+def _write_whole(path: Path, model: BaseModel, fence: Fence | NoFence) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(model.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
@@ -202,7 +216,7 @@ def write_json(run_dir: Path, path: Path, model: BaseModel) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        put_in_place(Path(temporary), path, fence)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -39,17 +39,18 @@ class RoundContext:
         """Time a phase by wall clock and show it."""
         self._session.progress.phase(name, self.number, self._session.config.rounds)
         self._session.lease.check()
-        with self._clock.phase(name):
+        with self._clock.phase(name), self._session.watchdog.phase(name, self.number):
             write_now(self._session.directory.path, name, self.number)
             yield
 
     def training_progress(self, progress: dict) -> None:
         if progress.get("round") == self.number:
+            self._session.watchdog.moved(("step", progress["step"]))
             self._session.progress.advance(progress["step"], progress["steps"],
                                            f"{progress['tiles_per_s']:.0f} tiles/s, loss {progress['total']:.2f}")
 
     def labelling_progress(self, done: int, total: int) -> None:
-        self._session.progress.advance(done, total, "tiles")
+        self._session.moved(done, total)
 
     def trained(self, result: RoundResult) -> None:
         self._trained.append(result)
@@ -126,8 +127,7 @@ class RoundContext:
             mlflow_run_id=self.child.run_id, world_size=trained.world_size, counts=self._counts, metrics=metrics,
             accuracy_by_clause=self.accuracy_by_clause or None, timings=self._clock.timings(),
             end=session.schedule.why_end(self.number, self._counts) if self.number < session.config.rounds else None)
-        session.lease.check()
         session.tracker.log_record(self.child, record)
-        write_record(session.directory.path, record)
+        write_record(session.directory.path, record, session.lease.fence)
         session.progress.round_done(record)
         return record

@@ -38,6 +38,9 @@ class RunDirectory:
     def shards(self, round_: int) -> Path:
         return self.path / "labels" / f"round-{round_:04d}"
 
+    def feedback(self, round_: int) -> Path:
+        return self.path / "feedback" / f"round-{round_:04d}.parquet"
+
     @property
     def run_id(self) -> str:
         return self.path.name

@@ -8,9 +8,10 @@ from rich.console import Console
 from orchestrator.config import RunConfig
 from orchestrator.corpus_inputs import keep_or_check_inputs
 from orchestrator.corpus_setup import PreparedCorpus, prepare_corpus
+from orchestrator.free_space import naming_a_full_disk
 from orchestrator.lease import LeaseKeeper
 from orchestrator.loop import run_loop
-from orchestrator.preflight import preflight, preflight_tracking
+from orchestrator.preflight import preflight, preflight_disk, preflight_tracking
 from orchestrator.progress import Progress
 from orchestrator.records import is_over, read_records
 from orchestrator.report import print_report
@@ -23,6 +24,7 @@ from orchestrator.tracking import Tracker, ui_command
 def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path:
     """Run the loop of a configuration from its beginning; returns the run directory."""
     preflight(config)
+    preflight_disk(config, run_dir or Path("runs"))
     preflight_tracking()
     RunDirectory.check_free(run_dir)
     prepared = make_data(config, console)
@@ -45,6 +47,7 @@ def resume_run(run_dir: Path, console: Console) -> None:
         console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True)
         return
     preflight(config)
+    preflight_disk(config, directory.path)
     prepared = make_data(config, console)
     keep_or_check_inputs(directory.path, prepared)
     _run(config, directory, prepared, console)
@@ -69,7 +72,8 @@ def _run(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, c
     signal.signal(signal.SIGTERM, _terminate)
     tracker = None
     try:
-        with Progress(console) as progress, Session(config, directory, prepared, progress) as session:
+        with (naming_a_full_disk(config, directory.path), Progress(console) as progress,
+              Session(config, directory, prepared, progress) as session):
             tracker = session.tracker
             run_loop(session)
     except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,32 +11,39 @@ import ray
 from actors.captioner import PublishReceipt
 from actors.captioner_kinds import Captioner, make_captioner
 from actors.evaluator import Evaluator, rows_of
+from actors.fence import LeaseLost
 from actors.labeller import ask, write_questions
 from actors.mailbox import RoundResult
 from actors.scorer import Scores, score_tiles
 from actors.trainer import TrainerGroup
 from actors.weights import copy_weights, create_weights
+from corpus.disk import DiskFull, is_disk_full
 from corpus.seeds import derive_seed
+from hcot_llm.explained import seed_log_likelihood
 from hcot_llm.relabel import Proposals, Settlement, current_confidence, find_doubtful, settle
 from hcot_llm.schema import CLAUSES
 from orchestrator.cluster import start_cluster
 from orchestrator.config import RunConfig, flatten
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.corpus_state import CorpusKeeper, CorpusState, select
+from orchestrator.deletion import carry_out, find_leftovers
+from orchestrator.demand import ray_demand
 from orchestrator.figures import draw_accuracy, draw_gallery, draw_losses, draw_times, gallery_tile_ids
 from orchestrator.folds import Findings, Fold
-from orchestrator.lease import LeaseKeeper, LeaseLost
+from orchestrator.lease import LeaseKeeper
 from orchestrator.memory import MemorySampler
 from orchestrator.now import write_now
 from orchestrator.progress import Progress
 from orchestrator.records import (
     RoundRecord, SeedSummary, is_over, read_records, read_seed_summary, write_seed_summary,
 )
+from orchestrator.retention import CHAMPION_METRIC, plan_retention
 from orchestrator.round_context import RoundContext
 from orchestrator.run_directory import RunDirectory
 from orchestrator.schedule import Phase, Schedule
 from orchestrator.selection import most_doubtful
 from orchestrator.tracking import Tracker
+from orchestrator.watchdog import Watchdog
 
 
 class Session:
@@ -56,7 +63,9 @@ class Session:
         self.evaluator = None
         self.startup_s = 0.0
         self._losses: dict[int, list[dict[str, float]]] = {}
-        self._memory = MemorySampler(directory.path)
+        self._memory = MemorySampler(directory.path, check=self.lease.check)
+        self.watchdog = Watchdog(config.watchdog, ray_demand, self._warn_of_stall,
+                                 exit_after_s=config.cluster.grace_period_s + 90)
 
     def __enter__(self) -> "Session":
         self.lease.acquire()
@@ -64,23 +73,30 @@ class Session:
         self.records = read_records(self.directory.path)
         self._memory.start()
         self.tracker.start(flatten(self.config))
+        self.watchdog.start()
         return self
 
     def __exit__(self, kind, error, trace) -> None:
         interrupted = isinstance(error, KeyboardInterrupt)
+        status = "KILLED" if interrupted else "FAILED" if error is not None else "FINISHED"
         try:
-            if self.trainer is not None and interrupted:
-                self.trainer.stop(self.config.cluster.grace_period_s)
-            self.tracker.finish("KILLED" if interrupted else "FAILED" if error is not None else "FINISHED")
-        finally:
-            if self.trainer is not None and error is None:
-                self.trainer.close()
-            if self.captioner is not None and error is None:
-                self.captioner.shutdown()
-            self._memory.stop()
-            ray.shutdown()
-            self._say_ended()
-            self.lease.release()
+            with ExitStack() as steps:  # the last one first, and each of them whatever becomes of the others
+                steps.callback(self.watchdog.stop)  # until then it ends a process that does not come to its end
+                steps.callback(self.lease.release)
+                steps.callback(self._say_ended)
+                steps.callback(ray.shutdown)
+                steps.callback(self._memory.stop)
+                if self.captioner is not None and error is None:
+                    steps.callback(self.captioner.shutdown)
+                if self.trainer is not None and error is None:
+                    steps.callback(self.trainer.close)
+                steps.callback(self.tracker.finish, status)
+                if self.trainer is not None and interrupted:
+                    steps.callback(self.trainer.stop, self.config.cluster.grace_period_s)
+        except DiskFull:
+            if error is None or not is_disk_full(error):
+                raise
+            # The disk that ended the run is still full; the run's own error says so.
 
     def _say_ended(self) -> None:
         """Unless another driver has taken over: the directory is its own then."""
@@ -96,7 +112,8 @@ class Session:
         begun = time.monotonic()
         self.progress.phase("start-up")
         write_now(self.directory.path, "start-up")
-        yield
+        with self.watchdog.phase("start-up"):
+            yield
         self.startup_s = time.monotonic() - begun
 
     @property
@@ -124,7 +141,7 @@ class Session:
                 create_weights(start, config.model, derive_seed(config.seed, "weights"))
         prompt = {"feedback": config.captioner.feedback_in_prompt, "levels": config.captioner.levels_in_prompt}
         self.trainer = TrainerGroup(config.train, run_seed=config.seed, run_dir=directory.path, start_dir=start,
-                                    **prompt)
+                                    fence=self.lease.fence, **prompt)
         self.evaluator = Evaluator.remote(None if self.prepared.truth_dir is None else str(self.prepared.truth_dir))
         self._write_seed_summary(corpus)
         self.trainer.wait_until_ready()
@@ -139,6 +156,25 @@ class Session:
             yield context
             self.records.append(context.finish())
         self.startup_s = 0.0
+        self.retain()
+
+    def moved(self, done: int, total: int, speed: str = "tiles") -> None:
+        """The phase has come this far: for whoever looks, and for the watchdog."""
+        self.progress.advance(done, total, speed)
+        self.watchdog.moved((done, total))
+
+    def retain(self) -> None:
+        """Delete what the retention policy lets go, now that a round is recorded; MLflow is told first."""
+        plan = plan_retention(self.records, find_leftovers(self.directory), self.config.retention)
+        self.tracker.log_tags({"knowlip.champion_round": str(plan.champion)})
+        carry_out(plan, self.directory, self.lease.fence, tell=self.tracker.log_deletion)
+
+    def _warn_of_stall(self, said: str) -> None:
+        self.progress.console.print(f"Warning: {said}", highlight=False, soft_wrap=True, markup=False)
+        try:
+            self.tracker.log_tags({"knowlip.stalled": said})
+        except Exception as error:  # the watchdog's thread has to go on; the loop meets the same where it writes
+            self.progress.console.print(f"MLflow was not told: {error}", highlight=False, soft_wrap=True, markup=False)
 
     def train(self, corpus: CorpusState, fold: Fold, round_: int, on_progress=None) -> RoundResult:
         """Train a fold's model on the tiles that it may see."""
@@ -154,7 +190,7 @@ class Session:
     def score(self, corpus: CorpusState, fold: Fold, round_: int) -> Scores:
         """The encoder's feedback on the tiles of `fold.scored`; held-out ones calibrate and are evaluated."""
         return score_tiles(corpus.images, select(corpus.annotations, fold.scored),
-                           self.directory.weights(round_, fold.number), self.config.score)
+                           self.directory.weights(round_, fold.number), self.config.score, on_progress=self.moved)
 
     def find_doubtful(self, corpus: CorpusState, fold: Fold, scores: Scores,
                       round_: int) -> tuple[np.ndarray, np.ndarray]:
@@ -185,7 +221,8 @@ class Session:
             round_=round_, use_feedback=settings.feedback_in_prompt, levels=settings.levels_in_prompt)
         return ask(questions, self.captioner, corpus.image_index, annotations, self.directory.shards(round_),
                    tiles_per_shard=settings.tiles_per_shard, candidates=settings.candidates,
-                   retry=settings.retry, in_flight=2 * settings.max_replicas, on_progress=on_progress)
+                   retry=settings.retry, in_flight=2 * settings.max_replicas, on_progress=on_progress,
+                   fence=self.lease.fence)
 
     def settle(self, corpus: CorpusState, findings: Findings, round_: int) -> Settlement:
         """Accept what the evidence says is better; keep the rest."""
@@ -196,7 +233,7 @@ class Session:
     def refresh(self, corpus: CorpusState, settlement: Settlement, findings: Findings, round_: int) -> CorpusState:
         """Commit the annotations and shuffle them for the next round."""
         self.lease.check()
-        return self.keeper.refresh(corpus, settlement, findings, round_)
+        return self.keeper.refresh(corpus, settlement, findings, round_, self.lease.fence)
 
     def evaluate(self, corpus: CorpusState, findings: Findings, round_: int) -> dict:
         """Numbers for the record: dict(metrics, by_clause). The only place where truth is looked at.
@@ -205,18 +242,21 @@ class Session:
         """
         first = findings.first
         held_out = ~corpus.in_training[first.fold.scored]
+        unseen = {clause: array[held_out] for clause, array in first.feedback.zero_shot.items()}
         annotations = self.evaluator.annotations.remote(rows_of(corpus.training), rows_of(corpus.training_seed),
                                                         corpus.taught.ravel())
         model = self.evaluator.held_out.remote(
             str(self.directory.weights(round_)), [first.feedback.tile_ids[row] for row in np.flatnonzero(held_out)],
-            {clause: array[held_out] for clause, array in first.feedback.zero_shot.items()},
-            first.image_embeddings[held_out])
+            unseen, first.image_embeddings[held_out])
         result = ray.get(annotations)
         result["metrics"].update(ray.get(model))
+        result["metrics"][CHAMPION_METRIC] = seed_log_likelihood(
+            unseen, select(corpus.seed, first.fold.scored & ~corpus.in_training), self.config.acceptance)
         return result
 
     def draw(self, corpus: CorpusState, context: RoundContext) -> list[Path]:
         """The pictures after a round."""
+        self.lease.check()
         figures, seed = self.directory.figures, read_seed_summary(self.directory.path)
         tile_ids = gallery_tile_ids(corpus)
         truth = ray.get(self.evaluator.truth_for_pictures.remote(tile_ids))

@@ -9,6 +9,7 @@ delivered twice, so delivering must be idempotent (orchestrator/delivery.py).
 import json
 import os
 import shutil
+import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from typing import Any, Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpus.disk import disk_full, is_disk_full, writing
 from orchestrator.records import RecordError, read_json, write_json
 
 JOURNAL = "mlflow_journal.jsonl"
@@ -92,7 +94,8 @@ def open_runs(entries: Sequence[Entry]) -> set[int]:
 
 
 class Spool:
-    """The journal of one run directory, and the entries that wait. One process at a time: the holder of the lease.
+    """The journal of one run directory, and the entries that wait. One process at a time: the holder of the lease; of
+    its threads any.
 
     Args:
         deliver: brings one entry to the store; raises StoreAway if it cannot be reached. Called twice for one entry
@@ -105,6 +108,7 @@ class Spool:
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._run_dir, self._deliver = Path(run_dir), deliver
         self._check, self._clock = check, clock
+        self._lock = threading.RLock()
         self.entries = read_journal(self._run_dir)
         self._delivered = read_delivered(self._run_dir)
         if self._delivered > len(self.entries):
@@ -124,19 +128,25 @@ class Spool:
 
         files: copied now, since they may change before they are delivered; `kept_files` has the copies.
         """
-        self._check()
-        entry = Entry(kind, run, int(time.time() * 1000), values)
-        line = json.dumps(asdict(entry)).encode() + b"\n"
-        if files:
-            self._keep(files, len(self.entries))
-        _append(self._run_dir / JOURNAL, line)
-        self.entries.append(entry)
-        self._queue.append(entry)
-        if self._clock() >= self._not_before:
-            self.flush()
+        with self._lock:
+            self._check()
+            entry = Entry(kind, run, int(time.time() * 1000), values)
+            line = json.dumps(asdict(entry)).encode() + b"\n"
+            with writing(f"what MLflow is to be told ({kind})", self._run_dir / JOURNAL):
+                if files:
+                    self._keep(files, len(self.entries))
+                _append(self._run_dir / JOURNAL, line)
+            self.entries.append(entry)
+            self._queue.append(entry)
+            if self._clock() >= self._not_before:
+                self.flush()
 
     def flush(self) -> bool:
         """Deliver what waits, in order; returns whether nothing is left."""
+        with self._lock:
+            return self._flush()
+
+    def _flush(self) -> bool:
         while self._queue:
             self._check()
             try:
@@ -148,7 +158,9 @@ class Spool:
                 return False
             except OSError:  # ours, such as a full disk: the entry stays
                 raise
-            except Exception:
+            except Exception as error:
+                if is_disk_full(error):  # of the store in the run directory: the entry stays as well
+                    raise disk_full("what MLflow is told", self._run_dir) from error
                 # Refused, and it would be again: the writer hears of it, and what follows is not held up.
                 self._done_with_first()
                 raise
@@ -188,11 +200,13 @@ class Spool:
 
 
 def _append(path: Path, line: bytes) -> None:
-    with open(path, "ab") as file:
+    # Without a buffer: closing one after a failed write would write what is left in it, behind the cut.
+    with open(path, "ab", buffering=0) as file:
         begin = file.tell()
         try:
-            file.write(line)
-            file.flush()
+            rest = memoryview(line)
+            while rest:
+                rest = rest[file.write(rest):]
             os.fsync(file.fileno())
         except OSError:
             os.truncate(path, begin)  # a full disk: no half line for the next one to continue

@@ -60,9 +60,9 @@ class Tracker:
         self._runs: TrackedRuns | None = None
         self._spool: Spool | None = None
         self._points: set[tuple[int, str, int, str]] = set()
-        # The store's migrations report every step at INFO on the first use.
+        # The store's migrations report every step at INFO on the first use; and what it raises it logs too, at length.
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
     @property
     def parent_run_id(self) -> str | None:
@@ -168,6 +168,14 @@ class Tracker:
             raise ValueError(f"{weights_dir} holds pickled files ({', '.join(pickles)}); only safetensors are tracked")
         self._opened[1].write("model", child.number, {"weights": self._inside(weights_dir),
                                                       "weights_sha256": weights_sha256, "copy": copy})
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Tags of the parent run; a later value takes the place of an earlier one."""
+        self._opened[1].write("tags", LOOP, {"tags": dict(tags)})
+
+    def log_deletion(self, number: int) -> None:
+        """The weights of a round are about to be deleted: its run and its logged model say so from now on."""
+        self._opened[1].write("deletion", number, {})
 
     def log_files(self, child: RoundRun | None, paths: Sequence[Path], folder: str) -> None:
         """Copy files into a run's artifacts: the round's, or the parent's where child is None."""

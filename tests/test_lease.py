@@ -1,11 +1,18 @@
 """Two drivers on one run directory: one wins, and a loser that wakes up changes nothing."""
 
 import multiprocessing
+import os
+import signal
 import time
+from collections import Counter
 
 import pytest
+from pydantic import BaseModel
 
-from orchestrator.lease import LeaseHeld, LeaseKeeper, LeaseLost
+from actors.fence import LeaseLost, LockHeld
+from corpus.seeds import derive_seed
+from orchestrator.lease import LeaseHeld, LeaseKeeper
+from orchestrator.records import read_json, write_json
 
 
 def test_the_second_driver_is_refused_and_told_who_holds_it(tmp_path):
@@ -86,3 +93,79 @@ def test_of_many_drivers_at_once_exactly_one_wins(tmp_path):
     for driver in drivers:
         driver.join()
     assert sorted(outcomes) == ["lost"] * 49 + ["won"]
+
+
+class State(BaseModel):
+    """What drivers write: who, and for the how manieth time."""
+
+    token: int
+    count: int
+
+
+def _drive(run_dir, results, over):
+    """Take the lease and write under it until told to stop; what was written last must still be there."""
+    keeper = LeaseKeeper(run_dir, lasts_s=0.15)
+    try:
+        token = keeper.acquire()
+    except (LeaseHeld, LockHeld) as error:
+        results.put((type(error).__name__, 0))
+        return
+    fence, count = keeper.fence, 0
+    try:
+        while not over.is_set():
+            count += 1
+            write_json(run_dir, run_dir / "state.json", State(token=token, count=count), fence)
+            if read_json(run_dir, run_dir / "state.json", State) != State(token=token, count=count):
+                fence.check()
+                results.put(("overwritten", token))
+                return
+        results.put(("stopped", token))
+    except LeaseLost:
+        results.put(("LeaseLost", token))
+
+
+def test_a_driver_that_is_stopped_anywhere_and_wakes_changes_nothing_fifty_times(tmp_path):
+    """Really stopped, at moments drawn by seed: also in the middle of a write, which no successor overtakes."""
+    context = multiprocessing.get_context("fork")
+    outcomes = Counter()
+    for turn in range(50):
+        run_dir = tmp_path / str(turn)
+        run_dir.mkdir()
+        results, first_over, second_over = context.Queue(), context.Event(), context.Event()
+        first = context.Process(target=_drive, args=(run_dir, results, first_over), daemon=True)
+        first.start()
+        while not (run_dir / "state.json").exists():
+            time.sleep(0.001)
+        time.sleep(derive_seed(turn, "stopped after") % 1000 / 50_000)
+        os.kill(first.pid, signal.SIGSTOP)
+        time.sleep(0.2)
+        before = read_json(run_dir, run_dir / "state.json", State)
+        second = context.Process(target=_drive, args=(run_dir, results, second_over), daemon=True)
+        second.start()
+        if read_when_changed(run_dir, before, second).token == 2:
+            os.kill(first.pid, signal.SIGCONT)
+            first.join()
+            assert results.get(timeout=10) == ("LeaseLost", 1)
+            second_over.set()
+            second.join()
+            assert results.get(timeout=10) == ("stopped", 2)
+            assert read_json(run_dir, run_dir / "state.json", State).token == 2
+            outcomes["taken over"] += 1
+        else:  # the first was stopped in the middle of a write
+            assert results.get(timeout=10) == ("LockHeld", 0)
+            os.kill(first.pid, signal.SIGCONT)
+            first_over.set()
+            first.join()
+            assert results.get(timeout=10) == ("stopped", 1)
+            assert read_json(run_dir, run_dir / "state.json", State).token == 1
+            outcomes["refused"] += 1
+    assert outcomes["taken over"] and sum(outcomes.values()) == 50
+
+
+def read_when_changed(run_dir, before: State, second) -> State:
+    """The state once the second driver has written, or what it is when that one has given up."""
+    while True:
+        now = read_json(run_dir, run_dir / "state.json", State)
+        if now != before or not second.is_alive():
+            return now
+        time.sleep(0.002)

@@ -1,0 +1,98 @@
+"""What keeps a driver that lost its run directory, and the workers it started, from writing there.
+
+Every change of hands gives lease.json a larger token (orchestrator/lease.py). Whoever writes the run's state holds the
+token under which it began, and puts its finished file in place only while that token stands. Looking and putting in
+place are one step: both happen under a lock that a change of hands needs too, so that a process which is stopped
+between the two cannot wake up and write over its successor's work.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+LEASE, _LOCK = "lease.json", ".lease.lock"
+LOCK_PATIENCE_S = 30.0
+
+
+class LeaseLost(RuntimeError):
+    """Another driver has taken over this run directory; this process stops and changes nothing more."""
+
+
+class LockHeld(RuntimeError):
+    """A process stands in the middle of a write of this run directory and does not go on."""
+
+
+@dataclass(frozen=True)
+class Fence:
+    """The token under which a process may write a run's state. A plain value, for workers on any node."""
+
+    run_dir: str
+    token: int
+
+    def check(self) -> None:
+        """See that the lease has not changed hands.
+
+        Raises:
+            LeaseLost: it has.
+        """
+        path = Path(self.run_dir) / LEASE
+        found = json.loads(path.read_bytes()) if path.exists() else None
+        if found is None or found["token"] != self.token:
+            owner = "nobody" if found is None else f"process {found['owner']['pid']} on {found['owner']['host']}"
+            raise LeaseLost(f"This process held the lease of {self.run_dir} with token {self.token}, but {owner} has "
+                            "taken over since. It stops and changes nothing more.")
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """The body puts something in place that is ready; for as long the lease cannot change hands. Keep it short.
+
+        Raises:
+            LeaseLost: the lease has changed hands; the body was not run.
+        """
+        with lease_lock(self.run_dir):
+            self.check()
+            yield
+
+
+class NoFence:
+    """For directories that no lease guards."""
+
+    def check(self) -> None:
+        return
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        yield
+
+
+def put_in_place(partial: Path, final: Path, fence: Fence | NoFence) -> None:
+    """Give a finished file its name, while the lease is ours."""
+    with fence.holding():
+        os.replace(partial, final)
+
+
+@contextmanager
+def lease_lock(run_dir: str | Path, patience_s: float = LOCK_PATIENCE_S) -> Iterator[None]:
+    """One process of this file system at a time; a process that ends lets go.
+
+    Raises:
+        LockHeld: another one has held it for all of `patience_s`: it was stopped in the middle of a write.
+    """
+    with open(Path(run_dir) / _LOCK, "w") as file:
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise LockHeld(
+                        f"A process has held the lock {Path(run_dir) / _LOCK} for more than {patience_s:g} s. It was "
+                        "stopped in the middle of a write: let it go on, or end it (`fuser` names it).") from error
+                time.sleep(0.005)
+        yield
