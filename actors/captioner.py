@@ -52,6 +52,9 @@ class CaptionerConfig(BaseModel):
     threads_per_replica: int = Field(2, ge=1, description="CPU threads of a replica's engine")
     tiles_per_shard: int = Field(512, ge=1, description="tiles of one labelling request, the unit that is resumed")
     feedback_in_prompt: bool = Field(True, description="tell the captioner what the encoder and the neighbours say")
+    contradiction_attempts: int = Field(
+        1, ge=0, le=4, description="kind native: how often HCoT level 5 asks again for what contradicts the rest of its "
+                                   "tile; the answer is one more candidate")
     levels_in_prompt: bool = Field(True, description="structure the prompt by the HCoT levels")
     start_timeout_s: float = Field(300, gt=0, description="time for the first replica to become ready")
 
@@ -66,6 +69,11 @@ class CaptionerConfig(BaseModel):
     def candidates(self) -> int:
         """Answers per question."""
         return self.endpoint.candidates if self.kind == "endpoint" else self.engine.candidates
+
+    @property
+    def corrections(self) -> int:
+        """How often the labeller asks again for contradictions; the chains of an endpoint do so themselves."""
+        return self.contradiction_attempts if self.kind == "native" and self.levels_in_prompt else 0
 
     @property
     def replicas_needed(self) -> int:

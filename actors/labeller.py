@@ -21,6 +21,7 @@ from actors.fence import Fence, NoFence, put_in_place
 from corpus.disk import writing
 from corpus.parquet import read_parquet
 from corpus.seeds import derive_seed
+from hcot_llm.calibration import Answered, plan_corrections
 from hcot_llm.engine import Answer
 from hcot_llm.feedback import Feedback, feedback_hints
 from hcot_llm.matrix import AnnotationMatrix
@@ -105,12 +106,15 @@ class _Given:
 
 @dataclass
 class _Shard:
-    """The answers to a shard of questions as they come in."""
+    """The answers to a shard of questions as they come in. corrections: how often level 5 asks again at the end."""
 
     questions: Sequence[Question]
+    candidates: int
+    corrections: int
     given: list[_Given] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
     attempt: int = 0
+    correcting: bool = False
 
     def take(self, answers: Sequence[Sequence[Answer]]) -> None:
         """Enter the first answers, or those to what `plan_next` planned last."""
@@ -119,11 +123,30 @@ class _Shard:
                            for position, (question, candidates) in enumerate(zip(self.questions, answers, strict=True))
                            for number, answer in enumerate(candidates)]
         else:
-            self.given += [_Given(retry.question, retry.candidate, self.attempt, retry.asked, answer)
+            self.given += [_Given(retry.question, retry.candidate, 0 if self.correcting else self.attempt, retry.asked, answer)
                            for retry, [answer] in zip(self.retries, answers, strict=True)]
 
     def plan_next(self, config: RetryConfig) -> list[Retry]:
-        """What to ask again; empty when the shard is finished."""
+        """What to ask again, first for what cannot be used, then by level 5; empty when the shard is finished."""
+        if not self.correcting and self._plan_retries(config):
+            return self.retries
+        self.correcting = True
+        self.retries = []
+        if self.corrections:
+            self.corrections -= 1
+            self.retries = plan_corrections(self._greedy_answers(), self.candidates)
+        return self.retries
+
+    def _greedy_answers(self) -> list[Answered]:
+        """The newest usable values of every question: those of the greedy candidate, and what corrected them."""
+        values: dict[int, dict[Clause, str]] = {}
+        for given in self.given:
+            if given.candidate in (0, self.candidates):
+                values.setdefault(given.question, {}).update(given.answer.values)
+        return [Answered(position, self.questions[position].kept, said, self.questions[position].seed)
+                for position, said in sorted(values.items())]
+
+    def _plan_retries(self, config: RetryConfig) -> list[Retry]:
         unusable = [Unusable(given.question, given.candidate, missing, self.questions[given.question].seed)
                     for given in self.given if given.attempt == self.attempt
                     and (missing := tuple(clause for clause in given.asked if clause not in given.answer.values))]
@@ -135,12 +158,13 @@ class _Shard:
 
 
 def ask(questions: Sequence[Question], client: Captioner, images: ImageIndex, annotations: AnnotationMatrix,
-        shard_dir: Path, *, tiles_per_shard: int, candidates: int, retry: RetryConfig, in_flight: int = 4,
-        on_progress=None, fence: Fence | NoFence = NoFence()) -> Proposals:
+        shard_dir: Path, *, tiles_per_shard: int, candidates: int, retry: RetryConfig, corrections: int = 0,
+        in_flight: int = 4, on_progress=None, fence: Fence | NoFence = NoFence()) -> Proposals:
     """Answers to all questions, with shards on disk as they finish.
 
     A shard file is named by its questions and by what answers them: one that exists is the answer, whoever wrote it.
-    What could not be used is asked again before the shard is written, so that a resumed run does not ask a third time.
+    What could not be used is asked again before the shard is written, so that a resumed run does not ask a third time;
+    then, `corrections` times at most, what contradicts the rest of its tile, as one more candidate.
 
     Raises:
         LeaseLost: `fence` no longer stands; DiskFull: a shard does not fit on the disk. The finished ones stay.
@@ -156,7 +180,7 @@ def ask(questions: Sequence[Question], client: Captioner, images: ImageIndex, an
     while missing or pending:
         while missing and len(pending) < in_flight:
             index = missing.pop(0)
-            pending[index] = _Shard(shards[index]), client.submit(requests[index])
+            pending[index] = _Shard(shards[index], candidates, corrections), client.submit(requests[index])
         index = next(iter(pending))
         shard, response = pending.pop(index)
         shard.take(response.result())
@@ -167,7 +191,8 @@ def ask(questions: Sequence[Question], client: Captioner, images: ImageIndex, an
         done += len(shards[index])
         if on_progress is not None:
             on_progress(done, len(questions))
-    return _proposals([read_parquet(path, SHARD_SCHEMA) for path in paths], questions, annotations, candidates)
+    return _proposals([read_parquet(path, SHARD_SCHEMA) for path in paths], questions, annotations,
+                      candidates + (corrections > 0))
 
 
 def make_request(shard: Sequence[Question], client: Captioner, images: ImageIndex,
@@ -175,7 +200,8 @@ def make_request(shard: Sequence[Question], client: Captioner, images: ImageInde
     """One request to the captioner for a shard of questions, or for what is asked again of it."""
     seed = shard[0].seed
     if retries is not None:
-        shard = [replace(shard[retry.question], asked=retry.asked) for retry in retries]
+        shard = [replace(shard[retry.question], asked=retry.asked, kept=shard[retry.question].kept | dict(retry.said))
+                 for retry in retries]
     return client.request(shard, images, seed, None if retries is None else tuple(retries))
 
 

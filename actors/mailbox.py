@@ -17,7 +17,7 @@ class RoundOrder:
     fold: which of the run's models; each continues its own state of the round before. from_scratch: begin with the
     run's start weights instead, and with a new optimiser, teacher and queue.
     blocks: object references to Arrow tables, in the order of the round's shuffle. block_rows: rows of each block.
-    weights_dir: where the trained weights go.
+    weights_dir: where the trained weights go. label_accuracy: expected share of right labels, by clause; None: all.
     """
 
     round: int
@@ -27,6 +27,7 @@ class RoundOrder:
     block_rows: tuple[int, ...]
     epochs: int
     weights_dir: str
+    label_accuracy: tuple[float, ...] | None = None
 
     @property
     def key(self) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from actors.trainer_config import TrainConfig
 from actors.training_rows import TrainingRow, build_micro_batch
 from corpus.disk import DiskFull
 from corpus.seeds import derive_seed
+from hcot_llm.noise import NoiseModel
 
 LOSSES = ("total", "itc", "itm", "clause", "reconstruction", "slot")
 PROBE_TILES = 4
@@ -163,6 +164,7 @@ class _Worker:
         from actors.trainer_state import TrainerPosition, save_checkpoint
 
         self.stand_at(order)
+        self._expect_errors(order)
         seed = self.settings["run_seed"] if order.fold == 0 else derive_seed(
             self.settings["run_seed"], order.fold, "fold")
         plans = [EpochPlan(seed, order.round, epoch, order.block_rows,
@@ -211,6 +213,14 @@ class _Worker:
         digest = self._save_weights(Path(order.weights_dir), order, window)
         return RoundResult(order.round, order.fold, order.weights_dir, digest, self.world_size, losses,
                            total - len(losses))
+
+    def _expect_errors(self, order: RoundOrder) -> None:
+        """Have the clause losses expect that a wrong label is any other value of its clause."""
+        import torch
+
+        self.model.set_noise(None if order.label_accuracy is None else [
+            torch.from_numpy(NoiseModel.even(accuracy, size).confusion).float()
+            for accuracy, size in zip(order.label_accuracy, self.model.clause_sizes, strict=True)])
 
     def _done_before(self, round_: int) -> tuple[int, int]:
         """Steps of this round that a checkpoint already holds, and all steps up to there."""

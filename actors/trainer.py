@@ -103,14 +103,16 @@ class TrainerGroup:
                              f"{ray.available_resources()}; each worker asks for {self._config.cpus_per_worker} CPU.")
 
     def train(self, round_: int, blocks: Blocks, weights_dir: Path, *, fold: int = 0, from_scratch: bool, epochs: int,
-              on_progress=None) -> RoundResult:
+              label_accuracy: tuple[float, ...] | None = None, on_progress=None) -> RoundResult:
         """Train one round of one fold on shuffled blocks and leave the weights in `weights_dir`.
 
         Args:
             from_scratch: begin with the run's start weights, not with what this fold's round before came to.
+            label_accuracy: expected share of right labels, by clause, for the correction of the clause losses.
             on_progress: called about twice a second with a dict(step, steps, tiles_per_s, losses...).
         """
-        order = RoundOrder(round_, fold, from_scratch, blocks.refs, blocks.rows, epochs, str(weights_dir))
+        order = RoundOrder(round_, fold, from_scratch, blocks.refs, blocks.rows, epochs, str(weights_dir),
+                           label_accuracy if self._config.noise_correction else None)
         ray.get(self._mailbox.post.remote(order))
         while (result := ray.get(self._mailbox.result.remote(order.key))) is None:
             self._check()

@@ -35,6 +35,9 @@ class TrainConfig(BaseModel):
     start_timeout_s: float = Field(300, gt=0, description="time for the first worker group to start")
     regroup_timeout_s: float = Field(
         120, gt=0, description="a worker group that finds no place for so long is asked for again, and smaller if need be")
+    noise_correction: bool = Field(
+        True, description="the clause losses expect as many wrong labels as the annotations' confidence says (forward "
+                          "correction), so that the models learn the errors by heart later")
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
 
     @model_validator(mode="after")

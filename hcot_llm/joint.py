@@ -31,19 +31,28 @@ class _Part:
     indicator: np.ndarray
 
 
-def marginals(likelihoods: Sequence[np.ndarray], prior: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+@dataclass(frozen=True)
+class JointPosterior:
+    """Of N tiles. values: per clause float64 [N, V]; hypothesis: float64 [N, H]; rows sum to one.
+
+    log_evidence: float64 [N], logarithm of the sum over all consistent annotations and hypotheses.
+    """
+
+    values: list[np.ndarray]
+    hypothesis: np.ndarray
+    log_evidence: np.ndarray
+
+
+def weigh_together(likelihoods: Sequence[np.ndarray], prior: np.ndarray) -> JointPosterior:
     """Posterior of every clause's value and of the hypothesis, given all clauses of the tile and the rules.
 
     Args:
         likelihoods: per clause float [N, H, V], evidence for each value under each of H hypotheses.
         prior: float [H], of the hypotheses.
-
-    Returns:
-        Per clause float64 [N, V], and float64 [N, H]; rows sum to one.
     """
     tiles, hypotheses = likelihoods[0].shape[:2]
     values = [np.empty((tiles, array.shape[2])) for array in likelihoods]
-    hypothesis = np.empty((tiles, hypotheses))
+    hypothesis, evidence = np.empty((tiles, hypotheses)), np.empty(tiles)
     for start in range(0, tiles, _CHUNK):
         rows = slice(start, start + _CHUNK)
         logs = [np.log(np.maximum(array[rows], _TINY)) for array in likelihoods]
@@ -59,12 +68,14 @@ def marginals(likelihoods: Sequence[np.ndarray], prior: np.ndarray) -> tuple[lis
                 found[part.members] = (states / sums) @ part.indicator.T
             weights.append(total)
             parts.append(found)
-        share = np.exp(np.stack(weights, axis=1) - np.max(weights, axis=0)[:, None])
+        largest = np.max(weights, axis=0)
+        share = np.exp(np.stack(weights, axis=1) - largest[:, None])
+        evidence[rows] = largest + np.log(share.sum(axis=1))
         share /= share.sum(axis=1, keepdims=True)
         hypothesis[rows] = share.reshape(len(share), hypotheses, -1).sum(axis=2)
         for column in range(len(CLAUSES)):
             values[column][rows] = sum(share[:, [index]] * _of(found, column) for index, found in enumerate(parts))
-    return values, hypothesis
+    return JointPosterior(values, hypothesis, evidence)
 
 
 def _of(found: dict[tuple[int, ...], np.ndarray], column: int) -> np.ndarray:

@@ -40,13 +40,17 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Retry:
-    """One answer to generate, in the place of an unusable one. seed: of its sampling, drawn for it alone."""
+    """One answer to generate, in the place of an unusable one or to correct one.
+
+    seed: of its sampling, drawn for it alone. said: what was answered meanwhile and is context now.
+    """
 
     question: int
     candidate: int
     asked: tuple[Clause, ...]
     greedy: bool
     seed: int
+    said: tuple[tuple[Clause, str], ...] = ()
 
 
 def plan_retries(unusable: Sequence[Unusable], attempt: int, *, first_answers: int, spent: int,

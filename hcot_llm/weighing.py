@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from hcot_llm.acceptance import AcceptanceConfig
-from hcot_llm.joint import marginals
+from hcot_llm.joint import JointPosterior, weigh_together
 from hcot_llm.matrix import AnnotationMatrix
-from hcot_llm.noise import NoiseModel, estimate_noise, fit_exponents, fuse, pool
+from hcot_llm.noise import NoiseModel, estimate_noise, fit_exponents, fuse, normalise, pool
 from hcot_llm.schema import CLAUSES, TARGET_CLAUSES, VOCABULARY, Clause
 
 SOUND, TARGETS_WRONG, ALL_WRONG = range(3)
@@ -24,7 +24,9 @@ _PRIOR: Final = np.asarray([0.9, 0.05, 0.05])
 _PRIOR_TILES: Final = 20
 _ITERATIONS: Final = 3
 _JOINT_ITERATIONS: Final = 2
-_ACCURACY: Final = (0.05, 0.99)
+ACCURACY: Final = (0.05, 0.99)  # nothing is quite right or quite wrong
+# How far the models are believed about all clauses together: what they get wrong about a tile shows in several clauses.
+_SHARPNESS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Weighing:
     """All clauses of N tiles. posterior: per clause float [N, V]. exponents: per clause, of each model.
 
     wholly_wrong: float [N, 2], probability that the seed's targets are invented or missed as a whole, and that the whole
-    annotation is another tile's; zeros where the clauses were weighed one by one.
+    annotation is another tile's. sharpness: exponent of all models in all clauses, on top of those of each. Zeros and
+    one where the clauses were weighed one by one.
     """
 
     posterior: dict[Clause, np.ndarray]
     exponents: dict[Clause, list[float]]
     wholly_wrong: np.ndarray
+    sharpness: float
 
     def probability(self, values: np.ndarray) -> np.ndarray:
         """Posterior of the given values, float [N, 16], for value indices int [N, 16]."""
@@ -64,15 +68,21 @@ def weigh(models: Sequence[Mapping[Clause, np.ndarray]], seed: AnnotationMatrix,
         seed: the annotations as they first came, with the known accuracy of each as its confidence.
         calibration: bool [N], tiles that no model was trained on. Without any, the models are believed half.
     """
-    accuracy = np.clip(seed.confidence.astype(np.float64), *_ACCURACY)
+    accuracy = known_accuracy(seed)
     alone = [weigh_clause([model[clause] for model in models], seed.column(clause), accuracy[:, column], calibration,
                           config) for column, clause in enumerate(CLAUSES)]
     exponents = {clause: each.exponents for clause, each in zip(CLAUSES, alone, strict=True)}
     if not config.consistency:
         return Weighing({clause: each.posterior for clause, each in zip(CLAUSES, alone, strict=True)}, exponents,
-                        np.zeros((len(seed), 2)))
-    posterior, hypothesis = _weigh_together(alone, seed, accuracy, config)
-    return Weighing(dict(zip(CLAUSES, posterior, strict=True)), exponents, hypothesis[:, 1:])
+                        np.zeros((len(seed), 2)), 1.0)
+    sharpness = _fit_sharpness(alone, seed, accuracy, calibration)
+    joint = _weigh_all(alone, seed, accuracy, sharpness, config)
+    return Weighing(dict(zip(CLAUSES, joint.values, strict=True)), exponents, joint.hypothesis[:, 1:], sharpness)
+
+
+def known_accuracy(seed: AnnotationMatrix) -> np.ndarray:
+    """What the seed says of its own accuracy, float64 [N, 16]; never quite sure, right or wrong."""
+    return np.clip(seed.confidence.astype(np.float64), *ACCURACY)
 
 
 def weigh_clause(witnesses: Sequence[np.ndarray], seed: np.ndarray, accuracy: np.ndarray, calibration: np.ndarray,
@@ -91,36 +101,59 @@ def weigh_clause(witnesses: Sequence[np.ndarray], seed: np.ndarray, accuracy: np
     return ClauseWeighing(fuse(pooled, noise.likelihood(seed, accuracy)), exponents, pooled, noise)
 
 
-def _weigh_together(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accuracy: np.ndarray,
-                    config: AcceptanceConfig) -> tuple[list[np.ndarray], np.ndarray]:
-    """Posteriors float [N, V] of all clauses and of the hypotheses float [N, 3]."""
+def _fit_sharpness(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accuracy: np.ndarray,
+                   calibration: np.ndarray) -> float:
+    """The sharpness under which the seed annotations of tiles that no model has seen are most probable, whole tiles at once.
+
+    Each clause's exponents are fitted for that clause alone. Taken together they would count one mistake of a model
+    about a tile as often as there are clauses that it shows in.
+    """
+    rows = np.flatnonzero(calibration)
+    if len(rows) == 0:
+        return _SHARPNESS[0]
+    fit = {}
+    for sharpness in _SHARPNESS:
+        models = [normalise(each.pooled[rows] ** sharpness) for each in alone]
+        with_seed = [_by_hypothesis(clause, model, each.noise.likelihood(seed.column(clause)[rows], accuracy[rows, column]),
+                                    seed.column(clause)[rows])
+                     for column, (clause, model, each) in enumerate(zip(CLAUSES, models, alone, strict=True))]
+        without = weigh_together([model[:, None, :] for model in models], np.ones(1)).log_evidence
+        fit[sharpness] = float((weigh_together(with_seed, _PRIOR).log_evidence - without).mean())
+    return max(fit, key=fit.__getitem__)
+
+
+def _weigh_all(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accuracy: np.ndarray, sharpness: float,
+               config: AcceptanceConfig) -> JointPosterior:
+    """All clauses together, with the shares of annotations that are wrong as a whole and the rest of the seed's errors."""
+    models = [normalise(each.pooled ** sharpness) for each in alone]
     noise = [each.noise for each in alone]
     sure, prior = accuracy, _PRIOR
     for _ in range(_JOINT_ITERATIONS):
-        likelihoods = [_by_hypothesis(clause, each.pooled, noise[column].likelihood(seed.column(clause), sure[:, column]),
-                                      seed.column(clause))
-                       for column, (clause, each) in enumerate(zip(CLAUSES, alone, strict=True))]
-        posterior, hypothesis = marginals(likelihoods, prior)
+        likelihoods = [_by_hypothesis(clause, models[column],
+                                      noise[column].likelihood(seed.column(clause), sure[:, column]), seed.column(clause))
+                       for column, clause in enumerate(CLAUSES)]
+        joint = weigh_together(likelihoods, prior)
+        hypothesis = joint.hypothesis
         prior = (hypothesis.sum(axis=0) + _PRIOR_TILES * _PRIOR) / (len(hypothesis) + _PRIOR_TILES)
         wrong = [hypothesis[:, _HYPOTHESES[clause]].sum(axis=1) for clause in CLAUSES]
         sure = np.stack([_where_sound(accuracy[:, column], wrong[column],
-                                      posterior[column][np.arange(len(seed)), seed.column(clause)])
+                                      joint.values[column][np.arange(len(seed)), seed.column(clause)])
                          for column, clause in enumerate(CLAUSES)], axis=1)
-        noise = [estimate_noise((1 - wrong[column])[:, None] * posterior[column], seed.column(clause),
+        noise = [estimate_noise((1 - wrong[column])[:, None] * joint.values[column], seed.column(clause),
                                 noise[column].accuracy, config.noise_pseudo_count)
                  for column, clause in enumerate(CLAUSES)]
-    return posterior, hypothesis
+    return joint
 
 
 # The hypotheses under which the seed says nothing about a clause.
 _HYPOTHESES: Final = {clause: [TARGETS_WRONG, ALL_WRONG] if clause in TARGET_CLAUSES else [ALL_WRONG] for clause in CLAUSES}
 
 
-def _by_hypothesis(clause: Clause, pooled: np.ndarray, sound: np.ndarray, seed: np.ndarray) -> np.ndarray:
+def _by_hypothesis(clause: Clause, model: np.ndarray, sound: np.ndarray, seed: np.ndarray) -> np.ndarray:
     """Evidence for each value under each hypothesis, float [N, 3, V]. A wrong whole says what seeds usually say."""
     usual = np.bincount(seed, minlength=len(VOCABULARY[clause])) / max(len(seed), 1)
     elsewhere = np.broadcast_to(usual[seed][:, None], sound.shape)
-    return pooled[:, None, :] * np.stack(
+    return model[:, None, :] * np.stack(
         [elsewhere if hypothesis in _HYPOTHESES[clause] else sound for hypothesis in (SOUND, TARGETS_WRONG, ALL_WRONG)], 1)
 
 
@@ -128,4 +161,4 @@ def _where_sound(accuracy: np.ndarray, wrong: np.ndarray, seed_is_right: np.ndar
     """Accuracy of annotations that are not wrong as a whole, float [N]: the known accuracy counts those that are."""
     share = wrong.mean()
     by_chance = (wrong * seed_is_right).sum() / max(wrong.sum(), 1e-9)
-    return np.clip((accuracy - share * by_chance) / max(1 - share, 1e-9), *_ACCURACY)
+    return np.clip((accuracy - share * by_chance) / max(1 - share, 1e-9), *ACCURACY)

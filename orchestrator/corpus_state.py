@@ -23,7 +23,7 @@ from hcot_llm.schema import CLAUSES, LEVEL, VOCABULARY
 from orchestrator.config import RunConfig
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.folds import Findings, Fold, make_folds
-from orchestrator.lesson import Lesson, training_rows
+from orchestrator.lesson import Lesson, label_accuracy, training_rows
 from orchestrator.run_directory import RunDirectory
 from orchestrator.schedule import Schedule
 
@@ -33,7 +33,8 @@ class CorpusState:
     """annotations, seed: matrices of all tiles. in_training: bool [N].
 
     folds: the run's models. blocks: next round's training rows, of each fold. taught: bool [training tiles, 16], the
-    clauses that the captioner is taught to write in it.
+    clauses that the captioner is taught to write in it. label_accuracy: expected share of right ones among the taught
+    values, by clause.
     """
 
     prepared: PreparedCorpus
@@ -47,6 +48,7 @@ class CorpusState:
     folds: tuple[Fold, ...]
     blocks: tuple[Blocks, ...]
     taught: np.ndarray
+    label_accuracy: tuple[float, ...] = ()
 
     @property
     def training(self) -> AnnotationMatrix:
@@ -118,7 +120,7 @@ class CorpusKeeper:
         rows = training_rows(corpus.training, corpus.training_seed, lesson, corpus.prepared.knowledge,
                              self._schedule.plan(round_), run_seed=self._config.seed, round_=round_)
         mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
-        return replace(corpus, blocks=tuple(
+        return replace(corpus, label_accuracy=label_accuracy(corpus.training, lesson), blocks=tuple(
             shuffle_round(corpus.images, table, run_seed=self._config.seed, round_=round_,
                           rows_per_block=self._config.corpus.rows_per_block) for table in mine))
 

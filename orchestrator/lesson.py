@@ -13,6 +13,7 @@ from corpus.disk import writing
 from corpus.parquet import read_parquet
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.schema import CLAUSES
+from hcot_llm.weighing import ACCURACY
 from orchestrator.schedule import RoundPlan
 from orchestrator.selection import copies, rare_landforms, shows_seed
 
@@ -47,6 +48,13 @@ class Lesson:
             pq.write_table(pa.table({"trusted": self.trusted.tolist(), "reconstructed": self.reconstructed.tolist(),
                                      "hints": self.hints}), partial)
             put_in_place(partial, path, fence)
+
+
+def label_accuracy(training: AnnotationMatrix, lesson: Lesson) -> tuple[float, ...]:
+    """Expected share of right labels of each clause among those that are taught, by their confidence."""
+    taught = np.where(lesson.trusted, training.confidence, np.nan)
+    return tuple(float(np.clip(np.nanmean(column), *ACCURACY)) if not np.isnan(column).all() else ACCURACY[1]
+                 for column in taught.T)
 
 
 def training_rows(training: AnnotationMatrix, seed: AnnotationMatrix, lesson: Lesson, knowledge: Mapping[str, str],

@@ -181,7 +181,8 @@ class Session:
         plan = self.schedule.plan(round_)
         return self.trainer.train(
             round_, corpus.blocks[fold.number], self.directory.weights(round_, fold.number), fold=fold.number,
-            from_scratch=plan.from_scratch, epochs=plan.epochs, on_progress=on_progress)
+            from_scratch=plan.from_scratch, epochs=plan.epochs,
+            label_accuracy=corpus.label_accuracy, on_progress=on_progress)
 
     def publish(self, fold: Fold, round_: int, weights: RoundResult) -> PublishReceipt:
         """Have the captioner serve what was trained, and prove it."""
@@ -221,7 +222,8 @@ class Session:
             round_=round_, use_feedback=settings.feedback_in_prompt, levels=settings.levels_in_prompt)
         return ask(questions, self.captioner, corpus.image_index, annotations, self.directory.shards(round_),
                    tiles_per_shard=settings.tiles_per_shard, candidates=settings.candidates,
-                   retry=settings.retry, in_flight=2 * settings.max_replicas, on_progress=on_progress,
+                   retry=settings.retry, corrections=settings.corrections, in_flight=2 * settings.max_replicas,
+                   on_progress=on_progress,
                    fence=self.lease.fence)
 
     def settle(self, corpus: CorpusState, findings: Findings, round_: int) -> Settlement:

@@ -7,7 +7,7 @@ import pytest
 
 from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.consistency import contradictions
-from hcot_llm.joint import marginals
+from hcot_llm.joint import weigh_together
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.noise import normalise
 from hcot_llm.schema import CLAUSES, NO_TARGETS, TARGET_CLAUSES, VOCABULARY, Clause
@@ -39,10 +39,12 @@ def test_marginals_are_those_of_all_consistent_annotations(free):
             weight = np.prod([given[clause][value] for clause, value in zip(free, values, strict=True)])
             for clause, value in zip(free, values, strict=True):
                 expected[clause][value] += weight
-    found, hypothesis = marginals(evidence(given), np.ones(1))
+    found = weigh_together(evidence(given), np.ones(1))
     for clause in free:
-        np.testing.assert_allclose(found[CLAUSES.index(clause)][0], expected[clause] / expected[clause].sum(), atol=1e-6)
-    np.testing.assert_allclose(hypothesis, 1)
+        np.testing.assert_allclose(found.values[CLAUSES.index(clause)][0], expected[clause] / expected[clause].sum(),
+                                   atol=1e-6)
+    np.testing.assert_allclose(found.hypothesis, 1)
+    assert found.log_evidence[0] == pytest.approx(np.log(expected[free[0]].sum()), abs=1e-6)
 
 
 def test_what_is_sure_speaks_for_what_is_not():
@@ -52,7 +54,7 @@ def test_what_is_sure_speaks_for_what_is_not():
         absent = VOCABULARY[clause].index(NO_TARGETS[clause])
         likelihoods[CLAUSES.index(clause)][..., absent] = 30
     likelihoods[CLAUSES.index(Clause.TARGET_COUNT)][..., 2] = 300
-    found, _ = marginals(likelihoods, np.ones(1))
+    found = weigh_together(likelihoods, np.ones(1)).values
     assert found[CLAUSES.index(Clause.TARGET_COUNT)][0].argmax() == 0
 
 
@@ -60,7 +62,7 @@ def test_rows_sum_to_one_and_the_most_probable_annotation_is_consistent():
     truth = consistent_annotations(300, seed=2)
     likelihoods = [np.where(np.eye(size, dtype=bool)[truth[:, column]], 0.9, 0.1 / (size - 1))[:, None, :]
                    for column, size in enumerate(SIZES)]
-    found, _ = marginals(likelihoods, np.ones(1))
+    found = weigh_together(likelihoods, np.ones(1)).values
     for column, rows in enumerate(found):
         np.testing.assert_allclose(rows.sum(axis=1), 1)
         np.testing.assert_array_equal(rows.argmax(axis=1), truth[:, column])
@@ -75,11 +77,16 @@ def case(tiles=400, seed=0):
     annotated = np.where(generator.random(truth.shape) < 0.2, wrong, truth)
     seen = np.where(generator.random(truth.shape) < 0.2,
                     (truth + generator.integers(1, sizes, size=truth.shape)) % sizes, truth)
-    encoder = {}
+    return truth, annotated, knowing(seen, truth), generator.random(tiles) < 0.2
+
+
+def knowing(seen: np.ndarray, truth: np.ndarray) -> dict[Clause, np.ndarray]:
+    """A model that sees these values, knows that it is right in 8 of 10, and how frequent each value is."""
+    beliefs = {}
     for column, (clause, size) in enumerate(zip(CLAUSES, SIZES, strict=True)):
-        frequency = np.bincount(truth[:, column], minlength=size) / tiles
-        encoder[clause] = normalise(frequency * np.where(np.eye(size, dtype=bool)[seen[:, column]], 0.8, 0.2 / (size - 1)))
-    return truth, annotated, encoder, generator.random(tiles) < 0.2
+        frequency = np.bincount(truth[:, column], minlength=size) / len(truth)
+        beliefs[clause] = normalise(frequency * np.where(np.eye(size, dtype=bool)[seen[:, column]], 0.8, 0.2 / (size - 1)))
+    return beliefs
 
 
 def matrix(values, confidence=0.8):

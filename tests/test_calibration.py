@@ -1,0 +1,33 @@
+"""Level 5 asks again for what contradicts the rest of its tile, and for nothing else."""
+
+from hcot_llm.calibration import Answered, plan_corrections
+from hcot_llm.consistency import contradictions
+from hcot_llm.schema import ABSENT, CLAUSES, Clause
+from tests.consistent import STARTS
+
+PORT = STARTS[0]
+
+
+def plan(kept: set[Clause], **changes) -> list:
+    values = PORT | {Clause(name): value for name, value in changes.items()}
+    return plan_corrections([Answered(7, {c: v for c, v in values.items() if c in kept},
+                                      {c: v for c, v in values.items() if c not in kept}, 5)], candidate=4)
+
+
+def test_an_answer_that_contradicts_nothing_is_not_asked_again():
+    assert not contradictions(PORT) and plan(set()) == []
+
+
+def test_the_answered_side_of_a_contradiction_is_asked_again_with_the_rest_as_context():
+    """Ships without water: the ship was kept, the water is answered."""
+    [again] = plan({Clause.TARGET_CATEGORY}, water=ABSENT)
+    assert again.question == 7 and again.candidate == 4 and again.greedy
+    assert Clause.WATER in again.asked and Clause.TARGET_CATEGORY not in again.asked
+    said = dict(again.said)
+    assert said[Clause.ROAD] == PORT[Clause.ROAD] and not set(said) & set(again.asked)
+    assert set(said) | set(again.asked) | {Clause.TARGET_CATEGORY} == set(CLAUSES)
+
+
+def test_kept_clauses_that_contradict_one_another_are_not_the_captioners_to_mend():
+    kept = set(CLAUSES) - {Clause.BOUNDARY}
+    assert plan(kept, water=ABSENT) == []
