@@ -18,7 +18,7 @@ from actors.trainer_state import TrainerPosition, save_checkpoint
 from hcot_llm.schema import CLAUSES, VOCABULARY
 from model.config import ModelConfig
 
-TILES, SIDE, STEPS = 48, 32, 4
+TILES, SIDE, STEPS, CURVE_EPOCHS = 48, 32, 4, 3
 # Three micro-batches a step: with two workers, one of them has nothing to do in the second pass.
 TRAIN = TrainConfig(micro_batch_tiles=4, micro_batches_per_step=3)
 
@@ -48,17 +48,18 @@ def training_table(tiles: int = TILES, seed: int = 0) -> pa.Table:
 
 
 class Job:
-    """One worker in this process, at some step of round 1."""
+    """One worker in this process, at some step of round 1, which has STEPS steps an epoch."""
 
-    def __init__(self, start_dir: Path, state_dir: Path) -> None:
+    def __init__(self, start_dir: Path, state_dir: Path, epochs: int = 1) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
         self.state_dir = state_dir
         self.worker = _Worker({"run_seed": 0, "start_dir": str(start_dir), "state_dir": str(state_dir),
                                "feedback": True, "levels": True}, TRAIN)
         self.window = _Window([], {0: training_table()})
-        plan = EpochPlan(0, 1, 0, (TILES,), TRAIN.micro_batch_tiles, TRAIN.micro_batches_per_step)
-        assert plan.steps == STEPS
-        self.steps = plan.micro_batches()
+        plans = [EpochPlan(0, 1, epoch, (TILES,), TRAIN.micro_batch_tiles, TRAIN.micro_batches_per_step)
+                 for epoch in range(epochs)]
+        assert all(plan.steps == STEPS for plan in plans)
+        self.steps = [step for plan in plans for step in plan.micro_batches()]
         self.done = 0 if self.worker.position is None else self.worker.position.step
 
     def train(self, until: int) -> list[dict[str, float]]:
@@ -78,15 +79,20 @@ class Job:
 
 def run(job, world_size: int, work_dir: Path) -> dict:
     """Run `job(work_dir)` on all ranks; returns what rank 0 returned (anything JSON can hold)."""
+    _meeting(work_dir, job, world_size).unlink(missing_ok=True)  # of the same job before
     torch.multiprocessing.spawn(_enter, (job, world_size, str(work_dir)), nprocs=world_size)
     return json.loads((work_dir / f"{job.__name__}-{world_size}.json").read_text())
+
+
+def _meeting(work_dir: Path, job, world_size: int) -> Path:
+    return work_dir / f".meeting-{job.__name__}-{world_size}"
 
 
 def _enter(rank: int, job, world_size: int, work_dir: str) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size), "DS_ACCELERATOR": "cpu"}
     torch.set_num_threads(1)
     folder = Path(work_dir)
-    meeting = folder / f".meeting-{job.__name__}-{world_size}"
+    meeting = _meeting(folder, job, world_size)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world_size)
     result = job(folder)
     dist.barrier()
@@ -123,6 +129,20 @@ def resize(folder: Path) -> dict:
     losses = job.train(STEPS)
     return {"position": job.worker.position.step, "losses": losses, "restored": restored,
             "left_over": [path.name for path in state.iterdir() if "universal" in path.name]}
+
+
+def whole_curve(folder: Path) -> dict:
+    """CURVE_EPOCHS epochs without a pause; their losses."""
+    return {"losses": Job(folder / "start", folder / "state-whole", CURVE_EPOCHS).train(CURVE_EPOCHS * STEPS)}
+
+
+def next_epoch_of_curve(folder: Path) -> dict:
+    """The next epoch of the same curve, from the checkpoint that a job of another size may have left."""
+    job = Job(folder / "start", folder / "state-in-parts", CURVE_EPOCHS)
+    begun = job.done
+    losses = job.train(begun + STEPS)
+    job.save()
+    return {"from": begun, "losses": losses}
 
 
 def _ranks_disagree(mine: dict[str, torch.Tensor]) -> list[str]:

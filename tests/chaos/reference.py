@@ -15,12 +15,12 @@ from orchestrator.records import RoundRecord, read_json, read_records, write_jso
 
 
 class _Kept(BaseModel):
-    """reference.json."""
+    """undisturbed-1.json and -2.json."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     config_sha256: str
-    seconds: tuple[float, float] = Field(description="of the two undisturbed runs; the first fills caches")
+    seconds: float = Field(description="wall time of the run; the first one fills caches")
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,24 @@ def make_reference(config: Path, out: Path, say: Callable[[str], None]) -> Refer
     settings = (f"corpus.data_dir={(out / 'data').resolve()}",)
     content = json.dumps(portable(load_config(config, list(settings))), sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
-    path, runs = out / "reference.json", [out / "undisturbed-1", out / "undisturbed-2"]
+    first, second = (_run(config, out / f"undisturbed-{number}", settings, digest, say) for number in (1, 2))
+    found = compare(out / "undisturbed-2" / "run", out / "undisturbed-1" / "run")
+    if found.different or found.lost or found.duplicated:
+        raise ChaosError(f"two undisturbed runs differ ({found}), so that a comparison would show nothing; see {out}")
+    say(f"undisturbed: {second:.0f} s ({first:.0f} s the first time)")
+    return Reference(config, settings, out / "undisturbed-2" / "run", second)
+
+
+def _run(config: Path, folder: Path, settings: tuple[str, ...], digest: str, say: Callable[[str], None]) -> float:
+    path = folder.with_suffix(".json")
     if path.exists():
-        kept = read_json(out, path, _Kept)
+        kept = read_json(path.parent, path, _Kept)
         if kept.config_sha256 != digest:
-            raise ChaosError(f"{out} holds results of another configuration; name another directory with --out")
-    else:
-        kept = _Kept(config_sha256=digest, seconds=tuple(_run(config, folder, settings, say) for folder in runs))
-        found = compare(runs[1] / "run", runs[0] / "run")
-        if found.different or found.lost or found.duplicated:
-            raise ChaosError(f"two undisturbed runs differ ({found}), so that a comparison would show nothing; see {out}")
-        write_json(out, path, kept)
-    say(f"undisturbed: {kept.seconds[1]:.0f} s ({kept.seconds[0]:.0f} s the first time)")
-    return Reference(config, settings, runs[1] / "run", kept.seconds[1])
-
-
-def _run(config: Path, folder: Path, settings: tuple[str, ...], say: Callable[[str], None]) -> float:
+            raise ChaosError(f"{path.parent} holds results of another configuration; name another directory with --out")
+        return kept.seconds
     say(f"undisturbed run in {folder}")
     outcome = run_with_faults(config, folder, settings)
     if not outcome.finished or outcome.resumes:
         raise ChaosError(f"the undisturbed run failed; see {folder}")
+    write_json(path.parent, path, _Kept(config_sha256=digest, seconds=outcome.seconds))
     return outcome.seconds

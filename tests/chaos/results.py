@@ -1,5 +1,6 @@
 """What became of one fault with one seed, kept on disk, so that a long `make chaos` can be run in pieces."""
 
+import re
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,7 +34,7 @@ class Result(BaseModel):
 
 def slug(fault: str, seed: int) -> str:
     """The name of a result's file and of its run's folder."""
-    plain = fault.replace("%", "percent").replace(",", "").replace(" ", "-")
+    plain = re.sub(r"[^\w-]+", "-", fault.replace("%", "percent")).strip("-")
     return f"{plain}-seed{seed}"
 
 

@@ -7,10 +7,16 @@ from functools import partial
 from pathlib import Path
 
 from chaos.compare import compare
+from chaos.contests import CONTESTS, run_contests
+from chaos.cut_tiles import run_on_cut_scenes
 from chaos.faults import FAULTS, START_UP, Fault
+from chaos.full_disk import PHASES as FULL_IN
+from chaos.full_disk import run_on_full_disk
+from chaos.mlflow_away import run_without_mlflow
+from chaos.nodes import run_with_nodes
 from chaos.reference import Reference
 from chaos.results import Result
-from chaos.run import Hangs, Outcome, Strike, TooLate, run_with_faults
+from chaos.run import NotSurvived, Outcome, Strike, TooLate, run_with_faults
 from corpus.seeds import derive_seed
 from orchestrator.records import read_records
 
@@ -37,7 +43,7 @@ def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
     """
     try:
         outcome = row.inject(reference, seed, folder)
-    except Hangs as error:
+    except NotSurvived as error:
         return Result(fault=row.name, seed=seed, injected=1, equal=False if row.equal else None, notes=(str(error),))
     if outcome.not_possible is not None:
         return Result(fault=row.name, seed=seed, not_possible=outcome.not_possible)
@@ -87,6 +93,12 @@ def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
 
 ROWS = (
     *(Row(fault.name, partial(strike_once, fault)) for fault in FAULTS),
+    Row("add and remove a node, inside train", run_with_nodes, equal=False),
+    Row("MLflow stop and start", run_without_mlflow),
+    *(Row(f"disk full, in {phase} ({what})", partial(run_on_full_disk, phase), once=True)
+      for phase, what in FULL_IN.items()),
+    Row(f"two drivers x {CONTESTS}", run_contests, once=True),
     Row("poison captions 10 %", poison, equal=False, once=True),
+    Row("truncated tiles 1 %", run_on_cut_scenes, equal=False),
 )
 """What `make chaos` injects."""

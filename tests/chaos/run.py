@@ -31,8 +31,8 @@ class TooLate(ChaosError):
     """The phase was over before the blow fell."""
 
 
-class Hangs(RuntimeError):
-    """A driver that neither ends nor fails: that is a result, and a bad one."""
+class NotSurvived(RuntimeError):
+    """A driver that hangs, or gives up where it must not: that is a result, and a bad one."""
 
 
 @dataclass
@@ -73,12 +73,12 @@ class Driver:
         """The exit status.
 
         Raises:
-            Hangs: it does not end.
+            NotSurvived: it does not end.
         """
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired as error:
-            raise Hangs(f"the driver hangs; its words are in {self.log}") from error
+            raise NotSurvived(f"the driver hangs; its words are in {self.log}") from error
 
     @property
     def ended(self) -> bool:
@@ -112,7 +112,7 @@ def run_with_faults(config: Path, folder: Path, settings: Sequence[str], strikes
     Only the last one may end the driver. What an earlier, broken-off call left in `folder` is removed.
 
     Raises:
-        ChaosError: a fault could not be injected. Hangs: a driver does not end.
+        ChaosError: a fault could not be injected. NotSurvived: a driver does not end.
     """
     outcome = Outcome(new_folder(folder) / "run")
     begun = time.monotonic()
@@ -142,18 +142,21 @@ def new_folder(folder: Path) -> Path:
     return folder
 
 
-def start(config: Path, folder: Path, settings: Sequence[str], variables: Mapping[str, str] | None = None) -> Driver:
-    """`knowlip run` in `folder`."""
+def start(config: Path, folder: Path, settings: Sequence[str], variables: Mapping[str, str] | None = None,
+          run_dir: Path | None = None) -> Driver:
+    """`knowlip run` with its log in `folder` and its run directory there too, unless another one is given."""
     options = [part for setting in settings for part in ("--set", setting)]
-    return Driver(folder / "run.log", "run", config, "--run-dir", folder / "run", *options, variables=variables)
+    return Driver(folder / "run.log", "run", config, "--run-dir", run_dir or folder / "run", *options,
+                  variables=variables)
 
 
-def resume_until_finished(outcome: Outcome, variables: Mapping[str, str] | None = None) -> None:
-    """`knowlip resume`, a few times at most."""
+def resume_until_finished(outcome: Outcome, variables: Mapping[str, str] | None = None,
+                          logs: Path | None = None) -> None:
+    """`knowlip resume`, a few times at most; `logs`: where its words go, by default beside the run directory."""
     while not (finished := is_finished(outcome.run_dir)) and outcome.resumes < RESUMES:
         outcome.resumes += 1
-        again = Driver(outcome.run_dir.with_name(f"resume-{outcome.resumes}.log"), "resume", outcome.run_dir,
-                       variables=variables)
+        log = (logs or outcome.run_dir.parent) / f"resume-{outcome.resumes}.log"
+        again = Driver(log, "resume", outcome.run_dir, variables=variables)
         try:
             again.wait()
         finally:
@@ -244,7 +247,7 @@ def _pause(driver: Driver, strike: Strike, outcome: Outcome) -> None:
         deadline = time.monotonic() + 300
         while (now := read_now(outcome.run_dir)) is None or now.pid != second.process.pid:
             if second.ended or time.monotonic() > deadline:
-                raise ChaosError(f"no second driver took over; see {second.log}")
+                raise NotSurvived(f"no second driver took over; see {second.log}")
             time.sleep(0.05)
         driver.process.send_signal(signal.SIGCONT)
         outcome.injected += 1
