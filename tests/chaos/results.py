@@ -34,7 +34,7 @@ class Result(BaseModel):
 
 def slug(fault: str, seed: int) -> str:
     """The name of a result's file and of its run's folder."""
-    plain = re.sub(r"[^\w-]+", "-", fault.replace("%", "percent")).strip("-")
+    plain = re.sub(r"\W+", "-", fault.replace("%", "percent")).strip("-")
     return f"{plain}-seed{seed}"
 
 
