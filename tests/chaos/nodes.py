@@ -65,7 +65,6 @@ def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
     with first_node() as cluster:
         settings = [*reference.settings, *SETTINGS, f"cluster.address={cluster.address}",
                     f"train.first_round_epochs={EPOCHS}"]
-        begun = time.monotonic()
         driver = start(reference.config, folder, settings)
         try:
             resized = grow_and_shrink(cluster, driver, outcome.run_dir)
@@ -79,7 +78,6 @@ def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
         if status != 0 or not outcome.finished:
             outcome.complaints.append(f"it needed an operator: exit status {status}, see {driver.log}")
         resume_until_finished(outcome)
-        outcome.seconds = time.monotonic() - begun
     return outcome
 
 
