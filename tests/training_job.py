@@ -79,20 +79,15 @@ class Job:
 
 def run(job, world_size: int, work_dir: Path) -> dict:
     """Run `job(work_dir)` on all ranks; returns what rank 0 returned (anything JSON can hold)."""
-    _meeting(work_dir, job, world_size).unlink(missing_ok=True)  # of the same job before
     torch.multiprocessing.spawn(_enter, (job, world_size, str(work_dir)), nprocs=world_size)
     return json.loads((work_dir / f"{job.__name__}-{world_size}.json").read_text())
-
-
-def _meeting(work_dir: Path, job, world_size: int) -> Path:
-    return work_dir / f".meeting-{job.__name__}-{world_size}"
 
 
 def _enter(rank: int, job, world_size: int, work_dir: str) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size), "DS_ACCELERATOR": "cpu"}
     torch.set_num_threads(1)
     folder = Path(work_dir)
-    meeting = _meeting(folder, job, world_size)
+    meeting = folder / f".meeting-{job.__name__}-{world_size}"
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world_size)
     result = job(folder)
     dist.barrier()
@@ -132,13 +127,16 @@ def resize(folder: Path) -> dict:
 
 
 def whole_curve(folder: Path) -> dict:
-    """CURVE_EPOCHS epochs without a pause; their losses."""
-    return {"losses": Job(folder / "start", folder / "state-whole", CURVE_EPOCHS).train(CURVE_EPOCHS * STEPS)}
+    """CURVE_EPOCHS epochs; their losses. After the first one a checkpoint is left from which `next_epoch` goes on."""
+    job = Job(folder / "start", folder / "state-curve", CURVE_EPOCHS)
+    losses = job.train(STEPS)
+    job.save()
+    return {"losses": losses + job.train(CURVE_EPOCHS * STEPS)}
 
 
-def next_epoch_of_curve(folder: Path) -> dict:
-    """The next epoch of the same curve, from the checkpoint that a job of another size may have left."""
-    job = Job(folder / "start", folder / "state-in-parts", CURVE_EPOCHS)
+def next_epoch(folder: Path) -> dict:
+    """The next epoch of the same curve, from the newest checkpoint, which a job of another size has left."""
+    job = Job(folder / "start", folder / "state-curve", CURVE_EPOCHS)
     begun = job.done
     losses = job.train(begun + STEPS)
     job.save()
