@@ -81,7 +81,8 @@ def test_what_is_finished_is_not_run_again(lost, tmp_path):
     write_result(tmp_path, Result(fault="two drivers x 50", seed=0, injected=50, survived=True, equal=True, lost=lost))
     done = subprocess.run(
         [sys.executable, "-m", "chaos", "--out", str(tmp_path), "--only", "two drivers x", "--seeds", "2"], cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}, capture_output=True, text=True, timeout=120)
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}, capture_output=True, text=True,
+        timeout=120)
     assert done.returncode == lost, done.stderr
     assert "1 of them done" in done.stdout and not (tmp_path / "undisturbed-1").exists()
     assert f"| two drivers x 50 | 1 | 50 | 1/1 | {lost} |" in (tmp_path / "chaos.md").read_text()
@@ -134,7 +135,7 @@ def test_the_comparison_of_two_mlflow_runs_counts_points(tmp_path):
     assert differences(same, one) == []
     assert differences(less, one) == ["loss/itc of 1: 1 points missing, 0 too many",
                                       "loss/itc of parent: 1 points missing, 0 too many"]
-    assert "0 parent runs instead of one" in differences(tracked(MlflowClient(tracking_uri(tmp_path / "d")), "run"), one)
+    assert "0 parent runs instead of one" in differences(tracked(MlflowClient(tracking_uri(tmp_path)), "run"), one)
 
 
 def test_the_digest_of_a_run_directory_sees_any_change_but_the_lease(tmp_path):
@@ -154,7 +155,8 @@ def struck(smoke_run, tmp_path_factory):
     return run_with_faults(
         ROOT / "configs" / "smoke.yaml", tmp_path_factory.mktemp("chaos") / "struck",
         [f"corpus.data_dir={smoke_run.data_dir}", "train.min_workers=2"],
-        [Strike(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s), Strike(Fault("driver", "train", INSIDE), 2, 1.0)])
+        [Strike(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s),
+         Strike(Fault("driver", "train", INSIDE), 2, 1.0)])
 
 
 def test_a_killed_captioner_and_a_killed_driver_are_survived(struck):

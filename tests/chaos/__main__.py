@@ -1,7 +1,7 @@
 """`make chaos`: every fault, injected into real runs; a table of what became of them.
 
-Given the same --out again it goes on with what is missing, so that a long one can be run in pieces; the table is made of
-all results that lie there.
+Given the same --out again it goes on with what is missing, so that a long one can be run in pieces; the table is made
+of all results that lie there.
 """
 
 import argparse
@@ -27,8 +27,10 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default=Path("configs/chaos.yaml"))
     parser.add_argument("--out", type=Path, default=Path("runs") / f"chaos-{datetime.now(UTC):%Y%m%dT%H%M%SZ}",
                         help="results and table; given again, what is missing is run")
-    parser.add_argument("--seeds", type=seeds, default="1", help="20: seeds 0 to 19, each at other moments; 3..8: those")
-    parser.add_argument("--only", default="", help="faults whose name contains this, such as 'captioner' or 'driver|node'")
+    parser.add_argument("--seeds", type=seeds, default="1",
+                        help="20: seeds 0 to 19, each at other moments; 3..8: those")
+    parser.add_argument("--only", default="",
+                        help="faults whose name contains this, such as 'captioner' or 'driver|node'")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     chosen = parser.parse_args()
     rows = [row for row in ROWS if any(part in row.name for part in chosen.only.split("|"))]

@@ -103,5 +103,6 @@ def differences(found: dict, wanted: dict) -> list[str]:
         for key in sorted({*points, *expected_points}):
             has, wants = points.get(key, Counter()), expected_points.get(key, Counter())
             if has != wants:
-                said.append(f"{key} of {name}: {(wants - has).total()} points missing, {(has - wants).total()} too many")
+                said.append(f"{key} of {name}: {(wants - has).total()} points missing, "
+                            f"{(has - wants).total()} too many")
     return said

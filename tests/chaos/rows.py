@@ -26,8 +26,8 @@ class Row:
     """One fault.
 
     inject: a whole run under it, in a folder of its own. equal: it has to end bit for bit as the undisturbed run.
-    once: seeds make no difference to it; it is run with seed 0 alone. timed: it does the work of the undisturbed run, so
-    that the times can be compared.
+    once: seeds make no difference to it; it is run with seed 0 alone. timed: it does the work of the undisturbed run,
+    so that the times can be compared.
     """
 
     name: str

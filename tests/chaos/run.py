@@ -61,7 +61,8 @@ class Driver:
 
     def __init__(self, log: Path, *arguments: str | Path, variables: Mapping[str, str] | None = None) -> None:
         self.mark, self.log = uuid.uuid4().hex, log
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "VLLM_", "DS_"))}
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.startswith(("RAY_", "VLLM_", "DS_", "MLFLOW_"))}
         environment |= {victims.MARK: self.mark, "COLUMNS": "120",
                         "PATH": f"{KNOWLIP.parent}{os.pathsep}{os.environ['PATH']}", **(variables or {})}
         with open(log, "ab") as file:
