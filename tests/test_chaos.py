@@ -1,13 +1,13 @@
 """The short version of `make chaos`: real processes killed in a real run, which ends as if nothing had happened."""
 
 import argparse
-import os
 import shutil
+import signal
 import subprocess
 import sys
 
 import pytest
-from chaos.__main__ import seeds
+from chaos.__main__ import main, seeds
 from chaos.compare import compare
 from chaos.contests import digest
 from chaos.cut_tiles import write_cut_scenes
@@ -76,15 +76,16 @@ def test_the_table_adds_up_what_ran_and_hides_no_failure():
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_what_is_finished_is_not_run_again(lost, tmp_path):
+def test_what_is_finished_is_not_run_again(lost, tmp_path, monkeypatch, capsys):
     """Without its result the command would start with two undisturbed runs."""
     write_result(tmp_path, Result(fault="two drivers x 50", seed=0, injected=50, survived=True, equal=True, lost=lost))
-    done = subprocess.run(
-        [sys.executable, "-m", "chaos", "--out", str(tmp_path), "--only", "two drivers x", "--seeds", "2"], cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}, capture_output=True, text=True,
-        timeout=120)
-    assert done.returncode == lost, done.stderr
-    assert "1 of them done" in done.stdout and not (tmp_path / "undisturbed-1").exists()
+    monkeypatch.setattr(sys, "argv", ["chaos", "--out", str(tmp_path), "--only", "two drivers x", "--seeds", "2"])
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main() == lost
+    finally:
+        signal.signal(signal.SIGTERM, on_terminate)
+    assert "1 of them done" in capsys.readouterr().out and not (tmp_path / "undisturbed-1").exists()
     assert f"| two drivers x 50 | 1 | 50 | 1/1 | {lost} |" in (tmp_path / "chaos.md").read_text()
 
 
