@@ -122,8 +122,11 @@ def test_an_error_of_a_full_disk_says_where_what_and_how_to_go_on(tmp_path):
 
 
 def test_the_comparison_of_two_mlflow_runs_counts_points(tmp_path):
+    MlflowClient(tracking_uri(tmp_path)).search_experiments()  # makes its tables, which takes a while, so once
+
     def write(run_dir, steps):
         run_dir.mkdir(parents=True)
+        shutil.copy(tmp_path / "mlflow.db", run_dir)
         tracker = Tracker(run_dir, experiment="e", run_name="run")
         tracker.start({})
         with tracker.round(1) as child:
