@@ -18,9 +18,13 @@ from chaos.results import Result, write_result
 from chaos.rows import ROWS
 from chaos.run import Strike, run_with_faults
 from chaos.table import summarise
+from chaos.victims import TITLE
 from mlflow import MlflowClient
 from shared_run import ROOT
 
+from actors.captioner import DEPLOYMENT
+from actors.evaluator import Evaluator
+from actors.mailbox import Mailbox
 from corpus.quarantine import Quarantine
 from orchestrator.config import CorpusConfig, load_config
 from orchestrator.corpus_setup import prepare_corpus
@@ -37,6 +41,12 @@ def test_every_process_is_killed_at_the_start_of_every_phase_and_inside_it():
                 for moment in (BOUNDARY, INSIDE) if phase in LIVES_IN[victim] else ():
                     assert (victim, number, phase, moment) in killed
     assert load_config(ROOT / "configs" / "chaos.yaml").train.max_workers == TRAINERS
+
+
+def test_the_loops_own_actors_are_looked_for_under_the_names_they_have():
+    for victim, actor in (("evaluator", Evaluator), ("mailbox", Mailbox)):
+        assert TITLE[victim] == f"ray::{actor.__ray_metadata__.class_name}"
+    assert TITLE["captioner"] == f"ray::ServeReplica:{DEPLOYMENT}"
 
 
 def test_every_other_fault_has_a_row():

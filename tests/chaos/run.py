@@ -185,7 +185,7 @@ def wait_for_phase(driver: Driver, run_dir: Path, round_: int | None, phase: str
     while not _is_in(run_dir, round_, phase):
         if driver.ended:
             raise ChaosError(f"the run ended before {phase} of round {round_}; its words are in {driver.log}")
-        time.sleep(0.005)
+        time.sleep(0.02)  # each look parses a file; on few cores looking more often would slow the run down
 
 
 def _is_in(run_dir: Path, round_: int | None, phase: str) -> bool:

@@ -14,7 +14,7 @@ MARK = "KNOWLIP_CHAOS_RUN"
 TITLE = {
     "trainer": "ray::RayTrainWorker", "train controller": "ray::TrainController",
     "captioner": "ray::ServeReplica:captioner", "serve controller": "ray::ServeController",
-    "scorer": "ray::MapWorker", "evaluator": "ray::Evaluator", "mailbox": "ray::Mailbox",
+    "scorer": "ray::MapWorker", "evaluator": "ray::Judge", "mailbox": "ray::Mailbox",
 }
 DAEMON = {"node": "raylet", "gcs": "gcs_server"}
 VICTIMS = ("driver", *TITLE, *DAEMON)
