@@ -27,7 +27,7 @@ test: env ## run all tests: ARGS='-k losses'
 bench: env ## measure and print the numbers of the README
 	$(BIN)/knowlip bench $(ARGS)
 
-chaos: env ## inject every fault into real runs: ARGS='--seeds 20 --only captioner'
+chaos: env ## inject every fault into real runs: ARGS='--out runs/chaos --seeds 20 --only captioner'
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
 lock: env ## write requirements.lock anew from pyproject.toml and what is installed

@@ -1,19 +1,60 @@
 """The short version of `make chaos`: real processes killed in a real run, which ends as if nothing had happened."""
 
+import argparse
+import shutil
+import signal
+import subprocess
+import sys
+
 import pytest
+from chaos.__main__ import main, seeds
 from chaos.compare import compare
-from chaos.faults import BOUNDARY, FAULTS, INSIDE, Fault
+from chaos.contests import digest
+from chaos.cut_tiles import write_cut_scenes
+from chaos.faults import ABSENT, BOUNDARY, FAULTS, INSIDE, LIVES_IN, TRAINERS, Fault
+from chaos.full_disk import Filler, mount, said_of_full_disk
+from chaos.mlflow_away import differences, tracked
+from chaos.results import Result, write_result
+from chaos.rows import ROWS
 from chaos.run import Strike, run_with_faults
+from chaos.table import summarise
+from chaos.victims import TITLE
+from mlflow import MlflowClient
 from shared_run import ROOT
 
+from actors.captioner import DEPLOYMENT
+from actors.evaluator import Evaluator
+from actors.mailbox import Mailbox
+from corpus.quarantine import Quarantine
+from orchestrator.config import CorpusConfig, load_config
+from orchestrator.corpus_setup import prepare_corpus
 from orchestrator.records import PHASES
+from orchestrator.tracking import Tracker, tracking_uri
 
 
-def test_every_phase_is_struck_at_its_start_and_inside():
-    for phase in PHASES:
-        for moment in (BOUNDARY, INSIDE):
-            assert Fault("driver", phase, moment) in FAULTS
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+def test_every_process_is_killed_at_the_start_of_every_phase_and_inside_it():
+    killed = {(fault.victim, fault.number, fault.phase, fault.moment) for fault in FAULTS if fault.blow == "kill"}
+    for victim in ("driver", "trainer", "captioner", "scorer", "serve controller", "node"):
+        for number in range(TRAINERS if victim == "trainer" else 1):
+            for phase in PHASES:
+                assert phase in LIVES_IN[victim] or ABSENT[victim], f"{victim} is not killed in {phase}, and why?"
+                for moment in (BOUNDARY, INSIDE) if phase in LIVES_IN[victim] else ():
+                    assert (victim, number, phase, moment) in killed
+    assert load_config(ROOT / "configs" / "chaos.yaml").train.max_workers == TRAINERS
+
+
+def test_the_loops_own_actors_are_looked_for_under_the_names_they_have():
+    for victim, actor in (("evaluator", Evaluator), ("mailbox", Mailbox)):
+        assert TITLE[victim] == f"ray::{actor.__ray_metadata__.class_name}"
+    assert TITLE["captioner"] == f"ray::ServeReplica:{DEPLOYMENT}"
+
+
+def test_every_other_fault_has_a_row():
+    names = [row.name for row in ROWS]
+    assert len(set(names)) == len(names)
+    for part in ("remove a node", "MLflow stop", "disk full, in train", "disk full, in label", "disk full, in refresh",
+                 "two drivers x 50", "poison captions 10 %", "truncated tiles 1 %", "SIGTERM"):
+        assert any(part in name for name in names), part
 
 
 def test_the_moment_inside_a_phase_is_drawn_by_seed():
@@ -24,6 +65,103 @@ def test_the_moment_inside_a_phase_is_drawn_by_seed():
     assert Fault("driver", "train", BOUNDARY).delay_s(10, 0) == 0
 
 
+def test_seeds_are_a_number_or_a_range():
+    assert seeds("3") == (0, 1, 2) and seeds("3..5") == (3, 4, 5)
+    for wrong in ("0", "5..3", "a", "1,2"):
+        with pytest.raises(argparse.ArgumentTypeError, match="3..8"):
+            seeds(wrong)
+
+
+def test_the_table_adds_up_what_ran_and_hides_no_failure():
+    good = dict(fault="a", injected=1, survived=True, equal=True, extra_s=10.0)
+    results = [Result(seed=0, **good), Result(seed=1, **good | {"extra_s": 30.0}),
+               Result(seed=2, fault="a", injected=1, lost=3, equal=False, notes=("did not finish",)),
+               Result(seed=0, fault="b", not_possible="mount: permission denied")]
+    assert [each.good for each in results] == [True, True, False, False]
+    a, b, c = summarise(["a", "b", "c"], results)
+    assert (a["runs"], a["injected"], a["survived"], a["lost"], a["equal"]) == ("3", "3", "2/3", "3", "2/3")
+    assert a["extra wall time"] == "+20 s" and a["notes"] == "seed 2: did not finish"
+    assert (b["runs"], b["survived"], b["notes"]) == ("0", "0/0", "not possible here: mount: permission denied")
+    assert c["runs"] == "0"
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_is_finished_is_not_run_again(lost, tmp_path, monkeypatch, capsys):
+    """Without its result the command would start with two undisturbed runs."""
+    write_result(tmp_path, Result(fault="two drivers x 50", seed=0, injected=50, survived=True, equal=True, lost=lost))
+    monkeypatch.setattr(sys, "argv", ["chaos", "--out", str(tmp_path), "--only", "two drivers x", "--seeds", "2"])
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main() == lost
+    finally:
+        signal.signal(signal.SIGTERM, on_terminate)
+    assert "1 of them done" in capsys.readouterr().out and not (tmp_path / "undisturbed-1").exists()
+    assert f"| two drivers x 50 | 1 | 50 | 1/1 | {lost} |" in (tmp_path / "chaos.md").read_text()
+
+
+def test_files_that_were_cut_are_set_aside_and_named_and_no_other(tmp_path):
+    scenes = write_cut_scenes(tmp_path / "cut", seed=0, files=40, share=0.05)
+    config = CorpusConfig(kind="geotiff", name="cut", tiles=scenes.folder, data_dir=tmp_path / "data")
+    prepared = prepare_corpus(config, run_seed=0)
+    assert len(scenes.cut) == 2 and prepared.quarantined == 2
+    assert {record.path for record in Quarantine(prepared.corpus_dir).read()} == scenes.cut
+    assert set(prepared.tiles["tile_id"].to_pylist()) == scenes.tile_ids and len(scenes.tile_ids) == 38
+
+
+def test_a_small_file_system_is_filled_to_the_last_byte_and_let_go(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if (refused := mount(small, 2**21)) is not None:
+        pytest.skip(refused)
+    try:
+        filler = Filler(small / "filler")
+        filler.fill()
+        with pytest.raises(OSError, match="No space left"):
+            (small / "more").write_bytes(b"x")
+        (small / "more").unlink(missing_ok=True)
+        filler.let_go()
+        (small / "more").write_bytes(bytes(2**20))
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
+def test_an_error_of_a_full_disk_says_where_what_and_how_to_go_on(tmp_path):
+    good = f"Error: {tmp_path}/now.json: No space left on device. Make room, then `knowlip resume {tmp_path}`."
+    assert said_of_full_disk(1, good, tmp_path) == []
+    assert len(said_of_full_disk(0, "Traceback ...", tmp_path)) == 5
+
+
+def test_the_comparison_of_two_mlflow_runs_counts_points(tmp_path):
+    MlflowClient(tracking_uri(tmp_path)).search_experiments()  # makes its tables, which takes a while, so once
+
+    def write(run_dir, steps):
+        run_dir.mkdir(parents=True)
+        shutil.copy(tmp_path / "mlflow.db", run_dir)
+        tracker = Tracker(run_dir, experiment="e", run_name="run")
+        tracker.start({})
+        with tracker.round(1) as child:
+            tracker.log_losses(child, [{"step": step, "itc": 1.0 / (1 + step)} for step in steps])
+        tracker.finish("FINISHED")
+        return tracked(MlflowClient(tracking_uri(run_dir)), "run")
+
+    one, same, less = (write(tmp_path / name / "run", steps) for name, steps in
+                       (("a", range(3)), ("b", range(3)), ("c", range(2))))
+    assert differences(same, one) == []
+    assert differences(less, one) == ["loss/itc of 1: 1 points missing, 0 too many",
+                                      "loss/itc of parent: 1 points missing, 0 too many"]
+    assert "0 parent runs instead of one" in differences(tracked(MlflowClient(tracking_uri(tmp_path)), "run"), one)
+
+
+def test_the_digest_of_a_run_directory_sees_any_change_but_the_lease(tmp_path):
+    (tmp_path / "rounds").mkdir()
+    (tmp_path / "rounds" / "0001.json").write_text("a")
+    before = digest(tmp_path)
+    (tmp_path / "lease.json").write_text("renewed")
+    assert digest(tmp_path) == before
+    (tmp_path / "rounds" / "0001.json").write_text("b")
+    assert digest(tmp_path) != before
+
+
 @pytest.fixture(scope="module")
 def struck(smoke_run, tmp_path_factory):
     """The run of `smoke_run` once more; its captioner is killed in round 1 and its driver in round 2."""
@@ -31,7 +169,8 @@ def struck(smoke_run, tmp_path_factory):
     return run_with_faults(
         ROOT / "configs" / "smoke.yaml", tmp_path_factory.mktemp("chaos") / "struck",
         [f"corpus.data_dir={smoke_run.data_dir}", "train.min_workers=2"],
-        [Strike(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s), Strike(Fault("driver", "train", INSIDE), 2, 1.0)])
+        [Strike(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s),
+         Strike(Fault("driver", "train", INSIDE), 2, 1.0)])
 
 
 def test_a_killed_captioner_and_a_killed_driver_are_survived(struck):
@@ -46,8 +185,6 @@ def test_nothing_is_lost_doubled_or_different(smoke_run, struck):
 
 def test_the_comparison_sees_a_difference(smoke_run, struck, tmp_path):
     """A comparison that cannot fail would prove nothing."""
-    import shutil
-
     copy = shutil.copytree(struck.run_dir, tmp_path / "run")
     [record] = [path for path in (copy / "rounds").iterdir() if path.name == "0002.json"]
     record.write_text(record.read_text().replace(smoke_run.records[1].corpus_digest, "0" * 64))

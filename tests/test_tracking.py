@@ -1,23 +1,16 @@
 """MLflow tracking against a real SQLite store."""
 
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import requests
 import stamina
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from safetensors.numpy import load_file, save_file
 from test_records import record
+from tracking_server import free_port, server
 
 from orchestrator.preflight import PreflightError, preflight_tracking
 from orchestrator.records import RecordError, write_record
@@ -235,38 +228,6 @@ def test_what_the_store_refuses_is_an_error(tmp_path):
     client.delete_run(parent)
     with pytest.raises(MlflowException, match="active"), tracker.round(1) as child:
         tracker.log_losses(child, losses(0, 1))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def server(folder, port: int):
-    """A real tracking server that keeps its store in `folder`; ended with its workers, as by a power cut."""
-    log = open(folder / "server.log", "ab")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-         "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--serve-artifacts",
-         "--artifacts-destination", str(folder / "artifacts")],
-        stdout=log, stderr=log, start_new_session=True, cwd=folder)
-    try:
-        until = time.monotonic() + 120
-        while True:
-            try:
-                if requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok:
-                    break
-            except requests.exceptions.RequestException:
-                pass
-            assert process.poll() is None and time.monotonic() < until, (folder / "server.log").read_text()[-3000:]
-            time.sleep(0.2)
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        log.close()
 
 
 def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ from actors.weights import create_weights
 
 # float32 sums in another order, through three AdamW steps at a learning rate of 1e-2.
 SAME_LOSS = 2e-3
+# Of whole curves, in which a resize is the only difference; 1.1e-6 was seen.
+SAME_CURVE = 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +64,18 @@ def test_every_fold_keeps_its_own_state_and_starts_anew_when_told_to(folder, ran
     assert seen["went_on"] == [0, 1]
     assert seen["differing"] == []
     assert seen["total_steps"] == [[steps for steps in (4, 8, 12) for fold in (0, 1)]] * 2
+
+
+def test_loss_curves_with_and_without_a_resize_agree(folder):
+    """One worker all the way, against one, then two, then one: same global batch, same data order."""
+    whole = training_job.run(training_job.whole_curve, 1, folder)["losses"]
+    later = [training_job.run(training_job.next_epoch, size, folder) for size in (2, 1)]
+    assert [part["from"] for part in later] == [training_job.STEPS, 2 * training_job.STEPS]
+    assert len(whole) == training_job.CURVE_EPOCHS * training_job.STEPS
+    differences = [abs(after[name] - before[name]) / (abs(before[name]) + 0.05)
+                   for after, before in zip([losses for part in later for losses in part["losses"]],
+                                            whole[training_job.STEPS:], strict=True) for name in before]
+    print(f"largest relative difference of a loss: {max(differences):.1e}, tolerance {SAME_CURVE:g}")
+    assert 0 < max(differences) <= SAME_CURVE  # none at all would mean that the second group was of one, too
+    # A curve that did not move would agree with anything.
+    assert whole[-1]["total"] < 0.9 * whole[0]["total"]

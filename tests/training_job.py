@@ -19,7 +19,7 @@ from actors.trainer_state import TrainerPosition, save_checkpoint
 from hcot_llm.schema import CLAUSES, VOCABULARY
 from model.config import ModelConfig
 
-TILES, SIDE, STEPS = 48, 32, 4
+TILES, SIDE, STEPS, CURVE_EPOCHS = 48, 32, 4, 3
 # Three micro-batches a step: with two workers, one of them has nothing to do in the second pass.
 TRAIN = TrainConfig(micro_batch_tiles=4, micro_batches_per_step=3)
 
@@ -50,17 +50,18 @@ def training_table(tiles: int = TILES, seed: int = 0) -> pa.Table:
 
 
 class Job:
-    """One worker in this process, at some step of round 1."""
+    """One worker in this process, at some step of round 1, which has STEPS steps an epoch."""
 
-    def __init__(self, start_dir: Path, state_dir: Path) -> None:
+    def __init__(self, start_dir: Path, state_dir: Path, epochs: int = 1) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
         self.state_dir = state_dir
         self.worker = _Worker({"run_seed": 0, "start_dir": str(start_dir), "state_dir": str(state_dir),
                                "feedback": True, "levels": True}, TRAIN)
         self.window = _Window([], {0: training_table()})
-        plan = EpochPlan(0, 1, 0, (TILES,), TRAIN.micro_batch_tiles, TRAIN.micro_batches_per_step)
-        assert plan.steps == STEPS
-        self.steps = plan.micro_batches()
+        plans = [EpochPlan(0, 1, epoch, (TILES,), TRAIN.micro_batch_tiles, TRAIN.micro_batches_per_step)
+                 for epoch in range(epochs)]
+        assert all(plan.steps == STEPS for plan in plans)
+        self.steps = [step for plan in plans for step in plan.micro_batches()]
         self.done = 0 if self.worker.position is None else self.worker.position.step
 
     def train(self, until: int) -> list[dict[str, float]]:
@@ -170,6 +171,23 @@ def resize(folder: Path) -> dict:
     losses = job.train(STEPS)
     return {"position": job.worker.position.step, "losses": losses, "restored": restored,
             "left_over": [path.name for path in state.iterdir() if "universal" in path.name]}
+
+
+def whole_curve(folder: Path) -> dict:
+    """CURVE_EPOCHS epochs; their losses. After the first one a checkpoint is left from which `next_epoch` goes on."""
+    job = Job(folder / "start", folder / "state-curve", CURVE_EPOCHS)
+    losses = job.train(STEPS)
+    job.save()
+    return {"losses": losses + job.train(CURVE_EPOCHS * STEPS)}
+
+
+def next_epoch(folder: Path) -> dict:
+    """The next epoch of the same curve, from the newest checkpoint, which a job of another size has left."""
+    job = Job(folder / "start", folder / "state-curve", CURVE_EPOCHS)
+    begun = job.done
+    losses = job.train(begun + STEPS)
+    job.save()
+    return {"from": begun, "losses": losses}
 
 
 def _ranks_disagree(mine: dict[str, torch.Tensor]) -> list[str]:

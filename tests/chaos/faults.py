@@ -1,11 +1,26 @@
-"""Which faults are injected, and when."""
+"""Which processes are struck, in which phase of the loop, and when."""
 
 from dataclasses import dataclass
 
 from corpus.seeds import derive_seed
 from orchestrator.records import PHASES
 
+START_UP = "start-up"
 BOUNDARY, INSIDE = "boundary", "inside"
+
+LIVES_IN = {
+    "driver": (START_UP, *PHASES), "trainer": PHASES, "captioner": PHASES, "serve controller": PHASES, "node": PHASES,
+    "scorer": ("score",),
+}
+"""Phases in which a process is killed, at their start and inside; of a trainer, each rank."""
+
+ABSENT = {
+    "scorer": "Ray Data starts the scorer's actors in score and ends them with it",
+}
+"""Why a kind of process is not killed in the other phases."""
+
+TRAINERS = 2
+"""Ranks of configs/chaos.yaml."""
 
 
 @dataclass(frozen=True)
@@ -38,31 +53,23 @@ class Fault:
         return phase_s * (0.1 + 0.8 * (derive_seed(seed, self.name, "delay") % 10_000) / 10_000)
 
 
-@dataclass(frozen=True)
-class Condition:
-    """A fault that lasts: settings under which a whole run has to lose nothing, though it comes out differently.
+def _kills() -> list[Fault]:
+    found = []
+    for victim, phases in LIVES_IN.items():
+        for number in range(TRAINERS if victim == "trainer" else 1):
+            for phase in phases:
+                # A run begins with start-up: there is no boundary before it.
+                moments = (INSIDE,) if phase == START_UP else (BOUNDARY, INSIDE)
+                found += [Fault(victim, phase, moment, number=number) for moment in moments]
+    return found
 
-    counted_by: the metric of the round records that says how often it struck.
-    """
-
-    name: str
-    settings: tuple[str, ...]
-    counted_by: str
-
-
-CONDITIONS = (Condition("poison captions 10 %", ("captioner.engine.poison_share=0.1",), "poison_injected"),)
 
 FAULTS = (
-    *(Fault("driver", phase, moment) for phase in PHASES for moment in (BOUNDARY, INSIDE)),
-    Fault("trainer", "train", INSIDE, number=0), Fault("trainer", "train", INSIDE, number=1),
+    *_kills(),
     Fault("train controller", "train", INSIDE), Fault("mailbox", "train", INSIDE),
-    Fault("captioner", "train", INSIDE), Fault("captioner", "publish", BOUNDARY), Fault("captioner", "label", INSIDE),
-    Fault("scorer", "score", INSIDE),
-    Fault("serve controller", "train", INSIDE), Fault("serve controller", "label", INSIDE),
-    Fault("evaluator", "evaluate", BOUNDARY),
-    Fault("node", "train", INSIDE), Fault("node", "label", INSIDE), Fault("gcs", "score", INSIDE),
+    Fault("evaluator", "evaluate", BOUNDARY), Fault("gcs", "score", INSIDE),
     Fault("driver", "train", INSIDE, "terminate"), Fault("driver", "label", INSIDE, "terminate"),
     Fault("driver", "train", INSIDE, "second driver"), Fault("driver", "label", INSIDE, "second driver"),
     Fault("driver", "train", INSIDE, "pause"),
 )
-"""What `make chaos` injects."""
+"""Processes that are struck. Faults of other kinds, such as a full disk, stand in rows.py beside them."""

@@ -14,7 +14,7 @@ MARK = "KNOWLIP_CHAOS_RUN"
 TITLE = {
     "trainer": "ray::RayTrainWorker", "train controller": "ray::TrainController",
     "captioner": "ray::ServeReplica:captioner", "serve controller": "ray::ServeController",
-    "scorer": "ray::MapWorker", "evaluator": "ray::Evaluator", "mailbox": "ray::Mailbox",
+    "scorer": "ray::MapWorker", "evaluator": "ray::Judge", "mailbox": "ray::Mailbox",
 }
 DAEMON = {"node": "raylet", "gcs": "gcs_server"}
 VICTIMS = ("driver", *TITLE, *DAEMON)
@@ -52,7 +52,13 @@ def kill(process: psutil.Process, patience_s: float = 20) -> None:
 def clear(driver_pid: int, mark: str, patience_s: float = 30) -> int:
     """End what a run has left behind; returns how many processes had to be killed after `patience_s`."""
     deadline = time.monotonic() + patience_s
-    while (left := of_run(driver_pid, mark)) and time.monotonic() < deadline:
+    # Ray's agents outlive the daemon that started them, and carry no mark: they are known from before.
+    seen: dict[psutil.Process, None] = {}
+    while True:
+        seen.update(dict.fromkeys(of_run(driver_pid, mark)))
+        left = [process for process in seen if _alive(process)]
+        if not left or time.monotonic() > deadline:
+            break
         time.sleep(0.25)
     for process in left:
         try:

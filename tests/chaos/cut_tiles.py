@@ -1,0 +1,89 @@
+"""GeoTIFFs of which some end in the middle, as after a broken download."""
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.compare import Comparison
+from chaos.reference import Reference
+from chaos.run import Outcome, run_with_faults
+from corpus.annotations import AnnotationStore
+from corpus.cutting import tile_id_of
+from corpus.ingest import IngestConfig
+from corpus.quarantine import Quarantine
+from corpus.seeds import derive_seed
+from corpus.simulate.config import SceneConfig
+from corpus.simulate.write import simulate_corpus
+from corpus.tiles import file_sha256
+from hcot_llm.schema import CLAUSES
+from orchestrator.records import read_seed_summary
+from orchestrator.run_directory import RunDirectory
+
+FILES, SHARE = 200, 0.01
+
+
+@dataclass(frozen=True)
+class CutScenes:
+    """folder: with all files. cut: names of those that were cut. tile_ids: of the tiles that the others make."""
+
+    folder: Path
+    cut: frozenset[str]
+    tile_ids: frozenset[str]
+
+
+def write_cut_scenes(folder: Path, seed: int, files: int = FILES, share: float = SHARE) -> CutScenes:
+    """Write `files` scenes of one tile each, and cut off a part of some: how much, and of which, is drawn."""
+    simulate_corpus(SceneConfig(tiles=files, cities=16, seed=seed), folder / "simulated")
+    scenes = folder / "scenes"
+    shutil.move(folder / "simulated" / "corpus" / "tiles", scenes)
+    shutil.rmtree(folder / "simulated")
+    paths = sorted(scenes.iterdir(), key=lambda path: derive_seed(seed, path.name, "cut or not"))
+    cut, whole = paths[:round(files * share)], paths[round(files * share):]
+    side = IngestConfig().tile_px
+    tile_ids = frozenset(tile_id_of(file_sha256(path), 0, 0, side, side) for path in whole)
+    for path in cut:
+        size = path.stat().st_size
+        with open(path, "r+b") as file:
+            file.truncate(size * (5 + derive_seed(seed, path.name, "where") % 90) // 100)
+    return CutScenes(scenes, frozenset(path.name for path in cut), tile_ids)
+
+
+def run_on_cut_scenes(reference: Reference, seed: int, folder: Path) -> Outcome:
+    """A run on such files: each that was cut has to be set aside and named, and no other may be missing."""
+    shutil.rmtree(folder, ignore_errors=True)
+    # Beside the run's folder, which is made anew.
+    scenes = write_cut_scenes(folder.with_name(f"{folder.name}-scenes"), seed)
+    data = scenes.folder.with_name("data")
+    settings = ["corpus.kind=geotiff", f"corpus.tiles={scenes.folder.resolve()}", f"corpus.data_dir={data.resolve()}"]
+    outcome = run_with_faults(reference.config, folder, settings)
+    outcome.injected = len(scenes.cut)
+    [corpus] = data.glob("*/corpus")
+    named = {record.path for record in Quarantine(corpus).read()}
+    if named != scenes.cut:
+        outcome.complaints.append(f"set aside: {sorted(named)}; cut: {sorted(scenes.cut)}")
+    summary = read_seed_summary(outcome.run_dir)
+    if summary is None or summary.quarantined != len(scenes.cut):
+        outcome.complaints.append(f"seed.json does not count {len(scenes.cut)} files set aside: {summary}")
+    if outcome.finished:
+        outcome.found = compare_with_tiles(outcome.run_dir, scenes.tile_ids, rounds=len(reference.records))
+    if not outcome.complaints:
+        shutil.rmtree(scenes.folder.parent)
+    return outcome
+
+
+def compare_with_tiles(run_dir: Path, tile_ids: frozenset[str], rounds: int) -> Comparison:
+    """Every clause of every tile has to stand once in every version."""
+    directory = RunDirectory(run_dir.resolve())
+    store = AnnotationStore(directory.annotations)
+    wanted = Counter((tile_id, str(clause)) for tile_id in tile_ids for clause in CLAUSES)
+    lost = duplicated = 0
+    for round_ in range(rounds + 1):
+        version = store.version_of(directory.run_id, round_)
+        table = None if version is None else store.read(version)
+        found = Counter() if table is None else Counter(
+            zip(table["tile_id"].to_pylist(), table["clause"].to_pylist(), strict=True))
+        lost += (wanted - found).total()
+        duplicated += (found - wanted).total()
+    commits = Counter(commit.round_ for commit in store.history())
+    return Comparison(lost, duplicated, sum(count > 1 for count in commits.values()), ())

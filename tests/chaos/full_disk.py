@@ -1,0 +1,147 @@
+"""The disk under the run directory fills up: a small file system of its own, filled from outside."""
+
+import errno
+import os
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from chaos.reference import Reference
+from chaos.run import KNOWLIP, ChaosError, Outcome, new_folder, resume_until_finished, start, wait_for_phase
+from corpus.annotations import AnnotationStore
+from model.checkpoint import weights_sha256
+from orchestrator.records import read_records
+from orchestrator.run_directory import RunDirectory
+
+PHASES = {"train": "checkpoint", "label": "label shards", "refresh": "commit"}
+"""Phase at whose start the disk is filled -> what is written in it."""
+ROUND = 2
+"""So that there is a last round to read."""
+LONGEST_S = 400
+
+
+class Filler:
+    """Takes all room of the file system of `path`, and what becomes free again, until it is let go."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._stop = path, threading.Event()
+        self._full = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="filler", daemon=True)
+
+    def fill(self) -> None:
+        """Returns once no byte is left.
+
+        Raises:
+            ChaosError: there is still room after a minute.
+        """
+        self._thread.start()
+        if not self._full.wait(60):
+            raise ChaosError(f"{self._path.parent} could not be filled")
+
+    def let_go(self) -> None:
+        """Make room again."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._path.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        with open(self._path, "wb", buffering=0) as file:
+            while not self._stop.is_set():
+                for chunk in (2**20, 2**12, 1):
+                    self._write(file, bytes(chunk))
+                self._full.set()
+                time.sleep(0.02)
+
+    @staticmethod
+    def _write(file, chunk: bytes) -> None:
+        while True:
+            try:
+                file.write(chunk)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                return
+
+
+def run_on_full_disk(phase: str, reference: Reference, seed: int, folder: Path) -> Outcome:
+    """A run whose disk is full from a phase of round 2 on: it has to end with an error that says what to do, leave the
+    last round readable, and go on once there is room."""
+    outcome = Outcome(new_folder(folder) / "run")
+    small = folder / "small"
+    small.mkdir()
+    refused = mount(small, 2 * size_of(reference.run_dir) + 64 * 2**20)
+    if refused is not None:
+        outcome.not_possible = refused
+        return outcome
+    begun = time.monotonic()
+    disk = Outcome(small / "run")
+    try:
+        driver = start(reference.config, folder, reference.settings, run_dir=disk.run_dir)
+        filler = Filler(small / "filler")
+        try:
+            wait_for_phase(driver, disk.run_dir, ROUND, phase)
+            filler.fill()
+            outcome.injected = int(os.statvfs(small).f_bavail == 0)
+            status = driver.wait(LONGEST_S)
+            outcome.complaints += said_of_full_disk(status, driver.said(), disk.run_dir)
+            outcome.complaints += unreadable(disk.run_dir, reference)
+        finally:
+            outcome.left_over += driver.clear()
+            filler.let_go()
+        resume_until_finished(disk, logs=folder)
+        if disk.resumes > 1:
+            outcome.complaints.append(f"{disk.resumes} resumes were needed once there was room")
+        outcome.finished, outcome.resumes = disk.finished, disk.resumes
+        outcome.left_over += disk.left_over
+        outcome.seconds = time.monotonic() - begun
+        # Beyond the file system's end, for the comparison and for whoever looks for a cause.
+        shutil.copytree(disk.run_dir, outcome.run_dir, symlinks=True)
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
+    return outcome
+
+
+def mount(folder: Path, size_bytes: int) -> str | None:
+    """Mount an empty file system of `size_bytes`; returns why that is not possible, or None."""
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)],
+                          capture_output=True, text=True)
+    return None if done.returncode == 0 else f"mount: {done.stderr.strip()}"
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def said_of_full_disk(status: int, said: str, run_dir: Path) -> list[str]:
+    """What is wrong with how a driver ended whose disk was full."""
+    wrong = [] if status == 1 else [f"exit status {status} instead of 1"]
+    if str(run_dir) not in said:
+        wrong.append("the error does not name a path in the run directory")
+    if "No space left" not in said and "full" not in said:
+        wrong.append("the error does not say that the disk is full")
+    if "knowlip resume" not in said:
+        wrong.append("the error does not say how to go on")
+    if "Traceback" in said:
+        wrong.append("it ended with a traceback")
+    return wrong
+
+
+def unreadable(run_dir: Path, reference: Reference) -> list[str]:
+    """What cannot be read of the rounds before the one that failed, while the disk is still full."""
+    directory = RunDirectory(run_dir.resolve())
+    records = read_records(directory.path)
+    wrong = [] if len(records) == ROUND - 1 else [f"{len(records)} rounds are recorded instead of {ROUND - 1}"]
+    store = AnnotationStore(directory.annotations)
+    for record, wanted in zip(records, reference.records, strict=False):
+        if weights_sha256(directory.weights(record.round)) != wanted.weights_sha256:
+            wrong.append(f"the weights of round {record.round} are not those of the undisturbed run")
+        if store.read(record.corpus_version).num_rows == 0:
+            wrong.append(f"the annotations of round {record.round} are empty")
+    report = subprocess.run([str(KNOWLIP), "report", str(run_dir)], capture_output=True, text=True)
+    if report.returncode != 0:
+        wrong.append(f"knowlip report fails: {report.stderr.strip()[-300:]}")
+    return wrong

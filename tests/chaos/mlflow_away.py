@@ -1,0 +1,108 @@
+"""The MLflow server is killed while a run writes to it, and comes back later."""
+
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+from mlflow import MlflowClient
+from tracking_server import free_port, server
+
+from chaos.reference import Reference
+from chaos.run import ChaosError, Driver, Outcome, is_finished, new_folder, resume_until_finished, start, wait_for_phase
+from orchestrator.spool import waiting
+from orchestrator.tracking import local_uri
+
+
+def run_without_mlflow(reference: Reference, seed: int, folder: Path) -> Outcome:
+    """A run whose server goes away. With an even seed it comes back while the run goes on, in another round; with an
+    odd one after its end, and `knowlip resume` delivers what waits."""
+    during = seed % 2 == 0
+    outcome = Outcome(new_folder(folder) / "run")
+    store, port = folder / "server", free_port()
+    store.mkdir()
+    uri = f"http://127.0.0.1:{port}"
+    variables = {"MLFLOW_TRACKING_URI": uri}
+    with ExitStack() as last:
+        with server(store, port):
+            begun = time.monotonic()
+            driver = start(reference.config, folder, reference.settings, variables)
+            last.callback(driver.clear)
+            wait_for_phase(driver, outcome.run_dir, 1, "train" if during else "score")
+        outcome.injected += 1  # leaving the block has killed it
+        if during:
+            try:
+                wait_for_phase(driver, outcome.run_dir, 2, "score")
+            except ChaosError as error:  # it struck, and the run ended
+                outcome.complaints.append(str(error))
+            _check_waits(outcome)
+            last.enter_context(server(store, port))
+            outcome.injected += 1
+        status = driver.wait()
+        outcome.seconds = time.monotonic() - begun
+        outcome.finished = is_finished(outcome.run_dir)
+        if status != 0 or not outcome.finished:
+            outcome.complaints.append(f"it did not go on without the server: exit status {status}, see {driver.log}")
+        if not during:
+            _check_waits(outcome)
+            last.enter_context(server(store, port))
+            outcome.injected += 1
+            outcome.resumes += 1
+            again = Driver(folder / "deliver.log", "resume", outcome.run_dir, variables=variables)
+            last.callback(again.clear)
+            again.wait()
+        resume_until_finished(outcome, variables)
+        if left := waiting(outcome.run_dir):
+            outcome.complaints.append(f"{left} entries still wait in {outcome.run_dir}")
+        wanted = tracked(MlflowClient(local_uri(reference.run_dir)), reference.run_dir.name)
+        found = tracked(MlflowClient(uri), outcome.run_dir.name)
+        outcome.complaints += [f"MLflow: {each}" for each in differences(found, wanted)]
+    return outcome
+
+
+def _check_waits(outcome: Outcome) -> None:
+    if not waiting(outcome.run_dir):
+        outcome.complaints.append("nothing waited while the server was away")
+
+
+def tracked(client: MlflowClient, run_name: str) -> dict:
+    """What an MLflow store holds of one run of the loop.
+
+    Returns dict(number of parent runs, and of each child by its round: status, and points of each metric as
+    Counter of (step, value); the value of what is a time is left out).
+    """
+    found: dict = {"parents": 0}
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id]):
+            round_ = run.data.tags.get("knowlip.round")
+            if round_ is None and run.data.tags.get("knowlip.run_dir") != run_name:
+                continue
+            found["parents"] += round_ is None
+            points = {key: Counter((point.step, None if _is_time(key) else point.value)
+                                   for point in client.get_metric_history(run.info.run_id, key))
+                      for key in run.data.metrics}
+            found.setdefault(round_ or "parent", []).append((run.info.status, points))
+    return found
+
+
+def _is_time(key: str) -> bool:
+    return key.startswith("time/")
+
+
+def differences(found: dict, wanted: dict) -> list[str]:
+    """In words."""
+    said = [] if found["parents"] == 1 else [f"{found['parents']} parent runs instead of one"]
+    for name in sorted({*found, *wanted} - {"parents"}):
+        runs, (expected,) = found.get(name, []), wanted.get(name, [(None, {})])
+        if len(runs) != 1:
+            said.append(f"{len(runs)} runs of {name} instead of one")
+            continue
+        (status, points), (expected_status, expected_points) = runs[0], expected
+        if status != expected_status:
+            said.append(f"{name} is {status} instead of {expected_status}")
+        for key in sorted({*points, *expected_points}):
+            has, wants = points.get(key, Counter()), expected_points.get(key, Counter())
+            if has != wants:
+                said.append(f"{key} of {name}: {(wants - has).total()} points missing, "
+                            f"{(has - wants).total()} too many")
+    return said

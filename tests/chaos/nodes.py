@@ -1,0 +1,103 @@
+"""A node joins the cluster while a run trains, and is taken away again; nobody touches the run."""
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ray.cluster_utils import Cluster
+
+from actors.trainer_state import TrainerPosition, latest_checkpoint
+from chaos.reference import Reference
+from chaos.run import ChaosError, Driver, NotSurvived, Outcome, is_finished, new_folder, resume_until_finished, start
+
+PATIENCE_S = 300
+CPUS_PER_WORKER = 4
+SETTINGS = (
+    "cluster.memory_gib=1", "score.max_workers=1",
+    # One worker fits beside captioner and scorer on the first node, two only with the second.
+    f"train.cpus_per_worker={CPUS_PER_WORKER}", "train.min_workers=1", "train.max_workers=2",
+    "train.resize_interval_s=2",
+    # The first group after the loss is asked for at the old size, before the loss is known everywhere.
+    "train.regroup_timeout_s=40", "train.checkpoint_every_steps=5")
+EPOCHS = 80
+"""Of the first round: long enough for a node to come and go."""
+
+
+@dataclass(frozen=True)
+class Resized:
+    """Positions of checkpoints: of one worker, of two after a node had come, of one after it was gone."""
+
+    alone: TrainerPosition
+    together: TrainerPosition
+    again: TrainerPosition
+
+
+@contextmanager
+def first_node():
+    """A cluster of one node, on which one training worker fits."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS_PER_WORKER + 3,
+                                                            "object_store_memory": 400 * 2**20})
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def grow_and_shrink(cluster: Cluster, driver: Driver, run_dir: Path) -> Resized:
+    """Add a node once one worker trains, kill it once two do, and wait until one goes on.
+
+    Raises:
+        ChaosError: the run was over before. NotSurvived: it failed, or does not grow or shrink.
+    """
+    alone = _wait_for(driver, run_dir, "checkpoint of one worker", lambda position: position.world_size == 1)
+    node = cluster.add_node(num_cpus=CPUS_PER_WORKER, object_store_memory=200 * 2**20)
+    together = _wait_for(driver, run_dir, "checkpoint of two workers", lambda position: position.world_size == 2)
+    cluster.remove_node(node, allow_graceful=False)
+    again = _wait_for(driver, run_dir, "checkpoint of one worker after two", lambda position: position.world_size == 1)
+    return Resized(alone, together, again)
+
+
+def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
+    """A whole run whose cluster grows and shrinks in round 1."""
+    outcome = Outcome(new_folder(folder) / "run")
+    with first_node() as cluster:
+        settings = [*reference.settings, *SETTINGS, f"cluster.address={cluster.address}",
+                    f"train.first_round_epochs={EPOCHS}"]
+        driver = start(reference.config, folder, settings)
+        try:
+            resized = grow_and_shrink(cluster, driver, outcome.run_dir)
+            outcome.injected = 2  # both were seen in the trainer's own checkpoints
+            if resized.again.round != 1 or resized.again.round_finished:
+                raise ChaosError("round 1 was over before the group had shrunk")
+            status = driver.wait()
+        finally:
+            outcome.left_over += driver.clear()
+        outcome.finished = is_finished(outcome.run_dir)
+        if status != 0 or not outcome.finished:
+            outcome.complaints.append(f"it needed an operator: exit status {status}, see {driver.log}")
+        resume_until_finished(outcome)
+    return outcome
+
+
+def _wait_for(driver: Driver, run_dir: Path, what: str, seen: Callable[[TrainerPosition], bool]) -> TrainerPosition:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        position = _position(run_dir)
+        if position is not None and seen(position):
+            return position
+        if driver.ended:
+            kind = ChaosError if driver.wait() == 0 else NotSurvived
+            raise kind(f"the run ended before there was a {what}; its words are in {driver.log}")
+        time.sleep(0.02)
+    raise NotSurvived(f"no {what} within {PATIENCE_S} s; see {driver.log}")
+
+
+def _position(run_dir: Path) -> TrainerPosition | None:
+    """Where the newest checkpoint stands."""
+    try:
+        found = latest_checkpoint(run_dir / "checkpoints" / "trainer")
+    except (FileNotFoundError, NotADirectoryError):  # it was replaced by a newer one at this moment
+        return None
+    return None if found is None else found[1]

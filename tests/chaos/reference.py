@@ -1,0 +1,70 @@
+"""The undisturbed run that every other one is compared with."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from chaos.compare import compare
+from chaos.run import ChaosError, run_with_faults
+from orchestrator.config import load_config, portable
+from orchestrator.records import RoundRecord, read_json, read_records, write_json
+
+
+class _Kept(BaseModel):
+    """undisturbed-1.json and -2.json."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    config_sha256: str
+    seconds: float = Field(description="wall time of the run; the first one fills caches")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """seconds: wall time of an undisturbed run with warm caches. settings: with which every run is started."""
+
+    config: Path
+    settings: tuple[str, ...]
+    run_dir: Path
+    seconds: float
+
+    @property
+    def records(self) -> list[RoundRecord]:
+        return read_records(self.run_dir)
+
+
+def make_reference(config: Path, out: Path, say: Callable[[str], None]) -> Reference:
+    """The undisturbed run of `out`, made unless it is there: twice, so that its time is one with warm caches, and so
+    that it is known to come out the same without any fault.
+
+    Raises:
+        ChaosError: it fails, two undisturbed runs differ, or `out` is of another configuration.
+    """
+    settings = (f"corpus.data_dir={(out / 'data').resolve()}",)
+    content = json.dumps(portable(load_config(config, list(settings))), sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    first, second = (_run(config, out / f"undisturbed-{number}", settings, digest, say) for number in (1, 2))
+    found = compare(out / "undisturbed-2" / "run", out / "undisturbed-1" / "run")
+    if found.different or found.lost or found.duplicated:
+        raise ChaosError(f"two undisturbed runs differ ({found}), so that a comparison would show nothing; see {out}")
+    say(f"undisturbed: {second:.0f} s ({first:.0f} s the first time)")
+    return Reference(config, settings, out / "undisturbed-2" / "run", second)
+
+
+def _run(config: Path, folder: Path, settings: tuple[str, ...], digest: str, say: Callable[[str], None]) -> float:
+    path = folder.with_suffix(".json")
+    if path.exists():
+        kept = read_json(path.parent, path, _Kept)
+        if kept.config_sha256 != digest:
+            raise ChaosError(f"{path.parent} holds results of another configuration; name another directory with --out")
+        return kept.seconds
+    say(f"undisturbed run in {folder}")
+    outcome = run_with_faults(config, folder, settings)
+    if not outcome.finished or outcome.resumes:
+        raise ChaosError(f"the undisturbed run failed; see {folder}")
+    write_json(path.parent, path, _Kept(config_sha256=digest, seconds=outcome.seconds))
+    return outcome.seconds

@@ -1,0 +1,58 @@
+"""What became of one fault with one seed, kept on disk, so that a long `make chaos` can be run in pieces."""
+
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.records import read_json, write_json
+
+
+class Result(BaseModel):
+    """results/<fault>-seed<n>.json."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fault: str
+    seed: int
+    injected: int = Field(0, description="how often the fault is known to have struck")
+    survived: bool = Field(False, description="the run came to its end, with `knowlip resume` where that is the way")
+    resumes: int = 0
+    lost: int = Field(0, description="annotations, over all rounds")
+    duplicated: int = Field(0, description="annotations, and rounds committed twice")
+    equal: bool | None = Field(None, description="to the undisturbed run, bit for bit; null where it cannot be")
+    extra_s: float | None = Field(None, description="wall time beyond the undisturbed run's, seconds")
+    notes: tuple[str, ...] = Field((), description="what was not as it should be")
+    not_possible: str | None = Field(None, description="why this machine cannot inject the fault")
+
+    @property
+    def good(self) -> bool:
+        """All goals met. A fault that could not be injected meets none."""
+        return (self.not_possible is None and self.injected > 0 and self.survived and not self.lost
+                and not self.duplicated and self.equal is not False and not self.notes)
+
+
+def slug(fault: str, seed: int) -> str:
+    """The name of a result's file and of its run's folder."""
+    plain = re.sub(r"\W+", "-", fault.replace("%", "percent")).strip("-")
+    return f"{plain}-seed{seed}"
+
+
+def read_result(out: Path, fault: str, seed: int) -> Result | None:
+    """A result of an earlier call, or None where there is none."""
+    path = _path(out, fault, seed)
+    return read_json(out, path, Result) if path.exists() else None
+
+
+def write_result(out: Path, result: Result) -> None:
+    """Keep a result: whole or not at all."""
+    write_json(out, _path(out, result.fault, result.seed), result)
+
+
+def read_results(out: Path) -> list[Result]:
+    """All results below `out`, of whatever call."""
+    return [read_json(out, path, Result) for path in sorted((out / "results").glob("*-seed*.json"))]
+
+
+def _path(out: Path, fault: str, seed: int) -> Path:
+    return out / "results" / f"{slug(fault, seed)}.json"

@@ -1,0 +1,106 @@
+"""The rows of the table of `make chaos`: every fault, and how it is injected."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from chaos.compare import compare
+from chaos.contests import CONTESTS, run_contests
+from chaos.cut_tiles import run_on_cut_scenes
+from chaos.faults import FAULTS, START_UP, Fault
+from chaos.full_disk import PHASES as FULL_IN
+from chaos.full_disk import run_on_full_disk
+from chaos.mlflow_away import run_without_mlflow
+from chaos.nodes import run_with_nodes
+from chaos.reference import Reference
+from chaos.results import Result
+from chaos.run import NotSurvived, Outcome, Strike, TooLate, run_with_faults
+from corpus.seeds import derive_seed
+from orchestrator.records import read_records
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault.
+
+    inject: a whole run under it, in a folder of its own. equal: it has to end bit for bit as the undisturbed run.
+    once: seeds make no difference to it; it is run with seed 0 alone. timed: it does the work of the undisturbed run,
+    so that the times can be compared.
+    """
+
+    name: str
+    inject: Callable[[Reference, int, Path], Outcome]
+    equal: bool = True
+    once: bool = False
+    timed: bool = True
+
+
+def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
+    """Inject a row's fault and judge what came of it. The run is kept only where something is wrong with it.
+
+    Raises:
+        ChaosError: the fault could not be injected.
+    """
+    try:
+        outcome = row.inject(reference, seed, folder)
+    except NotSurvived as error:
+        return Result(fault=row.name, seed=seed, injected=1, equal=False if row.equal else None, notes=(str(error),))
+    if outcome.not_possible is not None:
+        return Result(fault=row.name, seed=seed, not_possible=outcome.not_possible)
+    notes, found = list(outcome.complaints), outcome.found
+    if outcome.finished and found is None:
+        found = compare(outcome.run_dir, reference.run_dir)
+    if not outcome.finished:
+        notes.append(f"did not finish, see {folder}")
+    if row.equal and found is not None and found.different:
+        notes.append(f"differs: {', '.join(found.different)}")
+    if outcome.left_over:
+        notes.append(f"{outcome.left_over} processes left over")
+    result = Result(
+        fault=row.name, seed=seed, injected=outcome.injected, survived=outcome.finished, resumes=outcome.resumes,
+        lost=found.lost if found else 0, duplicated=found.duplicated + found.commits_twice if found else 0,
+        equal=(found is not None and not found.different) if row.equal else None,
+        extra_s=outcome.seconds - reference.seconds if row.timed else None, notes=tuple(notes))
+    if result.good:
+        shutil.rmtree(folder)
+    return result
+
+
+def strike_once(fault: Fault, reference: Reference, seed: int, folder: Path) -> Outcome:
+    """A run that one fault hits at a moment drawn from the seed; at an earlier one where the phase was over by then."""
+    records = reference.records
+    round_ = 1 + derive_seed(seed, fault.name, "round") % len(records)
+    timings = records[0 if fault.phase == START_UP else round_ - 1].timings
+    phase_s = timings.startup_s if fault.phase == START_UP else getattr(timings, f"{fault.phase}_s")
+    delay_s = fault.delay_s(phase_s, seed)
+    for last in (False, False, True):
+        strike = Strike(fault, None if fault.phase == START_UP else round_, delay_s)
+        try:
+            return run_with_faults(reference.config, folder, reference.settings, [strike])
+        except TooLate:
+            if last:
+                raise
+            delay_s /= 2
+    raise AssertionError("unreachable")
+
+
+def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
+    """A run in which a tenth of the captioner's answers is spoiled. It comes out differently, and loses nothing."""
+    outcome = run_with_faults(reference.config, folder, [*reference.settings, "captioner.engine.poison_share=0.1"])
+    outcome.injected = sum(int(record.metrics.get("poison_injected") or 0) for record in read_records(outcome.run_dir))
+    return outcome
+
+
+ROWS = (
+    *(Row(fault.name, partial(strike_once, fault)) for fault in FAULTS),
+    Row("add and remove a node, inside train", run_with_nodes, equal=False, timed=False),
+    Row("MLflow stop and start", run_without_mlflow),
+    *(Row(f"disk full, in {phase} ({what})", partial(run_on_full_disk, phase), once=True)
+      for phase, what in FULL_IN.items()),
+    Row(f"two drivers x {CONTESTS}", run_contests, once=True, timed=False),
+    Row("poison captions 10 %", poison, equal=False, once=True),
+    Row("truncated tiles 1 %", run_on_cut_scenes, equal=False, timed=False),
+)
+"""What `make chaos` injects."""
