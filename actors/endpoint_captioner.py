@@ -91,15 +91,21 @@ class EndpointCaptioner:
         else:
             seeds = [[None, *(derive_seed(question.seed, number, "sampled")
                               for number in range(1, self._config.candidates))] for question in request.questions]
-        return ChainAnswers([[self._pool.submit(self._answer, question, seed) for seed in each]
-                             for question, each in zip(request.questions, seeds, strict=True)], self.shutdown)
+        # Here and not in the threads: each would read the maps of the whole Earth for itself.
+        places = [self._place(question.tile_id) for question in request.questions]
+        futures = [[self._pool.submit(self._answer, question, place, seed) for seed in each]
+                   for question, place, each in zip(request.questions, places, seeds, strict=True)]
+        return ChainAnswers(futures, self.shutdown)
 
     def shutdown(self) -> None:
         """Let go of the threads; chains end before their next question."""
         self._closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(self, question: "Question", seed: int | None) -> Answer:
+    def _place(self, tile_id: str) -> str:
+        return tile_knowledge(self._tiles[tile_id]["lon"], self._tiles[tile_id]["lat"]).sentences()
+
+    def _answer(self, question: "Question", knowledge: str, seed: int | None) -> Answer:
         tile = self._tiles[question.tile_id]
         evidence = None
         if self._config.evidence:
@@ -117,7 +123,7 @@ class EndpointCaptioner:
             return completion.text
 
         result = run_chain(ask, asked=question.asked, kept=question.kept, feedback=question.hints, evidence=evidence,
-                           knowledge=tile_knowledge(tile["lon"], tile["lat"]).sentences(), gsd_m=tile["gsd_m"],
+                           knowledge=knowledge, gsd_m=tile["gsd_m"],
                            attempts=self._config.contradiction_attempts)
         values = in_order({clause: result.values[clause] for clause in question.asked if clause in result.values})
         return Answer(values, {clause: distributions[clause] for clause in values if clause in distributions},
