@@ -48,6 +48,7 @@ class Settlement:
 
     accepted, rejected: bool [N, 16]. models: the witnesses; exponents: per clause how far each is believed.
     wholly_wrong: float [N, 2], probability that the seed's targets, or all its clauses, are wrong as a whole.
+    sharpness: exponent of all models together.
     """
 
     matrix: AnnotationMatrix
@@ -56,6 +57,7 @@ class Settlement:
     models: tuple[str, ...]
     exponents: dict[Clause, list[float]]
     wholly_wrong: np.ndarray
+    sharpness: float
 
 
 def find_doubtful(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, calibration: np.ndarray,
@@ -97,5 +99,5 @@ def settle(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix
         back_to_seed = decision.value == seed.column(clause)
         source[:, column] = np.where(decision.accepted, np.where(back_to_seed, "seed", "captioner"), "kept")
     return Settlement(AnnotationMatrix(current.tile_ids, values, confidence, source), accepted, rejected,
-                      tuple(models), weighing.exponents, weighing.wholly_wrong)
+                      tuple(models), weighing.exponents, weighing.wholly_wrong, weighing.sharpness)
 

@@ -87,6 +87,9 @@ class RoundContext:
         self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
         if proposals.injected:
             self._metrics["poison_injected"] = sum(proposals.injected.values())
+        self._metrics["targets_wrong_share"], self._metrics["tile_wrong_share"] = (
+            float(share) for share in settlement.wholly_wrong[training].mean(axis=0))
+        self._metrics["sharpness"] = settlement.sharpness
         for clause, exponents in settlement.exponents.items():
             for model, exponent in zip(settlement.models, exponents, strict=True):
                 self._metrics[f"belief_{model}_{clause}"] = exponent

@@ -12,7 +12,7 @@ from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.schema import CLAUSES
 from orchestrator.folds import make_folds
-from orchestrator.lesson import Lesson, training_rows
+from orchestrator.lesson import Lesson, label_accuracy, training_rows
 from orchestrator.schedule import Schedule, ScheduleConfig
 
 TILES = tuple(f"tile-{index:03d}" for index in range(200))
@@ -94,3 +94,15 @@ def test_rare_tiles_stand_in_several_places_of_an_order_that_repeats(images):
     once = shuffled(images, rows())
     common = [tile for tile in order if order.count(tile) == 1]
     assert common == [tile for tile in once if tile in set(common)]
+
+
+def test_the_losses_expect_as_many_errors_as_the_taught_annotations_have():
+    """Half of the tiles are 0.9 sure and half 0.5; where only the sure ones are taught, 0.9 is expected."""
+    sure = np.where(np.arange(len(TILES)) % 2, 0.9, 0.5)[:, None] + np.zeros((1, len(CLAUSES)))
+    training = AnnotationMatrix(TILES, annotations(1).values, sure.astype(np.float32), annotations(1).source)
+    taught = np.ones(sure.shape, bool)
+    taught[:, 0] = sure[:, 0] > 0.6
+    taught[:, 1] = False
+    expected = label_accuracy(training, Lesson(taught, taught, Lesson.first(len(TILES)).hints))
+    assert expected[0] == pytest.approx(0.9) and expected[2:] == pytest.approx([0.7] * 14)
+    assert expected[1] < 1  # of a clause that is not taught nothing is expected
