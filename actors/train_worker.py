@@ -38,6 +38,10 @@ def train_worker(config: dict[str, Any]) -> None:
     import torch
 
     torch.set_num_threads(train.threads_per_worker)
+    from actors.communication_op import compile_communication_op
+
+    if not train.gpus_per_worker:
+        compile_communication_op()
     worker = _Worker(settings, train)
     if worker.rank == 0:
         ray.get(mailbox.started.remote(worker.world_size))
