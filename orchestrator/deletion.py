@@ -29,14 +29,14 @@ def carry_out(plan: Plan, directory: RunDirectory, fence: Fence | NoFence = NoFe
     next call finishes.
 
     Args:
-        tell: called with a round before its weights go.
+        tell: called with every round whose weights go, before anything does.
 
     Raises:
         LeaseLost: another driver has taken over; what was left is still there.
     """
+    for round_ in sorted({each.round for each in plan.delete if each.kind == "weights"}):
+        tell(round_)
     for each in plan.delete:
-        if each.kind == "weights":
-            tell(each.round)
         if each.path.is_symlink() or each.path.parent.resolve() != directory.path.resolve() / each.kind:
             raise ValueError(f"{each.path} does not lie in {directory.path / each.kind}; it is not deleted")
         with fence.holding():

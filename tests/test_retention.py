@@ -76,7 +76,7 @@ def directory(tmp_path):
     """Five recorded rounds and a sixth under way, with files of the size that tells them apart."""
     directory = RunDirectory(tmp_path / "run")
     for round_ in range(7):
-        for folder in (directory.weights(round_), directory.shards(round_)):
+        for folder in (directory.weights(round_), directory.weights(round_, fold=1), directory.shards(round_)):
             (folder / "deep").mkdir(parents=True)
             (folder / "deep" / "file").write_bytes(bytes(round_ + 1))
         directory.feedback(round_).parent.mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ CONFIG = RetentionConfig()
 
 def rounds_left(directory) -> dict[str, list[int]]:
     found = find_leftovers(directory)
-    return {kind: [each.round for each in found if each.kind == kind] for kind in KINDS}
+    return {kind: sorted({each.round for each in found if each.kind == kind}) for kind in KINDS}
 
 
 def test_only_old_rounds_go_and_mlflow_is_told_before(directory):
@@ -102,6 +102,7 @@ def test_only_old_rounds_go_and_mlflow_is_told_before(directory):
     carry_out(plan_retention(RECORDS, find_leftovers(directory), CONFIG), directory, tell=tell)
     assert rounds_left(directory) == dict.fromkeys(KINDS, [0, 2, 4, 5, 6])
     assert told == [(1, True), (3, True)]
+    assert not directory.weights(1, fold=1).exists() and directory.weights(2, fold=1).exists()
     assert [path.name for path in directory.path.rglob(".*")] == []
 
 
@@ -151,7 +152,7 @@ def test_a_link_that_takes_the_place_of_a_round_after_the_plan_is_refused(direct
     (directory.path / "weights").symlink_to(precious)
     with pytest.raises(ValueError, match="is not deleted"):
         carry_out(plan, directory)
-    assert sorted(path.name for path in precious.iterdir()) == [f"round-{round_:04d}" for round_ in range(7)]
+    assert len(list(precious.iterdir())) == 14
 
 
 def test_a_driver_that_lost_the_directory_deletes_nothing(directory):
