@@ -43,13 +43,16 @@ class JointPosterior:
     log_evidence: np.ndarray
 
 
-def weigh_together(likelihoods: Sequence[np.ndarray], prior: np.ndarray) -> JointPosterior:
+def weigh_together(likelihoods: Sequence[np.ndarray], prior: np.ndarray, usual: Sequence[np.ndarray]) -> JointPosterior:
     """Posterior of every clause's value and of the hypothesis, given all clauses of the tile and the rules.
 
     Args:
         likelihoods: per clause float [N, H, V], evidence for each value under each of H hypotheses.
         prior: float [H], of the hypotheses.
+        usual: per clause float [V], how frequent each value is. Clauses that are absent together would be counted as if
+            each were absent by itself; what is usual of the block takes the place of their product.
     """
+    offsets = _pattern_offsets(usual)
     tiles, hypotheses = likelihoods[0].shape[:2]
     values = [np.empty((tiles, array.shape[2])) for array in likelihoods]
     hypothesis, evidence = np.empty((tiles, hypotheses)), np.empty(tiles)
@@ -57,8 +60,8 @@ def weigh_together(likelihoods: Sequence[np.ndarray], prior: np.ndarray) -> Join
         rows = slice(start, start + _CHUNK)
         logs = [np.log(np.maximum(array[rows], _TINY)) for array in likelihoods]
         weights, parts = [], []
-        for h, pattern in itertools.product(range(hypotheses), _patterns()):
-            total, found = np.log(max(prior[h], _TINY)), {}
+        for h, (pattern, offset) in itertools.product(range(hypotheses), zip(_patterns(), offsets, strict=True)):
+            total, found = np.log(max(prior[h], _TINY)) + offset, {}
             for part in pattern:
                 scores = np.concatenate([logs[column][:, h] for column in part.members], axis=1) @ part.indicator
                 top = scores.max(axis=1, keepdims=True)
@@ -76,6 +79,26 @@ def weigh_together(likelihoods: Sequence[np.ndarray], prior: np.ndarray) -> Join
         for column in range(len(CLAUSES)):
             values[column][rows] = sum(share[:, [index]] * _of(found, column) for index, found in enumerate(parts))
     return JointPosterior(values, hypothesis, evidence)
+
+
+def _pattern_offsets(usual: Sequence[np.ndarray]) -> list[float]:
+    """What each pattern's logarithmic weight lacks to be as frequent as its blocks are, when nothing else is known."""
+    logs = [np.log(np.maximum(array, _TINY)) for array in usual]
+    offsets = []
+    for present, pattern in zip(itertools.product((False, True), repeat=len(BLOCKS)), _patterns(), strict=True):
+        counted = sum(np.log(np.exp(np.concatenate([logs[column] for column in part.members]) @ part.indicator).sum())
+                      for part in pattern)
+        frequent = 0.0
+        for block, there in zip(BLOCKS, present, strict=True):
+            absent = np.mean([usual[CLAUSES.index(clause)][_absent(clause)] for clause in block])
+            frequent += np.log(np.clip(1 - absent if there else absent, 0.01, 0.99))
+        offsets.append(float(frequent - counted))
+    return offsets
+
+
+def _absent(clause: Clause) -> int:
+    """The index of the value by which a clause of a block is absent."""
+    return VOCABULARY[clause].index(NO_TARGETS.get(clause, ABSENT))
 
 
 def _of(found: dict[tuple[int, ...], np.ndarray], column: int) -> np.ndarray:
@@ -98,11 +121,9 @@ def _patterns() -> tuple[tuple[_Part, ...], ...]:
 
 def _allowed(clause: Clause, present: Sequence[bool]) -> list[int]:
     """Indices of the values that a clause can have when its block is there or not."""
-    absent = VOCABULARY[clause].index(NO_TARGETS.get(clause, ABSENT)) if ABSENT in VOCABULARY[
-        clause] or clause in NO_TARGETS else -1
     for block, there in zip(BLOCKS, present, strict=True):
         if clause in block:
-            return [index for index in range(len(VOCABULARY[clause])) if (index == absent) != there]
+            return [index for index in range(len(VOCABULARY[clause])) if (index == _absent(clause)) != there]
     return list(range(len(VOCABULARY[clause])))
 
 

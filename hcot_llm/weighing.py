@@ -15,7 +15,7 @@ import numpy as np
 from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.joint import JointPosterior, weigh_together
 from hcot_llm.matrix import AnnotationMatrix
-from hcot_llm.noise import NoiseModel, estimate_noise, fit_exponents, fuse, normalise, pool
+from hcot_llm.noise import TINY, NoiseModel, estimate_noise, fit_exponents, fuse, normalise, pool
 from hcot_llm.schema import CLAUSES, TARGET_CLAUSES, VOCABULARY, Clause
 
 SOUND, TARGETS_WRONG, ALL_WRONG = range(3)
@@ -31,12 +31,31 @@ _SHARPNESS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True)
 class ClauseWeighing:
-    """One clause: posterior float [N, V], each model's exponent, the pooled models float [N, V], and the seed's errors."""
+    """One clause.
+
+    posterior: float [N, V]. exponents: of each model. pooled: float [N, V], all models. belief: float [N], sum of the
+    exponents of the models that were asked. noise: the seed's errors.
+    """
 
     posterior: np.ndarray
     exponents: list[float]
     pooled: np.ndarray
+    belief: np.ndarray
     noise: NoiseModel
+
+    @property
+    def usual(self) -> np.ndarray:
+        """How frequent each value is, float [V]."""
+        return np.maximum(self.posterior.mean(axis=0), TINY)
+
+    def sharpened(self, sharpness: float) -> np.ndarray:
+        """The models to this exponent, float [N, V]; so far as they are not believed, what is usual takes their place.
+
+        Nothing at all would be no neutral ground among consistent annotations: there are far more with targets than
+        without.
+        """
+        missing = np.maximum(0.0, 1.0 - sharpness * self.belief)[:, None]
+        return normalise(self.pooled ** sharpness * self.usual ** missing)
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,8 @@ def weigh_clause(witnesses: Sequence[np.ndarray], seed: np.ndarray, accuracy: np
         exponents = fit_exponents([witness[calibration] for witness in witnesses], likelihood[calibration])
         pooled = pool(witnesses, exponents)
         noise = estimate_noise(fuse(pooled, likelihood), seed, noise.accuracy, config.noise_pseudo_count)
-    return ClauseWeighing(fuse(pooled, noise.likelihood(seed, accuracy)), exponents, pooled, noise)
+    belief = sum(exponent * ~np.isnan(witness).any(axis=1) for exponent, witness in zip(exponents, witnesses, strict=True))
+    return ClauseWeighing(fuse(pooled, noise.likelihood(seed, accuracy)), exponents, pooled, belief, noise)
 
 
 def _fit_sharpness(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accuracy: np.ndarray,
@@ -111,28 +131,29 @@ def _fit_sharpness(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accu
     rows = np.flatnonzero(calibration)
     if len(rows) == 0:
         return _SHARPNESS[0]
+    usual = [each.usual for each in alone]
     fit = {}
     for sharpness in _SHARPNESS:
-        models = [normalise(each.pooled[rows] ** sharpness) for each in alone]
+        models = [each.sharpened(sharpness)[rows] for each in alone]
         with_seed = [_by_hypothesis(clause, model, each.noise.likelihood(seed.column(clause)[rows], accuracy[rows, column]),
                                     seed.column(clause)[rows])
                      for column, (clause, model, each) in enumerate(zip(CLAUSES, models, alone, strict=True))]
-        without = weigh_together([model[:, None, :] for model in models], np.ones(1)).log_evidence
-        fit[sharpness] = float((weigh_together(with_seed, _PRIOR).log_evidence - without).mean())
+        without = weigh_together([model[:, None, :] for model in models], np.ones(1), usual).log_evidence
+        fit[sharpness] = float((weigh_together(with_seed, _PRIOR, usual).log_evidence - without).mean())
     return max(fit, key=fit.__getitem__)
 
 
 def _weigh_all(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accuracy: np.ndarray, sharpness: float,
                config: AcceptanceConfig) -> JointPosterior:
     """All clauses together, with the shares of annotations that are wrong as a whole and the rest of the seed's errors."""
-    models = [normalise(each.pooled ** sharpness) for each in alone]
+    models = [each.sharpened(sharpness) for each in alone]
     noise = [each.noise for each in alone]
     sure, prior = accuracy, _PRIOR
     for _ in range(_JOINT_ITERATIONS):
         likelihoods = [_by_hypothesis(clause, models[column],
                                       noise[column].likelihood(seed.column(clause), sure[:, column]), seed.column(clause))
                        for column, clause in enumerate(CLAUSES)]
-        joint = weigh_together(likelihoods, prior)
+        joint = weigh_together(likelihoods, prior, [each.usual for each in alone])
         hypothesis = joint.hypothesis
         prior = (hypothesis.sum(axis=0) + _PRIOR_TILES * _PRIOR) / (len(hypothesis) + _PRIOR_TILES)
         wrong = [hypothesis[:, _HYPOTHESES[clause]].sum(axis=1) for clause in CLAUSES]

@@ -15,6 +15,7 @@ from hcot_llm.weighing import weigh
 from tests.consistent import STARTS, consistent_annotations
 
 SIZES = [len(VOCABULARY[clause]) for clause in CLAUSES]
+EVEN = [np.full(size, 1 / size) for size in SIZES]
 
 
 def evidence(free: dict[Clause, np.ndarray]) -> list[np.ndarray]:
@@ -31,20 +32,24 @@ def evidence(free: dict[Clause, np.ndarray]) -> list[np.ndarray]:
 def test_marginals_are_those_of_all_consistent_annotations(free):
     """Against plain enumeration of every combination, each checked by the rules themselves."""
     generator = np.random.default_rng(0)
-    given = {clause: generator.dirichlet(np.ones(len(VOCABULARY[clause]))) for clause in free}
-    expected = {clause: np.zeros(len(VOCABULARY[clause])) for clause in free}
-    for values in itertools.product(*(range(len(VOCABULARY[clause])) for clause in free)):
-        said = {clause: VOCABULARY[clause][value] for clause, value in zip(free, values, strict=True)}
-        if not contradictions(STARTS[0] | said):
-            weight = np.prod([given[clause][value] for clause, value in zip(free, values, strict=True)])
-            for clause, value in zip(free, values, strict=True):
-                expected[clause][value] += weight
-    found = weigh_together(evidence(given), np.ones(1))
-    for clause in free:
-        np.testing.assert_allclose(found.values[CLAUSES.index(clause)][0], expected[clause] / expected[clause].sum(),
-                                   atol=1e-6)
-    np.testing.assert_allclose(found.hypothesis, 1)
-    assert found.log_evidence[0] == pytest.approx(np.log(expected[free[0]].sum()), abs=1e-6)
+    evidences = []
+    for _ in range(2):
+        given = {clause: generator.dirichlet(np.ones(len(VOCABULARY[clause]))) for clause in free}
+        expected = {clause: np.zeros(len(VOCABULARY[clause])) for clause in free}
+        for values in itertools.product(*(range(len(VOCABULARY[clause])) for clause in free)):
+            said = {clause: VOCABULARY[clause][value] for clause, value in zip(free, values, strict=True)}
+            if not contradictions(STARTS[0] | said):
+                weight = np.prod([given[clause][value] for clause, value in zip(free, values, strict=True)])
+                for clause, value in zip(free, values, strict=True):
+                    expected[clause][value] += weight
+        found = weigh_together(evidence(given), np.ones(1), EVEN)
+        for clause in free:
+            np.testing.assert_allclose(found.values[CLAUSES.index(clause)][0],
+                                       expected[clause] / expected[clause].sum(), atol=1e-6)
+        np.testing.assert_allclose(found.hypothesis, 1)
+        evidences.append((found.log_evidence[0], np.log(expected[free[0]].sum())))
+    (first, its_sum), (second, other_sum) = evidences
+    assert first - second == pytest.approx(its_sum - other_sum, abs=1e-6)
 
 
 def test_what_is_sure_speaks_for_what_is_not():
@@ -54,7 +59,7 @@ def test_what_is_sure_speaks_for_what_is_not():
         absent = VOCABULARY[clause].index(NO_TARGETS[clause])
         likelihoods[CLAUSES.index(clause)][..., absent] = 30
     likelihoods[CLAUSES.index(Clause.TARGET_COUNT)][..., 2] = 300
-    found = weigh_together(likelihoods, np.ones(1)).values
+    found = weigh_together(likelihoods, np.ones(1), EVEN).values
     assert found[CLAUSES.index(Clause.TARGET_COUNT)][0].argmax() == 0
 
 
@@ -62,7 +67,7 @@ def test_rows_sum_to_one_and_the_most_probable_annotation_is_consistent():
     truth = consistent_annotations(300, seed=2)
     likelihoods = [np.where(np.eye(size, dtype=bool)[truth[:, column]], 0.9, 0.1 / (size - 1))[:, None, :]
                    for column, size in enumerate(SIZES)]
-    found = weigh_together(likelihoods, np.ones(1)).values
+    found = weigh_together(likelihoods, np.ones(1), EVEN).values
     for column, rows in enumerate(found):
         np.testing.assert_allclose(rows.sum(axis=1), 1)
         np.testing.assert_array_equal(rows.argmax(axis=1), truth[:, column])
@@ -104,6 +109,16 @@ def test_weighing_together_repairs_more_than_each_clause_for_itself():
     together = accuracy(weigh([encoder], matrix(annotated), calibration, AcceptanceConfig()), truth)
     alone = accuracy(weigh([encoder], matrix(annotated), calibration, AcceptanceConfig(consistency=False)), truth)
     assert together > alone + 0.01 > (annotated == truth).mean() + 0.05
+
+
+@pytest.mark.parametrize("model", ["flat", "random"])
+def test_a_model_that_knows_nothing_breaks_nothing(model):
+    """Consistency alone repairs a part. Without care it would find targets everywhere: most annotations have some."""
+    truth, annotated, _, calibration = case(seed=2)
+    generator = np.random.default_rng(0)
+    blind = {clause: np.full((len(truth), size), 1 / size) if model == "flat" else
+             generator.dirichlet(np.full(size, 0.3), len(truth)) for clause, size in zip(CLAUSES, SIZES, strict=True)}
+    assert accuracy(weigh([blind], matrix(annotated), calibration, AcceptanceConfig()), truth) > (annotated == truth).mean()
 
 
 def test_annotations_that_are_wrong_as_a_whole_are_found():
