@@ -50,7 +50,7 @@ def serve(model: Path, key: str, log: Path, start_timeout_s: float = 300):
              NAME, "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager",
              "--max-model-len", "2048", "--max-num-seqs", "16",
              # Else so small a model fills its JSON with line breaks until its tokens are used up.
-             "--structured-outputs-config", '{"disable_any_whitespace": true}'],
+             "--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}'],
             env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         deadline = time.monotonic() + start_timeout_s
