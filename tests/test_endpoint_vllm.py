@@ -26,7 +26,7 @@ ASKED = (Clause.WATER, Clause.ROAD, Clause.TARGET_COUNT)
 @pytest.fixture(scope="module")
 def corpus_dir(tmp_path_factory):
     root = tmp_path_factory.mktemp("endpoint_corpus")
-    simulate_corpus(SceneConfig(tiles=3), root, workers=1)
+    simulate_corpus(SceneConfig(tiles=2), root, workers=1)
     return root / "corpus"
 
 
@@ -42,7 +42,7 @@ def server(tmp_path_factory):
 def captioner(server, corpus_dir, monkeypatch):
     monkeypatch.setenv("KNOWLIP_TEST_KEY", KEY)
     config = CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(
-        url=server[0], model=NAME, key_variable="KNOWLIP_TEST_KEY", patience_s=3))
+        url=server[0], model=NAME, key_variable="KNOWLIP_TEST_KEY", patience_s=3, max_new_tokens=48))
     client = EndpointCaptioner(config, read_tiles(corpus_dir), corpus_dir)
     yield client
     client.shutdown()
@@ -63,7 +63,7 @@ def test_a_shard_is_answered_held_to_the_vocabulary_and_never_asked_twice(captio
 
     def answers():
         return ask([question(tile_id) for tile_id in tile_ids], captioner, None, annotations, tmp_path,
-                   tiles_per_shard=2, candidates=1, retry=RetryConfig(attempts=0))
+                   tiles_per_shard=1, candidates=1, retry=RetryConfig(attempts=0))
 
     proposals = answers()
     shards = sorted(tmp_path.glob("shard-*.parquet"))
