@@ -51,9 +51,13 @@ class Lesson:
 
 
 def label_accuracy(training: AnnotationMatrix, lesson: Lesson) -> tuple[float, ...]:
-    """Expected share of right labels of each clause among those that are taught, by their confidence."""
+    """Expected share of right labels of each clause among those that are taught, by their confidence.
+
+    Rounded to thousandths: a captioner that was killed and asked again may differ in the last digits of a probability,
+    and the training that follows has to be the same, bit for bit.
+    """
     taught = np.where(lesson.trusted, training.confidence, np.nan)
-    return tuple(float(np.clip(np.nanmean(column), *ACCURACY)) if not np.isnan(column).all() else ACCURACY[1]
+    return tuple(round(float(np.clip(np.nanmean(column), *ACCURACY)), 3) if not np.isnan(column).all() else ACCURACY[1]
                  for column in taught.T)
 
 
