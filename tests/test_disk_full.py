@@ -82,7 +82,8 @@ def test_a_commit_that_does_not_fit(disk):
 
 
 def test_a_shard_that_does_not_fit(disk):
-    shard = _Shard([Question(f"tile-{number}", (Clause.TERRAIN,), {}, "", {}, True, number) for number in range(4000)])
+    questions = [Question(f"tile-{number}", (Clause.TERRAIN,), {}, "", {}, True, number) for number in range(4000)]
+    shard = _Shard(questions, candidates=1, corrections=0)
     distribution = np.random.default_rng(0)
     shard.take([[Answer({Clause.TERRAIN: "plain"}, {Clause.TERRAIN: distribution.random(5)}, None, 3)]
                 for _ in shard.questions])
