@@ -14,6 +14,7 @@ from shared_run import knowlip
 from corpus.annotations import AnnotationStore
 from corpus.digest import annotation_digest
 from hcot_llm.prompts import prompt_sha256
+from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.schema import CLAUSES, LEVEL, VOCABULARY, Clause
 from model.checkpoint import load_captioner, load_encoder, weights_sha256
 from orchestrator.records import PHASES
@@ -124,6 +125,10 @@ def test_every_regenerated_clause_was_generated_by_the_engine(smoke_run, directo
             if row["candidate"] == 0:
                 assert len(row["distribution"]) == len(VOCABULARY[Clause(row["clause"])])
                 assert np.isclose(sum(row["distribution"]), 1, atol=1e-4)
+                # What the captioner finds probable is proposed as well.
+                proposed[row["tile_id"], row["clause"]].update(
+                    value for value, share in zip(VOCABULARY[Clause(row["clause"])], row["distribution"], strict=True)
+                    if share >= AcceptanceConfig().minimum_proposal)
             else:
                 assert row["distribution"] is None
         greedy = {(row["tile_id"], row["clause"]) for row in answered if row["candidate"] == 0}
