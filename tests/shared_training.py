@@ -77,6 +77,7 @@ def train_captioner(corpus: CleanCorpus, folder: Path) -> TrainedCaptioner:
     for part in ("encoder", "captioner"):
         content[part]["vision"] = content[part]["vision"] | {"image_size_px": SIDE}
     content["objective"]["reconstruction_share"] = 1.0
+    content["objective"]["clause_weight"] = 1.0  # the encoder is not looked at here
     create_weights(folder / "untrained", ModelConfig.model_validate(content), seed=0)
     model, tokenizer = load_training_model(folder / "untrained")
     generator = np.random.default_rng(0)
