@@ -32,7 +32,8 @@ def start_cluster(config: RunConfig) -> None:
         if cluster.spill_dir is not None:
             cluster.spill_dir.mkdir(parents=True, exist_ok=True)
             spill["object_spilling_directory"] = str(cluster.spill_dir.resolve())
-        ray.init(**spill, num_cpus=cluster.local_cpus, include_dashboard=False, log_to_driver=False,
+        # "local": without it Ray would join a cluster that somebody else has started on this machine.
+        ray.init("local", **spill, num_cpus=cluster.local_cpus, include_dashboard=False, log_to_driver=False,
                  logging_level=logging.WARNING, object_store_memory=int(cluster.object_store_memory_gib * 2**30),
                  _system_config={
                      # Idle workers are kept for a phase, as starting one and importing Arrow again takes longer than
