@@ -65,7 +65,7 @@ def test_every_tile_was_judged_by_the_model_that_had_not_seen_it(out_of_fold, fo
     for record in out_of_fold.records:
         table = store.read(record.corpus_version)
         found = dict(zip(table["tile_id"].to_pylist(), table["weights_sha256"].to_pylist(), strict=True))
-        expected = [record.fold_weights_sha256[0] if labels else record.weights_sha256 for labels in second.labels]
+        expected = [record.fold_weights_sha256[0] if speaks else record.weights_sha256 for speaks in second.speaks]
         assert [found[tile_id] for tile_id in tile_ids] == expected
 
 
