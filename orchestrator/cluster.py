@@ -3,11 +3,13 @@
 import logging
 import os
 import signal
+import socket
 import threading
 from pathlib import Path
 
 import ray
 import ray.data
+from ray.exceptions import AuthenticationError
 
 from orchestrator.config import RunConfig
 
@@ -16,8 +18,39 @@ _QUIET = {"ray": logging.WARNING, "ray.data": logging.ERROR, "ray.serve": loggin
           "ray._private.authentication.authentication_token_setup": logging.ERROR}
 
 
+class ClusterUnreachable(RuntimeError):
+    """The configured Ray cluster does not answer, or does not let this driver in."""
+
+
+def connect(address: str) -> None:
+    """Connect to a running cluster.
+
+    Raises:
+        ClusterUnreachable: says what to look at.
+    """
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    except (OSError, AuthenticationError) as error:
+        raise ClusterUnreachable(
+            f"cluster.address={address}: no Ray cluster lets this driver in. Is one running there (ray status)? Does it "
+            "ask for a token? Then set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, or put the token into "
+            "~/.ray/auth_token") from error
+
+
+def _knock(address: str) -> None:
+    """Ray would try a port on which nobody listens for a quarter of an hour."""
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
 def start_cluster(config: RunConfig) -> None:
-    """Connect to the configured cluster, or start a local one."""
+    """Connect to the configured cluster, or start a local one.
+
+    Raises:
+        ClusterUnreachable: there is none at the configured address.
+    """
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
     cluster = config.cluster
@@ -26,7 +59,7 @@ def start_cluster(config: RunConfig) -> None:
     if config.train.gpus_per_worker == 0:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if cluster.address is not None:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.WARNING)
+        connect(cluster.address)
     else:
         spill = {}
         if cluster.spill_dir is not None:

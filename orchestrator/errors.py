@@ -19,6 +19,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from hcot_llm.knowledge import KnowledgeError
     from model.weights_check import WeightsError
     from orchestrator.ablation_config import AblationFailed
+    from orchestrator.cluster import ClusterUnreachable
     from orchestrator.config import ConfigError
     from orchestrator.hcot_report import RecordsError
     from orchestrator.lease import LeaseHeld
@@ -30,4 +31,4 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, EndpointFailed, RecordError,
             LeaseHeld, LeaseLost, LockHeld, DiskFull, RunStalled, ReferenceFileError, ParquetError, WeightsError,
-            StateRefused, AblationFailed, RecordsError)
+            StateRefused, AblationFailed, RecordsError, ClusterUnreachable)

@@ -1,6 +1,5 @@
 """Names what a run would lack before anything starts."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +44,9 @@ def offered(config: RunConfig) -> Resources:
         return Resources(config.cluster.local_cpus, 0, psutil.virtual_memory().available / 2**30)
     import ray
 
-    ray.init(address=config.cluster.address, log_to_driver=False, logging_level=logging.WARNING)
+    from orchestrator.cluster import connect
+
+    connect(config.cluster.address)
     try:
         total = ray.cluster_resources()
     finally:

@@ -1,7 +1,7 @@
 """A node is added to the cluster while the run trains, and taken away again; nobody touches the run."""
 
 import pytest
-from chaos.nodes import SETTINGS, Resized, first_node, grow_and_shrink
+from chaos.nodes import SETTINGS, Resized, authentication, first_node, grow_and_shrink
 from chaos.run import start
 from shared_run import ROOT
 
@@ -13,7 +13,7 @@ def resized(smoke_run, tmp_path_factory) -> Resized:
     with first_node() as cluster:
         driver = start(ROOT / "configs/smoke.yaml", folder, [
             *SETTINGS, f"cluster.address={cluster.address}", f"corpus.data_dir={smoke_run.data_dir}", "rounds=1",
-            "train.first_round_epochs=400"])
+            "train.first_round_epochs=400"], authentication())
         try:
             return grow_and_shrink(cluster, driver, folder / "run")
         finally:

@@ -92,11 +92,24 @@ def test_the_papers_phases_follow_each_other(paper):
     assert first.counts.flagged == first.counts.regenerated == 0
     assert second.counts.flagged > 0 and second.counts.regenerated == 0
     assert third.counts.regenerated > 0 and third.counts.accepted > 0 and third.counts.rejected == 0
-    lessons = [Lesson.read(paper.run_dir / "feedback" / f"round-{number:04d}.parquet") for number in (1, 2, 3)]
-    assert [int((~lesson.reconstructed).sum()) for lesson in lessons] == [0, second.counts.flagged, 0]
+    lessons = [Lesson.read(paper.run_dir / "feedback" / f"round-{number:04d}.parquet") for number in (2, 3)]
+    assert [int((~lesson.reconstructed).sum()) for lesson in lessons] == [second.counts.flagged, 0]
     assert all(lesson.trusted.all() and lesson.trusted.shape[1] == len(CLAUSES) for lesson in lessons)
     # Nothing was written before phase 3.
     assert first.metrics["annotation_accuracy"] == second.metrics["annotation_accuracy"]
+
+
+def test_what_an_old_round_left_goes_unless_it_is_the_champion(paper):
+    directory = RunDirectory(paper.run_dir)
+    best = max(paper.records, key=lambda record: (record.metrics["seed_log_likelihood"], record.round)).round
+    kept = [number for number in (1, 2, 3) if number in (2, 3, best)]
+    weights = sorted(path.name for path in (paper.run_dir / "weights").iterdir() if not path.name.startswith("."))
+    assert weights == [f"round-{number:04d}" for number in (0, *kept)]
+    assert [number for number in (1, 2, 3) if directory.feedback(number).exists()] == kept
+    # The annotations of all rounds stay, and so do the records.
+    assert len({record.corpus_version for record in paper.records}) == 3
+    store = AnnotationStore(directory.annotations)
+    assert all(store.read(record.corpus_version).num_rows for record in paper.records)
 
 
 def test_a_run_that_the_schedule_ended_is_over(paper):

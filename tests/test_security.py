@@ -475,7 +475,8 @@ time.sleep(600)
 """
 INTRUDER = """
 import sys, ray
-ray.init(address=sys.argv[1], log_to_driver=False)
+from orchestrator.cluster import connect
+connect(sys.argv[1])
 print(ray.get(ray.remote(lambda: "intruded").remote()))
 """
 
@@ -515,6 +516,8 @@ def test_a_local_cluster_obeys_its_token_alone_and_its_captioner_has_no_port(tmp
         for refused in intruders:
             assert refused.returncode != 0 and "intruded" not in refused.stdout
             assert re.search(r"(?i)authenticat|token", refused.stderr), refused.stderr[-2000:]
+            assert f"ClusterUnreachable: cluster.address={told.read_text()}: no Ray cluster lets this driver in" in (
+                refused.stderr), refused.stderr[-2000:]
 
         replicas = 0
         for process in [psutil.Process(cluster.pid), *psutil.Process(cluster.pid).children(recursive=True)]:

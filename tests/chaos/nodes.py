@@ -1,5 +1,6 @@
 """A node joins the cluster while a run trains, and is taken away again; nobody touches the run."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -23,6 +24,14 @@ SETTINGS = (
     "train.regroup_timeout_s=40", "train.checkpoint_every_steps=5")
 EPOCHS = 80
 """Of the first round: long enough for a node to come and go."""
+
+
+
+
+def authentication() -> dict[str, str]:
+    """What a driver's environment needs to be let into a cluster of this process, which Ray may have switched to tokens
+    for another one before."""
+    return {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "disabled")}
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
     with first_node() as cluster:
         settings = [*reference.settings, *SETTINGS, f"cluster.address={cluster.address}",
                     f"train.first_round_epochs={EPOCHS}"]
-        driver = start(reference.config, folder, settings)
+        driver = start(reference.config, folder, settings, authentication())
         try:
             resized = grow_and_shrink(cluster, driver, outcome.run_dir)
             outcome.injected = 2  # both were seen in the trainer's own checkpoints
@@ -77,7 +86,7 @@ def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
         outcome.finished = is_finished(outcome.run_dir)
         if status != 0 or not outcome.finished:
             outcome.complaints.append(f"it needed an operator: exit status {status}, see {driver.log}")
-        resume_until_finished(outcome)
+        resume_until_finished(outcome, authentication())
     return outcome
 
 
