@@ -2,35 +2,28 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import ray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from ray import serve
-from ray.exceptions import RayActorError
-from ray.serve.schema import ApplicationStatus
 
+from actors.deployment import Deployment, PendingAnswers
 from actors.health import EngineEvent, EngineHealth
 from actors.probe import PROBE_TOKENS, check_probe, load_probe
 from actors.shuffler import image_of
+from hcot_llm.chain_config import ChainConfig
 from hcot_llm.endpoint import EndpointConfig
 from hcot_llm.engine import Answer, EngineConfig, NativeEngine, configure_process
 from hcot_llm.retry import Retry, RetryConfig
 from hcot_llm.schema import Clause
+from hcot_llm.vision_language import VisionLanguageConfig
 
 if TYPE_CHECKING:
     from actors.labeller import ImageIndex, Question
-
-DEPLOYMENT = "captioner"
-DEATHS_PER_REQUEST = 3
-
-
-class CaptionerFailed(RuntimeError):
-    """The captioner's deployment failed or did not start in time; the message carries the reason."""
 
 
 class CaptionerConfig(BaseModel):
@@ -38,9 +31,11 @@ class CaptionerConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["native", "endpoint"] = Field(
-        "native", description="the decoder of the model being trained, served by vLLM here; or a model behind an "
-                              "OpenAI-compatible endpoint, which is not trained")
+    kind: Literal["native", "vision_language", "endpoint"] = Field(
+        "native", description="the decoder of the model being trained, served by vLLM here; or a model that is not "
+                              "trained: a vision-language one that vLLM serves here, or one behind an OpenAI-compatible "
+                              "endpoint")
+    vision_language: VisionLanguageConfig = Field(default_factory=VisionLanguageConfig)
     endpoint: EndpointConfig = Field(default_factory=EndpointConfig)
 
     engine: EngineConfig = Field(default_factory=EngineConfig)
@@ -60,20 +55,25 @@ class CaptionerConfig(BaseModel):
 
     @model_validator(mode="after")
     def _chains_have_levels(self) -> "CaptionerConfig":
-        if self.kind == "endpoint" and not self.levels_in_prompt:
-            raise ValueError("levels_in_prompt is false, but kind endpoint asks level by level; only native can do "
+        if self.chain is not None and not self.levels_in_prompt:
+            raise ValueError(f"levels_in_prompt is false, but kind {self.kind} asks level by level; only native can do "
                              "without")
         return self
 
     @property
+    def chain(self) -> ChainConfig | None:
+        """How a model that is not trained here is asked by HCoT's levels; None for the native one."""
+        return {"native": None, "vision_language": self.vision_language, "endpoint": self.endpoint}[self.kind]
+
+    @property
     def candidates(self) -> int:
         """Answers per question."""
-        return self.endpoint.candidates if self.kind == "endpoint" else self.engine.candidates
+        return self.engine.candidates if self.chain is None else self.chain.candidates
 
     @property
     def corrections(self) -> int:
-        """How often the labeller asks again for contradictions; the chains of an endpoint do so themselves."""
-        return self.contradiction_attempts if self.kind == "native" and self.levels_in_prompt else 0
+        """How often the labeller asks again for contradictions; chains do so themselves."""
+        return self.contradiction_attempts if self.chain is None and self.levels_in_prompt else 0
 
     @property
     def replicas_needed(self) -> int:
@@ -229,77 +229,22 @@ class CaptionerReplica:
             return captioner.prompt_embeddings(torch.from_numpy(images).float(), token_ids)
 
 
-class PendingAnswers:
-    """A request under way. A replica that dies is replaced by Ray Serve, and the request is sent again.
-
-    That is safe: a replica changes nothing outside itself, and a new one labels only after it has proven the weights.
-    """
-
-    def __init__(self, client: "CaptionerClient", send: Callable[[], Any]) -> None:
-        self._client, self._send = client, send
-        self._response = send()
-
-    def result(self) -> Any:
-        """Wait for the answer.
-
-        Raises:
-            CaptionerFailed: replicas died in a row, DEATHS_PER_REQUEST times.
-        """
-        for deaths in range(1, DEATHS_PER_REQUEST + 1):
-            try:
-                return self._response.result()
-            except RayActorError as error:
-                last = error
-                if deaths < DEATHS_PER_REQUEST:
-                    self._client.wait_until_running()
-                    self._response = self._send()
-        raise CaptionerFailed(f"{DEATHS_PER_REQUEST} captioner replicas died one after another on the same request; the "
-                              f"last: {last}. Often the memory did not suffice: lower captioner.tiles_per_shard or "
-                              "captioner.engine.max_sequences.") from last
-
-
 class CaptionerClient:
-    """Deploys the captioner and talks to it. Deploying does not wait, so that the engine starts during training."""
+    """Deploys the native captioner and talks to it."""
 
     def __init__(self, config: CaptionerConfig, weights_dir: Path) -> None:
-        self._config = config
-        environment = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(config.threads_per_replica)}
-        options = {"num_cpus": config.cpus_per_replica, "num_gpus": config.gpus_per_replica,
-                   "runtime_env": {"env_vars": environment}}
-        scaling = ({"num_replicas": config.min_replicas} if config.min_replicas == config.max_replicas else
-                   {"autoscaling_config": {"min_replicas": config.min_replicas,
-                                           "max_replicas": config.max_replicas,
-                                           "target_ongoing_requests": 2}})
-        deployment = serve.deployment(
-            CaptionerReplica, name=DEPLOYMENT, ray_actor_options=options, max_ongoing_requests=2,
-            health_check_timeout_s=600, **scaling)
-        serve.start(proxy_location="Disabled")
-        application = deployment.bind(config.model_dump(), str(weights_dir))
-        serve.run_many([serve.RunTarget(application, name=DEPLOYMENT, route_prefix=None)],
-                       wait_for_applications_running=False)
+        self._deployment = Deployment(CaptionerReplica, config, config.model_dump(), str(weights_dir))
         self._weights: tuple[str, str] | None = None
-        self.handle = serve.get_deployment_handle(DEPLOYMENT, DEPLOYMENT)
 
     def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
         """Serve new weights, proven by the probe. Waits for the first replica to be ready."""
-        self.wait_until_running()
+        self._deployment.wait_until_running()
         self._weights = (str(weights_dir), weights_sha256)
-        return PendingAnswers(self, lambda: self.handle.publish.remote(*self._weights)).result()
+        return self._deployment.call(lambda handle: handle.publish.remote(*self._weights)).result()
 
     def wait_until_running(self) -> None:
-        deadline = time.monotonic() + self._config.start_timeout_s
-        while True:
-            application = serve.status().applications[DEPLOYMENT]
-            if application.status == ApplicationStatus.RUNNING:
-                return
-            if application.status == ApplicationStatus.DEPLOY_FAILED:
-                raise CaptionerFailed(f"the captioner did not start: {application.message}")
-            if time.monotonic() > deadline:
-                raise CaptionerFailed(
-                    f"no captioner was ready within {self._config.start_timeout_s:g} s (captioner.start_timeout_s); it asks "
-                    f"for {self._config.cpus_per_replica} CPU and {self._config.gpus_per_replica:g} GPU, and Ray offers "
-                    f"{ray.available_resources()}. Last word of Ray Serve: {application.message or application.status}")
-            time.sleep(0.2)
+        """Raises CaptionerFailed: no replica starts, or not in time."""
+        self._deployment.wait_until_running()
 
     def request(self, questions: Sequence["Question"], images: "ImageIndex", seed: int,
                 retries: tuple[Retry, ...] | None = None) -> CaptionRequest:
@@ -308,14 +253,14 @@ class CaptionerClient:
             raise RuntimeError("no weights were published: call publish before labelling")
         return CaptionRequest.of(*self._weights, questions, images, seed, retries)
 
-    def submit(self, request: CaptionRequest) -> "PendingAnswers":
+    def submit(self, request: CaptionRequest) -> PendingAnswers:
         """Send one shard; `.result()` of what comes back waits for its answers."""
-        return PendingAnswers(self, lambda: self.handle.label.remote(request))
+        return self._deployment.call(lambda handle: handle.label.remote(request))
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
         """The bare engine on the same prompts: dict(seconds, embedding_seconds, tokens)."""
-        return self.handle.label_directly.remote(requests).result()
+        return self._deployment.handle.label_directly.remote(requests).result()
 
     def shutdown(self) -> None:
-        """Remove the deployment; Ray Serve itself may be serving others on a shared cluster."""
-        serve.delete(DEPLOYMENT)
+        """Remove the deployment."""
+        self._deployment.shutdown()

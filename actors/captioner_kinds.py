@@ -6,23 +6,29 @@ import pyarrow as pa
 
 from actors.captioner import CaptionerClient, CaptionerConfig
 from actors.endpoint_captioner import EndpointCaptioner
+from actors.vision_language_captioner import VisionLanguageCaptioner
 from hcot_llm.endpoint import Endpoint
+from hcot_llm.vision_language import check_model
 
-Captioner = CaptionerClient | EndpointCaptioner
+Captioner = CaptionerClient | VisionLanguageCaptioner | EndpointCaptioner
 
 
 def make_captioner(config: CaptionerConfig, weights_dir: Path, tiles: pa.Table, corpus_dir: Path) -> Captioner:
     """Start the captioner. weights_dir: what the native one starts from; tiles: of the corpus in `corpus_dir`."""
     if config.kind == "endpoint":
         return EndpointCaptioner(config, tiles, corpus_dir)
+    if config.kind == "vision_language":
+        return VisionLanguageCaptioner(config, tiles, corpus_dir)
     return CaptionerClient(config, weights_dir)
 
 
 def check_captioner(config: CaptionerConfig) -> None:
-    """Before anything starts: does the endpoint answer, take the key and have the model?
+    """Before anything starts: does the endpoint answer, take the key and have the model; is there a model to serve?
 
     Raises:
-        hcot_llm.endpoint.EndpointFailed: it does not.
+        hcot_llm.endpoint.EndpointFailed, hcot_llm.vision_language.VisionLanguageError: it does not; there is none.
     """
+    if config.kind == "vision_language":
+        check_model(config.vision_language)
     if config.kind == "endpoint":
         Endpoint(config.endpoint.model_copy(update={"patience_s": min(30.0, config.endpoint.patience_s)})).check()

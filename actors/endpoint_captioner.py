@@ -3,37 +3,23 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from actors.captioner import CaptionerConfig, PublishReceipt
-from corpus.evidence import measure
-from corpus.geotiff import read_backscatter
-from corpus.seeds import derive_seed
-from corpus.tiles import tile_path
+from actors.chain_questions import ChainQuestion, ChainRequest, ChainTiles
+from corpus.picture import png
 from hcot_llm.chain import run_chain
 from hcot_llm.endpoint import Endpoint, EndpointFailed
 from hcot_llm.engine import Answer
-from hcot_llm.knowledge import tile_knowledge
 from hcot_llm.prompts import prompt_sha256
 from hcot_llm.retry import Retry
-from hcot_llm.schema import Clause, in_order
+from hcot_llm.schema import Clause
 
 if TYPE_CHECKING:
     from actors.labeller import ImageIndex, Question
-
-
-@dataclass(frozen=True)
-class ChainRequest:
-    """Questions for HCoT chains. source: the model, its settings and the prompts, for the name of the shard."""
-
-    source: str
-    questions: Sequence["Question"]
-    seed: int
-    retries: tuple[Retry, ...] | None = None
 
 
 class ChainAnswers:
@@ -66,9 +52,7 @@ class EndpointCaptioner:
         """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py. Raises EndpointFailed: see `Endpoint`."""
         self._config = config.endpoint
         self._endpoint = Endpoint(self._config)
-        self._corpus_dir = corpus_dir
-        columns = tiles.select(["tile_id", "path", "gsd_m", "lon", "lat"])
-        self._tiles = {row["tile_id"]: row for row in columns.to_pylist()}
+        self._tiles = ChainTiles(tiles, corpus_dir)
         self._pool = ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="endpoint")
         self._closed = threading.Event()
 
@@ -82,49 +66,32 @@ class EndpointCaptioner:
         """A request for a shard of questions, or for what is asked again of it."""
         settings = self._config.model_dump_json(
             exclude={"url", "key_variable", "timeout_s", "patience_s", "concurrency"})
-        return ChainRequest(f"{self._endpoint.model_id} {settings} {prompt_sha256()}", questions, seed, retries)
+        return ChainRequest(f"{self._endpoint.model_id} {settings} {prompt_sha256()}", questions, retries)
 
     def submit(self, request: ChainRequest) -> ChainAnswers:
         """Begin the chains of a shard."""
-        if request.retries is not None:
-            seeds = [[None if retry.greedy else retry.seed] for retry in request.retries]
-        else:
-            seeds = [[None, *(derive_seed(question.seed, number, "sampled")
-                              for number in range(1, self._config.candidates))] for question in request.questions]
         # Here and not in the threads: each would read the maps of the whole Earth for itself.
-        places = [self._place(question.tile_id) for question in request.questions]
-        futures = [[self._pool.submit(self._answer, question, place, seed) for seed in each]
-                   for question, place, each in zip(request.questions, places, seeds, strict=True)]
-        return ChainAnswers(futures, self.shutdown)
+        chains = self._tiles.chains(request.questions, request.retries, self._config.candidates)
+        return ChainAnswers([[self._pool.submit(self._answer, one) for one in each] for each in chains], self.shutdown)
 
     def shutdown(self) -> None:
         """Let go of the threads; chains end before their next question."""
         self._closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _place(self, tile_id: str) -> str:
-        return tile_knowledge(self._tiles[tile_id]["lon"], self._tiles[tile_id]["lat"]).sentences()
-
-    def _answer(self, question: "Question", knowledge: str, seed: int | None) -> Answer:
-        tile = self._tiles[question.tile_id]
-        evidence = None
-        if self._config.evidence:
-            evidence = measure(read_backscatter(tile_path(self._corpus_dir, tile["path"])), tile["gsd_m"]).as_prompt()
-        distributions, tokens, prompts = {}, 0, 0
+    def _answer(self, asked: ChainQuestion) -> Answer:
+        config, distributions, tokens, prompts = self._config, {}, 0, 0
+        picture = png(asked.picture) if config.picture else None
 
         def ask(prompt: str, clauses: Sequence[Clause]) -> str:
             nonlocal tokens, prompts
             if self._closed.is_set():
-                raise EndpointFailed(f"The captioner of {self._config.url} was shut down.")
-            drawn = None if seed is None else derive_seed(seed, prompts)
-            completion = self._endpoint.complete(prompt, clauses, drawn)
+                raise EndpointFailed(f"The captioner of {config.url} was shut down.")
+            completion = self._endpoint.complete(prompt, clauses, asked.seed_of(prompts), picture)
             distributions.update(completion.distributions)
             tokens, prompts = tokens + completion.tokens, prompts + 1
             return completion.text
 
-        result = run_chain(ask, asked=question.asked, kept=question.kept, feedback=question.hints, evidence=evidence,
-                           knowledge=knowledge, gsd_m=tile["gsd_m"],
-                           attempts=self._config.contradiction_attempts)
-        values = in_order({clause: result.values[clause] for clause in question.asked if clause in result.values})
-        return Answer(values, {clause: distributions[clause] for clause in values if clause in distributions},
-                      next(iter(result.failed.values()), None), tokens)
+        result = run_chain(ask, **asked.settings(evidence=config.evidence, picture=config.picture,
+                                                 attempts=config.contradiction_attempts))
+        return asked.answer(result, distributions, tokens)

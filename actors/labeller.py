@@ -16,7 +16,7 @@ import ray.data
 
 from actors.captioner import CaptionRequest
 from actors.captioner_kinds import Captioner
-from actors.endpoint_captioner import ChainRequest
+from actors.chain_questions import ChainRequest
 from actors.fence import Fence, NoFence, put_in_place
 from corpus.disk import writing
 from corpus.parquet import read_parquet

@@ -67,7 +67,8 @@ class _ScoreActor:
         side = round((images.shape[1] / 2) ** 0.5)
         images = images.reshape(-1, 2, side, side).astype(np.float32)
         tokens = self._scorer.image_tokens(torch.from_numpy(images))
-        zero_shot = np.concatenate(mean_over_views(self._scorer, self._clause_text, images, self._views), axis=1)
+        zero_shot = np.concatenate(
+            mean_over_views(self._scorer, self._clause_text, images, self._views, tokens), axis=1)
         embeddings = self._scorer.image_embeddings(tokens).numpy()
         captions = [_captions(tile_id, values, self._leave_one_out) for tile_id, values in zip(
             batch["tile_id"].to_pylist(), batch["values"].to_pylist(), strict=True)]
@@ -77,13 +78,17 @@ class _ScoreActor:
                          "itc": _lists(itc), "itm": _lists(itm)})
 
 
-def mean_over_views(scorer, clause_text, images: np.ndarray, views: int) -> list[np.ndarray]:
-    """Per clause the encoder's distribution float32 [n, V], averaged over `views` symmetries of images [n, 2, H, W]."""
+def mean_over_views(scorer, clause_text, images: np.ndarray, views: int, unturned) -> list[np.ndarray]:
+    """Per clause the encoder's distribution float32 [n, V], averaged over `views` symmetries of images [n, 2, H, W].
+
+    unturned: the image tokens of the images as they are, which is the first view.
+    """
     import torch
 
     total = [np.float32(0)] * len(CLAUSES)
     for symmetry in range(views):
-        tokens = scorer.image_tokens(torch.from_numpy(np.ascontiguousarray(turn(images, symmetry))))
+        tokens = unturned if symmetry == 0 else scorer.image_tokens(
+            torch.from_numpy(np.ascontiguousarray(turn(images, symmetry))))
         for column, (clause, slot) in enumerate(zip(CLAUSES, scorer.zero_shot(tokens, clause_text), strict=True)):
             total[column] = total[column] + as_seen_unturned(clause, slot.exp().numpy(), symmetry) / np.float32(views)
     return total

@@ -9,6 +9,8 @@ from hcot_llm.schema import LEVELS, AnswerError, Clause, in_order, ordered, pars
 
 # Gets a prompt and the clauses its answer has to hold (none at level 0); returns the model's text.
 Ask = Callable[[str, Sequence[Clause]], str]
+# The same for many chains at once: (number of the chain, prompt, clauses) of each.
+AskTogether = Callable[[list[tuple[int, str, Sequence[Clause]]]], list[str]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ Chain = Generator[tuple[str, Sequence[Clause]], str, ChainResult]
 
 def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str,
           feedback: Mapping[Clause, str] | None = None, evidence: Mapping[str, object] | None = None,
-          gsd_m: float | None = None, attempts: int = 1) -> Chain:
+          gsd_m: float | None = None, picture: bool = False, attempts: int = 1) -> Chain:
     """Ask level by level for the asked clauses, then have contradictions corrected, `attempts` times at most.
 
     A generator, so that the chains of many tiles can go level by level together: it yields a prompt and the clauses
@@ -39,8 +41,9 @@ def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str
     answer leaves its clauses out and is named in `failed`, so the caller keeps what it had.
     """
     wanted = ordered(asked)
-    common = dict(knowledge=knowledge, feedback=feedback, evidence=evidence, gsd_m=gsd_m)
-    description = (yield chat_prompt(0, evidence=evidence, gsd_m=gsd_m), ()).strip()
+    common = dict(knowledge=knowledge, feedback=feedback, evidence=evidence, gsd_m=gsd_m,
+                  picture=picture)
+    description = (yield chat_prompt(0, evidence=evidence, gsd_m=gsd_m, picture=picture), ()).strip()
     values = {clause: value for clause, value in kept.items() if clause not in wanted}
     failed: dict[int, str] = {}
 
@@ -67,10 +70,21 @@ def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str
 
 def run_chain(ask: Ask, **settings) -> ChainResult:
     """One chain to its end, with a function that answers. settings: those of `chain`."""
-    steps = chain(**settings)
-    try:
-        step = next(steps)
-        while True:
-            step = steps.send(ask(*step))
-    except StopIteration as end:
-        return end.value
+    [result] = run_chains(lambda prompts: [ask(prompt, clauses) for _, prompt, clauses in prompts], [settings])
+    return result
+
+
+def run_chains(ask: AskTogether, settings: Sequence[Mapping]) -> list[ChainResult]:
+    """Many chains, level by level together, each to its end. settings: those of `chain`, for each chain."""
+    chains = [chain(**each) for each in settings]
+    open_steps = {number: next(each) for number, each in enumerate(chains)}
+    results: dict[int, ChainResult] = {}
+    while open_steps:
+        prompts = [(number, *step) for number, step in open_steps.items()]
+        open_steps = {}
+        for (number, *_), text in zip(prompts, ask(prompts), strict=True):
+            try:
+                open_steps[number] = chains[number].send(text)
+            except StopIteration as end:
+                results[number] = end.value
+    return [results[number] for number in range(len(chains))]

@@ -1,20 +1,20 @@
 """A model behind an OpenAI-compatible endpoint: one question, its text and what its log-probabilities say."""
 
+import base64
 import os
 import re
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import openai
 import stamina
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from hcot_llm.distribution import value_distribution, values_beginning
-from hcot_llm.schema import AnswerError, Clause, answer_json_schema, parse_answer
+from hcot_llm.chain_config import ChainConfig
+from hcot_llm.completion import Completion, read_distributions
+from hcot_llm.schema import Clause, answer_json_schema
 
 # What may pass: nobody listens, the answer takes too long, too many requests, the server has trouble.
 TRANSIENT = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
@@ -28,10 +28,8 @@ class EndpointFailed(RuntimeError):
     """The endpoint cannot be used; the message says which, why and what to do, and never holds the key."""
 
 
-class EndpointConfig(BaseModel):
+class EndpointConfig(ChainConfig):
     """An OpenAI-compatible endpoint."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: str = Field("http://127.0.0.1:8001/v1", description="of the API, up to and with /v1; holds no user and no key")
     model: str = Field("", description="name of the model as the endpoint lists it; required for kind endpoint")
@@ -41,14 +39,9 @@ class EndpointConfig(BaseModel):
     patience_s: float = Field(300, ge=0, description="how long a request is repeated while nobody answers, or with 429 "
                               "or 5xx; then the run ends, and `knowlip resume` goes on from the last finished shard")
     concurrency: int = Field(8, ge=1, description="tiles asked about at the same time")
-    max_new_tokens: int = Field(256, ge=8, description="longest answer, in tokens")
-    candidates: int = Field(1, ge=1, le=16, description="chains per tile: the first is greedy, the others sampled")
-    temperature: float = Field(1.0, gt=0, description="of the sampled candidates")
-    top_logprobs: int = Field(20, ge=0, le=20, description="log-probabilities asked for, from which the distribution "
-                              "over the values is read; 0: none, and the answers weigh nothing as evidence of their own")
-    evidence: bool = Field(True, description="put backscatter statistics and bright blobs of the tile into the prompt, "
-                           "as the model cannot look")
-    contradiction_attempts: int = Field(1, ge=0, le=4, description="how often level 5 sends contradictions back")
+    evidence: bool = Field(True, description="put backscatter statistics and bright blobs of the tile into the prompt")
+    picture: bool = Field(False, description="send the tile as a picture (PNG, grey, co-polarised); for a model that "
+                          "can look")
 
     @field_validator("url")
     @classmethod
@@ -59,15 +52,6 @@ class EndpointConfig(BaseModel):
             raise ValueError("a URL holds no user, password or key, as it is stored with the run; name the variable of "
                              "the environment that holds the key in key_variable")
         return url.rstrip("/")
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One answer. distributions: per asked clause float64 [V], where the endpoint told enough; tokens: generated."""
-
-    text: str
-    distributions: dict[Clause, np.ndarray]
-    tokens: int
 
 
 class Endpoint:
@@ -106,19 +90,24 @@ class Endpoint:
             raise EndpointFailed(f"The endpoint {self._config.url} has no model '{self._config.model}'; it lists "
                                  f"{', '.join(listed[:20]) or 'none'}. Set captioner.endpoint.model.")
 
-    def complete(self, prompt: str, clauses: Sequence[Clause], seed: int | None) -> Completion:
+    def complete(self, prompt: str, clauses: Sequence[Clause], seed: int | None,
+                 picture: bytes | None = None) -> Completion:
         """The model's answer to one prompt.
 
         Args:
-            clauses: what the answer has to hold as JSON; empty for free text. seed: None is greedy.
+            clauses: what the answer has to hold as JSON; empty for free text. seed: None is greedy. picture: a PNG file
+                that the model is shown.
         Raises:
             EndpointFailed: see `check`; or the endpoint refuses the request.
         """
+        message = {"role": "user", "content": prompt if picture is None else [
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(picture).decode()}"}},
+            {"type": "text", "text": prompt}]}
         while True:
             used = self._features(clauses)
             try:
                 response = self._patiently(lambda: self._client.chat.completions.create(
-                    model=self._config.model, messages=[{"role": "user", "content": prompt}], **used,
+                    model=self._config.model, messages=[message], **used,
                     max_tokens=self._config.max_new_tokens, **self._sampling(seed)))
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if not self._do_without(str(error), used):
@@ -184,27 +173,3 @@ class Endpoint:
     def _clean(self, error: Exception) -> str:
         text = f"{type(error).__name__}: {error}"
         return (text.replace(self._key, "***") if self._key != _NO_KEY else text)[:500].rstrip(". ")
-
-
-def read_distributions(text: str, clauses: Sequence[Clause], steps: Sequence[Any]) -> dict[Clause, np.ndarray]:
-    """Distribution of each clause whose value's first token tells the value; none for an answer that cannot be used.
-
-    Args:
-        steps: per token an object with `token` (its text) and `top_logprobs` (objects with `token` and `logprob`).
-    """
-    pieces = [step.token for step in steps]
-    try:
-        values = parse_answer(text, clauses)
-    except AnswerError:
-        return {}
-    said = "".join(pieces)
-    starts = {start: step for start, step in zip(np.cumsum([0, *map(len, pieces)]).tolist(), steps)}
-    found = {}
-    for clause in clauses:
-        match = re.search(rf'"{clause}"\s*:\s*"', said)
-        step = starts.get(match.end()) if match else None
-        if step is None or not values[clause].startswith(step.token):
-            continue
-        if len(values_beginning(clause, step.token)) == 1:
-            found[clause] = value_distribution(clause, [(each.token, each.logprob) for each in step.top_logprobs])
-    return found

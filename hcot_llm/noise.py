@@ -49,6 +49,19 @@ class NoiseModel:
         return np.where(right, sure[:, None], (1 - sure)[:, None] * self.spread[:, annotated].T)
 
 
+@dataclass(frozen=True)
+class ExponentPrior:
+    """What is expected of a model before held-out tiles are seen: a Gaussian on its exponent, for when they are few."""
+
+    expected: float
+    spread: float
+
+
+# A model trained on this corpus; and one that was not, which has to show on held-out tiles that it knows anything.
+TRAINED = ExponentPrior(1.0, 3.0)
+UNTRAINED = ExponentPrior(0.0, 0.5)
+
+
 def normalise(array: np.ndarray) -> np.ndarray:
     """Rows that sum to one."""
     return array / np.maximum(array.sum(axis=-1, keepdims=True), TINY)
@@ -63,17 +76,20 @@ def pool(witnesses: Sequence[np.ndarray], exponents: Sequence[float]) -> np.ndar
     return normalise(np.exp(total - total.max(axis=1, keepdims=True)))
 
 
-def fit_exponents(witnesses: Sequence[np.ndarray], likelihood: np.ndarray, expected: float = 1.0,
-                  spread: float = 3.0) -> list[float]:
+def fit_exponents(witnesses: Sequence[np.ndarray], likelihood: np.ndarray,
+                  priors: Sequence[ExponentPrior] | None = None) -> list[float]:
     """Exponents that best explain the seed annotations of tiles the models were not trained on.
 
     Args:
         witnesses: float [N, V] each, over calibration tiles.
         likelihood: float [N, V], p(their seed annotation | each true value); no model has seen the annotation.
-        expected, spread: Gaussian prior on each exponent, for when there are few tiles.
+        priors: of each witness, TRAINED by default.
     """
+    priors = [TRAINED] * len(witnesses) if priors is None else priors
+    expected = np.asarray([prior.expected for prior in priors])
+    spread = np.asarray([prior.spread for prior in priors])
     if len(likelihood) == 0:
-        return [expected / len(witnesses)] * len(witnesses)
+        return (expected / len(witnesses)).tolist()
 
     def loss(exponents: np.ndarray) -> float:
         explained = (pool(witnesses, exponents) * likelihood).sum(axis=1)

@@ -65,8 +65,7 @@ def chat_prompt(level: int, *, asked: Sequence[Clause] | None = None,
                 kept: Mapping[Clause, str] | None = None,
                 knowledge: str = "", feedback: Mapping[Clause, str] | None = None,
                 evidence: Mapping[str, object] | None = None, gsd_m: float | None = None,
-                description: str = "",
-                contradictions: Sequence[Contradiction] = ()) -> str:
+                description: str = "", contradictions: Sequence[Contradiction] = (), picture: bool = False) -> str:
     """One level's prompt in plain English, for an instruction-tuned model; levels 0 to 5.
 
     Args:
@@ -75,7 +74,8 @@ def chat_prompt(level: int, *, asked: Sequence[Clause] | None = None,
         kept: what earlier levels said; asked clauses in it are left out, except at level 5, which corrects
             them.
         knowledge: sentences about the place (Knowledge.sentences()). feedback: clause -> likely values.
-        evidence: name -> measurement; a text-only model gets it instead of the image.
+        evidence: name -> measurement; a text-only model gets it instead of the image. picture: the model is shown the
+            tile beside the prompt.
         description: the answer of level 0.
         contradictions: what level 5 has to resolve, from hcot_llm/consistency.py.
 
@@ -93,7 +93,8 @@ def chat_prompt(level: int, *, asked: Sequence[Clause] | None = None,
         kept=[*([description] if description else []), *said],
         knowledge=knowledge or "Nothing.",
         feedback=[(c, (feedback or {})[c]) for c in wanted if (feedback or {}).get(c)],
-        evidence=dict(evidence or {}), gsd_m=gsd_m, contradictions=list(contradictions))
+        evidence=dict(evidence or {}), gsd_m=gsd_m, contradictions=list(contradictions),
+        picture=picture)
     return text.strip() + "\n"
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hcot_llm.acceptance import NOT_PROPOSED, AcceptanceConfig, decide
-from hcot_llm.feedback import VALUE_INDEX, Feedback, FlagConfig, doubtful_clauses
+from hcot_llm.feedback import VALUE_INDEX, Feedback
 from hcot_llm.matrix import AnnotationMatrix
+from hcot_llm.noise import TRAINED, ExponentPrior
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
 from hcot_llm.weighing import weigh
 
@@ -60,35 +61,34 @@ class Settlement:
     sharpness: float
 
 
-def find_doubtful(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, calibration: np.ndarray,
-                  flag: FlagConfig, acceptance: AcceptanceConfig) -> np.ndarray:
-    """Clauses to write again, bool [N, 16], from the encoder's evidence and the seed alone.
+def current_confidence(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, calibration: np.ndarray,
+                       acceptance: AcceptanceConfig) -> np.ndarray:
+    """Probability of every current value given encoder and seed, float [N, 16].
 
     Args:
         calibration: bool [N], tiles that no model was trained on. They are asked about like the others, so that
             the captioner can be calibrated on them; their annotations do not change.
     """
-    return doubtful_clauses(feedback, current_confidence(feedback, current, seed, calibration, acceptance), flag)
-
-
-def current_confidence(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, calibration: np.ndarray,
-                       acceptance: AcceptanceConfig) -> np.ndarray:
-    """Probability of every current value given encoder and seed, float [N, 16]."""
     return weigh([feedback.zero_shot], seed, calibration, acceptance).probability(current.values)
 
 
 def settle(feedback: Feedback, current: AnnotationMatrix, seed: AnnotationMatrix, proposals: Proposals,
-           calibration: np.ndarray, config: AcceptanceConfig) -> Settlement:
-    """Weigh every proposal and keep or replace each clause; calibration tiles keep theirs."""
+           calibration: np.ndarray, config: AcceptanceConfig, captioner: ExponentPrior = TRAINED) -> Settlement:
+    """Weigh every proposal and keep or replace each clause; calibration tiles keep theirs.
+
+    Args:
+        captioner: what is expected of it before held-out tiles are seen; of the encoder it is TRAINED.
+    """
     values = current.values.copy()
     confidence = current.confidence.copy()
     source = np.full(values.shape, "kept", dtype=object)
     accepted = np.zeros(values.shape, dtype=bool)
     rejected = np.zeros(values.shape, dtype=bool)
-    models = {name: distributions for name, distributions, used in (
-        ("encoder", feedback.zero_shot, config.use_encoder),
-        ("captioner", proposals.distributions, config.use_captioner)) if used}
-    weighing = weigh(list(models.values()), seed, calibration, config)
+    models = {name: (distributions, prior) for name, distributions, prior, used in (
+        ("encoder", feedback.zero_shot, TRAINED, config.use_encoder),
+        ("captioner", proposals.distributions, captioner, config.use_captioner)) if used}
+    weighing = weigh([each for each, _ in models.values()], seed, calibration, config,
+                     [prior for _, prior in models.values()])
     for column, clause in enumerate(CLAUSES):
         proposed = np.where(calibration[:, None], NOT_PROPOSED, proposals.proposed[:, column])
         decision = decide(weighing.posterior[clause], current.column(clause), seed.column(clause), proposed,

@@ -15,7 +15,7 @@ import numpy as np
 from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.joint import JointPosterior, weigh_together
 from hcot_llm.matrix import AnnotationMatrix
-from hcot_llm.noise import TINY, NoiseModel, estimate_noise, fit_exponents, fuse, normalise, pool
+from hcot_llm.noise import TINY, ExponentPrior, NoiseModel, estimate_noise, fit_exponents, fuse, normalise, pool
 from hcot_llm.schema import CLAUSES, TARGET_CLAUSES, VOCABULARY, Clause
 
 SOUND, TARGETS_WRONG, ALL_WRONG = range(3)
@@ -48,14 +48,15 @@ class ClauseWeighing:
         """How frequent each value is, float [V]."""
         return np.maximum(self.posterior.mean(axis=0), TINY)
 
-    def sharpened(self, sharpness: float) -> np.ndarray:
-        """The models to this exponent, float [N, V]; so far as they are not believed, what is usual takes their place.
+    def sharpened(self, sharpness: float, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """The models to this exponent, float [N, V] of all tiles or those in `rows`; so far as they are not believed, what
+        is usual takes their place.
 
         Nothing at all would be no neutral ground among consistent annotations: there are far more with targets than
         without.
         """
-        missing = np.maximum(0.0, 1.0 - sharpness * self.belief)[:, None]
-        return normalise(self.pooled ** sharpness * self.usual ** missing)
+        missing = np.maximum(0.0, 1.0 - sharpness * self.belief[rows])[:, None]
+        return normalise(self.pooled[rows] ** sharpness * self.usual ** missing)
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,18 @@ class Weighing:
 
 
 def weigh(models: Sequence[Mapping[Clause, np.ndarray]], seed: AnnotationMatrix, calibration: np.ndarray,
-          config: AcceptanceConfig) -> Weighing:
+          config: AcceptanceConfig, priors: Sequence[ExponentPrior] | None = None) -> Weighing:
     """Posterior of the true values of N tiles.
 
     Args:
         models: per model and clause its distribution, float [N, V], NaN rows where it was not asked.
         seed: the annotations as they first came, with the known accuracy of each as its confidence.
         calibration: bool [N], tiles that no model was trained on. Without any, the models are believed half.
+        priors: how far each model is expected to be believed, see `fit_exponents`.
     """
     accuracy = known_accuracy(seed)
     alone = [weigh_clause([model[clause] for model in models], seed.column(clause), accuracy[:, column], calibration,
-                          config) for column, clause in enumerate(CLAUSES)]
+                          config, priors) for column, clause in enumerate(CLAUSES)]
     exponents = {clause: each.exponents for clause, each in zip(CLAUSES, alone, strict=True)}
     if not config.consistency:
         return Weighing({clause: each.posterior for clause, each in zip(CLAUSES, alone, strict=True)}, exponents,
@@ -105,7 +107,7 @@ def known_accuracy(seed: AnnotationMatrix) -> np.ndarray:
 
 
 def weigh_clause(witnesses: Sequence[np.ndarray], seed: np.ndarray, accuracy: np.ndarray, calibration: np.ndarray,
-                 config: AcceptanceConfig) -> ClauseWeighing:
+                 config: AcceptanceConfig, priors: Sequence[ExponentPrior] | None = None) -> ClauseWeighing:
     """One clause for itself.
 
     Args:
@@ -114,7 +116,7 @@ def weigh_clause(witnesses: Sequence[np.ndarray], seed: np.ndarray, accuracy: np
     noise = NoiseModel.even(float(accuracy.mean()), witnesses[0].shape[1])
     for _ in range(_ITERATIONS):
         likelihood = noise.likelihood(seed, accuracy)
-        exponents = fit_exponents([witness[calibration] for witness in witnesses], likelihood[calibration])
+        exponents = fit_exponents([witness[calibration] for witness in witnesses], likelihood[calibration], priors)
         pooled = pool(witnesses, exponents)
         noise = estimate_noise(fuse(pooled, likelihood), seed, noise.accuracy, config.noise_pseudo_count)
     belief = sum(exponent * ~np.isnan(witness).any(axis=1) for exponent, witness in zip(exponents, witnesses, strict=True))
@@ -134,7 +136,7 @@ def _fit_sharpness(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accu
     usual = [each.usual for each in alone]
     fit = {}
     for sharpness in _SHARPNESS:
-        models = [each.sharpened(sharpness)[rows] for each in alone]
+        models = [each.sharpened(sharpness, rows) for each in alone]
         with_seed = [_by_hypothesis(clause, model, each.noise.likelihood(seed.column(clause)[rows], accuracy[rows, column]),
                                     seed.column(clause)[rows])
                      for column, (clause, model, each) in enumerate(zip(CLAUSES, models, alone, strict=True))]

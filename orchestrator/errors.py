@@ -3,7 +3,7 @@
 
 def expected_errors() -> tuple[type[BaseException], ...]:
     """Exception types whose message is written for the user."""
-    from actors.captioner import CaptionerFailed
+    from actors.deployment import CaptionerFailed
     from actors.fence import LeaseLost, LockHeld
     from actors.probe import WeightsNotServed
     from actors.safe_load import StateRefused
@@ -17,6 +17,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from corpus.tiles import CorpusError
     from hcot_llm.endpoint import EndpointFailed
     from hcot_llm.knowledge import KnowledgeError
+    from hcot_llm.vision_language import VisionLanguageError
     from model.weights_check import WeightsError
     from orchestrator.ablation_config import AblationFailed
     from orchestrator.cluster import ClusterUnreachable
@@ -31,4 +32,5 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, EndpointFailed, RecordError,
             LeaseHeld, LeaseLost, LockHeld, DiskFull, RunStalled, ReferenceFileError, ParquetError, WeightsError,
-            StateRefused, AblationFailed, RecordsError, ClusterUnreachable)
+            StateRefused, AblationFailed, RecordsError, ClusterUnreachable,
+            VisionLanguageError)

@@ -20,7 +20,9 @@ from actors.weights import copy_weights, create_weights
 from corpus.disk import DiskFull, is_disk_full
 from corpus.seeds import derive_seed
 from hcot_llm.explained import seed_log_likelihood
-from hcot_llm.relabel import Proposals, Settlement, current_confidence, find_doubtful, settle
+from hcot_llm.feedback import doubtful_clauses
+from hcot_llm.noise import TRAINED, UNTRAINED
+from hcot_llm.relabel import Proposals, Settlement, current_confidence, settle
 from hcot_llm.schema import CLAUSES
 from orchestrator.cluster import start_cluster
 from orchestrator.config import RunConfig, flatten
@@ -201,16 +203,17 @@ class Session:
         """
         plan = self.schedule.plan(round_)
         labels = fold.labels[fold.scored]
-        evidence = (scores.feedback, select(corpus.annotations, fold.scored), select(corpus.seed, fold.scored), ~labels)
         nothing = np.zeros((len(labels), len(CLAUSES)), dtype=bool)
         if plan.phase is Phase.TRAIN:
             return nothing, nothing
-        doubtful = find_doubtful(*evidence, self.config.flag, self.config.acceptance)
+        confidence = current_confidence(
+            scores.feedback, select(corpus.annotations, fold.scored), select(corpus.seed, fold.scored), ~labels,
+            self.config.acceptance)
+        doubtful = doubtful_clauses(scores.feedback, confidence, self.config.flag)
         if plan.phase is Phase.FLAG:
             return doubtful, nothing
         if plan.regenerated_share == 1:
             return doubtful, doubtful
-        confidence = current_confidence(*evidence, self.config.acceptance)
         return doubtful, most_doubtful(doubtful, confidence, labels, plan.regenerated_share)
 
     def relabel(self, corpus: CorpusState, fold: Fold, scores: Scores, asked: np.ndarray, round_: int,
@@ -230,7 +233,8 @@ class Session:
         """Accept what the evidence says is better; keep the rest."""
         margin = self.schedule.plan(round_).acceptance_margin
         return settle(findings.feedback, corpus.annotations, corpus.seed, findings.proposals, ~corpus.in_training,
-                      self.config.acceptance.model_copy(update={"minimum_margin": margin}))
+                      self.config.acceptance.model_copy(update={"minimum_margin": margin}),
+                      captioner=TRAINED if self.config.captioner.chain is None else UNTRAINED)
 
     def refresh(self, corpus: CorpusState, settlement: Settlement, findings: Findings, round_: int) -> CorpusState:
         """Commit the annotations and shuffle them for the next round."""

@@ -22,7 +22,7 @@ from chaos.victims import TITLE
 from mlflow import MlflowClient
 from shared_run import ROOT
 
-from actors.captioner import DEPLOYMENT
+from actors.deployment import DEPLOYMENT
 from actors.evaluator import Evaluator
 from actors.mailbox import Mailbox
 from corpus.quarantine import Quarantine

@@ -1,5 +1,6 @@
 """The endpoint's client over real HTTP, against a server that answers as told; test_endpoint_vllm.py has vLLM."""
 
+import base64
 import json
 import threading
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import pytest
 from actors.captioner import CaptionerConfig
 from actors.endpoint_captioner import EndpointCaptioner
 from actors.labeller import Question, ask
+from corpus.picture import png
 from corpus.simulate.config import SceneConfig
 from corpus.simulate.write import simulate_corpus
 from corpus.tiles import read_tiles
@@ -98,6 +100,16 @@ def test_a_token_that_does_not_tell_the_value_gives_no_distribution():
     with server(lambda body, headers: (200, answer(pieces=pieces))) as (url, _):
         found = client(url).complete("", CLAUSES, None).distributions
     assert Clause.WATER not in found and Clause.ROAD not in found
+
+
+def test_a_picture_is_sent_beside_the_words():
+    picture = png(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    with server(lambda body, headers: (200, answer("A harbour."))) as (url, received):
+        client(url).complete("Describe it.", (), None, picture)
+    [image, words] = received[0]["messages"][0]["content"]
+    assert words == {"type": "text", "text": "Describe it."}
+    media, _, content = image["image_url"]["url"].partition(",")
+    assert media == "data:image/png;base64" and base64.b64decode(content) == picture
 
 
 def test_free_text_asks_for_no_schema_and_a_candidate_is_seeded():

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from hcot_llm.noise import NoiseModel, estimate_noise, fit_exponents, fuse, pool
+from hcot_llm.noise import (
+    TRAINED, UNTRAINED, ExponentPrior, NoiseModel, estimate_noise, fit_exponents, fuse, pool,
+)
 
 
 def simulated(tiles=3000, values=4, accuracy=0.8, model_accuracy=0.95, sureness=0.6, seed=0):
@@ -33,7 +35,7 @@ def test_pooling_by_hand():
 def test_a_models_belief_is_fitted_without_truth(model_accuracy):
     """The fitted exponent makes the model as sure as it is right."""
     truth, annotated, model, noise = simulated(model_accuracy=model_accuracy)
-    exponent, = fit_exponents([model], noise.likelihood(annotated), spread=100)
+    exponent, = fit_exponents([model], noise.likelihood(annotated), [ExponentPrior(1.0, 100.0)])
     believed = pool([model], [exponent])
     right = (model.argmax(axis=1) == truth).mean()
     assert believed.max(axis=1).mean() == pytest.approx(right, abs=0.04)
@@ -45,6 +47,18 @@ def test_a_model_that_knows_nothing_is_not_believed_and_the_seed_stands():
     exponent, = fit_exponents([model], likelihood)
     assert exponent < 0.1
     assert (fuse(pool([model], [exponent]), likelihood).argmax(axis=1) == annotated).all()
+
+
+def test_a_model_that_is_not_trained_here_has_to_show_that_it_knows_something():
+    """Three held-out tiles are not enough for it, two thousand are."""
+    def exponent(tiles, model_accuracy, prior):
+        _, annotated, model, noise = simulated(tiles=tiles, model_accuracy=model_accuracy)
+        return fit_exponents([model], noise.likelihood(annotated), [prior])[0]
+
+    assert exponent(3, 0.95, UNTRAINED) < 0.1 < exponent(3, 0.95, TRAINED)
+    assert exponent(2000, 0.95, UNTRAINED) == pytest.approx(exponent(2000, 0.95, TRAINED), rel=0.15)
+    assert exponent(2000, 0.0, UNTRAINED) < 0.01
+    assert fit_exponents([np.ones((0, 4))], np.ones((0, 4)), [UNTRAINED]) == [0.0]
 
 
 @pytest.mark.parametrize("model_accuracy", [0.6, 0.8, 0.95])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hcot_llm.acceptance import NOT_PROPOSED, AcceptanceConfig
-from hcot_llm.feedback import VALUE_INDEX, Feedback, FlagConfig
+from hcot_llm.feedback import VALUE_INDEX, Feedback, FlagConfig, doubtful_clauses
 from hcot_llm.matrix import AnnotationMatrix
-from hcot_llm.relabel import Proposals, find_doubtful, settle
+from hcot_llm.relabel import Proposals, current_confidence, settle
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
 from tests.consistent import consistent_annotations
 
@@ -66,7 +66,8 @@ def proposals_of(values: np.ndarray, asked: np.ndarray) -> Proposals:
 
 def test_clauses_that_evidence_contradicts_are_doubtful(case):
     truth, seed, calibration = case
-    doubtful = find_doubtful(feedback(truth), seed, seed, calibration, FLAG, ACCEPT)
+    confidence = current_confidence(feedback(truth), seed, seed, calibration, ACCEPT)
+    doubtful = doubtful_clauses(feedback(truth), confidence, FLAG)
     assert doubtful[seed.values != truth].mean() > 0.95
     assert doubtful[seed.values == truth].mean() < 0.05
 

@@ -1,0 +1,101 @@
+"""The captioner's deployment on Ray Serve: how it starts, and requests that outlive a replica."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import serve
+from ray.exceptions import RayActorError
+from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import ApplicationStatus
+
+if TYPE_CHECKING:
+    from actors.captioner import CaptionerConfig
+
+DEPLOYMENT = "captioner"
+DEATHS_PER_REQUEST = 3
+
+
+class CaptionerFailed(RuntimeError):
+    """The captioner's deployment failed or did not start in time; the message carries the reason."""
+
+
+class Deployment:
+    """Replicas of one class, within the configured bounds. Making it does not wait: an engine starts while the first
+    round trains."""
+
+    def __init__(self, replica: type, config: "CaptionerConfig", *arguments: Any) -> None:
+        self._config = config
+        environment = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(config.threads_per_replica)}
+        options = {"num_cpus": config.cpus_per_replica, "num_gpus": config.gpus_per_replica,
+                   "runtime_env": {"env_vars": environment}}
+        scaling = ({"num_replicas": config.min_replicas} if config.min_replicas == config.max_replicas else
+                   {"autoscaling_config": {"min_replicas": config.min_replicas,
+                                           "max_replicas": config.max_replicas,
+                                           "target_ongoing_requests": 2}})
+        deployment = serve.deployment(
+            replica, name=DEPLOYMENT, ray_actor_options=options, max_ongoing_requests=2,
+            health_check_timeout_s=600, **scaling)
+        serve.start(proxy_location="Disabled")
+        serve.run_many([serve.RunTarget(deployment.bind(*arguments), name=DEPLOYMENT, route_prefix=None)],
+                       wait_for_applications_running=False)
+        self.handle: DeploymentHandle = serve.get_deployment_handle(DEPLOYMENT, DEPLOYMENT)
+
+    def wait_until_running(self) -> None:
+        """Until the least number of replicas is ready.
+
+        Raises:
+            CaptionerFailed: they do not start, or not in time.
+        """
+        deadline = time.monotonic() + self._config.start_timeout_s
+        while True:
+            application = serve.status().applications[DEPLOYMENT]
+            if application.status == ApplicationStatus.RUNNING:
+                return
+            if application.status == ApplicationStatus.DEPLOY_FAILED:
+                raise CaptionerFailed(f"the captioner did not start: {application.message}")
+            if time.monotonic() > deadline:
+                raise CaptionerFailed(
+                    f"no captioner was ready within {self._config.start_timeout_s:g} s (captioner.start_timeout_s); it asks "
+                    f"for {self._config.cpus_per_replica} CPU and {self._config.gpus_per_replica:g} GPU, and Ray offers "
+                    f"{ray.available_resources()}. Last word of Ray Serve: {application.message or application.status}")
+            time.sleep(0.2)
+
+    def call(self, send: Callable[[DeploymentHandle], Any]) -> "PendingAnswers":
+        """Send a request; `.result()` of what comes back waits for the answer."""
+        return PendingAnswers(self, send)
+
+    def shutdown(self) -> None:
+        """Remove the deployment; Ray Serve itself may be serving others on a shared cluster."""
+        serve.delete(DEPLOYMENT)
+
+
+class PendingAnswers:
+    """A request under way. A replica that dies is replaced by Ray Serve, and the request is sent again.
+
+    That is safe: a replica changes nothing outside itself, and a new one of the native captioner labels only after it has
+    proven the weights.
+    """
+
+    def __init__(self, deployment: Deployment, send: Callable[[DeploymentHandle], Any]) -> None:
+        self._deployment, self._send = deployment, send
+        self._response = send(deployment.handle)
+
+    def result(self) -> Any:
+        """Wait for the answer.
+
+        Raises:
+            CaptionerFailed: replicas died in a row, DEATHS_PER_REQUEST times.
+        """
+        for deaths in range(1, DEATHS_PER_REQUEST + 1):
+            try:
+                return self._response.result()
+            except RayActorError as error:
+                last = error
+                if deaths < DEATHS_PER_REQUEST:
+                    self._deployment.wait_until_running()
+                    self._response = self._send(self._deployment.handle)
+        raise CaptionerFailed(f"{DEATHS_PER_REQUEST} captioner replicas died one after another on the same request; the "
+                              f"last: {last}. Often the memory did not suffice: lower captioner.tiles_per_shard or the "
+                              "engine's max_sequences.") from last

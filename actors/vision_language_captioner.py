@@ -1,0 +1,100 @@
+"""The captioner as a vision-language model that Ray Serve and vLLM serve here, shown tile after tile."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from actors.captioner import CaptionerConfig, PublishReceipt
+from actors.chain_questions import ChainQuestion, ChainRequest, ChainTiles
+from actors.deployment import Deployment, PendingAnswers
+from hcot_llm.chain import run_chains
+from hcot_llm.engine import Answer
+from hcot_llm.prompts import prompt_sha256
+from hcot_llm.retry import Retry
+from hcot_llm.schema import Clause
+from hcot_llm.vision_language import Shown, VisionLanguageConfig, VisionLanguageModel
+
+if TYPE_CHECKING:
+    from actors.labeller import ImageIndex, Question
+
+
+class VisionLanguageReplica:
+    """One engine. Its model never changes, so a new replica may answer at once."""
+
+    def __init__(self, config: dict, threads: int) -> None:
+        # Ray Serve calls from several threads, the engine takes one at a time.
+        self._lock = threading.Lock()
+        self._config = VisionLanguageConfig.model_validate(config)
+        self._model = VisionLanguageModel(self._config)
+        import torch
+
+        torch.set_num_threads(threads)
+
+    def answer(self, chains: list[list[ChainQuestion]]) -> list[list[Answer]]:
+        """All chains to their ends, level by level together."""
+        asked = [one for each in chains for one in each]
+        progress = [_Progress() for _ in asked]
+        pictures = [one.picture for one in asked]
+
+        def ask(prompts: list[tuple[int, str, Sequence[Clause]]]) -> list[str]:
+            with self._lock:
+                completions = self._model.complete([
+                    Shown(prompt, clauses, pictures[number], asked[number].seed_of(progress[number].prompts))
+                    for number, prompt, clauses in prompts])
+            for (number, *_), completion in zip(prompts, completions, strict=True):
+                progress[number].distributions.update(completion.distributions)
+                progress[number].tokens += completion.tokens
+                progress[number].prompts += 1
+            return [completion.text for completion in completions]
+
+        results = run_chains(ask, [one.settings(evidence=self._config.evidence, picture=True,
+                                                attempts=self._config.contradiction_attempts) for one in asked])
+        answers = iter([one.answer(result, each.distributions, each.tokens)
+                        for one, result, each in zip(asked, results, progress, strict=True)])
+        return [[next(answers) for _ in each] for each in chains]
+
+
+class VisionLanguageCaptioner:
+    """What the loop calls its captioner, for a model that is not trained here: nothing is published to it."""
+
+    def __init__(self, config: CaptionerConfig, tiles: pa.Table, corpus_dir: Path) -> None:
+        """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py; replicas read its files."""
+        self._config = config.vision_language
+        self._tiles = ChainTiles(tiles, corpus_dir.resolve())
+        self._deployment = Deployment(VisionLanguageReplica, config, self._config.model_dump(), config.threads_per_replica)
+
+    @property
+    def _model_id(self) -> str:
+        return f"vision-language {self._config.model}"
+
+    def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
+        """The round's weights stay here. Waits for the first replica to be ready."""
+        self._deployment.wait_until_running()
+        return PublishReceipt(None, None, self._model_id)
+
+    def request(self, questions: Sequence["Question"], images: "ImageIndex", seed: int,
+                retries: tuple[Retry, ...] | None = None) -> ChainRequest:
+        """A request for a shard of questions, or for what is asked again of it."""
+        settings = self._config.model_dump_json(exclude={"kv_cache_gib", "max_sequences"})
+        return ChainRequest(f"{self._model_id} {settings} {prompt_sha256()}", questions, retries)
+
+    def submit(self, request: ChainRequest) -> PendingAnswers:
+        """Send the chains of a shard; `.result()` of what comes back waits for its answers."""
+        chains = self._tiles.chains(request.questions, request.retries, self._config.candidates)
+        return self._deployment.call(lambda handle: handle.answer.remote(chains))
+
+    def shutdown(self) -> None:
+        """Remove the deployment."""
+        self._deployment.shutdown()
+
+
+class _Progress:
+    """What a chain has brought so far."""
+
+    def __init__(self) -> None:
+        self.distributions: dict = {}
+        self.tokens = 0
+        self.prompts = 0
