@@ -54,7 +54,8 @@ class Deployment:
             if application.status == ApplicationStatus.RUNNING:
                 return
             if application.status == ApplicationStatus.DEPLOY_FAILED:
-                raise CaptionerFailed(f"the captioner did not start: {application.message}")
+                reasons = [application.message, *(each.message for each in application.deployments.values())]
+                raise CaptionerFailed(f"the captioner did not start: {' '.join(filter(None, reasons))}")
             if time.monotonic() > deadline:
                 raise CaptionerFailed(
                     f"no captioner was ready within {self._config.start_timeout_s:g} s (captioner.start_timeout_s); it asks "

@@ -13,7 +13,7 @@ from actors.captioner import CaptionerClient
 from actors.labeller import ImageIndex, make_request, write_questions
 from actors.scorer import score_tiles
 from orchestrator.cluster import start_cluster
-from orchestrator.config import RunConfig, load_config
+from orchestrator.config import ConfigError, RunConfig, load_config
 from orchestrator.corpus_setup import prepare_corpus
 from orchestrator.corpus_state import CorpusKeeper
 from orchestrator.records import read_records
@@ -25,13 +25,20 @@ REPEATS = 3
 
 
 def run_bench(config: Path, run_dir: Path | None, console: Console) -> None:
-    """Run the loop (or take a finished run) and print its numbers beside the goals."""
+    """Run the loop (or take a finished run) and print its numbers beside the goals.
+
+    Raises:
+        ConfigError: the run's captioner is not the native one.
+    """
     if run_dir is None:
         begun = time.monotonic()
         run_dir = start_run(load_config(config), None, console)
         console.print(f"wall time of the whole command {time.monotonic() - begun:.0f} s", highlight=False)
     directory, settings = RunDirectory.open(run_dir)
-    speed = captioner_throughput(directory, settings)
+    if settings.captioner.kind != "native":
+        raise ConfigError(f"knowlip bench compares Ray Serve with the bare engine of the native captioner; {run_dir} has "
+                          f"captioner.kind {settings.captioner.kind}. Give a run of the native one.")
+    speed = throughput(directory, settings)
     found, records = report(run_dir), read_records(directory.path)
     table = Table("number", "measured", "goal", box=None, header_style="bold")
     total = sum(record.timings.total_s for record in records)
@@ -49,6 +56,7 @@ def run_bench(config: Path, run_dir: Path | None, console: Console) -> None:
         ("captioner, tokens/s of the bare engine", f"{speed.tokens / speed.direct_s:,.0f}", ""),
         ("Ray Serve against the bare engine", f"{speed.direct_s / speed.serve_s:.2f}", "at least 0.90"),
         ("the same, the bare engine given its embeddings", f"{speed.generate_s / speed.serve_s:.2f}", ""),
+        (f"scoring, {settings.score.max_workers} actors against one", f"{speed.score_alone_s / speed.score_s:.2f}", ""),
     ]
     for row in rows:
         table.add_row(*row)
@@ -58,16 +66,19 @@ def run_bench(config: Path, run_dir: Path | None, console: Console) -> None:
 @dataclass(frozen=True)
 class Throughput:
     """Median seconds for the same prompts: through Ray Serve, of the bare engine from images and texts to answers, of
-    its generation alone; and the tokens generated."""
+    its generation alone; and the tokens generated. score_s, score_alone_s: seconds to score the same tiles with as many
+    actors as configured, and with one."""
 
     serve_s: float
     direct_s: float
     generate_s: float
     tokens: float
+    score_s: float
+    score_alone_s: float
 
 
-def captioner_throughput(directory: RunDirectory, config: RunConfig) -> Throughput:
-    """Measure the captioner with a run's last weights; Ray Serve and the bare engine take turns."""
+def throughput(directory: RunDirectory, config: RunConfig) -> Throughput:
+    """Measure captioner and scorer with a run's last weights; Ray Serve and the bare engine take turns."""
     prepared = prepare_corpus(config.corpus, run_seed=config.seed)
     last = read_records(directory.path)[-1]
     start_cluster(config)
@@ -75,7 +86,11 @@ def captioner_throughput(directory: RunDirectory, config: RunConfig) -> Throughp
         weights = directory.weights(last.round)
         client = CaptionerClient(config.captioner, weights)
         corpus = CorpusKeeper(config, directory.run_id, directory.annotations).open(prepared, last.round)
-        scores = score_tiles(corpus.images, corpus.annotations, weights, config.score)
+        alone = config.score.model_copy(update={"min_workers": 1, "max_workers": 1})
+        together = config.score.model_copy(update={"min_workers": config.score.max_workers})
+        score_tiles(corpus.images, corpus.annotations, weights, alone)  # the first time also imports and caches
+        (_, score_alone_s), (scores, score_s) = (_timed(score_tiles, corpus.images, corpus.annotations, weights, each)
+                                                 for each in (alone, together))
         asked = np.random.default_rng(0).random(corpus.annotations.values.shape) < 0.4
         questions = write_questions(asked, corpus.annotations, scores.feedback, prepared.knowledge,
                                     run_seed=config.seed, round_=last.round, use_feedback=True, levels=True)
@@ -95,9 +110,15 @@ def captioner_throughput(directory: RunDirectory, config: RunConfig) -> Throughp
             generated.append(bare["seconds"] - bare["embedding_seconds"])
             tokens = bare["tokens"]
         client.shutdown()
-        return Throughput(float(np.median(served)), float(np.median(direct)), float(np.median(generated)), tokens)
+        return Throughput(float(np.median(served)), float(np.median(direct)), float(np.median(generated)), tokens,
+                          score_s, score_alone_s)
     finally:
         ray.shutdown()
+
+
+def _timed(function, *arguments):
+    begun = time.perf_counter()
+    return function(*arguments), time.perf_counter() - begun
 
 
 def _share(value: float | None) -> str:

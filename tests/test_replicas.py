@@ -1,0 +1,82 @@
+"""Two real captioner replicas behind Ray Serve: each proves the weights before it labels, told or not."""
+
+import json
+import os
+import shutil
+import sys
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import ray
+from shared_training import CLAUSE, PROMPT
+
+import actors.captioner
+from actors.captioner import CaptionerClient, CaptionerConfig, CaptionerReplica, CaptionRequest
+from actors.weights import load_training_model, publish_weights
+from hcot_llm.engine import EngineConfig
+
+REQUESTS, TILES = 8, 24
+
+
+class WatchedReplica(CaptionerReplica):
+    """The captioner's replica, which also writes down what it held before a request and what it answered with."""
+
+    def label(self, request):
+        held = self._receipt and self._receipt.weights_sha256
+        answers = super().label(request)
+        seen = {"process": os.getpid(), "held": held, "asked": request.weights_sha256,
+                "proven": self._receipt.weights_sha256, "difference": self._receipt.largest_difference,
+                "may_label": self._health.may_label}
+        (Path(request.weights_dir).parent / f"{uuid.uuid4().hex}.seen").write_text(json.dumps(seen))
+        return answers
+
+
+@pytest.fixture
+def client(trained_captioner, monkeypatch):
+    ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
+    # The replicas' processes cannot import a test.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(actors.captioner, "CaptionerReplica", WatchedReplica)
+    config = CaptionerConfig(min_replicas=2, max_replicas=2, threads_per_replica=1, engine=EngineConfig(candidates=1))
+    client = CaptionerClient(config, trained_captioner.untrained_dir)
+    try:
+        yield client
+    finally:
+        client.shutdown()
+        ray.shutdown()
+
+
+def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
+        client, trained_captioner, clean_corpus, tmp_path):
+    images = clean_corpus.images[:TILES]
+    block = ray.put(pa.table({"image": [image.numpy().astype(np.float16).tobytes() for image in images]}))
+
+    def label(weights: Path, weights_sha256: str):
+        """All requests at once; returns the values said, by request, and what the replicas wrote down."""
+        receipt = client.publish(weights, weights_sha256)
+        assert receipt.weights_sha256 == weights_sha256 and receipt.largest_difference < 1e-3
+        requests = [CaptionRequest(str(weights), weights_sha256, [block], [(0, row) for row in range(TILES)],
+                                   [PROMPT] * TILES, [(CLAUSE,)] * TILES, seed=0) for _ in range(REQUESTS)]
+        pending = [client.submit(request) for request in requests]
+        said = [[candidates[0].values.get(CLAUSE) for candidates in each.result()] for each in pending]
+        seen = [json.loads(path.read_text()) for path in weights.parent.glob("*.seen")]
+        assert len({each["process"] for each in seen}) == 2, "both replicas had their share"
+        assert all(each["asked"] == each["proven"] == weights_sha256 and each["may_label"] for each in seen)
+        assert all(answer == said[0] for answer in said), "whoever answers says the same"
+        return said[0], seen
+
+    untrained, tokenizer = load_training_model(trained_captioner.untrained_dir)
+    first = tmp_path / "first" / "weights"
+    first_sha256 = publish_weights(first, untrained, tokenizer, images[:4].numpy(), [PROMPT] * 4)
+    before, seen = label(first, first_sha256)
+    assert {each["held"] for each in seen} == {None, first_sha256}, "one of them was never told to publish"
+
+    second = shutil.copytree(trained_captioner.weights_dir, tmp_path / "second" / "weights")
+    after, seen = label(second, trained_captioner.weights_sha256)
+    assert {each["held"] for each in seen} == {first_sha256, trained_captioner.weights_sha256}
+    truth = [clean_corpus.annotations.row_values(row)[CLAUSE] for row in range(TILES)]
+    right = [np.mean([one == other for one, other in zip(said, truth)]) for said in (before, after)]
+    assert right[1] > right[0] + 0.3, "what was trained is what answers"
