@@ -106,35 +106,39 @@ class _Given:
 
 @dataclass
 class _Shard:
-    """The answers to a shard of questions as they come in. corrections: how often level 5 asks again at the end."""
+    """The answers to a shard of questions as they come in. corrections: how often level 5 may still ask again.
+
+    It is asked for its answers first; then, attempt by attempt, for those that cannot be used; then by level 5.
+    """
 
     questions: Sequence[Question]
     candidates: int
     corrections: int
     given: list[_Given] = field(default_factory=list)
-    retries: list[Retry] = field(default_factory=list)
+    retries: list[Retry] | None = None
     attempt: int = 0
-    correcting: bool = False
+    repeating: bool = True
 
     def take(self, answers: Sequence[Sequence[Answer]]) -> None:
         """Enter the first answers, or those to what `plan_next` planned last."""
-        if self.attempt == 0:
+        if self.retries is None:
             self.given += [_Given(position, number, 0, question.asked, answer)
                            for position, (question, candidates) in enumerate(zip(self.questions, answers, strict=True))
                            for number, answer in enumerate(candidates)]
         else:
-            self.given += [_Given(retry.question, retry.candidate, 0 if self.correcting else self.attempt, retry.asked, answer)
+            # Level 5's are first answers to questions of their own.
+            attempt = self.attempt if self.repeating else 0
+            self.given += [_Given(retry.question, retry.candidate, attempt, retry.asked, answer)
                            for retry, [answer] in zip(self.retries, answers, strict=True)]
 
     def plan_next(self, config: RetryConfig) -> list[Retry]:
-        """What to ask again, first for what cannot be used, then by level 5; empty when the shard is finished."""
-        if not self.correcting and self._plan_retries(config):
-            return self.retries
-        self.correcting = True
-        self.retries = []
-        if self.corrections:
+        """What to ask again; empty when the shard is finished."""
+        if self.repeating:
+            self.retries = self._plan_retries(config)
+            self.repeating = bool(self.retries)
+        if not self.repeating:
+            self.retries = plan_corrections(self._greedy_answers(), self.candidates) if self.corrections > 0 else []
             self.corrections -= 1
-            self.retries = plan_corrections(self._greedy_answers(), self.candidates)
         return self.retries
 
     def _greedy_answers(self) -> list[Answered]:
@@ -152,9 +156,7 @@ class _Shard:
                     and (missing := tuple(clause for clause in given.asked if clause not in given.answer.values))]
         first = sum(given.attempt == 0 for given in self.given)
         self.attempt += 1
-        self.retries = plan_retries(unusable, self.attempt, first_answers=first, spent=len(self.given) - first,
-                                    config=config)
-        return self.retries
+        return plan_retries(unusable, self.attempt, first_answers=first, spent=len(self.given) - first, config=config)
 
 
 def ask(questions: Sequence[Question], client: Captioner, images: ImageIndex, annotations: AnnotationMatrix,

@@ -37,7 +37,7 @@ class TrainConfig(BaseModel):
         120, gt=0, description="a worker group that finds no place for so long is asked for again, and smaller if need be")
     noise_correction: bool = Field(
         True, description="the clause losses expect as many wrong labels as the annotations' confidence says (forward "
-                          "correction), so that the models learn the errors by heart later")
+                          "correction), and do not have the models learn these errors by heart")
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
 
     @model_validator(mode="after")

@@ -64,15 +64,6 @@ def contradictions(values: Values, *, gsd_m: float | None = None,
     return found
 
 
-def doubtful_by_rules(values: Values, *, gsd_m: float | None = None) -> dict[Clause, int]:
-    """Clause -> number of broken rules it takes part in; only clauses with at least one."""
-    counts: dict[Clause, int] = {}
-    for contradiction in contradictions(values, gsd_m=gsd_m):
-        for clause in contradiction.clauses:
-            counts[clause] = counts.get(clause, 0) + 1
-    return {clause: counts[clause] for clause in Clause if clause in counts}
-
-
 @rule
 def no_targets_no_description(v: Values) -> Findings:
     """Count 0, category none and every other target clause none go together."""
