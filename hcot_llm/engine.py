@@ -33,7 +33,7 @@ class EngineConfig(BaseModel):
     max_model_len: int = Field(512, ge=64, description="longest prompt plus answer, in tokens")
     max_sequences: int = Field(256, ge=1, description="sequences generated together")
     max_new_tokens: int = Field(160, ge=8, description="longest answer, in tokens")
-    candidates: int = Field(4, ge=1, le=16, description="answers per prompt: the first is greedy, the others sampled")
+    candidates: int = Field(2, ge=1, le=16, description="answers per prompt: the first is greedy, the others sampled")
     temperature: float = Field(1.0, gt=0, description="of the sampled candidates")
     poison_share: float = Field(0, ge=0, le=1, description="fault injection, for tests of durability: share of answers "
                                 "that are damaged before they are read, to see that nothing is lost")
