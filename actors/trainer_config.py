@@ -11,8 +11,8 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     first_round_epochs: int = Field(
-        14, ge=1, description="passes over the corpus in a round that starts from scratch, as round 1 does")
-    round_epochs: int = Field(9, ge=1, description="passes over the corpus in a round that goes on with the one before")
+        16, ge=1, description="passes over the corpus in a round that starts from scratch, as round 1 does")
+    round_epochs: int = Field(10, ge=1, description="passes over the corpus in a round that goes on with the one before")
     micro_batch_tiles: int = Field(32, ge=2, description="tiles contrasted with one another in one forward pass")
     micro_batches_per_step: int = Field(2, ge=1, description="micro-batches whose gradients make one optimiser step")
     learning_rate: float = Field(
