@@ -72,8 +72,7 @@ class _ScoreActor:
         embeddings = self._scorer.image_embeddings(tokens).numpy()
         captions = [_captions(tile_id, values, self._leave_one_out) for tile_id, values in zip(
             batch["tile_id"].to_pylist(), batch["values"].to_pylist(), strict=True)]
-        itc = np.stack([row.numpy() for row in self._scorer.similarity(tokens, captions)])
-        itm = np.stack([row.numpy() for row in self._scorer.match_probability(tokens, captions)])
+        itc, itm = (torch.stack(rows).numpy() for rows in self._scorer.agreement(tokens, captions))
         return pa.table({"tile_id": batch["tile_id"], "zero_shot": _lists(zero_shot), "image": _lists(embeddings),
                          "itc": _lists(itc), "itm": _lists(itm)})
 

@@ -37,25 +37,23 @@ class Scorer:
         return self._by_length(texts, lambda ids, mask, _: self.encoder.embed_text(ids, mask)[0])
 
     @torch.inference_mode()
-    def similarity(self, image_tokens: Tensor, texts: Sequence[Sequence[str]]) -> list[Tensor]:
-        """Cosine of each tile with each of its own texts (a caption and its leave-one-clause-out versions,
-        say): one float32 [len(texts[i])] per tile. A cosine and not a logit: comparable across temperatures,
-        higher is better."""
+    def agreement(self, image_tokens: Tensor, texts: Sequence[Sequence[str]]) -> tuple[list[Tensor], list[Tensor]]:
+        """How well each tile agrees with each of its own texts (a caption and its leave-one-clause-out versions, say).
+
+        Returns two lists with one float32 [len(texts[i])] per tile: cosines, and not logits, which are comparable across
+        temperatures; and the matching head's probabilities that the text describes the tile.
+        """
         owner, flat = _flatten(texts, len(image_tokens))
-        cosines = (self.image_embeddings(image_tokens)[owner] * self.text_embeddings(flat)).sum(-1)
-        return list(cosines.split([len(group) for group in texts]))
+        images = self.image_embeddings(image_tokens)
 
-    @torch.inference_mode()
-    def match_probability(self, image_tokens: Tensor, texts: Sequence[Sequence[str]]) -> list[Tensor]:
-        """Probability that each of a tile's own texts describes it, by the matching head: one float32
-        [len(texts[i])] per tile."""
-        owner, flat = _flatten(texts, len(image_tokens))
+        def both(ids: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+            text, start = self.encoder.embed_text(ids, mask)
+            match = self.encoder.match_logits(start, mask, image_tokens[owner[rows]]).softmax(-1)[:, ITM_MATCH]
+            return torch.stack([(images[owner[rows]] * text).sum(-1), match], dim=1)
 
-        def match(ids: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
-            _, start = self.encoder.embed_text(ids, mask)
-            return self.encoder.match_logits(start, mask, image_tokens[owner[rows]]).softmax(-1)[:, ITM_MATCH]
-
-        return list(self._by_length(flat, match).split([len(group) for group in texts]))
+        sizes = [len(group) for group in texts]
+        cosines, matches = self._by_length(flat, both).unbind(1)
+        return list(cosines.split(sizes)), list(matches.split(sizes))
 
     @torch.inference_mode()
     def zero_shot(self, image_tokens: Tensor, clause_text: ClauseText) -> list[Tensor]:

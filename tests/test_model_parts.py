@@ -124,7 +124,7 @@ def test_scores(parts, images, tokenizer):
     scorer = Scorer(encoder, tokenizer, batch_size=2)
     tokens = scorer.image_tokens(images)
     groups = [[CAPTIONS[0], "No ship."], [CAPTIONS[1]], [CAPTIONS[2], "One ship.", "It is plain."]]
-    similarity, match = scorer.similarity(tokens, groups), scorer.match_probability(tokens, groups)
+    similarity, match = scorer.agreement(tokens, groups)
     assert [len(group) for group in similarity] == [len(group) for group in match] == [2, 1, 3]
     image = scorer.image_embeddings(tokens)
     assert similarity[2][1].item() == pytest.approx(
@@ -137,7 +137,7 @@ def test_scores(parts, images, tokenizer):
     slots = scorer.zero_shot(tokens, ClauseText.from_texts(tokenizer, NAMES, VALUES))
     assert [tuple(slot.shape) for slot in slots] == [(3, 2), (3, 3)]
     with pytest.raises(ValueError, match="one group per tile"):
-        scorer.similarity(tokens, groups[:2])
+        scorer.agreement(tokens, groups[:2])
 
 
 def test_prompt_embeddings_and_greedy_agree_with_the_plain_decoder(parts, images, tokenizer, tmp_path):

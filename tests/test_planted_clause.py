@@ -95,8 +95,7 @@ def gains(scorer: Scorer, images: np.ndarray, values: np.ndarray) -> tuple[np.nd
         said = {clause: VOCABULARY[clause][row[column]] for clause, column in zip(SHOWN, COLUMNS, strict=True)}
         captions.append([render_caption({c: v for c, v in said.items() if c is not left_out}, seed=index)
                          for left_out in (None, *SHOWN)])
-    scores = [torch.stack(found).numpy() for found in (scorer.similarity(tokens, captions),
-                                                       scorer.match_probability(tokens, captions))]
+    scores = [torch.stack(found).numpy() for found in scorer.agreement(tokens, captions)]
     return tuple(score[:, 1:] - score[:, :1] for score in scores)
 
 
