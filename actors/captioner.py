@@ -17,10 +17,11 @@ from actors.probe import PROBE_TOKENS, check_probe, load_probe
 from actors.shuffler import image_of
 from hcot_llm.chain_config import ChainConfig
 from hcot_llm.endpoint import EndpointConfig
-from hcot_llm.engine import Answer, EngineConfig, NativeEngine, configure_process
+from hcot_llm.engine import Answer, EngineConfig, NativeEngine
 from hcot_llm.retry import Retry, RetryConfig
 from hcot_llm.schema import Clause
 from hcot_llm.vision_language import VisionLanguageConfig
+from hcot_llm.vllm_engine import configure_process
 
 if TYPE_CHECKING:
     from actors.labeller import ImageIndex, Question

@@ -1,6 +1,6 @@
 """Questions for models that are asked by HCoT's chain: what each chain needs to know of its tile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,11 @@ from corpus.picture import grey_picture
 from corpus.seeds import derive_seed
 from corpus.tiles import tile_path
 from hcot_llm.chain import ChainResult
+from hcot_llm.chain_config import ChainConfig
+from hcot_llm.completion import Completion
 from hcot_llm.engine import Answer
 from hcot_llm.knowledge import tile_knowledge
+from hcot_llm.prompts import prompt_sha256
 from hcot_llm.retry import Retry
 from hcot_llm.schema import Clause, in_order
 
@@ -32,6 +35,13 @@ class ChainRequest:
     source: str
     questions: Sequence["Question"]
     retries: tuple[Retry, ...] | None = None
+
+    @staticmethod
+    def of(model_id: str, config: ChainConfig, without: Collection[str], questions: Sequence["Question"],
+           retries: tuple[Retry, ...] | None) -> "ChainRequest":
+        """The request to a model. without: settings that change nothing of its answers."""
+        settings = config.model_dump_json(exclude=set(without))
+        return ChainRequest(f"{model_id} {settings} {prompt_sha256()}", questions, retries)
 
 
 @dataclass(frozen=True)
@@ -62,15 +72,33 @@ class ChainQuestion:
                     evidence=measure(self._backscatter, self.gsd_m).as_prompt() if evidence else None,
                     knowledge=self.place, gsd_m=self.gsd_m, picture=picture, attempts=attempts)
 
-    def seed_of(self, prompt: int) -> int | None:
-        """Of the chain's nth prompt."""
-        return None if self.seed is None else derive_seed(self.seed, prompt)
 
-    def answer(self, result: ChainResult, distributions: Mapping[Clause, np.ndarray], tokens: int) -> Answer:
-        """What the chain says of the asked clauses."""
-        values = in_order({clause: result.values[clause] for clause in self.question.asked if clause in result.values})
-        return Answer(values, {clause: distributions[clause] for clause in values if clause in distributions},
-                      next(iter(result.failed.values()), None), tokens)
+class ChainProgress:
+    """What a chain has brought so far."""
+
+    def __init__(self, asked: ChainQuestion) -> None:
+        self._asked = asked
+        self._distributions: dict[Clause, np.ndarray] = {}
+        self._tokens = self._prompts = 0
+
+    @property
+    def seed(self) -> int | None:
+        """Of the next prompt."""
+        return None if self._asked.seed is None else derive_seed(self._asked.seed, self._prompts)
+
+    def take(self, completion: Completion) -> str:
+        """Enter the answer to a prompt; returns its text."""
+        self._distributions.update(completion.distributions)
+        self._tokens += completion.tokens
+        self._prompts += 1
+        return completion.text
+
+    def answer(self, result: ChainResult) -> Answer:
+        """What the chain, at its end, says of the asked clauses."""
+        values = in_order({clause: result.values[clause] for clause in self._asked.question.asked
+                           if clause in result.values})
+        return Answer(values, {clause: self._distributions[clause] for clause in values if clause in self._distributions},
+                      next(iter(result.failed.values()), None), self._tokens)
 
 
 class ChainTiles:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from actors.captioner import CaptionerConfig, PublishReceipt
-from actors.chain_questions import ChainQuestion, ChainRequest, ChainTiles
+from actors.chain_questions import ChainProgress, ChainQuestion, ChainRequest, ChainTiles
 from corpus.picture import png
 from hcot_llm.chain import run_chain
 from hcot_llm.endpoint import Endpoint, EndpointFailed
 from hcot_llm.engine import Answer
-from hcot_llm.prompts import prompt_sha256
 from hcot_llm.retry import Retry
 from hcot_llm.schema import Clause
 
@@ -64,9 +63,8 @@ class EndpointCaptioner:
     def request(self, questions: Sequence["Question"], images: "ImageIndex", seed: int,
                 retries: tuple[Retry, ...] | None = None) -> ChainRequest:
         """A request for a shard of questions, or for what is asked again of it."""
-        settings = self._config.model_dump_json(
-            exclude={"url", "key_variable", "timeout_s", "patience_s", "concurrency"})
-        return ChainRequest(f"{self._endpoint.model_id} {settings} {prompt_sha256()}", questions, retries)
+        return ChainRequest.of(self._endpoint.model_id, self._config,
+                               ("url", "key_variable", "timeout_s", "patience_s", "concurrency"), questions, retries)
 
     def submit(self, request: ChainRequest) -> ChainAnswers:
         """Begin the chains of a shard."""
@@ -80,18 +78,14 @@ class EndpointCaptioner:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, asked: ChainQuestion) -> Answer:
-        config, distributions, tokens, prompts = self._config, {}, 0, 0
+        config, progress = self._config, ChainProgress(asked)
         picture = png(asked.picture) if config.picture else None
 
         def ask(prompt: str, clauses: Sequence[Clause]) -> str:
-            nonlocal tokens, prompts
             if self._closed.is_set():
                 raise EndpointFailed(f"The captioner of {config.url} was shut down.")
-            completion = self._endpoint.complete(prompt, clauses, asked.seed_of(prompts), picture)
-            distributions.update(completion.distributions)
-            tokens, prompts = tokens + completion.tokens, prompts + 1
-            return completion.text
+            return progress.take(self._endpoint.complete(prompt, clauses, progress.seed, picture))
 
         result = run_chain(ask, **asked.settings(evidence=config.evidence, picture=config.picture,
                                                  attempts=config.contradiction_attempts))
-        return asked.answer(result, distributions, tokens)
+        return progress.answer(result)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hcot_llm.engine import Answer, EngineConfig, NativeEngine, configure_process
+from hcot_llm.engine import Answer, EngineConfig, NativeEngine
 from hcot_llm.schema import CLAUSES
+from hcot_llm.vllm_engine import configure_process
 
 
 def caption_image(image: np.ndarray, prompt: str, weights_dir: Path, config: EngineConfig, seed: int) -> Answer:

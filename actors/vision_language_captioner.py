@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from actors.captioner import CaptionerConfig, PublishReceipt
-from actors.chain_questions import ChainQuestion, ChainRequest, ChainTiles
+from actors.chain_questions import ChainProgress, ChainQuestion, ChainRequest, ChainTiles
 from actors.deployment import Deployment, PendingAnswers
 from hcot_llm.chain import run_chains
 from hcot_llm.engine import Answer
-from hcot_llm.prompts import prompt_sha256
 from hcot_llm.retry import Retry
 from hcot_llm.schema import Clause
 from hcot_llm.vision_language import Shown, VisionLanguageConfig, VisionLanguageModel
@@ -36,24 +35,20 @@ class VisionLanguageReplica:
     def answer(self, chains: list[list[ChainQuestion]]) -> list[list[Answer]]:
         """All chains to their ends, level by level together."""
         asked = [one for each in chains for one in each]
-        progress = [_Progress() for _ in asked]
+        progress = [ChainProgress(one) for one in asked]
         pictures = [one.picture for one in asked]
 
         def ask(prompts: list[tuple[int, str, Sequence[Clause]]]) -> list[str]:
             with self._lock:
                 completions = self._model.complete([
-                    Shown(prompt, clauses, pictures[number], asked[number].seed_of(progress[number].prompts))
+                    Shown(prompt, clauses, pictures[number], progress[number].seed)
                     for number, prompt, clauses in prompts])
-            for (number, *_), completion in zip(prompts, completions, strict=True):
-                progress[number].distributions.update(completion.distributions)
-                progress[number].tokens += completion.tokens
-                progress[number].prompts += 1
-            return [completion.text for completion in completions]
+            return [progress[number].take(completion)
+                    for (number, *_), completion in zip(prompts, completions, strict=True)]
 
         results = run_chains(ask, [one.settings(evidence=self._config.evidence, picture=True,
                                                 attempts=self._config.contradiction_attempts) for one in asked])
-        answers = iter([one.answer(result, each.distributions, each.tokens)
-                        for one, result, each in zip(asked, results, progress, strict=True)])
+        answers = iter([each.answer(result) for each, result in zip(progress, results, strict=True)])
         return [[next(answers) for _ in each] for each in chains]
 
 
@@ -78,8 +73,7 @@ class VisionLanguageCaptioner:
     def request(self, questions: Sequence["Question"], images: "ImageIndex", seed: int,
                 retries: tuple[Retry, ...] | None = None) -> ChainRequest:
         """A request for a shard of questions, or for what is asked again of it."""
-        settings = self._config.model_dump_json(exclude={"kv_cache_gib", "max_sequences"})
-        return ChainRequest(f"{self._model_id} {settings} {prompt_sha256()}", questions, retries)
+        return ChainRequest.of(self._model_id, self._config, ("kv_cache_gib", "max_sequences"), questions, retries)
 
     def submit(self, request: ChainRequest) -> PendingAnswers:
         """Send the chains of a shard; `.result()` of what comes back waits for its answers."""
@@ -89,12 +83,3 @@ class VisionLanguageCaptioner:
     def shutdown(self) -> None:
         """Remove the deployment."""
         self._deployment.shutdown()
-
-
-class _Progress:
-    """What a chain has brought so far."""
-
-    def __init__(self) -> None:
-        self.distributions: dict = {}
-        self.tokens = 0
-        self.prompts = 0

@@ -20,6 +20,11 @@ class Backscatter:
     array: np.ndarray
     polarisations: tuple[str, ...]
 
+    @property
+    def co_polarised(self) -> int:
+        """Index of the co-polarised band; of the first, where there is none."""
+        return next((index for index, name in enumerate(self.polarisations) if name in CO_POLARISED), 0)
+
     def model_image(self) -> np.ndarray:
         """float16 [2, H, W]: (dB - median) / 10 dB clipped to [-3, 5]; channel 0 co-, channel 1 cross-polarised."""
         image = np.zeros((2, *self.array.shape[1:]), np.float16)

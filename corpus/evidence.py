@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from scipy import ndimage
 
-from corpus.backscatter import CO_POLARISED, Backscatter
+from corpus.backscatter import Backscatter
 
 # A mean over 3 x 3 pixels takes most of the speckle away and keeps a ship of five pixels whole.
 _SMOOTHING_PIXELS: Final = 3
@@ -83,8 +83,7 @@ def measure(tile: Backscatter, gsd_m: float) -> Evidence:
     """
     smooth = [_smoothed(band) for band in tile.array]
     bands = tuple(_statistics(name, band) for name, band in zip(tile.polarisations, smooth, strict=True))
-    co = next((index for index, name in enumerate(tile.polarisations) if name in CO_POLARISED), 0)
-    return Evidence(bands, _blobs(smooth[co], gsd_m), gsd_m)
+    return Evidence(bands, _blobs(smooth[tile.co_polarised], gsd_m), gsd_m)
 
 
 def _smoothed(decibels: np.ndarray) -> np.ndarray:

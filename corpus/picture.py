@@ -1,28 +1,30 @@
 """A tile as a picture that a model made for photographs can look at."""
 
 import io
-from typing import Final
 
 import numpy as np
 from PIL import Image
 
-from corpus.backscatter import CO_POLARISED, Backscatter
+from corpus.backscatter import Backscatter
 
-# Percentiles of the backscatter in dB that become black and white: a few bright targets must not darken all else.
-_BLACK, _WHITE = 1.0, 99.5
-MEDIA_TYPE: Final = "image/png"
+
+def stretch(decibels: np.ndarray, low: float = 1.0, high: float = 99.5) -> np.ndarray:
+    """Decibels, real [H, W], as grey values float32 [H, W] in [0, 1]; not-a-number, where there is no data, is 0.
+
+    Args:
+        low, high: percentiles that become black and white: a few bright targets must not darken all else.
+    """
+    decibels = np.where(np.isfinite(decibels), decibels, np.nan).astype(np.float64)
+    if np.isnan(decibels).all():
+        return np.zeros(decibels.shape, np.float32)
+    black, white = np.nanpercentile(decibels, [low, high])
+    grey = (decibels - black) / max(white - black, 1e-6)
+    return np.nan_to_num(np.clip(grey, 0, 1), nan=0.0).astype(np.float32)
 
 
 def grey_picture(tile: Backscatter) -> np.ndarray:
     """The co-polarised band (the first, where there is none) in decibels, stretched to uint8 [H, W]; no data is black."""
-    band = next((index for index, name in enumerate(tile.polarisations) if name in CO_POLARISED), 0)
-    decibels = np.asarray(tile.array[band], dtype=np.float64)
-    valid = np.isfinite(decibels)
-    if not valid.any():
-        return np.zeros(decibels.shape, np.uint8)
-    black, white = np.percentile(decibels[valid], [_BLACK, _WHITE])
-    grey = np.clip((np.where(valid, decibels, black) - black) / max(white - black, 1e-6), 0, 1)
-    return np.round(255 * grey).astype(np.uint8)
+    return np.round(255 * stretch(tile.array[tile.co_polarised])).astype(np.uint8)
 
 
 def png(grey: np.ndarray) -> bytes:

@@ -5,8 +5,6 @@ the schema by structured output. The settings for CPU are those measured to be f
 engine inside the process, float32, eager.
 """
 
-import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,8 @@ from corpus.seeds import derive_seed
 from hcot_llm.distribution import value_distribution
 from hcot_llm.poison import poison
 from hcot_llm.retry import Retry
-from hcot_llm.schema import VOCABULARY, AnswerError, Clause, answer_json_schema, parse_answer
+from hcot_llm.schema import VOCABULARY, AnswerError, Clause, parse_answer
+from hcot_llm.vllm_engine import Pieces, answer_format, start_llm
 
 
 class EngineConfig(BaseModel):
@@ -65,32 +64,13 @@ class ProbeOutput:
     logprobs: list[list[float]]
 
 
-def configure_process(config: EngineConfig) -> None:
-    """Environment that vLLM reads when it is imported; call before the first import of vllm."""
-    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.kv_cache_gib))
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-
-
 class NativeEngine:
     """vLLM serving the Llama decoder in `decoder_dir` (config, safetensors and tokenizer)."""
 
     def __init__(self, decoder_dir: Path, config: EngineConfig) -> None:
-        configure_process(config)
-        from vllm import LLM  # imported here: it takes ten seconds and reads the environment
-
         self._config = config
-        self._llm = LLM(model=str(decoder_dir), dtype=config.dtype, enforce_eager=config.enforce_eager,
-                        enable_prompt_embeds=True, max_model_len=config.max_model_len,
-                        max_num_seqs=config.max_sequences, max_logprobs=64, seed=0,
-                        load_format="safetensors", trust_remote_code=False,
-                        enable_prefix_caching=False, disable_log_stats=True,
-                        # A prompt cut in two would wind its request's generator back, which those of the CPU cannot.
-                        enable_chunked_prefill=False)
-        self._tokenizer = self._llm.get_tokenizer()
-        self._pieces: dict[int, str] = {}
+        self._llm = start_llm(str(decoder_dir), config, enable_prompt_embeds=True, max_logprobs=64)
+        self._pieces = Pieces(self._llm.get_tokenizer())
         self.generated_tokens = 0
         self.generate_seconds = 0.0
 
@@ -160,11 +140,9 @@ class NativeEngine:
     def _sampling(self, clauses: Sequence[Clause], seed: int | None, *, candidates: int, distributions: bool):
         """seed: None is greedy."""
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+        from vllm.sampling_params import RequestOutputKind
 
-        structured = StructuredOutputsParams(json=json.dumps(answer_json_schema(clauses)),
-                                             disable_any_whitespace=True)
-        common = dict(max_tokens=self._config.max_new_tokens, detokenize=False, structured_outputs=structured,
+        common = dict(max_tokens=self._config.max_new_tokens, detokenize=False, structured_outputs=answer_format(clauses),
                       output_kind=RequestOutputKind.FINAL_ONLY)
         if distributions:
             common["logprobs"] = min(max(len(VOCABULARY[clause]) for clause in clauses) + 8, 64)
@@ -172,13 +150,8 @@ class NativeEngine:
             return SamplingParams(temperature=0.0, **common)
         return SamplingParams(temperature=self._config.temperature, n=candidates, seed=seed % 2**31, **common)
 
-    def _piece(self, token: int) -> str:
-        if token not in self._pieces:
-            self._pieces[token] = self._tokenizer.decode([token], skip_special_tokens=True)
-        return self._pieces[token]
-
     def _read(self, completion, clauses: Sequence[Clause], poison_seed: int) -> Answer:
-        pieces = [self._piece(token) for token in completion.token_ids]
+        pieces = [self._pieces[token] for token in completion.token_ids]
         text, injected = "".join(pieces), None
         if self._config.poison_share:
             text, injected = poison(text, clauses, self._config.poison_share, poison_seed)
@@ -193,5 +166,5 @@ class NativeEngine:
             start = text.index('"', start) + 1
             position = int(np.searchsorted(offsets, start))
             distributions[clause] = value_distribution(clause, (
-                (self._piece(token), entry.logprob) for token, entry in completion.logprobs[position].items()))
+                (self._pieces[token], entry.logprob) for token, entry in completion.logprobs[position].items()))
         return Answer(values, distributions, None, len(pieces), injected)

@@ -3,7 +3,6 @@
 Any model that vLLM serves with one image per prompt, from a folder or from the Hugging Face hub. It is not trained here.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from pydantic import Field
 
 from hcot_llm.chain_config import ChainConfig
 from hcot_llm.completion import Completion, read_distributions
-from hcot_llm.engine import EngineConfig, configure_process
-from hcot_llm.schema import Clause, answer_json_schema
+from hcot_llm.schema import Clause
+from hcot_llm.vllm_engine import Pieces, answer_format, start_llm
 
 
 class VisionLanguageError(RuntimeError):
@@ -70,23 +70,14 @@ class VisionLanguageModel:
     """vLLM serving one vision-language model."""
 
     def __init__(self, config: VisionLanguageConfig) -> None:
-        configure_process(EngineConfig(kv_cache_gib=config.kv_cache_gib))
-        from vllm import LLM  # imported here: it takes ten seconds and reads the environment
-
         self._config = config
-        self._llm = LLM(model=config.model, dtype=config.dtype, enforce_eager=config.enforce_eager,
-                        max_model_len=config.max_model_len, max_num_seqs=config.max_sequences, max_logprobs=20, seed=0,
-                        load_format="safetensors", trust_remote_code=False, limit_mm_per_prompt={"image": 1},
-                        # Its default needs a package that is not here.
-                        mm_hasher_algorithm="sha256", enable_prefix_caching=False, disable_log_stats=True,
-                        # See hcot_llm/engine.py.
-                        enable_chunked_prefill=False)
-        self._tokenizer = self._llm.get_tokenizer()
+        self._llm = start_llm(config.model, config, max_logprobs=20, limit_mm_per_prompt={"image": 1},
+                              # Its default needs a package that is not here.
+                              mm_hasher_algorithm="sha256")
+        self._pieces = Pieces(self._llm.get_tokenizer())
 
     def complete(self, shown: Sequence[Shown]) -> list[Completion]:
         """The model's answers."""
-        from PIL import Image
-
         messages = [[{"role": "user", "content": [
             {"type": "image_pil", "image_pil": Image.fromarray(each.picture).convert("RGB")},
             {"type": "text", "text": each.prompt}]}] for each in shown]
@@ -95,12 +86,11 @@ class VisionLanguageModel:
 
     def _sampling(self, shown: Shown):
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+        from vllm.sampling_params import RequestOutputKind
 
         common: dict[str, Any] = dict(max_tokens=self._config.max_new_tokens, output_kind=RequestOutputKind.FINAL_ONLY)
         if shown.clauses:
-            common["structured_outputs"] = StructuredOutputsParams(
-                json=json.dumps(answer_json_schema(shown.clauses)), disable_any_whitespace=True)
+            common["structured_outputs"] = answer_format(shown.clauses)
             common["logprobs"] = self._config.top_logprobs or None
         if shown.seed is None:
             return SamplingParams(temperature=0.0, **common)
@@ -108,11 +98,8 @@ class VisionLanguageModel:
 
     def _read(self, output, clauses: Sequence[Clause]) -> Completion:
         steps = [] if output.logprobs is None else [
-            SimpleNamespace(token=self._piece(token), top_logprobs=[
-                SimpleNamespace(token=self._piece(other), logprob=entry.logprob) for other, entry in step.items()])
+            SimpleNamespace(token=self._pieces[token], top_logprobs=[
+                SimpleNamespace(token=self._pieces[other], logprob=entry.logprob) for other, entry in step.items()])
             for token, step in zip(output.token_ids, output.logprobs, strict=True)]
         return Completion(output.text, read_distributions(output.text, clauses, steps) if clauses and steps else {},
                           len(output.token_ids))
-
-    def _piece(self, token: int) -> str:
-        return self._tokenizer.decode([token], skip_special_tokens=True)

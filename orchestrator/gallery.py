@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from corpus.picture import stretch
 from orchestrator.plots import BLUE, GREY, INK, PALE, RED, STYLE
 
 
@@ -42,12 +43,7 @@ def stretch_db(image: np.ndarray, low: float = 1.0, high: float = 99.5) -> np.nd
     if image.ndim != 2:
         raise ValueError(f"one polarisation [height, width] is drawn, got shape {image.shape}")
     valid = np.isfinite(image) & (image > 0)
-    if not valid.any():
-        return np.zeros(image.shape, np.float32)
-    decibels = np.where(valid, 20 * np.log10(np.where(valid, image, 1.0)), np.nan)
-    black, white = np.nanpercentile(decibels, [low, high])
-    grey = (decibels - black) / max(white - black, 1e-6)
-    return np.nan_to_num(np.clip(grey, 0, 1), nan=0.0).astype(np.float32)
+    return stretch(np.where(valid, 20 * np.log10(np.where(valid, image, 1.0)), np.nan), low, high)
 
 
 def gallery(tiles: Sequence[GalleryTile], columns: int = 3, title: str = "") -> Figure:

@@ -2,13 +2,14 @@
 
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+
+from ports import free_port
 
 NAME = "smollm2"
 
@@ -28,12 +29,6 @@ def write_model(folder: Path) -> Path:
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(package, gguf_file=file.name).save_pretrained(folder)
     return folder
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 @contextmanager

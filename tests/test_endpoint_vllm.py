@@ -2,32 +2,24 @@
 
 import time
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from shared_chain import ASKED, answers, make_tiles, question, tile_ids_of
 from smollm2 import NAME, kill, serve, write_model
 
 from actors.captioner import CaptionerConfig
 from actors.endpoint_captioner import EndpointCaptioner
-from actors.labeller import Question, ask
-from corpus.simulate.config import SceneConfig
-from corpus.simulate.write import simulate_corpus
 from corpus.tiles import read_tiles
 from hcot_llm.acceptance import NOT_PROPOSED
 from hcot_llm.endpoint import Endpoint, EndpointConfig, EndpointFailed
-from hcot_llm.matrix import AnnotationMatrix
-from hcot_llm.retry import RetryConfig
-from hcot_llm.schema import CLAUSES, NO_TARGETS, VOCABULARY, Clause
+from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
 
 KEY = "a-key-for-this-test-alone"
-ASKED = (Clause.WATER, Clause.ROAD, Clause.TARGET_COUNT)
 
 
 @pytest.fixture(scope="module")
 def corpus_dir(tmp_path_factory):
-    root = tmp_path_factory.mktemp("endpoint_corpus")
-    simulate_corpus(SceneConfig(tiles=2), root, workers=1)
-    return root / "corpus"
+    return make_tiles(tmp_path_factory.mktemp("endpoint_corpus"), 2)
 
 
 @pytest.fixture(scope="module")
@@ -48,24 +40,12 @@ def captioner(server, corpus_dir, monkeypatch):
     client.shutdown()
 
 
-def question(tile_id: str, asked=ASKED) -> Question:
-    kept = {Clause.TERRAIN: "coast", **NO_TARGETS}
-    return Question(tile_id, asked, {c: v for c, v in kept.items() if c not in asked}, "", {}, True, 5)
-
-
 def test_a_shard_is_answered_held_to_the_vocabulary_and_never_asked_twice(captioner, corpus_dir, tmp_path):
-    tile_ids = tuple(sorted(read_tiles(corpus_dir)["tile_id"].to_pylist()))
+    tile_ids = tile_ids_of(corpus_dir)
     receipt = captioner.publish(corpus_dir, "0" * 64)
     assert receipt.weights_sha256 is None and receipt.largest_difference is None, "nothing was published or proven"
     assert NAME in receipt.captioner and KEY not in receipt.captioner
-    shape = len(tile_ids), len(CLAUSES)
-    annotations = AnnotationMatrix(tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed"))
-
-    def answers():
-        return ask([question(tile_id) for tile_id in tile_ids], captioner, None, annotations, tmp_path,
-                   tiles_per_shard=1, candidates=1, retry=RetryConfig(attempts=0))
-
-    proposals = answers()
+    proposals = answers(captioner, tile_ids, tmp_path, tiles_per_shard=1)
     shards = sorted(tmp_path.glob("shard-*.parquet"))
     rows = [row for path in shards for row in pq.read_table(path).to_pylist()]
     assert len(shards) == 2 and {row["tile_id"] for row in rows} == set(tile_ids)
@@ -86,7 +66,7 @@ def test_a_shard_is_answered_held_to_the_vocabulary_and_never_asked_twice(captio
     assert (proposals.proposed[:, not_asked] == NOT_PROPOSED).all()
 
     before = {path: path.stat().st_mtime_ns for path in shards}
-    again = answers()
+    again = answers(captioner, tile_ids, tmp_path, tiles_per_shard=1)
     assert (again.proposed == proposals.proposed).all()
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*")} == before, "finished shards are the answer"
 

@@ -1,9 +1,9 @@
 """What a run would lack is named before anything starts."""
 
-import socket
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from orchestrator.cluster import ClusterUnreachable
 from orchestrator.config import load_config
@@ -12,13 +12,6 @@ from orchestrator.preflight import PreflightError, Resources, check, needed, off
 
 SMOKE = Path(__file__).resolve().parent.parent / "configs" / "smoke.yaml"
 PLENTY = Resources(cpus=64, gpus=8, memory_gib=512)
-
-
-@pytest.fixture
-def unused_port() -> int:
-    with socket.socket() as socket_:
-        socket_.bind(("127.0.0.1", 0))
-        return socket_.getsockname()[1]
 
 
 def test_what_a_run_needs_is_counted_by_hand():
@@ -35,8 +28,8 @@ def test_configurations_that_come_along_fit_the_cluster_they_start(name):
     assert needed(config).gpus == 0
 
 
-def test_a_cluster_that_does_not_answer_is_named_with_what_to_look_at(unused_port):
-    address = f"127.0.0.1:{unused_port}"
+def test_a_cluster_that_does_not_answer_is_named_with_what_to_look_at():
+    address = f"127.0.0.1:{free_port()}"
     with pytest.raises(ClusterUnreachable, match=f"cluster.address={address}.*ray status.*RAY_AUTH_MODE=token") as error:
         offered(load_config(SMOKE, [f"cluster.address={address}"]))
     assert isinstance(error.value, expected_errors())

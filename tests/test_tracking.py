@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from safetensors.numpy import load_file, save_file
 from test_records import record
-from tracking_server import free_port, server
+from ports import free_port
+from tracking_server import server
 
 from orchestrator.preflight import PreflightError, preflight_tracking
 from orchestrator.records import RecordError, write_record

@@ -5,31 +5,23 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import ray
+from shared_chain import ASKED, answers, make_tiles, tile_ids_of
 from small_vision_language import write_model
 
 from actors.captioner import CaptionerConfig
 from actors.captioner_kinds import check_captioner
-from actors.labeller import Question, ask
 from actors.vision_language_captioner import VisionLanguageCaptioner
 from corpus.backscatter import Backscatter
 from corpus.picture import grey_picture, png
-from corpus.simulate.config import SceneConfig
-from corpus.simulate.write import simulate_corpus
 from corpus.tiles import read_tiles
 from hcot_llm.acceptance import NOT_PROPOSED
-from hcot_llm.matrix import AnnotationMatrix
-from hcot_llm.retry import RetryConfig
-from hcot_llm.schema import CLAUSES, NO_TARGETS, VOCABULARY, Clause
+from hcot_llm.schema import CLAUSES, VOCABULARY
 from hcot_llm.vision_language import VisionLanguageConfig, VisionLanguageError
-
-ASKED = (Clause.WATER, Clause.ROAD, Clause.TARGET_COUNT)
 
 
 @pytest.fixture(scope="module")
 def corpus_dir(tmp_path_factory):
-    root = tmp_path_factory.mktemp("look_corpus")
-    simulate_corpus(SceneConfig(tiles=3), root, workers=1)
-    return root / "corpus"
+    return make_tiles(tmp_path_factory.mktemp("look_corpus"), 3)
 
 
 @pytest.fixture(scope="module")
@@ -50,24 +42,12 @@ def captioner(model, corpus_dir):
         ray.shutdown()
 
 
-def question(tile_id: str) -> Question:
-    kept = {Clause.TERRAIN: "coast", **NO_TARGETS}
-    return Question(tile_id, ASKED, {c: v for c, v in kept.items() if c not in ASKED}, "", {}, True, 5)
-
-
-def answers(captioner, tile_ids, folder):
-    shape = len(tile_ids), len(CLAUSES)
-    annotations = AnnotationMatrix(tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed"))
-    return ask([question(tile_id) for tile_id in tile_ids], captioner, None, annotations, folder, tiles_per_shard=2,
-               candidates=1, retry=RetryConfig(attempts=0))
-
-
 def test_it_is_shown_each_tile_and_answers_in_the_vocabulary(captioner, corpus_dir, tmp_path):
-    tile_ids = tuple(sorted(read_tiles(corpus_dir)["tile_id"].to_pylist()))
+    tile_ids = tile_ids_of(corpus_dir)
     receipt = captioner.publish(corpus_dir, "0" * 64)
     assert receipt.weights_sha256 is None and receipt.largest_difference is None, "nothing was published or proven"
     assert receipt.captioner.startswith("vision-language ")
-    first = answers(captioner, tile_ids, tmp_path / "first")
+    first = answers(captioner, tile_ids, tmp_path / "first", tiles_per_shard=2)
     assert not first.invalid
     for column, clause in enumerate(CLAUSES):
         said = first.proposed[:, column, 0]
@@ -80,19 +60,19 @@ def test_it_is_shown_each_tile_and_answers_in_the_vocabulary(captioner, corpus_d
         assert np.allclose(told.sum(axis=1), 1)
     seen = [first.distributions[clause] for clause in ASKED if not np.isnan(first.distributions[clause]).any()]
     assert seen and any(np.abs(each[0] - each[1]).max() > 1e-3 for each in seen)
-    again = answers(captioner, tile_ids, tmp_path / "again")
+    again = answers(captioner, tile_ids, tmp_path / "again", tiles_per_shard=2)
     assert (again.proposed == first.proposed).all()
     for clause in ASKED:
         assert np.allclose(again.distributions[clause], first.distributions[clause], atol=1e-4, equal_nan=True)
 
 
 def test_a_killed_replica_is_replaced_and_the_shard_is_answered_once(captioner, corpus_dir, tmp_path):
-    tile_ids = tuple(sorted(read_tiles(corpus_dir)["tile_id"].to_pylist()))
+    tile_ids = tile_ids_of(corpus_dir)
     captioner.publish(corpus_dir, "0" * 64)
     [replica] = [process for process in psutil.Process().children(recursive=True)
                  if "ServeReplica:captioner" in " ".join(process.cmdline())]
     replica.kill()
-    found = answers(captioner, tile_ids, tmp_path)
+    found = answers(captioner, tile_ids, tmp_path, tiles_per_shard=2)
     assert not found.invalid and len(list(tmp_path.glob("shard-*.parquet"))) == 2
     rows = [row for path in tmp_path.glob("shard-*.parquet") for row in pq.read_table(path).to_pylist()]
     assert len(rows) == len({(row["tile_id"], row["clause"]) for row in rows}) == len(tile_ids) * len(ASKED)

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mlflow import MlflowClient
-from tracking_server import free_port, server
+from ports import free_port
+from tracking_server import server
 
 from chaos.reference import Reference
 from chaos.run import ChaosError, Driver, Outcome, is_finished, new_folder, resume_until_finished, start, wait_for_phase
