@@ -8,15 +8,18 @@ import sys
 
 import pytest
 from chaos.__main__ import main, seeds
+from chaos.blows import Strike
 from chaos.compare import compare
 from chaos.contests import digest
 from chaos.cut_tiles import write_cut_scenes
-from chaos.faults import ABSENT, BOUNDARY, FAULTS, INSIDE, LIVES_IN, TRAINERS, Fault
+from chaos.faults import ABSENT, BOUNDARY, FAULTS, INSIDE, LIVES_IN, START_UP, TRAINERS, Fault
 from chaos.full_disk import Filler, mount, said_of_full_disk
 from chaos.mlflow_away import differences, tracked
+from chaos.reference import Reference
 from chaos.results import Result, write_result
 from chaos.rows import ROWS
-from chaos.run import Strike, run_with_faults
+from chaos.run import run_with_faults
+from chaos.shared import share
 from chaos.table import summarise
 from chaos.victims import TITLE
 from mlflow import MlflowClient
@@ -70,6 +73,31 @@ def test_seeds_are_a_number_or_a_range():
     for wrong in ("0", "5..3", "a", "1,2"):
         with pytest.raises(argparse.ArgumentTypeError, match="3..8"):
             seeds(wrong)
+
+
+@pytest.mark.parametrize("seeds_", [1, 3])
+def test_faults_that_share_runs_are_all_run_once_and_never_two_in_one_phase(seeds_):
+    wanted = [(fault, seed) for seed in range(seeds_) for fault in FAULTS]
+    runs = share(wanted, rounds=2)
+    assert sorted((blow.fault.name, blow.seed) for run in runs for blow in run) == sorted(
+        (fault.name, seed) for fault, seed in wanted if fault.shares)
+    assert [fault.blow for fault in FAULTS if not fault.shares] == ["pause"]
+    assert len(runs) < len(wanted) / 6
+    for run in runs:
+        moments = [(blow.round, (START_UP, *PHASES).index(blow.fault.phase)) for blow in run]
+        assert moments == sorted(set(moments)), "in the order of time, no phase twice"
+        assert len({blow.fault.ends_driver for blow in run}) == 1, "a resume would hide an actor that did not come back"
+        assert all(blow.round == 1 for blow in run if blow.fault.phase == START_UP)
+
+
+def test_a_blow_before_the_first_round_has_no_round(smoke_run):
+    reference = Reference(ROOT / "configs" / "smoke.yaml", (), smoke_run.run_dir, seconds=0)
+    timings = smoke_run.records[0].timings
+    assert reference.blow(FAULTS[0], 1, seed=0).round is None and FAULTS[0].phase == START_UP
+    assert 0 < reference.blow(FAULTS[0], 1, seed=0).delay_s < timings.startup_s
+    assert reference.blow(Fault("driver", "score", INSIDE), 1, seed=0).delay_s < timings.score_s
+    assert reference.blow(Fault("driver", "score", BOUNDARY), 2, seed=0) == Strike(
+        Fault("driver", "score", BOUNDARY), 2, 0.0)
 
 
 def test_the_table_adds_up_what_ran_and_hides_no_failure():
@@ -164,17 +192,20 @@ def test_the_digest_of_a_run_directory_sees_any_change_but_the_lease(tmp_path):
 
 @pytest.fixture(scope="module")
 def struck(smoke_run, tmp_path_factory):
-    """The run of `smoke_run` once more; its captioner is killed in round 1 and its driver in round 2."""
+    """The run of `smoke_run` once more; its captioner is killed in round 1, its driver in round 2, and a scorer after
+    the resume.
+    """
     label_s = smoke_run.records[0].timings.label_s
     return run_with_faults(
         ROOT / "configs" / "smoke.yaml", tmp_path_factory.mktemp("chaos") / "struck",
         [f"corpus.data_dir={smoke_run.data_dir}", "train.min_workers=2"],
         [Strike(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s),
-         Strike(Fault("driver", "train", INSIDE), 2, 1.0)])
+         Strike(Fault("driver", "train", INSIDE), 2, 1.0),
+         Strike(Fault("scorer", "score", BOUNDARY), 2, 0.0)])
 
 
-def test_a_killed_captioner_and_a_killed_driver_are_survived(struck):
-    assert struck.injected == 2 and struck.finished and struck.resumes == 1 and not struck.complaints
+def test_a_killed_captioner_driver_and_scorer_are_survived(struck):
+    assert struck.injected == 3 and struck.finished and struck.resumes == 1 and not struck.complaints
 
 
 def test_nothing_is_lost_doubled_or_different(smoke_run, struck):

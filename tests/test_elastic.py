@@ -2,7 +2,7 @@
 
 import pytest
 from chaos.nodes import SETTINGS, Resized, authentication, first_node, grow_and_shrink
-from chaos.run import start
+from chaos.driver import start
 from shared_run import ROOT
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from chaos.reference import make_reference
+from chaos.driver import ChaosError
+from chaos.reference import Reference, make_reference
 from chaos.results import read_result, read_results, slug, write_result
 from chaos.rows import ROWS, Row, run_row
-from chaos.run import ChaosError
+from chaos.shared import run_shared, share
 from chaos.table import for_console, markdown, summarise, write_csv
 
 
@@ -31,6 +32,9 @@ def main() -> int:
                         help="20: seeds 0 to 19, each at other moments; 3..8: those")
     parser.add_argument("--only", default="",
                         help="faults whose name contains this, such as 'captioner' or 'driver|node'")
+    parser.add_argument("--together", action="store_true",
+                        help="let faults strike the same run one after the other, at most one in a phase; where a run "
+                             "comes out wrong, each of its faults gets a run of its own")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     chosen = parser.parse_args()
     rows = [row for row in ROWS if any(part in row.name for part in chosen.only.split("|"))]
@@ -44,7 +48,7 @@ def main() -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     wanted = [(row, seed) for seed in chosen.seeds for row in rows if seed == 0 or not row.once]
     try:
-        failed = _run_missing(wanted, chosen.config, chosen.out, console)
+        failed = _run_missing(wanted, chosen.config, chosen.out, chosen.together, console)
     except ChaosError as error:
         raise SystemExit(str(error)) from error
     except KeyboardInterrupt:
@@ -63,13 +67,16 @@ def seeds(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _run_missing(wanted: list[tuple[Row, int]], config: Path, out: Path, console: Console) -> int:
+def _run_missing(wanted: list[tuple[Row, int]], config: Path, out: Path, together: bool, console: Console) -> int:
     """Returns how many faults could not be injected; they have no result, and another call tries them again."""
-    missing = [(row, seed) for row, seed in wanted if read_result(out, row.name, seed) is None]
+    missing = _missing(wanted, out)
     console.print(f"chaos {out}: {len(wanted)} faults and seeds, {len(wanted) - len(missing)} of them done")
     failed = 0
     if missing:
         reference = make_reference(config, out, console.print)
+        if together:
+            _run_together(missing, reference, out, console)
+            missing = _missing(wanted, out)
     for number, (row, seed) in enumerate(missing, start=1):
         begun = time.monotonic()
         try:
@@ -88,6 +95,27 @@ def _run_missing(wanted: list[tuple[Row, int]], config: Path, out: Path, console
     Console(width=200).print(for_console(_write_table(out), {each.fault for each in results if not each.good}))
     console.print(f"Also in {out / 'chaos.md'} and chaos.csv")
     return failed
+
+
+def _missing(wanted: list[tuple[Row, int]], out: Path) -> list[tuple[Row, int]]:
+    return [(row, seed) for row, seed in wanted if read_result(out, row.name, seed) is None]
+
+
+def _run_together(missing: list[tuple[Row, int]], reference: Reference, out: Path, console: Console) -> None:
+    """Faults without a result afterwards, for whatever reason, are left to runs of their own."""
+    runs = share([(row.fault, seed) for row, seed in missing if row.fault is not None], len(reference.records))
+    for number, blows in enumerate(runs, start=1):
+        begun = time.monotonic()
+        folder = out / f"shared-{blows[0].seed}-{slug(blows[0].fault.name, blows[0].seed)}"
+        try:
+            results = run_shared(blows, reference, folder)
+            words = f"{len(results)} of {len(blows)} faults survived" if results else f"SOMETHING IS WRONG, see {folder}"
+        except ChaosError as error:
+            results, words = [], f"NOT INJECTED: {error}"
+        for result in results:
+            write_result(out, result)
+        console.print(f"shared run {number}/{len(runs)}: {words}; {time.monotonic() - begun:.0f} s")
+        _write_table(out)
 
 
 def _write_table(out: Path) -> list[dict[str, str]]:

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from chaos.blows import Outcome
+from chaos.driver import ChaosError, Driver
 from chaos.reference import Reference
-from chaos.run import ChaosError, Driver, Outcome, is_finished, new_folder, resume_until_finished
+from chaos.run import is_finished, new_folder, resume_until_finished
 from orchestrator.lease import read_lease
 from orchestrator.records import record_path
 

@@ -5,9 +5,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.blows import Outcome
 from chaos.compare import Comparison
 from chaos.reference import Reference
-from chaos.run import Outcome, run_with_faults
+from chaos.run import run_with_faults
 from corpus.annotations import AnnotationStore
 from corpus.cutting import tile_id_of
 from corpus.ingest import IngestConfig

@@ -46,6 +46,16 @@ class Fault:
                 "pause": "driver paused, another takes over"}[self.blow]
         return f"{what}, {'at the start of' if self.moment == BOUNDARY else 'inside'} {self.phase}"
 
+    @property
+    def ends_driver(self) -> bool:
+        """Whether the run goes on only with `knowlip resume`."""
+        return self.victim in ("driver", "node", "gcs") and self.blow in ("kill", "terminate")
+
+    @property
+    def shares(self) -> bool:
+        """Whether other faults may strike the same run."""
+        return self.blow != "pause"
+
     def delay_s(self, phase_s: float, seed: int) -> float:
         """Seconds to wait after the phase has begun, drawn from the time that an undisturbed phase takes."""
         if self.moment == BOUNDARY:

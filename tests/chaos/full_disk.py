@@ -8,8 +8,10 @@ import threading
 import time
 from pathlib import Path
 
+from chaos.blows import Outcome
+from chaos.driver import KNOWLIP, ChaosError, start, wait_for_phase
 from chaos.reference import Reference
-from chaos.run import KNOWLIP, ChaosError, Outcome, new_folder, resume_until_finished, start, wait_for_phase
+from chaos.run import new_folder, resume_until_finished
 from corpus.annotations import AnnotationStore
 from model.checkpoint import weights_sha256
 from orchestrator.records import read_records

@@ -9,8 +9,10 @@ from mlflow import MlflowClient
 from ports import free_port
 from tracking_server import server
 
+from chaos.blows import Outcome
+from chaos.driver import ChaosError, Driver, start, wait_for_phase
 from chaos.reference import Reference
-from chaos.run import ChaosError, Driver, Outcome, is_finished, new_folder, resume_until_finished, start, wait_for_phase
+from chaos.run import is_finished, new_folder, resume_until_finished
 from orchestrator.spool import waiting
 from orchestrator.tracking import local_uri
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 
 from actors.trainer_state import TrainerPosition, latest_checkpoint
+from chaos.blows import Outcome
+from chaos.driver import ChaosError, Driver, NotSurvived, start
 from chaos.reference import Reference
-from chaos.run import ChaosError, Driver, NotSurvived, Outcome, is_finished, new_folder, resume_until_finished, start
+from chaos.run import is_finished, new_folder, resume_until_finished
 
 PATIENCE_S = 300
 CPUS_PER_WORKER = 4

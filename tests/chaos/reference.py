@@ -8,8 +8,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chaos.blows import Strike
 from chaos.compare import compare
-from chaos.run import ChaosError, run_with_faults
+from chaos.driver import ChaosError
+from chaos.faults import START_UP, Fault
+from chaos.run import run_with_faults
 from orchestrator.config import load_config, portable
 from orchestrator.records import RoundRecord, read_json, read_records, write_json
 
@@ -35,6 +38,15 @@ class Reference:
     @property
     def records(self) -> list[RoundRecord]:
         return read_records(self.run_dir)
+
+    def blow(self, fault: Fault, round_: int, seed: int) -> Strike:
+        """A fault in one round (of start-up: before the first), at a moment within the time that its phase takes
+        undisturbed.
+        """
+        timings = self.records[round_ - 1].timings
+        if fault.phase == START_UP:
+            return Strike(fault, None, fault.delay_s(timings.startup_s, seed))
+        return Strike(fault, round_, fault.delay_s(getattr(timings, f"{fault.phase}_s"), seed))
 
 
 def make_reference(config: Path, out: Path, say: Callable[[str], None]) -> Reference:

@@ -17,11 +17,12 @@ class Result(BaseModel):
     seed: int
     injected: int = Field(0, description="how often the fault is known to have struck")
     survived: bool = Field(False, description="the run came to its end, with `knowlip resume` where that is the way")
-    resumes: int = 0
+    resumes: int = Field(0, description="of the whole run")
+    shared: int = Field(1, ge=1, description="how many faults struck the same run, one after the other")
     lost: int = Field(0, description="annotations, over all rounds")
     duplicated: int = Field(0, description="annotations, and rounds committed twice")
     equal: bool | None = Field(None, description="to the undisturbed run, bit for bit; null where it cannot be")
-    extra_s: float | None = Field(None, description="wall time beyond the undisturbed run's, seconds")
+    extra_s: float | None = Field(None, description="wall time beyond the undisturbed run's, seconds; in a shared run the mean over its faults")
     notes: tuple[str, ...] = Field((), description="what was not as it should be")
     not_possible: str | None = Field(None, description="why this machine cannot inject the fault")
 

@@ -2,21 +2,23 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from chaos.compare import compare
+from chaos.blows import Outcome, TooLate
 from chaos.contests import CONTESTS, run_contests
 from chaos.cut_tiles import run_on_cut_scenes
-from chaos.faults import FAULTS, START_UP, Fault
+from chaos.driver import NotSurvived
+from chaos.faults import FAULTS, Fault
 from chaos.full_disk import PHASES as FULL_IN
 from chaos.full_disk import run_on_full_disk
 from chaos.mlflow_away import run_without_mlflow
 from chaos.nodes import run_with_nodes
 from chaos.reference import Reference
 from chaos.results import Result
-from chaos.run import NotSurvived, Outcome, Strike, TooLate, run_with_faults
+from chaos.run import run_with_faults
+from chaos.verdict import judge
 from corpus.seeds import derive_seed
 from orchestrator.records import read_records
 
@@ -27,7 +29,7 @@ class Row:
 
     inject: a whole run under it, in a folder of its own. equal: it has to end bit for bit as the undisturbed run.
     once: seeds make no difference to it; it is run with seed 0 alone. timed: it does the work of the undisturbed run,
-    so that the times can be compared.
+    so that the times can be compared. fault: a blow on a process, which may share its run with others.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Row:
     equal: bool = True
     once: bool = False
     timed: bool = True
+    fault: Fault | None = None
 
 
 def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
@@ -49,20 +52,11 @@ def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
         return Result(fault=row.name, seed=seed, injected=1, equal=False if row.equal else None, notes=(str(error),))
     if outcome.not_possible is not None:
         return Result(fault=row.name, seed=seed, not_possible=outcome.not_possible)
-    notes, found = list(outcome.complaints), outcome.found
-    if outcome.finished and found is None:
-        found = compare(outcome.run_dir, reference.run_dir)
-    if not outcome.finished:
-        notes.append(f"did not finish, see {folder}")
-    if row.equal and found is not None and found.different:
-        notes.append(f"differs: {', '.join(found.different)}")
-    if outcome.left_over:
-        notes.append(f"{outcome.left_over} processes left over")
+    verdict = judge(outcome, reference, row.equal)
     result = Result(
         fault=row.name, seed=seed, injected=outcome.injected, survived=outcome.finished, resumes=outcome.resumes,
-        lost=found.lost if found else 0, duplicated=found.duplicated + found.commits_twice if found else 0,
-        equal=(found is not None and not found.different) if row.equal else None,
-        extra_s=outcome.seconds - reference.seconds if row.timed else None, notes=tuple(notes))
+        lost=verdict.lost, duplicated=verdict.duplicated, equal=verdict.equal if row.equal else None,
+        extra_s=outcome.seconds - reference.seconds if row.timed else None, notes=verdict.notes)
     if result.good:
         shutil.rmtree(folder)
     return result
@@ -70,19 +64,14 @@ def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
 
 def strike_once(fault: Fault, reference: Reference, seed: int, folder: Path) -> Outcome:
     """A run that one fault hits at a moment drawn from the seed; at an earlier one where the phase was over by then."""
-    records = reference.records
-    round_ = 1 + derive_seed(seed, fault.name, "round") % len(records)
-    timings = records[0 if fault.phase == START_UP else round_ - 1].timings
-    phase_s = timings.startup_s if fault.phase == START_UP else getattr(timings, f"{fault.phase}_s")
-    delay_s = fault.delay_s(phase_s, seed)
+    strike = reference.blow(fault, 1 + derive_seed(seed, fault.name, "round") % len(reference.records), seed)
     for last in (False, False, True):
-        strike = Strike(fault, None if fault.phase == START_UP else round_, delay_s)
         try:
             return run_with_faults(reference.config, folder, reference.settings, [strike])
         except TooLate:
             if last:
                 raise
-            delay_s /= 2
+            strike = replace(strike, delay_s=strike.delay_s / 2)
     raise AssertionError("unreachable")
 
 
@@ -94,7 +83,7 @@ def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
 
 
 ROWS = (
-    *(Row(fault.name, partial(strike_once, fault)) for fault in FAULTS),
+    *(Row(fault.name, partial(strike_once, fault), fault=fault) for fault in FAULTS),
     Row("add and remove a node, inside train", run_with_nodes, equal=False, timed=False),
     Row("MLflow stop and start", run_without_mlflow),
     *(Row(f"disk full, in {phase} ({what})", partial(run_on_full_disk, phase), once=True)

@@ -1,0 +1,128 @@
+"""One blow: where a fault falls, and what it takes for it to count as injected."""
+
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos import victims
+from chaos.compare import Comparison
+from chaos.driver import ChaosError, Driver, NotSurvived, is_in
+from chaos.faults import BOUNDARY, Fault
+from orchestrator.lease import LASTS_S
+from orchestrator.now import read_now
+
+
+class TooLate(ChaosError):
+    """The phase was over before the blow fell."""
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A fault, the round it strikes (None: before the first), and how long after the phase's beginning."""
+
+    fault: Fault
+    round: int | None
+    delay_s: float
+
+
+@dataclass
+class Outcome:
+    """What became of one run.
+
+    injected: how often a fault is known to have struck. struck: the blows among them. resumes: how often `knowlip resume` was needed.
+    complaints: what was not as it should be, apart from the results (a wrong exit status, a driver that should have
+    lost). left_over: processes that had to be killed after the driver's end. found: the comparison with the undisturbed
+    run, once there is one. not_possible: why this machine cannot inject the fault.
+    """
+
+    run_dir: Path
+    seconds: float = 0.0
+    injected: int = 0
+    struck: list[Strike] = field(default_factory=list)
+    resumes: int = 0
+    finished: bool = False
+    left_over: int = 0
+    complaints: list[str] = field(default_factory=list)
+    found: Comparison | None = None
+    not_possible: str | None = None
+
+
+def strike(blow: Strike, driver: Driver, outcome: Outcome) -> None:
+    """Wait for the moment within a phase that has begun, and strike.
+
+    Raises:
+        TooLate: the phase was over before. ChaosError: there was nothing to strike.
+    """
+    until = time.monotonic() + blow.delay_s
+    while (rest := until - time.monotonic()) > 0:
+        _check_inside(outcome.run_dir, blow)
+        time.sleep(min(rest, 0.02))
+    _BLOWS[blow.fault.blow](driver, blow, outcome)
+    outcome.struck.append(blow)
+    outcome.injected += 1
+
+
+def _check_inside(run_dir: Path, blow: Strike) -> None:
+    """A blow that falls in another phase would be counted for this one."""
+    if not is_in(run_dir, blow.round, blow.fault.phase):
+        moment = "began" if blow.fault.moment == BOUNDARY else f"was struck after {blow.delay_s:.2f} s"
+        raise TooLate(f"{blow.fault.phase} of round {blow.round} was over before it {moment}")
+
+
+def _kill(driver: Driver, blow: Strike, outcome: Outcome) -> None:
+    fault, deadline = blow.fault, time.monotonic() + 120
+    while (process := victims.find(fault.victim, fault.number, driver.process.pid, driver.mark)) is None:
+        if driver.ended or time.monotonic() > deadline:
+            raise ChaosError(f"there was no {fault.victim} to kill; see {driver.log}")
+        _check_inside(outcome.run_dir, blow)
+        time.sleep(0.01)
+    _check_inside(outcome.run_dir, blow)
+    victims.kill(process)
+
+
+def _terminate(driver: Driver, blow: Strike, outcome: Outcome) -> None:
+    """The driver has to end by itself, with status 0, and to say how to go on."""
+    _check_inside(outcome.run_dir, blow)
+    driver.process.send_signal(signal.SIGTERM)
+    if (status := driver.wait()) != 0:
+        outcome.complaints.append(f"SIGTERM: exit status {status} instead of 0")
+    if "Resume with: knowlip resume" not in driver.said():
+        outcome.complaints.append("SIGTERM: it did not say how to resume")
+
+
+def _second_driver(driver: Driver, blow: Strike, outcome: Outcome) -> None:
+    """A resume of the same run while the first driver works: it has to be refused and to change nothing."""
+    second = Driver(driver.log.with_name(f"second-in-{blow.fault.phase}-{blow.round}.log"), "resume", outcome.run_dir)
+    try:
+        status = second.wait()
+    finally:
+        second.clear()
+    if driver.ended:
+        raise ChaosError(f"the first driver had ended before the second was refused; see {driver.log}")
+    if status != 1 or "Another driver" not in second.said():
+        outcome.complaints.append(f"the second driver was not refused: exit status {status}, see {second.log}")
+
+
+def _pause(driver: Driver, blow: Strike, outcome: Outcome) -> None:
+    """The driver sleeps for longer than its lease lasts, another one takes over, and then it wakes."""
+    driver.process.send_signal(signal.SIGSTOP)
+    time.sleep(LASTS_S + 2)
+    second = Driver(driver.log.with_name("takeover.log"), "resume", outcome.run_dir)
+    try:
+        deadline = time.monotonic() + 300
+        while (now := read_now(outcome.run_dir)) is None or now.pid != second.process.pid:
+            if second.ended or time.monotonic() > deadline:
+                raise NotSurvived(f"no second driver took over; see {second.log}")
+            time.sleep(0.05)
+        driver.process.send_signal(signal.SIGCONT)
+        status = driver.wait()
+        if status == 0 or "has taken over" not in driver.said():
+            outcome.complaints.append(f"the paused driver did not give way: exit status {status}, see {driver.log}")
+        if second.wait() != 0:
+            outcome.complaints.append(f"the driver that took over failed; see {second.log}")
+    finally:
+        outcome.left_over += second.clear()
+
+
+_BLOWS = {"kill": _kill, "terminate": _terminate, "second driver": _second_driver, "pause": _pause}

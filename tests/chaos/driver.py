@@ -1,0 +1,94 @@
+"""A driver of the loop as a user starts it, watched from outside."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from chaos import victims
+from orchestrator.now import read_now
+
+KNOWLIP = Path(sys.executable).with_name("knowlip")
+LONGEST_RUN_S = 1800
+
+
+class ChaosError(RuntimeError):
+    """A fault that could not be injected: nothing is known about survival."""
+
+
+class DriverEnded(ChaosError):
+    """The driver ended before the moment that was waited for."""
+
+
+class NotSurvived(RuntimeError):
+    """A driver that hangs, or gives up where it must not: that is a result, and a bad one."""
+
+
+class Driver:
+    """A `knowlip run` or `knowlip resume`, with a log of its own. variables: added to its environment."""
+
+    def __init__(self, log: Path, *arguments: str | Path, variables: Mapping[str, str] | None = None) -> None:
+        self.mark, self.log = uuid.uuid4().hex, log
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.startswith(("RAY_", "VLLM_", "DS_", "MLFLOW_"))}
+        environment |= {victims.MARK: self.mark, "COLUMNS": "120",
+                        "PATH": f"{KNOWLIP.parent}{os.pathsep}{os.environ['PATH']}", **(variables or {})}
+        with open(log, "ab") as file:
+            # A group of its own: what strikes the driver must not strike the injector.
+            self.process = subprocess.Popen([str(KNOWLIP), *map(str, arguments)], env=environment, stdout=file,
+                                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def wait(self, seconds: float = LONGEST_RUN_S) -> int:
+        """The exit status.
+
+        Raises:
+            NotSurvived: it does not end.
+        """
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise NotSurvived(f"the driver hangs; its words are in {self.log}") from error
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def said(self) -> str:
+        """All it printed, on one line: a console breaks lines where it likes."""
+        return " ".join(self.log.read_text(errors="replace").split())
+
+    def clear(self) -> int:
+        """See that nothing of it is left; returns how many processes had to be killed. Kills the driver if it runs."""
+        if not self.ended:
+            self.process.kill()
+            self.process.wait()
+        return victims.clear(self.process.pid, self.mark)
+
+
+def start(config: Path, folder: Path, settings: Sequence[str], variables: Mapping[str, str] | None = None,
+          run_dir: Path | None = None) -> Driver:
+    """`knowlip run` with its log in `folder` and its run directory there too, unless another one is given."""
+    options = [part for setting in settings for part in ("--set", setting)]
+    return Driver(folder / "run.log", "run", config, "--run-dir", run_dir or folder / "run", *options,
+                  variables=variables)
+
+
+def wait_for_phase(driver: Driver, run_dir: Path, round_: int | None, phase: str) -> None:
+    """Until the phase has begun.
+
+    Raises:
+        DriverEnded: it did not begin in this driver's life.
+    """
+    while not is_in(run_dir, round_, phase):
+        if driver.ended:
+            raise DriverEnded(f"the run ended before {phase} of round {round_}; its words are in {driver.log}")
+        time.sleep(0.02)  # each look parses a file; on few cores looking more often would slow the run down
+
+
+def is_in(run_dir: Path, round_: int | None, phase: str) -> bool:
+    """Whether a run is in a phase now."""
+    now = read_now(run_dir)
+    return now is not None and (now.round, now.phase) == (round_, phase)

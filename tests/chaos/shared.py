@@ -1,0 +1,64 @@
+"""Faults that strike the same run one after the other, so that a long table needs fewer runs."""
+
+import shutil
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.driver import NotSurvived
+from chaos.faults import START_UP, Fault
+from chaos.reference import Reference
+from chaos.results import Result
+from chaos.run import run_with_faults
+from chaos.verdict import judge
+from orchestrator.records import PHASES
+
+
+@dataclass(frozen=True)
+class Blow:
+    """One fault with one seed, and the round that it strikes in a shared run; start-up is before the first."""
+
+    fault: Fault
+    seed: int
+    round: int
+
+
+def share(wanted: Sequence[tuple[Fault, int]], rounds: int) -> list[list[Blow]]:
+    """Runs that take all that may share one, each in the order of time.
+
+    No phase of a round is struck twice, so that whatever a blow broke has to work again before the run is over. Blows
+    that end the driver do not share runs with others: a resume starts everything anew, and would hide that an actor did
+    not come back by itself. Blows that hand the run to another driver share none.
+    """
+    runs = []
+    for ends in (False, True):
+        waiting = {phase: deque(each for each in wanted if each[0].phase == phase and each[0].shares
+                                and each[0].ends_driver == ends) for phase in (START_UP, *PHASES)}
+        for place, queue in enumerate(waiting.values()):
+            queue.rotate(-3 * place)  # the same process twice in a row might not be back yet
+        while any(waiting.values()):
+            moments = [(1, START_UP), *((round_, phase) for round_ in range(1, rounds + 1) for phase in PHASES)]
+            runs.append([Blow(*waiting[phase].popleft(), round_) for round_, phase in moments if waiting[phase]])
+    return runs
+
+
+def run_shared(blows: Sequence[Blow], reference: Reference, folder: Path) -> list[Result]:
+    """One run under all `blows`: a result for each that struck, or none at all where anything is wrong with the run, as
+    it is not known which of them did it. Then the run is kept.
+
+    Raises:
+        ChaosError: the faults could not be injected.
+    """
+    strikes = [reference.blow(blow.fault, blow.round, blow.seed) for blow in blows]
+    try:
+        outcome = run_with_faults(reference.config, folder, reference.settings, strikes)
+    except NotSurvived:
+        return []
+    verdict = judge(outcome, reference)
+    if verdict.notes or verdict.lost or verdict.duplicated:
+        return []
+    shutil.rmtree(folder)
+    return [Result(fault=blow.fault.name, seed=blow.seed, injected=1, survived=True, resumes=outcome.resumes, equal=True,
+                   extra_s=(outcome.seconds - reference.seconds) / len(outcome.struck), shared=len(outcome.struck))
+            for blow, strike in zip(blows, strikes, strict=True) if strike in outcome.struck]
