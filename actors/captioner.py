@@ -193,11 +193,14 @@ class CaptionerReplica:
         """Candidates for every prompt; where it is asked again, one. A replica that restarted or scaled up first
         proves the weights."""
         with self._lock:
-            self._publish(request.weights_dir, request.weights_sha256)
+            proven = self._publish(request.weights_dir, request.weights_sha256)
             captioner = self._captioner
         # Outside the lock: while one shard is generated, the next one's images pass through the vision tower.
         embeddings = self._embed(captioner, request)
         with self._lock:
+            if self._publish(request.weights_dir, request.weights_sha256) is not proven:
+                # Others were published meanwhile, and these again: the engine's are the same, the tower another object.
+                embeddings = self._embed(self._captioner, request)
             if request.retries is not None:
                 return [[answer] for answer in self._engine.generate_again(embeddings, request.retries)]
             return self._engine.generate(embeddings, request.asked, request.seed)

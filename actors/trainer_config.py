@@ -28,7 +28,8 @@ class TrainConfig(BaseModel):
     cpus_per_worker: int = Field(1, ge=1, description="logical CPUs reserved for a worker; whole CPUs only")
     gpus_per_worker: int = Field(0, ge=0, description="GPUs reserved for a worker: 0 trains on the CPU over gloo")
     threads_per_worker: int = Field(1, ge=1, description="CPU threads of a worker")
-    max_failures: int = Field(8, ge=-1, description="worker failures survived in a run; -1 for any number")
+    max_failures: int = Field(-1, ge=-1, description="worker failures survived in a run; -1: any number, as "
+                              "long as training moves on between them")
     resize_interval_s: float = Field(30, gt=0, description="how often the worker group considers growing")
     checkpoint_every_steps: int = Field(200, ge=1, description="optimiser steps between checkpoints within a round")
     keep_checkpoints: int = Field(2, ge=2, description="newest checkpoints of the trainer's state that are kept")

@@ -30,6 +30,7 @@ def run_ablation(ablation: AblationConfig, out: Path | None, rows: list[str] | N
     out = (out or Path("runs") / ablation.name).resolve()
     cells = make_cells(ablation, out, rows, seeds)
     missing = [cell for cell in cells if cell.result() is None]
+    _finished(ablation, out)  # what lies there has to fit into the table before hours are spent on more
     out.mkdir(parents=True, exist_ok=True)
     console.print(f"ablation {out}: {len(cells)} rows and seeds, {len(cells) - len(missing)} of them done",
                   highlight=False, soft_wrap=True)
@@ -41,7 +42,7 @@ def run_ablation(ablation: AblationConfig, out: Path | None, rows: list[str] | N
         for number, cell in enumerate(missing, start=1):
             console.print(f"{number}/{len(missing)} {cell.name}, seed {cell.seed}", highlight=False)
             begun = time.monotonic()
-            _run(cell, cells, console)
+            _run(cell, console)
             accuracy = cell.result()[0].get("annotation_accuracy")
             console.print(f"  annotation accuracy {'unknown' if accuracy is None else f'{accuracy:.4f}'}; "
                           f"{time.monotonic() - begun:.0f} s", highlight=False)
@@ -58,12 +59,11 @@ def run_ablation(ablation: AblationConfig, out: Path | None, rows: list[str] | N
     return out
 
 
-def _run(cell: Cell, cells: list[Cell], console: Console) -> None:
+def _run(cell: Cell, console: Console) -> None:
     if cell.row.kind == "seed":
         judge_seed(cell, console)
     elif cell.row.kind == "posterior_fusion":
-        [source] = [other for other in cells if (other.name, other.seed) == (cell.row.weights_of, cell.seed)]
-        judge_fusion(cell, source, console)
+        judge_fusion(cell, console)
     else:
         _run_loop(cell, console)
 
@@ -99,11 +99,7 @@ def _run_loop(cell: Cell, console: Console) -> None:
 
 def _write_table(ablation: AblationConfig, out: Path, tracker: Tracker) -> None:
     """All that is finished below `out`, whichever rows and seeds this call was about."""
-    results = {}
-    for cell in make_cells(ablation, out, seeds=_seeds_below(out)):
-        found = cell.result()
-        if found is not None:
-            results[cell.name, cell.seed] = {**found[0], "seconds": found[1]}
+    results = _finished(ablation, out)
     table = AblationTable({name: row.description for name, row in ablation.rows.items()}, results)
     note = (f"Base {ablation.base}" + "".join(f", {key}={value}" for key, value in ablation.overrides.items())
             + ". Mean ± standard deviation over the seeds; definitions in docs/method.md.")
@@ -114,6 +110,16 @@ def _write_table(ablation: AblationConfig, out: Path, tracker: Tracker) -> None:
         os.replace(partial, path)
     tracker.log_files(None, paths, "table")
     tracker.log_metrics(table.metrics(), step=len(results))
+
+
+def _finished(ablation: AblationConfig, out: Path) -> dict[tuple[str, int], dict[str, float | None]]:
+    """Metrics and seconds by (row, seed).
+
+    Raises:
+        RunDirectoryError: a directory below `out` holds a run of another configuration.
+    """
+    found = {(cell.name, cell.seed): cell.result() for cell in make_cells(ablation, out, seeds=_seeds_below(out))}
+    return {key: {**result[0], "seconds": result[1]} for key, result in found.items() if result is not None}
 
 
 def _seeds_below(out: Path) -> list[int]:

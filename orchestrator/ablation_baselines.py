@@ -25,11 +25,12 @@ def judge_seed(cell: Cell, console: Console) -> None:
     cell.write_result(_judge(prepared, seed, seed), time.monotonic() - begun)
 
 
-def judge_fusion(cell: Cell, source: Cell, console: Console) -> None:
-    """The seed fused once with what the encoder of another row's last round believes.
+def judge_fusion(cell: Cell, console: Console) -> None:
+    """The seed fused once with what the encoder of the source's last round believes.
 
     The model's own held-out numbers are those of that row, whose training also counts in the seconds.
     """
+    source = cell.source
     metrics, seconds = source.result()
     begun = time.monotonic()
     prepared = make_data(cell.config, console)

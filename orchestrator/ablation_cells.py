@@ -19,13 +19,14 @@ class CellResult(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     config_sha256: str = Field(description="of the run's configuration; another one makes the result stale")
+    rests_on: str | None = Field(None, description="sha256 of the weights of another row that it used")
     metrics: dict[str, float | None]
     seconds: float = Field(ge=0, description="for the row's own work and the training it rests on")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row with one seed. settings: the overrides of `base` that make `config`."""
+    """One row with one seed. settings: the overrides of `base` that make `config`. source: whose weights it uses."""
 
     name: str
     row: RowConfig
@@ -34,6 +35,7 @@ class Cell:
     settings: list[str]
     config: RunConfig
     directory: Path
+    source: "Cell | None" = None
 
     @property
     def log(self) -> Path:
@@ -58,7 +60,8 @@ class Cell:
         if self.row.kind != "loop":
             path = self.directory / "result.json"
             found = read_json(self.directory, path, CellResult) if path.exists() else None
-            return (found.metrics, found.seconds) if found and found.config_sha256 == self.config_sha256 else None
+            same = found and (found.config_sha256, found.rests_on) == (self.config_sha256, self._rests_on())
+            return (found.metrics, found.seconds) if same else None
         if not self.started:
             return None
         self._check_same()
@@ -70,7 +73,13 @@ class Cell:
     def write_result(self, metrics: dict[str, float | None], seconds: float) -> None:
         """Keep what a row that is no run came to."""
         write_json(self.directory, self.directory / "result.json", CellResult(
-            config_sha256=self.config_sha256, metrics=metrics, seconds=seconds))
+            config_sha256=self.config_sha256, rests_on=self._rests_on(), metrics=metrics, seconds=seconds))
+
+    def _rests_on(self) -> str | None:
+        """The source's last weights; none as long as it is not over, and then no result rests on them."""
+        if self.source is None:
+            return None
+        return read_records(self.source.directory)[-1].weights_sha256 if self.source.result() else "unfinished"
 
     def _check_same(self) -> None:
         there = flatten(RunDirectory.open(self.directory)[1])
@@ -98,8 +107,10 @@ def make_cells(ablation: AblationConfig, out: Path, rows: list[str] | None = Non
     chosen = ablation.with_needed(rows or list(ablation.rows))
     cells = []
     for seed in ablation.seeds if seeds is None else seeds:
+        of_seed: dict[str | None, Cell] = {}
         for name in chosen:
-            settings = ablation.settings(name, seed)
-            cells.append(Cell(name, ablation.rows[name], seed, ablation.base, settings,
-                              load_config(ablation.base, settings), (out / f"{name}-seed{seed}").resolve()))
+            settings, row = ablation.settings(name, seed), ablation.rows[name]
+            of_seed[name] = Cell(name, row, seed, ablation.base, settings, load_config(ablation.base, settings),
+                                 (out / f"{name}-seed{seed}").resolve(), of_seed.get(row.weights_of))
+        cells += of_seed.values()
     return cells

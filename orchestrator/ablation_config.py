@@ -77,7 +77,8 @@ def load_ablation(path: Path, settings: list[str] = ()) -> AblationConfig:
     """Read an ablation; `base` comes out relative to the working directory.
 
     Args:
-        settings: `key=value` overrides of all rows, stronger than the file's.
+        settings: `key=value` overrides of all rows, stronger than those that the file has for all rows; a row's own
+            are stronger still, as they are what makes it that row.
     Raises:
         ConfigError: no such file, not YAML, an unknown key, a bad value.
     """

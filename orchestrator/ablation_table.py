@@ -22,6 +22,7 @@ class Column:
 COLUMNS = (
     Column(ACCURACY, "accuracy"), Column(f"{ACCURACY}_rare", "on rare landforms"),
     Column("true_repairs", "true repairs", 0), Column("false_repairs", "false repairs", 0),
+    Column("true_repair_rate", "of the wrong, repaired"), Column("false_repair_rate", "of the right, broken"),
     Column("expected_calibration_error", "ECE"), Column("held_out_mean_recall", "held-out mean recall"),
     Column("held_out_slot_accuracy", "held-out slot accuracy"), Column("held_out_count_mae", "counting MAE"),
     Column("trusted_share", "share taught"), Column(f"{ACCURACY}_trusted", "accuracy of the taught"),

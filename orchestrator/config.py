@@ -1,6 +1,7 @@
 """A run's configuration: every key is declared once, here or in the component's own model."""
 
 import difflib
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -126,8 +127,25 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
 
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the whole configuration, defaults included and paths absolute, so that a run can be resumed from it alone
-    and from anywhere."""
-    path.write_text(yaml.safe_dump(portable(config), sort_keys=False), encoding="utf-8")
+    and from anywhere. A kill or a power cut leaves the whole file or none."""
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "w", encoding="utf-8") as file:
+        file.write(yaml.safe_dump(portable(config), sort_keys=False))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def load_saved_config(path: Path) -> RunConfig:
+    """Read what `save_config` wrote: no default stands in for a key that was lost.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    if missing := [name for name in RunConfig.model_fields if name not in _read_yaml(path)]:
+        raise ConfigError(f"{path} is damaged: it has no {', '.join(missing)}. It is written whole, so it was changed "
+                          "afterwards; restore it from a copy.")
+    return load_config(path)
 
 
 def portable(config: RunConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import ray.data
 from actors.fence import Fence, NoFence
 from actors.labeller import ImageIndex
 from actors.shuffler import Blocks, read_images, shuffle_round
-from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
+from corpus.annotations import ANNOTATION_SCHEMA, AnnotationError, AnnotationStore
 from corpus.digest import annotation_digest
 from corpus.seeds import derive_seed
 from hcot_llm.feedback import feedback_hints
@@ -75,14 +75,29 @@ class CorpusKeeper:
         self._run_id = run_id
         self._store = AnnotationStore(annotations_dir)
 
-    def open(self, prepared: PreparedCorpus, last_round: int) -> CorpusState:
-        """The state after `last_round` (0: the seed annotations, committed here on the first call)."""
+    def open(self, prepared: PreparedCorpus, last_round: int, digest: str | None = None) -> CorpusState:
+        """The state after `last_round` (0: the seed annotations, committed here on the first call).
+
+        Args:
+            digest: the annotations' as that round recorded it; None: not known.
+        Raises:
+            AnnotationError: the round's annotations are missing, or others than were recorded.
+        """
         seed = matrix_from_table(prepared.seed)
         version = self._store.version_of(self._run_id, last_round)
+        if version is None and last_round:
+            raise AnnotationError(
+                f"{self._store.path} has no annotations of round {last_round} of {self._run_id}, which is recorded. "
+                "Restore the table from a copy, or remove the records of the rounds that it lacks and resume.")
         if version is None:
             version = self._store.commit(annotation_rows(seed, prepared.seed, 0, [""] * len(seed), ""),
                                          run_id=self._run_id, round_=0)
         table = self._store.read(version)
+        if digest is not None and annotation_digest(table) != digest:
+            raise AnnotationError(
+                f"Version {version} of {self._store.path} is not what round {last_round} of {self._run_id} recorded "
+                f"(digest {annotation_digest(table)[:12]}... instead of {digest[:12]}...). Restore the table from a "
+                "copy, or remove the records from that round on and resume.")
         images = read_images(prepared.tiles, prepared.corpus_dir, self._config.corpus.rows_per_block)
         split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
         annotations = matrix_from_table(table)
@@ -96,12 +111,16 @@ class CorpusKeeper:
 
     def refresh(self, corpus: CorpusState, settlement: Settlement, findings: Findings, round_: int,
                 fence: Fence | NoFence = NoFence()) -> CorpusState:
-        """Commit the settled annotations once, whatever happens, and shuffle them for the next round."""
-        annotations, training = settlement.matrix, corpus.in_training
-        table = annotation_rows(annotations, self._store.read(corpus.version), round_, findings.weights_sha256,
+        """Commit the settled annotations once, whatever happens, and shuffle them for the next round.
+
+        What an earlier attempt at this round has committed counts, not what this one settled.
+        """
+        training = corpus.in_training
+        table = annotation_rows(settlement.matrix, self._store.read(corpus.version), round_, findings.weights_sha256,
                                 prompt_sha256())
         version = self._store.commit(table, run_id=self._run_id, round_=round_)
         table = self._store.read(version)
+        annotations = matrix_from_table(table)
         trusted, reconstructed = self._schedule.taught(round_, findings.doubtful[training],
                                                        annotations.confidence[training])
         hints = [list(feedback_hints(findings.feedback, row, CLAUSES).values()) for row in np.flatnonzero(training)]

@@ -146,20 +146,17 @@ class Delivery:
         self._client.log_inputs(run_id, datasets=[DatasetInput(
             dataset._to_mlflow_entity(), tags=[InputTag(MLFLOW_DATASET_CONTEXT, "training")])])
 
-    def _model(self, run_id: str, entry: Entry, weights: str, weights_sha256: str, copy: bool) -> None:
+    def _model(self, run_id: str, entry: Entry, weights: str, weights_sha256: str) -> None:
         name = f"round-{entry.run:04d}"
         found = self._client.search_logged_models(
             [self._runs.experiment_id], f"source_run_id = '{run_id}' AND name = '{name}'")
         same = [model for model in found if model.tags.get("knowlip.weights_sha256") == weights_sha256]
-        directory = self._run_dir / weights
         model = same[0] if same else self._client.create_logged_model(
             self._runs.experiment_id, name=name, source_run_id=run_id, model_type="knowlip",
             tags={"knowlip.weights_sha256": weights_sha256},
             params={"weights_sha256": weights_sha256, "round": str(entry.run), "format": "safetensors",
-                    "directory": str(directory)})
+                    "directory": str(self._run_dir / weights)})
         if model.status != "READY":
-            if copy:
-                self._client.log_model_artifacts(model.model_id, str(directory))
             self._client.finalize_logged_model(model.model_id, "READY")
         outputs = self._client.get_run(run_id).outputs
         if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:

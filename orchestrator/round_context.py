@@ -104,7 +104,7 @@ class RoundContext:
         session, weights = self._session, self._session.directory.weights(self.number)
         session.tracker.log_files(self.child, session.draw(self._corpus, self), "figures")
         session.tracker.log_corpus(self.child, session.directory.annotations, self._corpus.version, self._corpus.digest)
-        session.tracker.log_checkpoint(self.child, weights, self._trained[0].weights_sha256, copy=False)
+        session.tracker.log_checkpoint(self.child, weights, self._trained[0].weights_sha256)
 
     @property
     def losses(self) -> list[dict[str, float]]:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from corpus.links import link_out_of
-from orchestrator.config import RunConfig, load_config, save_config
+from orchestrator.config import RunConfig, load_saved_config, save_config
+from orchestrator.records import RoundRecord, read_json, record_path
 
 
 class RunDirectoryError(ValueError):
@@ -43,7 +44,9 @@ class RunDirectory:
 
     @property
     def run_id(self) -> str:
-        return self.path.name
+        """The directory's name when its first round was recorded: a run that is moved or renamed stays the same run."""
+        first = record_path(self.path, 1)
+        return read_json(self.path, first, RoundRecord).run_id if first.exists() else self.path.name
 
     @staticmethod
     def check_free(path: Path | None) -> None:
@@ -78,13 +81,14 @@ class RunDirectory:
 
         Raises:
             RunDirectoryError: there is no run in `path`, or a link in it leads out of it.
+            ConfigError: its configuration is damaged.
         """
         directory = RunDirectory(path.resolve())
         if not directory.config.is_file():
             raise RunDirectoryError(f"{path} is not a run directory: it has no config.yaml. Runs lie in runs/, "
                                     "the last one at runs/latest.")
         _refuse_links(directory.path)
-        return directory, load_config(directory.config)
+        return directory, load_saved_config(directory.config)
 
 
 def _refuse_links(root: Path) -> None:

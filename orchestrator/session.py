@@ -130,7 +130,8 @@ class Session:
     def open_corpus(self) -> CorpusState:
         """Connect to the cluster and open the corpus as the last recorded round left it."""
         start_cluster(self.config)
-        return self.keeper.open(self.prepared, self.last_round)
+        digest = self.records[-1].corpus_digest if self.records else None
+        return self.keeper.open(self.prepared, self.last_round, digest)
 
     def start_actors(self, corpus: CorpusState) -> None:
         """Start trainer, captioner and evaluator. The captioner goes on starting while the first round trains."""

@@ -156,18 +156,17 @@ class Tracker:
         self._opened[1].write("dataset", child.number, {"table": self._inside(table), "version": version,
                                                         "digest": digest})
 
-    def log_checkpoint(self, child: RoundRun, weights_dir: Path, weights_sha256: str, copy: bool = True) -> None:
+    def log_checkpoint(self, child: RoundRun, weights_dir: Path, weights_sha256: str) -> None:
         """Enter a round's weights, below the run directory, as a logged model.
 
-        The directory goes in as it is (safetensors, JSON): no pickle is written, and from_pretrained reads it back.
-        With copy=False only the reference is entered. A pickled file raises ValueError.
+        Only the reference is entered. A pickled file raises ValueError.
         """
         weights_dir = Path(weights_dir)
         pickles = [path.name for path in weights_dir.rglob("*") if path.suffix in _PICKLED]
         if pickles:
             raise ValueError(f"{weights_dir} holds pickled files ({', '.join(pickles)}); only safetensors are tracked")
         self._opened[1].write("model", child.number, {"weights": self._inside(weights_dir),
-                                                      "weights_sha256": weights_sha256, "copy": copy})
+                                                      "weights_sha256": weights_sha256})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Tags of the parent run; a later value takes the place of an earlier one."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import signal
 import statistics
 import subprocess
@@ -43,13 +44,13 @@ def write(tmp_path):
     return write
 
 
-def pretend(cell: Cell, accuracy: float, rounds: int | None = None) -> None:
+def pretend(cell: Cell, accuracy: float, rounds: int | None = None, **changes) -> None:
     """What a run of the cell leaves behind, as far as the ablation reads it."""
     directory = RunDirectory(cell.directory)
     if not directory.config.exists():
         RunDirectory.create(cell.config, cell.directory, root=cell.directory.parent / "runs")
     for number in range(1, (rounds or cell.config.rounds) + 1):
-        write_record(cell.directory, record(number, metrics={ACCURACY: accuracy, f"{ACCURACY}_rare": None}))
+        write_record(cell.directory, record(number, metrics={ACCURACY: accuracy, f"{ACCURACY}_rare": None}, **changes))
 
 
 @pytest.fixture
@@ -205,6 +206,27 @@ def process(monkeypatch):
         monkeypatch.setattr(ablation_module.subprocess, "Popen", Process)
 
     return use
+
+
+def test_what_rests_on_a_row_is_made_again_with_it(write, tmp_path):
+    path = write(rows={"none": {"description": "d"}, "fused": {
+        "description": "d", "kind": "posterior_fusion", "weights_of": "none"}})
+    none, fused = make_cells(load_ablation(path), tmp_path, ["fused"], [1])
+    pretend(none, 0.9)
+    fused.write_result({ACCURACY: 0.8}, seconds=1)
+    assert fused.result() == ({ACCURACY: 0.8}, 1)
+    shutil.rmtree(none.directory)
+    assert fused.result() is None
+    pretend(none, 0.9, weights_sha256="e" * 64)
+    assert fused.result() is None
+
+
+def test_an_old_row_that_does_not_fit_is_found_before_anything_runs(write, tmp_path, runs):
+    run_ablation(load_ablation(write()), tmp_path, ["none"], [0], quiet())
+    changed = write(rows={"none": {"description": "d", "overrides": {"rounds": 1}}, "both": {"description": "d"}})
+    with pytest.raises(RunDirectoryError, match="another configuration: .*rounds is 2 there and 1 here"):
+        run_ablation(load_ablation(changed), tmp_path, ["both"], [0], quiet())
+    assert runs[0] == [("none", 0)]
 
 
 def test_a_run_that_fails_is_named_with_its_output(write, tmp_path, process):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import load_config
+from orchestrator.config import ConfigError, load_config
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
 
 CONFIG = load_config(Path(__file__).resolve().parent.parent / "configs" / "smoke.yaml")
@@ -74,3 +74,15 @@ def test_paths_of_a_round():
     directory = RunDirectory(Path("/run"))
     assert directory.weights(12) == Path("/run/weights/round-0012")
     assert directory.shards(3) == Path("/run/labels/round-0003")
+
+
+@pytest.mark.parametrize("kept_lines", [0, 4])
+def test_a_configuration_that_was_cut_is_not_filled_up_with_defaults(tmp_path, kept_lines):
+    directory = RunDirectory.create(CONFIG, tmp_path / "run")
+    assert RunDirectory.open(directory.path)[1] == RunDirectory.create(CONFIG, tmp_path / "again").open(
+        tmp_path / "again")[1]
+    lines = directory.config.read_text().splitlines(keepends=True)
+    directory.config.write_text("".join(lines[:kept_lines]))
+    with pytest.raises(ConfigError, match="config.yaml is damaged: it has no .*restore it from a copy"):
+        RunDirectory.open(directory.path)
+    assert not list(directory.path.glob(".*partial"))
