@@ -8,7 +8,7 @@ import pytest
 import stamina
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from test_records import record
 from ports import free_port
 from tracking_server import server
