@@ -29,8 +29,9 @@ def run_ablation(ablation: AblationConfig, out: Path | None, rows: list[str] | N
     """
     out = (out or Path("runs") / ablation.name).resolve()
     cells = make_cells(ablation, out, rows, seeds)
-    missing = [cell for cell in cells if cell.result() is None]
-    _finished(ablation, out)  # what lies there has to fit into the table before hours are spent on more
+    # All that lies there, as it has to fit into the table: that is found before hours are spent on more.
+    finished = _finished(ablation, out)
+    missing = [cell for cell in cells if (cell.name, cell.seed) not in finished]
     out.mkdir(parents=True, exist_ok=True)
     console.print(f"ablation {out}: {len(cells)} rows and seeds, {len(cells) - len(missing)} of them done",
                   highlight=False, soft_wrap=True)

@@ -1,7 +1,6 @@
 """A run's configuration: every key is declared once, here or in the component's own model."""
 
 import difflib
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.feedback import FlagConfig
 from hcot_llm.seed import CorruptionConfig
 from model.config import ModelConfig
+from orchestrator.records import write_whole
 from orchestrator.redaction import without_user
 from orchestrator.retention import RetentionConfig
 from orchestrator.schedule import ScheduleConfig
@@ -128,12 +128,7 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the whole configuration, defaults included and paths absolute, so that a run can be resumed from it alone
     and from anywhere. A kill or a power cut leaves the whole file or none."""
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(yaml.safe_dump(portable(config), sort_keys=False))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    write_whole(path, yaml.safe_dump(portable(config), sort_keys=False))
 
 
 def load_saved_config(path: Path) -> RunConfig:
@@ -142,7 +137,8 @@ def load_saved_config(path: Path) -> RunConfig:
     Raises:
         ConfigError: the file is damaged.
     """
-    if missing := [name for name in RunConfig.model_fields if name not in _read_yaml(path)]:
+    content = _read_yaml(path)
+    if missing := [name for name in RunConfig.model_fields if name not in content]:
         raise ConfigError(f"{path} is damaged: it has no {', '.join(missing)}. It is written whole, so it was changed "
                           "afterwards; restore it from a copy.")
     return load_config(path)

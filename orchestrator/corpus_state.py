@@ -93,10 +93,11 @@ class CorpusKeeper:
             version = self._store.commit(annotation_rows(seed, prepared.seed, 0, [""] * len(seed), ""),
                                          run_id=self._run_id, round_=0)
         table = self._store.read(version)
-        if digest is not None and annotation_digest(table) != digest:
+        found = annotation_digest(table)
+        if digest not in (None, found):
             raise AnnotationError(
                 f"Version {version} of {self._store.path} is not what round {last_round} of {self._run_id} recorded "
-                f"(digest {annotation_digest(table)[:12]}... instead of {digest[:12]}...). Restore the table from a "
+                f"(digest {found[:12]}... instead of {digest[:12]}...). Restore the table from a "
                 "copy, or remove the records from that round on and resume.")
         images = read_images(prepared.tiles, prepared.corpus_dir, self._config.corpus.rows_per_block)
         split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
@@ -106,8 +107,8 @@ class CorpusKeeper:
                   Lesson.first(int(in_training.sum())))
         folds = make_folds(annotations.tile_ids, in_training, self._schedule.folds, self._config.seed)
         return self._state(CorpusState(
-            prepared, images, ImageIndex.of(images), annotations, seed, in_training, version, annotation_digest(table),
-            folds, (), lesson.reconstructed), lesson, last_round + 1)
+            prepared, images, ImageIndex.of(images), annotations, seed, in_training, version, found, folds, (),
+            lesson.reconstructed), lesson, last_round + 1)
 
     def refresh(self, corpus: CorpusState, settlement: Settlement, findings: Findings, round_: int,
                 fence: Fence | NoFence = NoFence()) -> CorpusState:

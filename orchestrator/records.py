@@ -204,12 +204,12 @@ def write_json(run_dir: Path, path: Path, model: BaseModel, fence: Fence | NoFen
     """
     _inside(run_dir, path)
     with writing(path.name, path):
-        _write_whole(path, model, fence)
+        write_whole(path, json.dumps(model.model_dump(mode="json"), indent=2, allow_nan=False) + "\n", fence)
 
 
-def _write_whole(path: Path, model: BaseModel, fence: Fence | NoFence) -> None:
+def write_whole(path: Path, text: str, fence: Fence | NoFence = NoFence()) -> None:
+    """Write a file complete or not at all, and still there after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(model.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

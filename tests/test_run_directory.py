@@ -85,4 +85,4 @@ def test_a_configuration_that_was_cut_is_not_filled_up_with_defaults(tmp_path, k
     directory.config.write_text("".join(lines[:kept_lines]))
     with pytest.raises(ConfigError, match="config.yaml is damaged: it has no .*restore it from a copy"):
         RunDirectory.open(directory.path)
-    assert not list(directory.path.glob(".*partial"))
+    assert [path.name for path in directory.path.iterdir()] == ["config.yaml"], "nothing half is left beside it"
