@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 from test_records import record
 
+from orchestrator.config import RunConfig, save_config
 from orchestrator.memory import MemoryReport
 from orchestrator.records import Counts, SeedSummary, write_json, write_record, write_seed_summary
 from orchestrator.report import print_report, print_status, report
@@ -17,7 +18,7 @@ KEYS = {"rounds", "seed_accuracy", "final_accuracy", "accuracy_by_clause", "peak
 
 @pytest.fixture
 def run_dir(tmp_path):
-    (tmp_path / "config.yaml").write_text("name: default\nrounds: 3\n")
+    save_config(RunConfig(name="default", rounds=3), tmp_path / "config.yaml")
     return tmp_path
 
 

@@ -83,7 +83,7 @@ def test_deleted_weights_are_marked_in_mlflow(tmp_path):
             weights.mkdir(parents=True)
             (weights / "model.safetensors").write_bytes(b"x")
             with session.tracker.round(number) as child:
-                session.tracker.log_checkpoint(child, weights, f"{number}" * 64, copy=False)
+                session.tracker.log_checkpoint(child, weights, f"{number}" * 64)
         session.records = [record(number) for number in range(1, 5)]
         session.retain()
     client = MlflowClient(tracking_uri(session.directory.path))
