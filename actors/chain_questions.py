@@ -22,7 +22,7 @@ from hcot_llm.engine import Answer
 from hcot_llm.knowledge import tile_knowledge
 from hcot_llm.prompts import prompt_sha256
 from hcot_llm.retry import Retry
-from hcot_llm.schema import Clause, in_order
+from hcot_llm.schema import VOCABULARY, Clause, in_order
 
 if TYPE_CHECKING:
     from actors.labeller import Question
@@ -68,8 +68,10 @@ class ChainQuestion:
 
     def settings(self, *, evidence: bool, picture: bool, attempts: int) -> dict[str, Any]:
         """Arguments of `hcot_llm.chain.chain`."""
+        measured = measure(self._backscatter, self.gsd_m)
         return dict(asked=self.question.asked, kept=self.question.kept, feedback=self.question.hints,
-                    evidence=measure(self._backscatter, self.gsd_m).as_prompt() if evidence else None,
+                    evidence=measured.as_prompt() if evidence else None,
+                    measured_pixels=[blob.length_pixels for blob in measured.blobs],
                     knowledge=self.place, gsd_m=self.gsd_m, picture=picture, attempts=attempts)
 
 
@@ -97,7 +99,10 @@ class ChainProgress:
         """What the chain, at its end, says of the asked clauses."""
         values = in_order({clause: result.values[clause] for clause in self._asked.question.asked
                            if clause in result.values})
-        return Answer(values, {clause: self._distributions[clause] for clause in values if clause in self._distributions},
+        # Level 5 may have corrected a value, and told no distribution of the new one: the old one would speak against it.
+        return Answer(values, {clause: found for clause, value in values.items()
+                               if (found := self._distributions.get(clause)) is not None
+                               and VOCABULARY[clause][int(found.argmax())] == value},
                       next(iter(result.failed.values()), None), self._tokens)
 
 

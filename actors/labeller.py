@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -59,12 +59,13 @@ def _tile_ids(table: pa.Table) -> list[str]:
 
 @dataclass(frozen=True)
 class Question:
-    """The clauses one tile is asked for, and what its prompt is made of."""
+    """The clauses one tile is asked for, and what its prompt is made of. gsd_m: metres per pixel, for level 5."""
 
     tile_id: str
     asked: tuple[Clause, ...]
     kept: dict[Clause, str]
     knowledge: str
+    gsd_m: float
     hints: dict[Clause, str]
     levels: bool
     seed: int
@@ -75,12 +76,13 @@ class Question:
 
 
 def write_questions(doubtful: np.ndarray, annotations: AnnotationMatrix, feedback: Feedback,
-                    knowledge: dict[str, str], *, run_seed: int, round_: int, use_feedback: bool,
+                    knowledge: Mapping[str, str], gsd_m: Mapping[str, float], *, run_seed: int, round_: int, use_feedback: bool,
                     levels: bool) -> list[Question]:
     """A question for every tile with a doubtful clause; the other clauses are context.
 
     Args:
-        doubtful: bool [N, 16]. knowledge: one line per tile, see hcot_llm/knowledge.py.
+        doubtful: bool [N, 16]. knowledge: one line per tile, see hcot_llm/knowledge.py. gsd_m: metres per
+            pixel of each tile.
     """
     questions = []
     for row in np.flatnonzero(doubtful.any(axis=1)):
@@ -88,7 +90,7 @@ def write_questions(doubtful: np.ndarray, annotations: AnnotationMatrix, feedbac
         asked = tuple(clause for column, clause in enumerate(CLAUSES) if doubtful[row, column])
         kept = {clause: value for clause, value in annotations.row_values(row).items() if clause not in asked}
         hints = feedback_hints(feedback, row, asked) if use_feedback else {}
-        questions.append(Question(tile_id, asked, kept, knowledge[tile_id], hints, levels,
+        questions.append(Question(tile_id, asked, kept, knowledge[tile_id], gsd_m[tile_id], hints, levels,
                                   derive_seed(run_seed, round_, tile_id, "candidates")))
     return questions
 
@@ -147,7 +149,8 @@ class _Shard:
         for given in self.given:
             if given.candidate in (0, self.candidates):
                 values.setdefault(given.question, {}).update(given.answer.values)
-        return [Answered(position, self.questions[position].kept, said, self.questions[position].seed)
+        return [Answered(position, self.questions[position].kept, said, self.questions[position].seed,
+                         self.questions[position].gsd_m)
                 for position, said in sorted(values.items())]
 
     def _plan_retries(self, config: RetryConfig) -> list[Retry]:
@@ -208,7 +211,7 @@ def make_request(shard: Sequence[Question], client: Captioner, images: ImageInde
 
 
 def _digest(shard: Sequence[Question], request: CaptionRequest | ChainRequest) -> str:
-    content = [request.source, *[[q.tile_id, q.prompt, list(q.asked), q.seed] for q in shard]]
+    content = [request.source, *[[q.tile_id, q.prompt, list(q.asked), q.seed, q.gsd_m] for q in shard]]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

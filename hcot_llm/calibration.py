@@ -16,19 +16,24 @@ from hcot_llm.schema import Clause, in_order
 
 @dataclass(frozen=True)
 class Answered:
-    """A greedy answer. question: its position in the shard. kept, values: of the other clauses and of the answered."""
+    """A greedy answer. question: its position in the shard. kept, values: of the other clauses and of the answered.
+
+    gsd_m: metres per pixel of its tile.
+    """
 
     question: int
     kept: Mapping[Clause, str]
     values: Mapping[Clause, str]
     question_seed: int
+    gsd_m: float
 
 
 def plan_corrections(answers: Sequence[Answered], candidate: int) -> list[Retry]:
     """What to ask again, as candidate number `candidate`; nothing for answers that contradict nothing."""
     planned = []
     for answer in answers:
-        disputed = {clause for found in contradictions({**answer.kept, **answer.values}) for clause in found.clauses}
+        broken = contradictions({**answer.kept, **answer.values}, gsd_m=answer.gsd_m)
+        disputed = {clause for found in broken for clause in found.clauses}
         asked = tuple(in_order({clause: None for clause in answer.values if clause in disputed}))
         if asked:
             said = tuple((clause, value) for clause, value in in_order(answer.values).items() if clause not in disputed)

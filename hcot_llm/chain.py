@@ -31,7 +31,8 @@ Chain = Generator[tuple[str, Sequence[Clause]], str, ChainResult]
 
 def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str,
           feedback: Mapping[Clause, str] | None = None, evidence: Mapping[str, object] | None = None,
-          gsd_m: float | None = None, picture: bool = False, attempts: int = 1) -> Chain:
+          gsd_m: float | None = None, measured_pixels: Sequence[float] = (), picture: bool = False,
+          attempts: int = 1) -> Chain:
     """Ask level by level for the asked clauses, then have contradictions corrected, `attempts` times at most.
 
     A generator, so that the chains of many tiles can go level by level together: it yields a prompt and the clauses
@@ -39,8 +40,11 @@ def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str
 
     Only asked clauses are ever answered or corrected; a level of which none is asked is skipped. An unusable
     answer leaves its clauses out and is named in `failed`, so the caller keeps what it had.
+
+    gsd_m, measured_pixels: see `contradictions`; the other settings are those of `chat_prompt`.
     """
     wanted = ordered(asked)
+    scale = dict(gsd_m=gsd_m, measured_pixels=measured_pixels)
     common = dict(knowledge=knowledge, feedback=feedback, evidence=evidence, gsd_m=gsd_m,
                   picture=picture)
     description = (yield chat_prompt(0, evidence=evidence, gsd_m=gsd_m, picture=picture), ()).strip()
@@ -60,12 +64,12 @@ def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str
         if clauses := [clause for clause in level_clauses(level) if clause in wanted]:
             yield from answer(level, clauses)
     for _ in range(attempts):
-        found = contradictions(values, gsd_m=gsd_m)
+        found = contradictions(values, **scale)
         disputed = {clause for contradiction in found for clause in contradiction.clauses}
         if not (clauses := [clause for clause in wanted if clause in disputed]):
             break
         yield from answer(5, clauses, found)
-    return ChainResult(description, in_order(values), failed, contradictions(values, gsd_m=gsd_m))
+    return ChainResult(description, in_order(values), failed, contradictions(values, **scale))
 
 
 def run_chain(ask: Ask, **settings) -> ChainResult:

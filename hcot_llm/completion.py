@@ -3,12 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from hcot_llm.distribution import value_distribution, values_beginning
 from hcot_llm.schema import AnswerError, Clause, parse_answer
+
+
+_THOUGHT: Final = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_FENCED: Final = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,28 @@ class Completion:
     text: str
     distributions: dict[Clause, np.ndarray]
     tokens: int
+
+    @staticmethod
+    def of(text: str, clauses: Sequence[Clause], steps: Sequence[Any], tokens: int) -> "Completion":
+        """What a model said. clauses: that it was asked for, none for free text. steps: see `read_distributions`."""
+        if not clauses:
+            return Completion(text, {}, tokens)
+        answer = answer_object(text)
+        return Completion(answer, read_distributions(answer, clauses, steps), tokens)
+
+
+def answer_object(text: str) -> str:
+    """The JSON of an answer, out of what models without structured output put around it.
+
+    Left out: what a model thought aloud (`<think>`), the fence of a code block with all around it, a sentence before
+    the object. Text that begins with JSON stays as it is, so that what follows an answer is refused and counted.
+    """
+    said = _THOUGHT.sub("", text, count=1)
+    if said.lstrip()[:1] in ("{", "["):
+        return said
+    if fenced := _FENCED.search(said):
+        return fenced[1]
+    return said[said.find("{"):] if "{" in said else said
 
 
 def read_distributions(text: str, clauses: Sequence[Clause], steps: Sequence[Any]) -> dict[Clause, np.ndarray]:

@@ -13,15 +13,18 @@ import stamina
 from pydantic import Field, field_validator
 
 from hcot_llm.chain_config import ChainConfig
-from hcot_llm.completion import Completion, read_distributions
+from hcot_llm.completion import Completion
+from hcot_llm.endpoint_answer import ChatAnswer, ModelList, Unreadable, read_response
 from hcot_llm.schema import Clause, answer_json_schema
 
-# What may pass: nobody listens, the answer takes too long, too many requests, the server has trouble.
-TRANSIENT = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
 _NO_KEY = "none"
-# How a server's refusal of a request names what it does not know.
-_REFUSALS = {"logprobs": re.compile(r"(?i)logprob"),
-             "structured output": re.compile(r"(?i)response_format|json_schema|structured|guided|grammar")}
+# What a request may hold that not every server knows, and how a refusal names it. The last two are refused by servers of
+# models that reason; "unsupported" tells that from a prompt that leaves no room for max_tokens.
+_REFUSALS = {"logprobs": ("logprobs", re.compile(r"(?i)logprob")),
+             "structured output": ("response_format",
+                                   re.compile(r"(?i)response_format|json_schema|structured|guided|grammar")),
+             "max_tokens": ("max_tokens", re.compile(r"(?i)unsupported.{0,40}max_tokens")),
+             "temperature": ("temperature", re.compile(r"(?i)unsupported.{0,40}temperature"))}
 
 
 class EndpointFailed(RuntimeError):
@@ -36,8 +39,8 @@ class EndpointConfig(ChainConfig):
     key_variable: str | None = Field(
         None, description="name of the environment variable that holds the key; null: no key")
     timeout_s: float = Field(120, gt=0, description="time for one answer")
-    patience_s: float = Field(300, ge=0, description="how long a request is repeated while nobody answers, or with 429 "
-                              "or 5xx; then the run ends, and `knowlip resume` goes on from the last finished shard")
+    patience_s: float = Field(300, ge=0, description="how long a request is repeated while nobody answers, what comes "
+                              "cannot be read, or with 408, 409, 429 or 5xx; then the run ends, and `knowlip resume` goes on from the last finished shard")
     concurrency: int = Field(8, ge=1, description="tiles asked about at the same time")
     evidence: bool = Field(True, description="put backscatter statistics and bright blobs of the tile into the prompt")
     picture: bool = Field(False, description="send the tile as a picture (PNG, grey, co-polarised); for a model that "
@@ -85,7 +88,12 @@ class Endpoint:
         Raises:
             EndpointFailed: it does not answer, refuses the key, or does not have the model.
         """
-        listed = self._patiently(lambda: [model.id for model in self._client.models.list()])
+        try:
+            found = self._patiently(lambda: self._client.models.with_raw_response.list().text)
+            listed = [model.id for model in read_response(ModelList, found).data]
+        except Unreadable as error:
+            raise EndpointFailed(f"The endpoint {self._config.url} is not the API of a model: {self._clean(error)}. "
+                                 "Compare captioner.endpoint.url, which goes up to and with /v1.") from None
         if self._config.model not in listed:
             raise EndpointFailed(f"The endpoint {self._config.url} has no model '{self._config.model}'; it lists "
                                  f"{', '.join(listed[:20]) or 'none'}. Set captioner.endpoint.model.")
@@ -104,28 +112,27 @@ class Endpoint:
             {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(picture).decode()}"}},
             {"type": "text", "text": prompt}]}
         while True:
-            used = self._features(clauses)
+            used = self._limits(seed) | self._features(clauses)
             try:
-                response = self._patiently(lambda: self._client.chat.completions.create(
-                    model=self._config.model, messages=[message], **used,
-                    max_tokens=self._config.max_new_tokens, **self._sampling(seed)))
+                found = self._patiently(lambda: read_response(
+                    ChatAnswer, self._client.chat.completions.with_raw_response.create(
+                        model=self._config.model, messages=[message], **used).text))
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if not self._do_without(str(error), used):
-                    raise EndpointFailed(f"The endpoint {self._config.url} refused a request: {self._clean(error)}. "
-                                         "Often the prompt is longer than the model's context.") from None
+                    raise self._refused(error) from None
                 continue
-            choice = response.choices[0]
-            text = choice.message.content or ""
-            tokens = response.usage.completion_tokens if response.usage is not None else 0
-            steps = choice.logprobs.content if choice.logprobs is not None else None
-            return Completion(text, read_distributions(text, clauses, steps) if steps else {}, tokens)
+            return Completion.of(found.text, clauses, found.steps, found.tokens)
 
-    def _sampling(self, seed: int | None) -> dict[str, Any]:
-        if seed is None:
-            return {"temperature": 0.0}
-        return {"temperature": self._config.temperature, "seed": seed % 2**31}
+    def _limits(self, seed: int | None) -> dict[str, Any]:
+        """How long an answer may be, and how it is drawn."""
+        longest = "max_completion_tokens" if "max_tokens" in self._without else "max_tokens"
+        used: dict[str, Any] = {longest: self._config.max_new_tokens}
+        if "temperature" not in self._without:
+            used["temperature"] = 0.0 if seed is None else self._config.temperature
+        return used if seed is None else used | {"seed": seed % 2**31}
 
     def _features(self, clauses: Sequence[Clause]) -> dict[str, Any]:
+        """What makes an answer readable, and tells how sure it is."""
         used: dict[str, Any] = {}
         if clauses and "structured output" not in self._without:
             used["response_format"] = {"type": "json_schema", "json_schema": {
@@ -136,9 +143,8 @@ class Endpoint:
 
     def _do_without(self, refusal: str, used: dict[str, Any]) -> bool:
         """Leave out from now on what the endpoint does not know; False where that is not the trouble."""
-        names = {"logprobs": "logprobs", "structured output": "response_format"}
-        for feature, pattern in _REFUSALS.items():
-            if names[feature] in used and pattern.search(refusal):
+        for feature, (argument, pattern) in _REFUSALS.items():
+            if argument in used and pattern.search(refusal):
                 with self._lock:
                     new = feature not in self._without
                     self._without.add(feature)
@@ -150,7 +156,7 @@ class Endpoint:
 
     def _patiently(self, call):
         try:
-            for attempt in stamina.retry_context(TRANSIENT, attempts=None, timeout=self._config.patience_s,
+            for attempt in stamina.retry_context(_may_pass, attempts=None, timeout=self._config.patience_s,
                                                  wait_initial=0.5, wait_max=10.0):
                 with attempt:
                     return call()
@@ -164,12 +170,27 @@ class Endpoint:
             raise EndpointFailed(f"The endpoint {self._config.url} does not have what was asked of it: "
                                  f"{self._clean(error)}. Compare captioner.endpoint.url and model with what it lists."
                                  ) from None
-        except TRANSIENT as error:
+        except (openai.BadRequestError, openai.UnprocessableEntityError):
+            raise
+        except (openai.APIError, Unreadable) as error:
+            if not _may_pass(error):
+                raise self._refused(error) from None
             raise EndpointFailed(
                 f"The endpoint {self._config.url} gave no answer for {self._config.patience_s:g} s "
                 f"(captioner.endpoint.patience_s); the last trouble: {self._clean(error)}. Start it again; "
                 "`knowlip resume` goes on from the last finished shard.") from None
 
+    def _refused(self, error: openai.APIError) -> EndpointFailed:
+        return EndpointFailed(f"The endpoint {self._config.url} refused a request: {self._clean(error)}. "
+                              "Often the prompt is longer than the model's context.")
+
     def _clean(self, error: Exception) -> str:
         text = f"{type(error).__name__}: {error}"
         return (text.replace(self._key, "***") if self._key != _NO_KEY else text)[:500].rstrip(". ")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Nobody listens, the answer takes too long or cannot be read, too many requests, the server has trouble."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in (408, 409, 429) or error.status_code >= 500
+    return isinstance(error, (openai.APIConnectionError, Unreadable))

@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import Field
 
 from hcot_llm.chain_config import ChainConfig
-from hcot_llm.completion import Completion, read_distributions
+from hcot_llm.completion import Completion
 from hcot_llm.schema import Clause
 from hcot_llm.vllm_engine import Pieces, answer_format, start_llm
 
@@ -101,5 +101,4 @@ class VisionLanguageModel:
             SimpleNamespace(token=self._pieces[token], top_logprobs=[
                 SimpleNamespace(token=self._pieces[other], logprob=entry.logprob) for other, entry in step.items()])
             for token, step in zip(output.token_ids, output.logprobs, strict=True)]
-        return Completion(output.text, read_distributions(output.text, clauses, steps) if clauses and steps else {},
-                          len(output.token_ids))
+        return Completion.of(output.text, clauses, steps, len(output.token_ids))

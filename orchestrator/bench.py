@@ -92,7 +92,7 @@ def throughput(directory: RunDirectory, config: RunConfig) -> Throughput:
         (_, score_alone_s), (scores, score_s) = (_timed(score_tiles, corpus.images, corpus.annotations, weights, each)
                                                  for each in (alone, together))
         asked = np.random.default_rng(0).random(corpus.annotations.values.shape) < 0.4
-        questions = write_questions(asked, corpus.annotations, scores.feedback, prepared.knowledge,
+        questions = write_questions(asked, corpus.annotations, scores.feedback, prepared.knowledge, prepared.gsd_m,
                                     run_seed=config.seed, round_=last.round, use_feedback=True, levels=True)
         client.publish(weights, last.weights_sha256)
         size = config.captioner.tiles_per_shard

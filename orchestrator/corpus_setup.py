@@ -40,6 +40,11 @@ class PreparedCorpus:
     quarantined: int
     simulated: bool
 
+    @property
+    def gsd_m(self) -> dict[str, float]:
+        """Metres per pixel of each tile."""
+        return dict(zip(self.tiles["tile_id"].to_pylist(), self.tiles["gsd_m"].to_pylist(), strict=True))
+
 
 def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = lambda *_: None) -> PreparedCorpus:
     """Make what is missing of the configured corpus and open it.

@@ -222,8 +222,8 @@ class Session:
         """The captioner's answers on the clauses to write again; it serves the fold's weights."""
         settings, annotations = self.config.captioner, select(corpus.annotations, fold.scored)
         questions = write_questions(
-            asked, annotations, scores.feedback, self.prepared.knowledge, run_seed=self.config.seed,
-            round_=round_, use_feedback=settings.feedback_in_prompt, levels=settings.levels_in_prompt)
+            asked, annotations, scores.feedback, self.prepared.knowledge, self.prepared.gsd_m,
+            run_seed=self.config.seed, round_=round_, use_feedback=settings.feedback_in_prompt, levels=settings.levels_in_prompt)
         return ask(questions, self.captioner, corpus.image_index, annotations, self.directory.shards(round_),
                    tiles_per_shard=settings.tiles_per_shard, candidates=settings.candidates,
                    retry=settings.retry, corrections=settings.corrections, in_flight=2 * settings.max_replicas,

@@ -29,7 +29,7 @@ def tile_ids_of(corpus_dir: Path) -> tuple[str, ...]:
 
 def question(tile_id: str, asked: tuple[Clause, ...] = ASKED) -> Question:
     kept = {Clause.TERRAIN: "coast", **NO_TARGETS}
-    return Question(tile_id, asked, {c: v for c, v in kept.items() if c not in asked}, "", {}, True, 5)
+    return Question(tile_id, asked, {c: v for c, v in kept.items() if c not in asked}, "", 10.0, {}, True, 5)
 
 
 def answers(captioner: Captioner, tile_ids: tuple[str, ...], shard_dir: Path, tiles_per_shard: int) -> Proposals:

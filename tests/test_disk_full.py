@@ -82,7 +82,7 @@ def test_a_commit_that_does_not_fit(disk):
 
 
 def test_a_shard_that_does_not_fit(disk):
-    questions = [Question(f"tile-{number}", (Clause.TERRAIN,), {}, "", {}, True, number) for number in range(4000)]
+    questions = [Question(f"tile-{number}", (Clause.TERRAIN,), {}, "", 10.0, {}, True, number) for number in range(4000)]
     shard = _Shard(questions, candidates=1, corrections=0)
     distribution = np.random.default_rng(0)
     shard.take([[Answer({Clause.TERRAIN: "plain"}, {Clause.TERRAIN: distribution.random(5)}, None, 3)]

@@ -20,7 +20,7 @@ from hcot_llm.endpoint import Endpoint, EndpointConfig, EndpointFailed
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.retry import RetryConfig
 from hcot_llm.schema import CLAUSES as ALL
-from hcot_llm.schema import VOCABULARY, Clause
+from hcot_llm.schema import VOCABULARY, Clause, parse_answer
 from orchestrator.config import ConfigError, load_config
 from orchestrator.errors import expected_errors
 from orchestrator.preflight import needed
@@ -28,6 +28,7 @@ from orchestrator.preflight import needed
 KEY = "sk-a-secret-that-nobody-may-read"
 CLAUSES = (Clause.WATER, Clause.ROAD)
 TEXT = '{"water": "lake", "road": "grid"}'
+MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "x"}]}
 PIECES = ['{"', "water", '": "', "lake", '", "', "road", '": "', "gr", 'id"}']
 
 
@@ -44,8 +45,11 @@ def answer(text: str = TEXT, pieces: list[str] | None = None) -> dict:
 
 
 @contextmanager
-def server(respond):
-    """A server on a free port; respond(request body, headers) -> (status, JSON). Yields (url, bodies received)."""
+def server(respond, models=MODELS):
+    """A server on a free port; respond(request body, headers) -> (status, JSON, or a text as it is).
+
+    Yields (url, bodies received).
+    """
     received = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -55,12 +59,12 @@ def server(respond):
             self.reply(*respond(body, self.headers))
 
         def do_GET(self):
-            self.reply(200, {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "x"}]})
+            self.reply(200, models)
 
         def reply(self, status, content):
-            data = json.dumps(content).encode()
+            data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "text/html" if data.startswith(b"<") else "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -119,13 +123,85 @@ def test_free_text_asks_for_no_schema_and_a_candidate_is_seeded():
     assert received[0]["seed"] == 7 and received[0]["temperature"] == 1.0
 
 
-@pytest.mark.parametrize(("status", "times"), [(429, 1), (500, 2), (503, 1)])
+@pytest.mark.parametrize(("status", "times"), [(408, 1), (409, 1), (429, 1), (500, 2), (503, 1)])
 def test_what_may_pass_is_asked_again(status, times):
     states = [status] * times
     with server(lambda body, headers: (states.pop(), {"error": {"message": "busy"}}) if states else
                 (200, answer())) as (url, received):
         assert client(url).complete("", CLAUSES, None).text == TEXT
     assert len(received) == times + 1
+
+
+UNREADABLE = {"a page": "<html>Sign in</html>", "an error sent as a success": {"error": {"message": "no model loaded"}},
+              "a body that was cut": json.dumps(answer())[:-20], "nothing": "", "another shape": {"choices": [{}]},
+              "no object": "[]"}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_cannot_be_read_is_asked_again_and_then_quoted(body):
+    bodies = [body]
+    with server(lambda *_: (200, bodies.pop() if bodies else answer())) as (url, received):
+        assert client(url).complete("", CLAUSES, None).text == TEXT
+    assert len(received) == 2
+    quoted = (body if isinstance(body, str) else json.dumps(body))[:20]
+    with server(lambda *_: (200, body)) as (url, _), pytest.raises(EndpointFailed) as error:
+        client(url, patience_s=0.2).complete("", CLAUSES, None)
+    assert "gave no answer" in str(error.value) and (quoted or "an empty body") in str(error.value)
+
+
+@pytest.mark.parametrize("models", ["<html>Welcome</html>", {"error": "x"}, ""])
+def test_an_address_that_is_no_api_is_said_at_once(models):
+    with server(lambda *_: (200, answer()), models) as (url, _):
+        with pytest.raises(EndpointFailed, match="is not the API of a model: .*Compare captioner.endpoint.url"):
+            client(url, patience_s=600).check()
+
+
+@pytest.mark.parametrize("status", [402, 405, 413])
+def test_any_other_refusal_ends_with_its_words(status):
+    with server(lambda *_: (status, {"error": {"message": "no credit left"}})) as (url, received):
+        with pytest.raises(EndpointFailed, match="refused a request: .*no credit left"):
+            client(url).complete("", CLAUSES, None)
+    assert len(received) == 1
+
+
+def test_no_choice_is_an_answer_without_text():
+    with server(lambda *_: (200, answer() | {"choices": []})) as (url, received):
+        assert client(url).complete("", CLAUSES, None).text == ""
+    assert len(received) == 1, "the labeller counts it as empty and asks again within its budget"
+
+
+@pytest.mark.parametrize("said", [
+    f"<think>\nWater {{maybe}} a lake.\n</think>\n\n{TEXT}", f"```json\n{TEXT}\n```",
+    f"Here it is:\n```\n{TEXT}\n```\nI hope that helps.", f"The answer is {TEXT}"])
+def test_what_a_model_puts_around_its_answer_is_left_out(said):
+    with server(lambda *_: (200, answer(said))) as (url, _):
+        assert parse_answer(client(url).complete("", CLAUSES, None).text, CLAUSES) == {
+            Clause.ROAD: "grid", Clause.WATER: "lake"}
+
+
+def test_free_text_stays_as_it_was_said():
+    with server(lambda *_: (200, answer("A {harbour}."))) as (url, _):
+        assert client(url).complete("", (), None).text == "A {harbour}."
+
+
+def test_a_model_that_reasons_is_asked_without_a_temperature_and_by_its_own_name_for_the_limit():
+    def respond(body, headers):
+        for name in ("max_tokens", "temperature"):
+            if name in body:
+                return 400, {"error": {"message": f"Unsupported parameter: '{name}' is not supported with this model."}}
+        return 200, answer()
+
+    with server(respond) as (url, received), pytest.warns(UserWarning, match="max_tokens"):
+        assert client(url).complete("", CLAUSES, None).text == TEXT
+    assert received[-1]["max_completion_tokens"] == 256 and len(received) == 3
+
+
+def test_a_prompt_without_room_for_its_answer_is_no_unknown_parameter():
+    message = "This model's maximum context length is 512 tokens; 'max_tokens' or 'max_completion_tokens' is too large."
+    with server(lambda *_: (400, {"error": {"message": message}})) as (url, received):
+        with pytest.raises(EndpointFailed, match="longer than the model's context"):
+            client(url).complete("", CLAUSES, None)
+    assert len(received) == 1
 
 
 def test_patience_ends_with_what_to_do():
@@ -241,7 +317,7 @@ def label(url, corpus_dir, folder, retry=RetryConfig(attempts=0)):
     config = CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(url=url, model="m", patience_s=1))
     captioner = EndpointCaptioner(config, tiles, corpus_dir)
     try:
-        return ask([Question(tile_id, CLAUSES, {Clause.TERRAIN: "coast"}, "", {}, True, 5) for tile_id in tile_ids],
+        return ask([Question(tile_id, CLAUSES, {Clause.TERRAIN: "coast"}, "", 10.0, {}, True, 5) for tile_id in tile_ids],
                    captioner, None, annotations, folder, tiles_per_shard=2, candidates=1, retry=retry)
     finally:
         captioner.shutdown()
@@ -267,7 +343,7 @@ def test_tiles_are_asked_level_by_level_with_evidence_and_contradictions_are_sen
         proposals = label(url, corpus_dir, tmp_path)
     assert sorted(levels_of(received)) == sorted(["Level 0", "Level 1", "Level 2", "Level 5"] * 3)
     prompts = [body["messages"][0]["content"] for body in received]
-    assert all("bright blobs" in prompt for prompt in prompts if "Level 5" not in prompt)
+    assert all("bright blobs" in prompt for prompt in prompts)
     assert all("there is no water" in prompt for prompt in prompts if "Level 5" in prompt)
     values = [VOCABULARY[Clause.WATER][index] for index in proposals.proposed[:, ALL.index(Clause.WATER), 0]]
     assert values == ["sea"] * 3 and not proposals.invalid

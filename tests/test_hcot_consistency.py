@@ -46,9 +46,18 @@ def test_size_against_resolution():
     large_point = PORT | {Clause.TARGET_FEATURE: "point", Clause.TARGET_SIZE: "large"}
     assert [c.rule for c in contradictions(large_point, gsd_m=1.0)] == ["size_fits_resolution"]
     assert contradictions(large_point, gsd_m=20.0) == []
-    assert [c.rule
-            for c in contradictions(PORT, gsd_m=10.0, target_length_pixels=40)] == ["size_fits_resolution"]
-    assert contradictions(PORT, gsd_m=10.0, target_length_pixels=12) == []
+
+
+def test_size_against_what_was_measured():
+    """A medium ship has 80 to 200 m, measured within a factor of 1.5."""
+    one = PORT | {Clause.TARGET_COUNT: "1", Clause.TARGET_DISTRIBUTION: "single", Clause.TARGET_SIZE: "medium"}
+    assert contradictions(one, gsd_m=10.0, measured_pixels=[12]) == []
+    assert contradictions(one, gsd_m=10.0, measured_pixels=[29]) == []
+    for pixels in (31, 5):
+        [found] = contradictions(one, gsd_m=10.0, measured_pixels=[pixels])
+        assert found.rule == "size_fits_resolution" and Clause.TARGET_SIZE in found.clauses
+        assert f"{pixels} pixels of 10 m, {pixels * 10} m" in found.message
+    assert contradictions(one, gsd_m=10.0, measured_pixels=[40, 4]) == [], "which of the blobs is the target?"
 
 
 def test_true_scenes_pass_all_rules():

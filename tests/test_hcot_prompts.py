@@ -78,7 +78,7 @@ def test_chat_prompts(level):
     assert prompt.startswith(f"Level {level}")
     for clause in CLAUSES:
         assert (f'- "{clause}": ' in prompt) == (clause in level_clauses(level))
-    assert ("-11.0 dB" in prompt) == (level < 5)
+    assert "-11.0 dB" in prompt and ("metre" in prompt) == (level in (0, 4, 5))
     assert ("A place." in prompt) == (level in (1, 2))
     assert "{" not in prompt.replace("{}", "")
 

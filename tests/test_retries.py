@@ -46,7 +46,7 @@ def questions(clean_corpus) -> list[Question]:
         chosen = generator.choice(len(CLAUSES), 1 + row % 6, replace=False)
         asked = tuple(clause for column, clause in enumerate(CLAUSES) if column in chosen)
         kept = {c: v for c, v in clean_corpus.annotations.row_values(row).items() if c not in asked}
-        made.append(Question(clean_corpus.annotations.tile_ids[row], asked, kept, "plain coast", {}, True, row))
+        made.append(Question(clean_corpus.annotations.tile_ids[row], asked, kept, "plain coast", 10.0, {}, True, row))
     return made
 
 
