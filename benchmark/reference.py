@@ -107,12 +107,16 @@ def read_reference(path: Path, vocabulary: Mapping[str, Sequence[str]]) -> list[
     if not path.is_file():
         raise ReferenceFileError(f"There is no reference {path}. Name a CSV with the columns "
                              f"{', '.join(ReferenceWindow.model_fields)}.")
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = set(ReferenceWindow.model_fields) - set(reader.fieldnames or ())
-        if missing:
-            raise ReferenceFileError(f"The reference {path} lacks the column(s) {', '.join(sorted(missing))}.")
-        windows = [_window(row, path, line, vocabulary) for line, row in enumerate(reader, start=2)]
+    try:
+        # Spreadsheets put a byte order mark before UTF-8.
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey="more", strict=True)
+            missing = set(ReferenceWindow.model_fields) - set(reader.fieldnames or ())
+            if missing:
+                raise ReferenceFileError(f"The reference {path} lacks the column(s) {', '.join(sorted(missing))}.")
+            windows = [_window(row, path, line, vocabulary) for line, row in enumerate(reader, start=2)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ReferenceFileError(f"The reference {path} is no CSV in UTF-8: {error}. Save it as such.") from error
     if not windows:
         raise ReferenceFileError(f"The reference {path} lists no window.")
     seen = set()

@@ -11,15 +11,17 @@ from corpus.tiles import CorpusError
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.records import read_json, write_json
 
+INPUTS_FILE = "corpus.json"
 NAMED = 5
 """Tiles that an error names."""
 
 
 class CorpusInputs(BaseModel):
-    """corpus.json of a run directory."""
+    """INPUTS_FILE of a run directory."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    corpus_dir: Path = Field(description="where the tiles lay")
     tiles: dict[str, str] = Field(description="tile_id -> SHA-256 of its file")
     seed_sha256: str = Field(description="of the seed annotations of these tiles")
     knowledge_sha256: str = Field(description="of their geographic knowledge")
@@ -29,7 +31,8 @@ class CorpusInputs(BaseModel):
         """Of a corpus as it is now."""
         tiles = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["sha256"].to_pylist(), strict=True))
         knowledge = [(tile_id, prepared.knowledge[tile_id]) for tile_id in sorted(tiles)]
-        return CorpusInputs(tiles=tiles, seed_sha256=_rows_sha256(prepared.seed), knowledge_sha256=_sha256(knowledge))
+        return CorpusInputs(corpus_dir=prepared.corpus_dir, tiles=tiles, seed_sha256=_rows_sha256(prepared.seed),
+                            knowledge_sha256=_sha256(knowledge))
 
     def changes(self, now: "CorpusInputs") -> list[str]:
         """What is different now, in words."""
@@ -47,17 +50,26 @@ class CorpusInputs(BaseModel):
         return found
 
 
+def read_inputs(run_dir: Path) -> CorpusInputs:
+    """What a run was started on. Raises CorpusError: it had not begun with its corpus."""
+    path = Path(run_dir) / INPUTS_FILE
+    if not path.exists():
+        raise CorpusError(f"The run {run_dir} has no {INPUTS_FILE}: it had not begun with its corpus. Start it with "
+                          "`knowlip resume`.")
+    return read_json(run_dir, path, CorpusInputs)
+
+
 def keep_or_check_inputs(run_dir: Path, prepared: PreparedCorpus) -> None:
     """Write down what a new run starts on; of a run that goes on, see that it is still the same.
 
     Raises:
         CorpusError: it is not; the message names what changed. Nothing of the run was changed.
     """
-    path, now = Path(run_dir) / "corpus.json", CorpusInputs.of(prepared)
+    path, now = Path(run_dir) / INPUTS_FILE, CorpusInputs.of(prepared)
     if not path.exists():
         write_json(run_dir, path, now)
         return
-    if changes := read_json(run_dir, path, CorpusInputs).changes(now):
+    if changes := read_inputs(run_dir).changes(now):
         raise CorpusError(
             f"The corpus {prepared.corpus_dir} is not the one that the run {run_dir} was started on: "
             f"{'; '.join(changes)}. A run that went on would not be the same run. Put back what it was (quarantine.jsonl "

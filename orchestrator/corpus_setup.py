@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.ingest import cut_scenes
+from corpus.ingest import IngestConfig, cut_scenes
 from corpus.parquet import read_parquet
 from corpus.quarantine import Quarantine, QuarantineRecord
+from corpus.scenes import find_scenes
 from corpus.seeds import derive_seed
 from corpus.simulate.write import simulate_corpus
 from corpus.tiles import CorpusError, check_tiles, read_tiles
@@ -51,7 +52,7 @@ def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = 
 
     Raises:
         ConfigError: kind geotiff without a folder of tiles.
-        corpus.ingest.IngestError: no usable tiles, or too many bad ones.
+        corpus.scenes.IngestError: no tiles there, none usable, or too many bad ones.
         corpus.tiles.CorpusError: too many tiles changed since the corpus was made.
     """
     if config.kind == "simulated":
@@ -63,7 +64,7 @@ def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = 
             raise ConfigError("corpus.kind is geotiff, but no tiles were named. Give a folder or a list of GeoTIFFs "
                               "with --tiles, or set corpus.tiles.")
         source = config.tiles.resolve()
-        root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), _listing(source))}"
+        root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), _listing(source, config.ingest))}"
         _make_real(config, source, root, progress)
         truth = None
     return open_corpus(root / "corpus", truth, simulated=config.kind == "simulated",
@@ -141,12 +142,12 @@ def _write(table: pa.Table, path: Path) -> None:
     os.replace(partial, path)
 
 
-def _listing(source: Path) -> list:
-    """Names, sizes and times of what would be cut, so that a changed folder makes a new corpus."""
-    if source.is_file():
-        return [source.stat().st_size, source.stat().st_mtime_ns]
-    return sorted([str(path.relative_to(source)), path.stat().st_size] for path in source.rglob("*.tif*")
-                  if path.is_file())
+def _listing(source: Path, config: IngestConfig) -> list:
+    """Names, sizes and times of what would be cut, so that scenes that changed make a new corpus."""
+    scenes, _ = find_scenes(source, allow_virtual=config.allow_virtual)
+    files = [(scene.name, Path(scene.path)) for scene in scenes if Path(scene.path).is_file()]
+    return [[name, path.stat().st_size, path.stat().st_mtime_ns] for name, path in files] + [
+        scene.name for scene in scenes if not Path(scene.path).is_file()]
 
 
 def _digest(*parts) -> str:

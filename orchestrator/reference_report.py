@@ -21,11 +21,12 @@ from benchmark.reference import (
 )
 from corpus.annotations import AnnotationStore
 from corpus.cutting import tile_id_of
-from corpus.tiles import file_sha256
+from corpus.geotiff import pixels_sha256
+from corpus.tiles import file_sha256, read_tiles
 from hcot_llm.knowledge import prior_values, tile_knowledge
 from hcot_llm.schema import VOCABULARY, Clause
 from orchestrator.config import RunConfig
-from orchestrator.corpus_setup import prepare_corpus
+from orchestrator.corpus_inputs import read_inputs
 from orchestrator.records import read_records
 from orchestrator.run_directory import RunDirectory
 
@@ -64,18 +65,20 @@ class ReferenceReport:
 def compare_with_reference(run_dir: Path, reference: Path) -> ReferenceReport:
     """Score the seed and the last annotations of a run, and two baselines, on the windows of a reference.
 
-    The scenes are found beside the reference and recognised by their content, so a run on a copy of them is fine.
+    The scenes are found beside the reference and recognised by their content, so a run on a copy of them is fine. The
+    tiles are those that the run began with, whatever has become of the folder that they were cut from.
 
     Raises:
         ReferenceFileError: the reference cannot be read, its scenes are missing, or none of its windows is a tile.
-        RunDirectoryError: there is no run.
+        RunDirectoryError: there is no run. CorpusError: it has no corpus, or its corpus is no longer there.
     """
     directory, config = RunDirectory.open(Path(run_dir))
     windows = read_reference(reference, VOCABULARY)
     second_path = reference.parent / SECOND_READING
     second = read_reference(second_path, VOCABULARY) if second_path.is_file() else []
-    prepared = prepare_corpus(config.corpus, run_seed=config.seed)
-    tiles = {tile["tile_id"]: tile for tile in prepared.tiles.select(["tile_id", "lon", "lat", "split"]).to_pylist()}
+    inputs = read_inputs(directory.path)
+    columns = read_tiles(inputs.corpus_dir).select(["tile_id", "lon", "lat", "split"])
+    tiles = {tile["tile_id"]: tile for tile in columns.to_pylist() if tile["tile_id"] in inputs.tiles}
     found = _tiles_of(windows, reference.parent, config, set(tiles))
     rounds = len(read_records(directory.path))
     store = AnnotationStore(directory.annotations)
@@ -92,7 +95,9 @@ def compare_with_reference(run_dir: Path, reference: Path) -> ReferenceReport:
         "training tiles, reference of low confidence": group(
             lambda window, split: split == "train" and window.confidence == "low"),
         "held-out tiles, which keep their seed annotation": group(
-            lambda window, split: split != "train" and window.confidence != "low")}
+            lambda window, split: split != "train" and window.confidence != "low"),
+        "held-out tiles, reference of low confidence": group(
+            lambda window, split: split != "train" and window.confidence == "low")}
     return ReferenceReport({name: fields for name, fields in groups.items() if fields}, len(found),
                            len(windows) - len(found), rounds)
 
@@ -110,7 +115,8 @@ def _tiles_of(windows: list[ReferenceWindow], scenes: Path, config: RunConfig,
         if not (scenes / name).is_file():
             raise ReferenceFileError(f"The scene {name} of the reference does not lie beside it, in {scenes}. It is "
                                      "needed to recognise the run's tiles; put it there.")
-        digests[name] = file_sha256(scenes / name)
+        # As the ingest told scenes apart.
+        digests[name] = (pixels_sha256 if ingest.allow_virtual else file_sha256)(scenes / name)
     ids = {window: tile_id_of(digests[window.file], window.row_off, window.col_off, size, ingest.tile_px)
            for window in windows}
     found = {window: tile_id for window, tile_id in ids.items() if tile_id in tile_ids}

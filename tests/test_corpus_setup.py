@@ -6,6 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from geotiffs import speckled_dn, write_geotiff
+
 from corpus.simulate.config import SceneConfig
 from corpus.tiles import CorpusError
 from orchestrator.config import ConfigError, CorpusConfig
@@ -127,3 +129,33 @@ def test_a_corpus_made_anew_is_another_one(begun):
         prepared.tiles.column_names.index("sha256"), "sha256", pa.array(["0" * 64] * TILES)))
     with pytest.raises(CorpusError, match=rf"{TILES} tile\(s\) have changed: .* and {TILES - 5} more"):
         keep_or_check_inputs(run_dir, other)
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Four scenes of one tile each, and the configuration that cuts them."""
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    for number in range(4):
+        write_geotiff(folder / f"{number}.{'TIF' if number else 'tif'}", speckled_dn(seed=number))
+    return CorpusConfig(kind="geotiff", tiles=folder, data_dir=tmp_path / "data", name="scenes",
+                        ingest={"tile_px": 64, "held_out_share": 0})
+
+
+def test_a_scene_with_other_pixels_of_the_same_size_makes_another_corpus(scenes, tmp_path):
+    """Between an interruption and a resume that is named: the run's tiles are no longer there."""
+    prepared = prepare_corpus(scenes, run_seed=0)
+    keep_or_check_inputs(tmp_path, prepared)
+    changed = scenes.tiles / "2.TIF"
+    size = changed.stat().st_size
+    write_geotiff(changed, speckled_dn(seed=9))
+    assert changed.stat().st_size == size
+    again = prepare_corpus(scenes, run_seed=0)
+    with pytest.raises(CorpusError, match=r"4 tile\(s\) can no longer be used: .*4 tile\(s\) are new"):
+        keep_or_check_inputs(tmp_path, again)
+
+
+def test_a_scene_copied_anew_is_the_same_corpus(scenes, tmp_path):
+    keep_or_check_inputs(tmp_path, prepare_corpus(scenes, run_seed=0))
+    (scenes.tiles / "1.TIF").touch()
+    keep_or_check_inputs(tmp_path, prepare_corpus(scenes, run_seed=0))

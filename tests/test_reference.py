@@ -21,6 +21,7 @@ from benchmark.reference import (
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from hcot_llm.schema import CLAUSES, VOCABULARY
 from orchestrator.config import load_config
+from orchestrator.corpus_inputs import keep_or_check_inputs
 from orchestrator.corpus_setup import prepare_corpus
 from orchestrator.reference_report import compare_with_reference, print_reference_report
 from orchestrator.run_directory import RunDirectory
@@ -92,6 +93,31 @@ def test_a_missing_reference_and_a_missing_column_are_named(tmp_path):
         read_reference(tmp_path / "r.csv", VOCABULARY)
 
 
+def test_a_spreadsheets_byte_order_mark_is_no_column(tmp_path):
+    path = write_csv(tmp_path / "r.csv", {})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [window.file for window in read_reference(path, VOCABULARY)] == ["a.tif"]
+
+
+@pytest.mark.parametrize("content", [
+    b"\0\xff\xfe,", b'"a.tif,0\n', b"\xe9.tif,0\n"],
+    ids=["binary", "quotation mark never closed", "Latin-1"])
+def test_what_is_no_csv_in_utf8_is_said(tmp_path, content):
+    header = ",".join(ROW).encode() + b"\n"
+    (tmp_path / "r.csv").write_bytes(header + content)
+    with pytest.raises(ReferenceFileError, match="no CSV in UTF-8|line [23]"):
+        read_reference(tmp_path / "r.csv", VOCABULARY)
+
+
+def test_a_row_of_too_many_fields_is_read_and_one_of_too_few_named(tmp_path):
+    path = write_csv(tmp_path / "r.csv", {})
+    path.write_text(path.read_text().rstrip() + ",more,and more\n")
+    assert len(read_reference(path, VOCABULARY)) == 1
+    path.write_text(path.read_text() + "a.tif,1,2\n")
+    with pytest.raises(ReferenceFileError, match="line 3: size"):
+        read_reference(path, VOCABULARY)
+
+
 @pytest.fixture
 def finished_run(tmp_path) -> Path:
     """A run of no rounds on one scene of four windows, its seed committed; the scene lies beside the reference."""
@@ -103,7 +129,9 @@ def finished_run(tmp_path) -> Path:
         f"corpus.tiles={scenes}", f"corpus.data_dir={tmp_path / 'data'}", "corpus.ingest.tile_px=64",
         "corpus.ingest.held_out_share=0"])
     directory = RunDirectory.create(config, tmp_path / "run", tmp_path)
-    seed = prepare_corpus(config.corpus, run_seed=0).seed
+    prepared = prepare_corpus(config.corpus, run_seed=0)
+    keep_or_check_inputs(directory.path, prepared)
+    seed = prepared.seed
     count = seed.num_rows
     rows = pa.table({
         **{name: seed[name] for name in ("tile_id", "clause", "value", "text")}, "level": pa.array([1] * count),
@@ -131,6 +159,10 @@ def test_windows_are_found_again_among_the_tiles(finished_run, tmp_path):
     (low,) = [field for field in report.by_group["training tiles, reference of low confidence"]
               if field.clause == "terrain"]
     assert low.scores["seed"].accuracy == 0
+
+    # A scene that came later, and one that is gone, change nothing of what the run was made of.
+    write_geotiff(tmp_path / "scenes/later.tif", speckled_dn(seed=9))
+    assert compare_with_reference(finished_run, reference) == report
 
     console = Console(file=io.StringIO(), width=80)
     print_reference_report(report, console)
