@@ -37,7 +37,8 @@ class RoundOrder:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """What training one round came to. losses: one dict a step, with `step` counted over the run of that fold."""
+    """What training one round came to. losses: one dict a step of the round, with `step` counted
+    over the run of that fold."""
 
     round: int
     fold: int
@@ -45,7 +46,6 @@ class RoundResult:
     weights_sha256: str
     world_size: int
     losses: list[dict[str, float]]
-    resumed_from_step: int
 
 
 @ray.remote(num_cpus=0)

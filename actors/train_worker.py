@@ -181,7 +181,8 @@ class _Worker:
                              "lower train.micro_batch_tiles or add tiles")
         done_before, total = self._done_before(order.round)
         finished_before = done_before >= steps
-        losses: list[dict[str, float]] = []
+        # Those of the steps that a checkpoint holds too, or the curves would begin where it was killed.
+        losses = list(self.position.losses) if done_before else []
         window = _Window(order.blocks, {})
         step, told = 0, None
         started = time.monotonic()
@@ -206,17 +207,16 @@ class _Worker:
                          "tiles_per_s": tiles / (time.monotonic() - started), **loss})
                 if (self.stopping or step % self.train.checkpoint_every_steps == 0) and step < steps:
                     save_checkpoint(self.engine, self.state_dir,
-                                    TrainerPosition(order.round, step, total, self.world_size, False),
+                                    TrainerPosition(order.round, step, total, self.world_size, False, losses),
                                     keep=self.train.keep_checkpoints, fence=self.fence)
                     if self.stopping:
                         raise _Stopped
         if not finished_before:
-            self.position = TrainerPosition(order.round, steps, total, self.world_size, True)
+            self.position = TrainerPosition(order.round, steps, total, self.world_size, True, losses)
             save_checkpoint(self.engine, self.state_dir, self.position, keep=self.train.keep_checkpoints,
                             fence=self.fence)
         digest = self._save_weights(Path(order.weights_dir), order, window)
-        return RoundResult(order.round, order.fold, order.weights_dir, digest, self.world_size, losses,
-                           total - len(losses))
+        return RoundResult(order.round, order.fold, order.weights_dir, digest, self.world_size, losses)
 
     def _expect_errors(self, order: RoundOrder) -> None:
         """Have the clause losses expect that a wrong label is any other value of its clause."""

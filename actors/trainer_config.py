@@ -31,7 +31,8 @@ class TrainConfig(BaseModel):
     max_failures: int = Field(-1, ge=-1, description="worker failures survived in a run; -1: any number, as "
                               "long as training moves on between them")
     resize_interval_s: float = Field(30, gt=0, description="how often the worker group considers growing")
-    checkpoint_every_steps: int = Field(200, ge=1, description="optimiser steps between checkpoints within a round")
+    checkpoint_every_steps: int = Field(50, ge=1, description="optimiser steps between checkpoints within a round; a kill "
+                                        "costs at most these and a start")
     keep_checkpoints: int = Field(2, ge=2, description="newest checkpoints of the trainer's state that are kept")
     start_timeout_s: float = Field(300, gt=0, description="time for the first worker group to start")
     regroup_timeout_s: float = Field(

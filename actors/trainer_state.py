@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -25,13 +25,17 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class TrainerPosition:
-    """Where training stands: `step` optimiser steps of `round` are done; total_steps counts the whole run."""
+    """Where training stands: `step` optimiser steps of `round` are done; total_steps counts the whole run.
+
+    losses: of these steps, as RoundResult has them; known to rank 0, which writes it.
+    """
 
     round: int
     step: int
     total_steps: int
     world_size: int
     round_finished: bool
+    losses: list[dict[str, float]] = field(default_factory=list)
 
 
 def latest_checkpoint(directory: Path) -> tuple[Path, TrainerPosition] | None:

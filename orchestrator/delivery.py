@@ -28,7 +28,8 @@ _PARAMS = 100
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 _AWAY = (requests.exceptions.ConnectionError, requests.exceptions.Timeout, requests.exceptions.RetryError,
          requests.exceptions.ChunkedEncodingError)
-
+# A proxy that lost its server, a token that ran out: what waits arrives once somebody has mended it.
+_AWAY_CODES = {"TEMPORARILY_UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND"}
 
 # Part of a path below mlartifacts/.
 RunId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]+$")]
@@ -72,7 +73,8 @@ class Delivery:
         """Deliver an entry.
 
         Raises:
-            StoreAway: the server does not answer, or says that it is overloaded or broken (408, 429, 5xx).
+            StoreAway: the server does not answer, says that it is overloaded or broken (408, 429, 5xx), or refuses us
+                as a whole (401, 403, 404 of a proxy).
             MlflowException: the server refuses the entry.
         """
         with reaching_store():
@@ -196,7 +198,7 @@ def reaching_store() -> Iterator[None]:
 
 def _is_away(error: BaseException) -> bool:
     # MLflow raises its own exception while it handles the one of requests.
-    if isinstance(error, MlflowException) and error.error_code == "TEMPORARILY_UNAVAILABLE":
+    if isinstance(error, MlflowException) and error.error_code in _AWAY_CODES:
         return True
     chain, seen = error, set()
     while chain is not None and id(chain) not in seen:

@@ -24,6 +24,7 @@ from orchestrator.spool import LOOP, Spool, open_runs
 
 _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentials?)$", re.IGNORECASE)
 _PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
+_TIMES = "time/"
 _LONGEST = 500  # characters of a parameter's value that every MLflow store takes
 IN_RUN_DIR = "the run directory"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_\-. :/]")
@@ -73,7 +74,8 @@ class Tracker:
         """What to tell the user while entries wait for the server, or None."""
         if self._spool is None or not self._spool.waiting:
             return None
-        return (f"MLflow at {without_user(self._uri)} is away, so {self._spool.waiting} entries wait in "
+        problem = f" ({without_user(self._spool.last_problem)[:300]})" if self._spool.last_problem else ""
+        return (f"MLflow at {without_user(self._uri)} is away{problem}, so {self._spool.waiting} entries wait in "
                 f"{self._run_dir}. Deliver them, once it is back, with: knowlip resume {self._run_dir}")
 
     def start(self, params: Mapping[str, Any]) -> str | None:
@@ -136,7 +138,7 @@ class Tracker:
         """The numbers of a round's record, on its child and, with the round as step, on the parent."""
         values = {name: value for name, value in record.metrics.items() if value is not None}
         values |= {f"count/{name}": value for name, value in record.counts.model_dump().items()}
-        values |= {f"time/{name}": value for name, value in record.timings.model_dump().items()}
+        values |= {f"{_TIMES}{name}": value for name, value in record.timings.model_dump().items()}
         values |= {f"accuracy/{name}": value for name, value in (record.accuracy_by_clause or {}).items()
                    if value is not None}
         values["world_size"] = record.world_size
@@ -221,7 +223,8 @@ class Tracker:
         return str(Path(path).resolve().relative_to(self._run_dir))
 
     def _log_metrics(self, number: int, points: Sequence[tuple[str, float, int]]) -> None:
-        # A round that was interrupted runs again and comes to the same losses; they are entered once.
+        # A round that was interrupted runs again and comes to the same numbers; they are entered once. Its times are
+        # others: the first stand.
         fresh = [point for point in points if _identity(number, point) not in self._points]
         if fresh:
             self._opened[1].write("metrics", number, {"points": fresh})
@@ -284,4 +287,5 @@ def _text(value: Any) -> str:
 
 def _identity(number: int, point: Sequence[Any]) -> tuple[int, str, int, str]:
     key, value, step = point
-    return number, key, step, repr(value)  # as text, since NaN is not equal to itself
+    # As text, since NaN is not equal to itself.
+    return number, key, step, "" if key.startswith(_TIMES) else repr(value)

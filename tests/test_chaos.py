@@ -195,12 +195,12 @@ def struck(smoke_run, tmp_path_factory):
     """The run of `smoke_run` once more; its captioner is killed in round 1, its driver in round 2, and a scorer after
     the resume.
     """
-    label_s = smoke_run.records[0].timings.label_s
+    label_s, train_s = smoke_run.records[0].timings.label_s, smoke_run.records[1].timings.train_s
     return run_with_faults(
         ROOT / "configs" / "smoke.yaml", tmp_path_factory.mktemp("chaos") / "struck",
-        [f"corpus.data_dir={smoke_run.data_dir}", "train.min_workers=2"],
+        [f"corpus.data_dir={smoke_run.data_dir}", "train.min_workers=2", "train.checkpoint_every_steps=1"],
         [Strike(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s),
-         Strike(Fault("driver", "train", INSIDE), 2, 1.0),
+         Strike(Fault("driver", "train", INSIDE), 2, 0.8 * train_s),
          Strike(Fault("scorer", "score", BOUNDARY), 2, 0.0)])
 
 
@@ -212,6 +212,14 @@ def test_nothing_is_lost_doubled_or_different(smoke_run, struck):
     assert [record.world_size for record in smoke_run.records] == [2, 2]
     found = compare(struck.run_dir, smoke_run.run_dir)
     assert (found.lost, found.duplicated, found.commits_twice, found.different) == (0, 0, 0, ())
+
+
+def test_mlflow_has_every_point_of_an_undisturbed_run_once(smoke_run, struck):
+    """Also the losses of the steps before the checkpoint that training went on from."""
+    wanted, found = (tracked(MlflowClient(tracking_uri(each)), each.name) for each in
+                     (smoke_run.run_dir, struck.run_dir))
+    assert differences(found, wanted) == []
+    assert len(found["parent"][0][1]["loss/total"]) > 2
 
 
 def test_the_comparison_sees_a_difference(smoke_run, struck, tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -221,6 +223,50 @@ def test_rounds_and_run_of_a_killed_driver_are_closed_at_the_end(tmp_path):
     after.start({})
     after.finish("FAILED")
     assert [client.get_run(run).info.status for run in (parent, *ids)] == ["FAILED", "FINISHED", "FAILED"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_proxy_that_refuses_everything_is_a_server_that_is_away(status, tmp_path, monkeypatch):
+    """A token that ran out, or a proxy without its server: the run goes on, and nothing is given up."""
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Length", "12")
+            self.end_headers()
+            self.wfile.write(b"<html></html"[:12])
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{http.server_port}")
+    try:
+        tracker = Tracker(tmp_path, experiment="e", run_name="r")
+        assert tracker.start({}) is None
+        with tracker.round(1) as child:
+            tracker.log_losses(child, losses(0, 2))
+        tracker.finish("FINISHED")
+    finally:
+        http.shutdown()
+        http.server_close()
+    assert waiting(tmp_path) == 7 and str(status) in tracker.undelivered
+
+
+def test_times_of_a_round_that_runs_again_are_entered_once(tmp_path):
+    """A driver that is killed between the entries and the record writes them again, with other times."""
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    parent = tracker.start({})
+    for train_s in (1.0, 2.0):
+        with tracker.round(1) as child:
+            timings = record(1).timings.model_copy(update={"train_s": train_s})
+            tracker.log_record(child, record(1).model_copy(update={"timings": timings}))
+    client = MlflowClient(tracking_uri(tmp_path))
+    for run in (parent, child.run_id):
+        assert [point.value for point in client.get_metric_history(run, "time/train_s")] == [1.0]
+        assert len(client.get_metric_history(run, "count/accepted")) == 1
 
 
 def test_what_the_store_refuses_is_an_error(tmp_path):
