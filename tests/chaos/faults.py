@@ -49,12 +49,13 @@ class Fault:
     @property
     def ends_driver(self) -> bool:
         """Whether the run goes on only with `knowlip resume`."""
-        return self.victim in ("driver", "node", "gcs") and self.blow in ("kill", "terminate")
+        return self.victim in (
+            "driver", "node", "gcs", "train controller", "mailbox") and self.blow in ("kill", "terminate")
 
     @property
     def shares(self) -> bool:
-        """Whether other faults may strike the same run."""
-        return self.blow != "pause"
+        """Whether other faults may strike the same run. Another driver takes longer to start than a phase lasts."""
+        return self.blow in ("kill", "terminate")
 
     def delay_s(self, phase_s: float, seed: int) -> float:
         """Seconds to wait after the phase has begun, drawn from the time that an undisturbed phase takes."""
