@@ -234,10 +234,10 @@ class CaptionerReplica:
 
 
 class CaptionerClient:
-    """Deploys the native captioner and talks to it."""
+    """Deploys the native captioner and talks to it. owner: see `Deployment`."""
 
-    def __init__(self, config: CaptionerConfig, weights_dir: Path) -> None:
-        self._deployment = Deployment(CaptionerReplica, config, config.model_dump(), str(weights_dir))
+    def __init__(self, config: CaptionerConfig, weights_dir: Path, owner: str = "") -> None:
+        self._deployment = Deployment(CaptionerReplica, config, config.model_dump(), str(weights_dir), owner=owner)
         self._weights: tuple[str, str] | None = None
 
     def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:

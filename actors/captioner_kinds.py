@@ -13,13 +13,17 @@ from hcot_llm.vision_language import check_model
 Captioner = CaptionerClient | VisionLanguageCaptioner | EndpointCaptioner
 
 
-def make_captioner(config: CaptionerConfig, weights_dir: Path, tiles: pa.Table, corpus_dir: Path) -> Captioner:
-    """Start the captioner. weights_dir: what the native one starts from; tiles: of the corpus in `corpus_dir`."""
+def make_captioner(config: CaptionerConfig, weights_dir: Path, tiles: pa.Table, corpus_dir: Path,
+                   owner: str) -> Captioner:
+    """Start the captioner.
+
+    weights_dir: what the native one starts from. tiles: of the corpus in `corpus_dir`. owner: the run whose it is.
+    """
     if config.kind == "endpoint":
         return EndpointCaptioner(config, tiles, corpus_dir)
     if config.kind == "vision_language":
-        return VisionLanguageCaptioner(config, tiles, corpus_dir)
-    return CaptionerClient(config, weights_dir)
+        return VisionLanguageCaptioner(config, tiles, corpus_dir, owner)
+    return CaptionerClient(config, weights_dir, owner)
 
 
 def check_captioner(config: CaptionerConfig) -> None:

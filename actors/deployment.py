@@ -23,10 +23,15 @@ class CaptionerFailed(RuntimeError):
 
 class Deployment:
     """Replicas of one class, within the configured bounds. Making it does not wait: an engine starts while the first
-    round trains."""
+    round trains.
 
-    def __init__(self, replica: type, config: "CaptionerConfig", *arguments: Any) -> None:
+    Args:
+        owner: whose it is; runs that share a cluster have one each, and a run that goes on replaces what it left.
+    """
+
+    def __init__(self, replica: type, config: "CaptionerConfig", *arguments: Any, owner: str = "") -> None:
         self._config = config
+        self._application = f"{DEPLOYMENT}-{owner}" if owner else DEPLOYMENT
         environment = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(config.threads_per_replica)}
         options = {"num_cpus": config.cpus_per_replica, "num_gpus": config.gpus_per_replica,
                    "runtime_env": {"env_vars": environment}}
@@ -38,9 +43,9 @@ class Deployment:
             replica, name=DEPLOYMENT, ray_actor_options=options, max_ongoing_requests=2,
             health_check_timeout_s=600, **scaling)
         serve.start(proxy_location="Disabled")
-        serve.run_many([serve.RunTarget(deployment.bind(*arguments), name=DEPLOYMENT, route_prefix=None)],
+        serve.run_many([serve.RunTarget(deployment.bind(*arguments), name=self._application, route_prefix=None)],
                        wait_for_applications_running=False)
-        self.handle: DeploymentHandle = serve.get_deployment_handle(DEPLOYMENT, DEPLOYMENT)
+        self.handle: DeploymentHandle = serve.get_deployment_handle(DEPLOYMENT, self._application)
 
     def wait_until_running(self) -> None:
         """Until the least number of replicas is ready.
@@ -50,7 +55,7 @@ class Deployment:
         """
         deadline = time.monotonic() + self._config.start_timeout_s
         while True:
-            application = serve.status().applications[DEPLOYMENT]
+            application = serve.status().applications[self._application]
             if application.status == ApplicationStatus.RUNNING:
                 return
             if application.status == ApplicationStatus.DEPLOY_FAILED:
@@ -69,7 +74,7 @@ class Deployment:
 
     def shutdown(self) -> None:
         """Remove the deployment; Ray Serve itself may be serving others on a shared cluster."""
-        serve.delete(DEPLOYMENT)
+        serve.delete(self._application)
 
 
 class PendingAnswers:

@@ -55,11 +55,12 @@ class VisionLanguageReplica:
 class VisionLanguageCaptioner:
     """What the loop calls its captioner, for a model that is not trained here: nothing is published to it."""
 
-    def __init__(self, config: CaptionerConfig, tiles: pa.Table, corpus_dir: Path) -> None:
-        """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py; replicas read its files."""
+    def __init__(self, config: CaptionerConfig, tiles: pa.Table, corpus_dir: Path, owner: str = "") -> None:
+        """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py; replicas read its files. owner: see `Deployment`."""
         self._config = config.vision_language
         self._tiles = ChainTiles(tiles, corpus_dir.resolve())
-        self._deployment = Deployment(VisionLanguageReplica, config, self._config.model_dump(), config.threads_per_replica)
+        self._deployment = Deployment(VisionLanguageReplica, config, self._config.model_dump(),
+                                      config.threads_per_replica, owner=owner)
 
     @property
     def _model_id(self) -> str:

@@ -155,7 +155,7 @@ def no_town_in_open_water(v: Values) -> Findings:
 
 @rule
 def coast_has_sea(v: Values) -> Findings:
-    """A coast shows the sea."""
+    """A coast has water: that of a sea or a lake."""
     if v.get(C.TERRAIN) == "coast" and v.get(C.WATER) == ABSENT:
         yield (C.TERRAIN, C.WATER), "The terrain is a coast, but there is no water."
 

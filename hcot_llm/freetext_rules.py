@@ -129,8 +129,9 @@ RULES: Final[dict[Clause, KeywordRules]] = {
                  r"packed|tightly|compact|high\b|intensive|strong",
         "medium": r"moderate|medium|several|multiple|clusters?\b(?![^;,.]{0,30}\bdens)|clustered"
                   r"|(?<!if )present\b|presence"
-                  r"|regular|visible|prominent|significant|clear|"
-                  r"large\b|substantial|distinct|notable|evident|mainly",
+                  # "Regular, dense": how they look says less than how many there are.
+                  r"|(?:regular|visible|prominent|significant|clear|"
+                  r"large\b|substantial|distinct|notable|evident|mainly)(?![^;.]{0,30}\b(?:dens|sparse))",
         "sparse": r"sparse|few\b|scatter|isolated|minor|low[- ]density|limited|small|occasional|minimal"
                   r"|rural|some\b|weak|dispersed|sporadic|low\b"},
         subject=r"building|structure|construct|built|visible|present|detect|observ|identif|apparent|evident"

@@ -104,10 +104,10 @@ def level_clauses(level: int) -> tuple[Clause, ...]:
 
 
 @functools.cache
-def prompt_sha256() -> str:
+def prompt_sha256(folder: Path = _TEMPLATES) -> str:
     """SHA-256 over all template files (names and contents), hexadecimal: the version of the prompts."""
     digest = hashlib.sha256()
-    for path in sorted(_TEMPLATES.glob("*.j2")):
+    for path in sorted(folder.glob("*.j2")):
         content = path.read_bytes()
         digest.update(f"{path.name}\x1f{len(content)}\x1f".encode())
         digest.update(content)

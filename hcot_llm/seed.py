@@ -47,6 +47,10 @@ class CorruptionConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     error_scale: float = Field(1.0, ge=0, le=2, description="factor on every error rate; 0 gives the truth")
+    share_random: float = Field(
+        0.0, ge=0, le=1,
+        description="share of the wrong clauses whose value is any other with equal probability; the rest are values "
+                    "that are easily taken for the right one")
     share_invented: float = Field(0.08, ge=0, le=0.15,
                                   description="share of empty tiles given targets that are not there")
     share_missed: float = Field(0.06, ge=0, le=0.15,
@@ -206,7 +210,7 @@ def _values(truth: Mapping[Clause, str], config: CorruptionConfig, generator: np
             error = _scaled(1.0 - TARGET_ACCURACY[category][clause], config)
             error = max(0.0, (error - whole) / (1.0 - whole))
         if draw < error:
-            values[clause] = _pick(*_confusion_table(clause, truth[clause]), pick)
+            values[clause] = _pick(*_confusion_table(clause, truth[clause], config.share_random), pick)
     return values
 
 
@@ -224,9 +228,10 @@ def _invent(generator: np.random.Generator) -> dict[Clause, str]:
 
 
 @functools.cache
-def _confusion_table(clause: Clause, value: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
+def _confusion_table(clause: Clause, value: str, share_random: float) -> tuple[tuple[str, ...], tuple[float, ...]]:
     options = confusion(clause, value)
-    return tuple(options), tuple(np.cumsum(list(options.values())))
+    shares = (1.0 - share_random) * np.asarray(list(options.values())) + share_random / len(options)
+    return tuple(options), tuple(np.cumsum(shares))
 
 
 def _pick(options: Sequence[str], cumulative: Sequence[float], draw: float) -> str:

@@ -148,7 +148,9 @@ class Session:
         self.evaluator = Evaluator.remote(None if self.prepared.truth_dir is None else str(self.prepared.truth_dir))
         self._write_seed_summary(corpus)
         self.trainer.wait_until_ready()
-        self.captioner = make_captioner(config.captioner, start, self.prepared.tiles, self.prepared.corpus_dir)
+        # Runs of one name may lie in several places.
+        owner = f"{directory.run_id}-{derive_seed(str(directory.path.resolve())) % 2**32:08x}"
+        self.captioner = make_captioner(config.captioner, start, self.prepared.tiles, self.prepared.corpus_dir, owner)
 
     @contextmanager
     def round(self, number: int):

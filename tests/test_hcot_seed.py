@@ -202,6 +202,22 @@ def test_confusions_are_distributions_over_wrong_values(clause):
         assert sum(options.values()) == pytest.approx(1.0)
 
 
+def test_random_errors_are_any_other_value_and_as_frequent(truth):
+    """Without structure in the errors; how many there are, and in which clauses of which tiles, stays."""
+    alike, random = (corrupt(truth, CorruptionConfig(share_invented=0, share_missed=0, share_random=share), seed=3)
+                     for share in (0, 1))
+    assert (rightness(alike, truth) == rightness(random, truth)).all()
+
+    def said(table):
+        # The true value is "sea", "none" is what it is seldom taken for.
+        found = [row["value"] for row in table.to_pylist() if row["clause"] == "water"
+                 and truth[row["tile_id"]][Clause.WATER] == "sea" and row["value"] != "sea"]
+        return {value: found.count(value) / len(found) for value in ("none", "channel", "lake")}
+
+    assert said(alike)["lake"] > 0.6
+    assert all(share == pytest.approx(1 / 3, abs=0.15) for share in said(random).values())
+
+
 def test_counts_are_off_by_one_and_locations_by_one_cell():
     counts = confusion(Clause.TARGET_COUNT, "4")
     assert counts["3"] == counts["5"] == max(counts.values())

@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import ray
+from ray import serve
 from shared_training import CLAUSE, PROMPT
 
 import actors.captioner
 from actors.captioner import CaptionerClient, CaptionerConfig, CaptionerReplica, CaptionRequest
+from actors.deployment import Deployment
 from actors.weights import load_training_model, publish_weights
 from hcot_llm.engine import EngineConfig
 
@@ -80,3 +82,38 @@ def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
     truth = [clean_corpus.annotations.row_values(row)[CLAUSE] for row in range(TILES)]
     right = [np.mean([one == other for one, other in zip(said, truth)]) for said in (before, after)]
     assert right[1] > right[0] + 0.3, "what was trained is what answers"
+
+
+class Named:
+    """Tells whose it is."""
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+
+    def whose(self) -> str:
+        return self._owner
+
+
+@pytest.fixture
+def cluster():
+    ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    serve.shutdown()
+    ray.shutdown()
+
+
+def test_runs_that_share_a_cluster_have_a_captioner_each(cluster):
+    config = CaptionerConfig(threads_per_replica=1)
+
+    def whose(deployment: Deployment) -> str:
+        deployment.wait_until_running()
+        return deployment.call(lambda handle: handle.whose.remote()).result()
+
+    mine, other = (Deployment(Named, config, owner, owner=owner) for owner in ("mine", "other"))
+    assert (whose(mine), whose(other)) == ("mine", "other")
+    other.shutdown()
+    assert whose(mine) == "mine"
+    # What a run that was killed left is replaced by the one that goes on.
+    again = Deployment(Named, config, "mine, again", owner="mine")
+    assert whose(again) == "mine, again" and len(serve.status().applications) == 1
