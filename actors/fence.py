@@ -9,11 +9,14 @@ between the two cannot wake up and write over its successor's work.
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from corpus.disk import name_reaches_disk, reach_disk
 
 LEASE, _LOCK = "lease.json", ".lease.lock"
 LOCK_PATIENCE_S = 30.0
@@ -71,9 +74,16 @@ class NoFence:
 
 
 def put_in_place(partial: Path, final: Path, fence: Fence | NoFence) -> None:
-    """Give a finished file its name, while the lease is ours."""
+    """Give a finished file or folder its name, while the lease is ours; in place of an older one.
+
+    After a power cut it is there, whole, or not at all.
+    """
+    reach_disk(partial)
     with fence.holding():
+        if partial.is_dir():
+            shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
+    name_reaches_disk(final)
 
 
 @contextmanager

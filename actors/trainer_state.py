@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from actors.fence import Fence, NoFence
+from actors.fence import Fence, NoFence, put_in_place
 from actors.safe_load import StateRefused, weights_only
 from corpus.disk import writing
 
@@ -70,9 +70,7 @@ def _save_checkpoint(engine, directory: Path, position: TrainerPosition, keep: i
     dist.barrier()
     if dist.get_rank() == 0:
         (partial / MANIFEST).write_text(json.dumps(asdict(position)))
-        with fence.holding():
-            shutil.rmtree(final, ignore_errors=True)
-            partial.rename(final)
+        put_in_place(partial, final, fence)
         complete = sorted(path for path in directory.glob("step-*") if (path / MANIFEST).exists())
         for old in complete[:-keep]:
             shutil.rmtree(old)

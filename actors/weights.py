@@ -7,7 +7,7 @@ import torch
 import yaml
 from transformers.utils.logging import disable_progress_bar
 
-from actors.fence import Fence, NoFence
+from actors.fence import Fence, NoFence, put_in_place
 from actors.probe import Probe, compute_probe, save_probe
 from corpus.disk import writing
 from hcot_llm.render import render_clause
@@ -50,7 +50,7 @@ def copy_weights(source: Path, target: Path) -> str:
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial)
-    partial.rename(target)
+    put_in_place(partial, target, NoFence())
     return digest
 
 
@@ -108,7 +108,5 @@ def _write_whole(directory: Path, model: TrainingModel, tokenizer, config: Model
     if probe is not None:
         save_probe(partial, probe)
     digest = weights_sha256(partial)
-    with fence.holding():
-        shutil.rmtree(directory, ignore_errors=True)
-        partial.rename(directory)
+    put_in_place(partial, directory, fence)
     return digest

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from corpus.disk import writing
+from corpus.disk import reach_disk, writing
 from corpus.links import link_out_of
 
 ANNOTATION_SCHEMA = pa.schema([
@@ -86,6 +86,7 @@ class AnnotationStore:
                 write_deltalake(present if present is not None else str(self.path), ordered, mode="overwrite",
                                 commit_properties=properties,
                                 configuration=_KEEP_EVERYTHING if present is None else None)
+                reach_disk(self.path)
         except CommitFailedError as error:
             # The other writer may have been this very round of this run (a driver that was believed dead).
             known = self.version_of(run_id, round_)

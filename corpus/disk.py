@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,25 @@ def disk_full(what: str, path: str | Path) -> DiskFull:
         f"The disk is full: {what} could not be written to {path}. That file system has {usage.free / 2**20:,.1f} MiB free "
         f"of {usage.total / 2**20:,.0f} MiB. Rounds that have a record are whole. Make room there, then `knowlip resume "
         "RUN_DIR`.")
+
+
+def reach_disk(path: Path) -> None:
+    """Have a file, or a folder with all in it, on the disk itself: from there on a power cut takes nothing away."""
+    for each in (path, *(path.rglob("*") if path.is_dir() else ())):
+        _reach_disk(each)
+
+
+def name_reaches_disk(path: Path) -> None:
+    """Have the name of a file or folder on the disk: it stands in the folder above."""
+    _reach_disk(path.parent)
+
+
+def _reach_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -1,21 +1,30 @@
 """One GeoTIFF in, its HCoT annotation out, with the weights of a run."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from actors.single_caption import caption_image
+from actors.single_caption import SingleCaptioner
 from corpus.geotiff import model_image, tile_position
-from hcot_llm.knowledge import tile_knowledge
+from hcot_llm.calibration import Answered, plan_corrections
+from hcot_llm.consistency import contradictions
+from hcot_llm.engine import Answer
+from hcot_llm.knowledge import Knowledge, tile_knowledge
 from hcot_llm.prompts import captioner_prompt
 from hcot_llm.render import render_clause
-from hcot_llm.schema import CLAUSES, LEVEL
+from hcot_llm.schema import CLAUSES, LEVEL, Clause
+from orchestrator.config import RunConfig
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
 
 
 def caption_tile(tile: Path, run_dir: Path) -> dict:
     """The annotation of one tile: position, knowledge, and for each clause value, text, level and confidence.
+
+    As in a run, what level 5 finds contradictory is asked again (captioner.corrections); `contradictions` says what
+    still is.
 
     Raises:
         TileError: the tile cannot be used. RunDirectoryError: the run has no weights yet.
@@ -28,17 +37,38 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
     if len(weights) < 2:
         raise RunDirectoryError(f"{run_dir} has no trained weights yet. Wait for its first round, or name another run.")
     knowledge = tile_knowledge(position.lon, position.lat)
-    prompt = captioner_prompt({}, CLAUSES, knowledge.line(), {}, config.captioner.levels_in_prompt)
     engine = config.captioner.engine.model_copy(update={"poison_share": 0})  # faults are injected into runs alone
-    answer = caption_image(image, prompt, weights[-1], engine, config.seed)
+    captioner = SingleCaptioner(image, weights[-1], engine)
+    answer = captioner.ask(_prompt(knowledge, {}, CLAUSES, config), CLAUSES, config.seed)
     if answer.error is not None:
         raise RunDirectoryError(f"The captioner of {weights[-1]} gave no valid annotation of {tile} ({answer.error}). "
                                 "Train it longer, or name another run with --run.")
+    for _ in range(config.captioner.corrections):
+        answer = _corrected(answer, captioner, knowledge, position.gsd_m, config)
     clauses = [{"clause": str(clause), "level": LEVEL[clause], "value": answer.values[clause],
                 "text": render_clause(clause, answer.values[clause], variant=0),
                 "confidence": round(float(answer.distributions[clause].max()), 4)} for clause in CLAUSES]
     return {"tile": str(tile), "lon": position.lon, "lat": position.lat, "crs": position.crs,
-            "knowledge": knowledge.model_dump(mode="json"), "weights": weights[-1].name, "clauses": clauses}
+            "knowledge": knowledge.model_dump(mode="json"), "weights": weights[-1].name, "clauses": clauses,
+            "contradictions": [found.message for found in contradictions(answer.values, gsd_m=position.gsd_m)]}
+
+
+def _prompt(knowledge: Knowledge, said: Mapping[Clause, str], asked: Sequence[Clause], config: RunConfig) -> str:
+    return captioner_prompt(said, asked, knowledge.line(), {}, config.captioner.levels_in_prompt)
+
+
+def _corrected(answer: Answer, captioner: SingleCaptioner, knowledge: Knowledge, gsd_m: float,
+               config: RunConfig) -> Answer:
+    """The answer with what it contradicts itself in asked again, where that leaves fewer contradictions."""
+    planned = plan_corrections([Answered(0, {}, answer.values, config.seed, gsd_m)], candidate=0)
+    if not planned:
+        return answer
+    [again] = planned
+    correction = captioner.ask(_prompt(knowledge, dict(again.said), again.asked, config), again.asked, again.seed)
+    values = answer.values | correction.values
+    if len(contradictions(values, gsd_m=gsd_m)) >= len(contradictions(answer.values, gsd_m=gsd_m)):
+        return answer
+    return replace(answer, values=values, distributions=answer.distributions | correction.distributions)
 
 
 def print_caption(annotation: dict, console: Console) -> None:
@@ -50,3 +80,5 @@ def print_caption(annotation: dict, console: Console) -> None:
         table.add_row(str(clause["level"]), clause["clause"], clause["value"], f"{clause['confidence']:.2f}",
                       clause["text"])
     console.print(table)
+    for message in annotation["contradictions"]:
+        console.print(f"Contradictory: {message}", highlight=False)

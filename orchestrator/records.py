@@ -214,17 +214,10 @@ def write_whole(path: Path, text: str, fence: Fence | NoFence = NoFence()) -> No
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
         put_in_place(Path(temporary), path, fence)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name itself must reach the disk
-    finally:
-        os.close(folder)
 
 
 def read_json(run_dir: Path, path: Path, kind: type[_Model]) -> _Model:

@@ -64,7 +64,7 @@ class RayJobSpec(Strict):
     backoffLimit: int = Field(ge=0)
     shutdownAfterJobFinishes: bool
     ttlSecondsAfterFinished: int = Field(ge=0)
-    activeDeadlineSeconds: int = Field(ge=1)
+    activeDeadlineSeconds: int | None = Field(default=None, ge=1)
     rayClusterSpec: RayClusterSpec
 
 

@@ -13,6 +13,7 @@ from shared_run import knowlip
 
 from corpus.annotations import AnnotationStore
 from corpus.digest import annotation_digest
+from hcot_llm.consistency import contradictions
 from hcot_llm.prompts import prompt_sha256
 from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.schema import CLAUSES, LEVEL, VOCABULARY, Clause
@@ -223,6 +224,8 @@ def test_one_geotiff_in_its_annotation_out(smoke_run, tiles):
     for clause in annotation["clauses"]:
         assert clause["value"] in VOCABULARY[Clause(clause["clause"])] and clause["text"]
         assert 0 < clause["confidence"] <= 1
+    values = {Clause(clause["clause"]): clause["value"] for clause in annotation["clauses"]}
+    assert annotation["contradictions"] == [each.message for each in contradictions(values, gsd_m=tile["gsd_m"])]
     assert annotation["weights"] == "round-0002" and annotation["crs"] == tile["crs"]
     assert annotation["lon"] == pytest.approx(tile["lon"], abs=0.01)
     assert annotation["lat"] == pytest.approx(tile["lat"], abs=0.01)
