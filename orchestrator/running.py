@@ -1,6 +1,8 @@
 """Starts and resumes runs: checks first, then the loop, then where to look."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -29,9 +31,10 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
     RunDirectory.check_free(run_dir)
     prepared = make_data(config, console)
     directory = RunDirectory.create(config, run_dir)
-    keep_or_check_inputs(directory.path, prepared)
-    console.print(f"run directory {directory.path}", highlight=False, soft_wrap=True)
-    _run(config, directory, prepared, console)
+    with _saying_how_to_resume(directory, console):
+        keep_or_check_inputs(directory.path, prepared)
+        console.print(f"run directory {directory.path}", highlight=False, soft_wrap=True)
+        _run(config, directory, prepared, console)
     return directory.path
 
 
@@ -46,11 +49,12 @@ def resume_run(run_dir: Path, console: Console) -> None:
                 f"The schedule ended the run in {directory.path}")
         console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True)
         return
-    preflight(config)
-    preflight_disk(config, directory.path)
-    prepared = make_data(config, console)
-    keep_or_check_inputs(directory.path, prepared)
-    _run(config, directory, prepared, console)
+    with _saying_how_to_resume(directory, console):
+        preflight(config)
+        preflight_disk(config, directory.path)
+        prepared = make_data(config, console)
+        keep_or_check_inputs(directory.path, prepared)
+        _run(config, directory, prepared, console)
 
 
 def make_data(config: RunConfig, console: Console) -> PreparedCorpus:
@@ -68,18 +72,24 @@ def _terminate(signal_number, frame) -> None:
     raise KeyboardInterrupt
 
 
-def _run(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, console: Console) -> None:
+@contextmanager
+def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator[None]:
+    """Whenever the body is interrupted, the run can go on: that is a good end."""
     signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"Interrupted; the state is saved. Resume with: knowlip resume {directory.path}",
+                      highlight=False, soft_wrap=True)
+
+
+def _run(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, console: Console) -> None:
     tracker = None
     try:
         with (naming_a_full_disk(config, directory.path), Progress(console) as progress,
               Session(config, directory, prepared, progress) as session):
             tracker = session.tracker
             run_loop(session)
-    except KeyboardInterrupt:
-        console.print(f"Interrupted; the state is saved. Resume with: knowlip resume {directory.path}",
-                      highlight=False, soft_wrap=True)
-        return
     finally:
         _say_undelivered(tracker, console)
     print_report(directory.path, console)

@@ -1,6 +1,8 @@
 """How a session ends when its disk is full or a phase hangs: real session, lease, MLflow store; no cluster is needed."""
 
 import io
+import os
+import signal
 import time
 
 import pytest
@@ -11,6 +13,7 @@ from small_disk import CannotMount, small_disk
 from test_records import record
 
 from corpus.disk import DiskFull
+from orchestrator import running
 from orchestrator.config import load_config
 from orchestrator.lease import read_lease
 from orchestrator.now import read_now
@@ -96,3 +99,17 @@ def test_deleted_weights_are_marked_in_mlflow(tmp_path):
         for tags in (run.data.tags, model.tags):
             assert (tags.get("knowlip.weights") == "deleted by retention") == deleted
     assert parent_run(session).data.tags["knowlip.champion_round"] == "4"
+
+
+def test_a_resume_that_is_terminated_before_its_loop_begins_says_how_to_go_on(tmp_path, monkeypatch):
+    """While it checks and opens the corpus; the real signal, sent by this process to itself."""
+    directory = RunDirectory.create(load_config(ROOT / "configs" / "smoke.yaml"), tmp_path / "run")
+    monkeypatch.setattr(running, "make_data", lambda config, console: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    said = io.StringIO()
+    try:
+        running.resume_run(directory.path, Console(file=said, width=1000))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert f"Interrupted; the state is saved. Resume with: knowlip resume {directory.path}" in said.getvalue()
+    assert not (directory.path / "corpus.json").exists() and read_lease(directory.path) is None
