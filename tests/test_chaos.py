@@ -218,7 +218,19 @@ def test_mlflow_has_every_point_of_an_undisturbed_run_once(smoke_run, struck):
     """Also the losses of the steps before the checkpoint that training went on from."""
     wanted, found = (tracked(MlflowClient(tracking_uri(each)), each.name) for each in
                      (smoke_run.run_dir, struck.run_dir))
-    assert differences(found, wanted) == []
+
+    def curves(runs: dict) -> dict:
+        # A time's value is left out of both.
+        return {(name, key, step): value or 0.0 for name in runs if name != "parents" for _, points in runs[name]
+                for key, found in points.items() for (step, value), count in found.items() for _ in range(count)}
+
+    def number_of_points(runs: dict) -> int:
+        return sum(each.total() for name in runs if name != "parents" for _, points in runs[name]
+                   for each in points.values())
+
+    assert found["parents"] == 1 and number_of_points(found) == number_of_points(wanted) == len(curves(wanted))
+    # A captioner that was killed and asked again may differ in the last digits of a probability.
+    assert curves(found) == pytest.approx(curves(wanted), rel=1e-4, abs=1e-6)
     assert len(found["parent"][0][1]["loss/total"]) > 2
 
 
