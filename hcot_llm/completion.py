@@ -10,7 +10,6 @@ import numpy as np
 from hcot_llm.distribution import value_distribution, values_beginning
 from hcot_llm.schema import AnswerError, Clause, parse_answer
 
-
 _THOUGHT: Final = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCED: Final = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL)
 
@@ -27,9 +26,14 @@ class Completion:
     def of(text: str, clauses: Sequence[Clause], steps: Sequence[Any], tokens: int) -> "Completion":
         """What a model said. clauses: that it was asked for, none for free text. steps: see `read_distributions`."""
         if not clauses:
-            return Completion(text, {}, tokens)
+            return Completion(without_thoughts(text), {}, tokens)
         answer = answer_object(text)
         return Completion(answer, read_distributions(answer, clauses, steps), tokens)
+
+
+def without_thoughts(text: str) -> str:
+    """What a model said, less what it thought aloud before (`<think>`)."""
+    return _THOUGHT.sub("", text, count=1)
 
 
 def answer_object(text: str) -> str:
@@ -38,7 +42,7 @@ def answer_object(text: str) -> str:
     Left out: what a model thought aloud (`<think>`), the fence of a code block with all around it, a sentence before
     the object. Text that begins with JSON stays as it is, so that what follows an answer is refused and counted.
     """
-    said = _THOUGHT.sub("", text, count=1)
+    said = without_thoughts(text)
     if said.lstrip()[:1] in ("{", "["):
         return said
     if fenced := _FENCED.search(said):

@@ -179,8 +179,9 @@ def test_what_a_model_puts_around_its_answer_is_left_out(said):
             Clause.ROAD: "grid", Clause.WATER: "lake"}
 
 
-def test_free_text_stays_as_it_was_said():
-    with server(lambda *_: (200, answer("A {harbour}."))) as (url, _):
+@pytest.mark.parametrize("thought", ["", "<think>\nBright spots {on water}.\n</think>"])
+def test_free_text_is_what_was_said_and_not_what_was_thought(thought):
+    with server(lambda *_: (200, answer(f"{thought}A {{harbour}}."))) as (url, _):
         assert client(url).complete("", (), None).text == "A {harbour}."
 
 
