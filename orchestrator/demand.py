@@ -11,8 +11,11 @@ from orchestrator.watchdog import Demand
 def ray_demand() -> Demand:
     """Ask the cluster that this process is connected to; needs neither dashboard nor autoscaler.
 
-    Raises whatever Ray raises where it does not answer.
+    Raises RuntimeError where it is connected to none: asking would start one. Raises whatever Ray raises where it does not
+    answer.
     """
+    if not ray.is_initialized():
+        raise RuntimeError("this process is connected to no Ray cluster")
     status = get_cluster_status(ray.get_runtime_context().gcs_address)
     counts: Counter[str] = Counter()
     for kind, demands in (("actor or task", status.resource_demands.ray_task_actor_demand),
