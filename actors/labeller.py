@@ -76,8 +76,8 @@ class Question:
 
 
 def write_questions(doubtful: np.ndarray, annotations: AnnotationMatrix, feedback: Feedback,
-                    knowledge: Mapping[str, str], gsd_m: Mapping[str, float], *, run_seed: int, round_: int, use_feedback: bool,
-                    levels: bool) -> list[Question]:
+                    knowledge: Mapping[str, str], gsd_m: Mapping[str, float], *, run_seed: int, round_: int,
+                    use_feedback: bool, levels: bool) -> list[Question]:
     """A question for every tile with a doubtful clause; the other clauses are context.
 
     Args:

@@ -102,6 +102,11 @@ def cut_scenes(source: str | Path, out_corpus_dir: str | Path, config: IngestCon
                         duplicates=len(duplicates), skipped_windows=len(skipped), reasons=reasons, table=table)
 
 
+def scene_sha256(path: Path | str, config: IngestConfig) -> str:
+    """What tells scenes apart: their bytes or, where these may not be at hand, their pixels."""
+    return pixels_sha256(path) if config.allow_virtual else file_sha256(path)
+
+
 def _check_places(source: Path, out: Path) -> None:
     if (out / TILES_FILE).exists():
         raise IngestError(f"There is a corpus at {out} already. Tiles never change: use another folder, or remove it.")
@@ -114,7 +119,7 @@ def _check_places(source: Path, out: Path) -> None:
 def _cut_one(scene: Scene, out: Path, config: IngestConfig, seen: dict[str, str], skipped: list[TileError]
              ) -> tuple[list[CutTile], tuple[float, float, float, float]]:
     try:
-        sha256 = pixels_sha256(scene.path) if config.allow_virtual else file_sha256(scene.path)
+        sha256 = scene_sha256(scene.path, config)
     except OSError as error:
         raise TileError(scene.name, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights.")
     if sha256 in seen:

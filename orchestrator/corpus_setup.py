@@ -145,9 +145,15 @@ def _write(table: pa.Table, path: Path) -> None:
 def _listing(source: Path, config: IngestConfig) -> list:
     """Names, sizes and times of what would be cut, so that scenes that changed make a new corpus."""
     scenes, _ = find_scenes(source, allow_virtual=config.allow_virtual)
-    files = [(scene.name, Path(scene.path)) for scene in scenes if Path(scene.path).is_file()]
-    return [[name, path.stat().st_size, path.stat().st_mtime_ns] for name, path in files] + [
-        scene.name for scene in scenes if not Path(scene.path).is_file()]
+    return [[scene.name, *_stamp(Path(scene.path))] for scene in scenes]
+
+
+def _stamp(path: Path) -> list[int]:
+    """Nothing of a scene that is no file here."""
+    if not path.is_file():
+        return []
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _digest(*parts) -> str:

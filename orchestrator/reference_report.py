@@ -21,8 +21,8 @@ from benchmark.reference import (
 )
 from corpus.annotations import AnnotationStore
 from corpus.cutting import tile_id_of
-from corpus.geotiff import pixels_sha256
-from corpus.tiles import file_sha256, read_tiles
+from corpus.ingest import scene_sha256
+from corpus.tiles import read_tiles
 from hcot_llm.knowledge import prior_values, tile_knowledge
 from hcot_llm.schema import VOCABULARY, Clause
 from orchestrator.config import RunConfig
@@ -115,8 +115,7 @@ def _tiles_of(windows: list[ReferenceWindow], scenes: Path, config: RunConfig,
         if not (scenes / name).is_file():
             raise ReferenceFileError(f"The scene {name} of the reference does not lie beside it, in {scenes}. It is "
                                      "needed to recognise the run's tiles; put it there.")
-        # As the ingest told scenes apart.
-        digests[name] = (pixels_sha256 if ingest.allow_virtual else file_sha256)(scenes / name)
+        digests[name] = scene_sha256(scenes / name, ingest)
     ids = {window: tile_id_of(digests[window.file], window.row_off, window.col_off, size, ingest.tile_px)
            for window in windows}
     found = {window: tile_id for window, tile_id in ids.items() if tile_id in tile_ids}

@@ -18,7 +18,7 @@ from typing import Any, Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.disk import disk_full, is_disk_full, writing
+from corpus.disk import disk_full, is_disk_full, name_reaches_disk, writing
 from orchestrator.records import RecordError, read_json, write_json
 
 JOURNAL = "mlflow_journal.jsonl"
@@ -212,8 +212,4 @@ def _append(path: Path, line: bytes) -> None:
             os.truncate(path, begin)  # a full disk: no half line for the next one to continue
             raise
     if begin == 0:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name itself must reach the disk
-        finally:
-            os.close(folder)
+        name_reaches_disk(path)

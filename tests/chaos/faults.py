@@ -49,12 +49,16 @@ class Fault:
     @property
     def ends_driver(self) -> bool:
         """Whether the run goes on only with `knowlip resume`."""
-        return self.victim in (
-            "driver", "node", "gcs", "train controller", "mailbox") and self.blow in ("kill", "terminate")
+        return self._strikes and self.victim in ("driver", "node", "gcs", "train controller", "mailbox")
 
     @property
     def shares(self) -> bool:
         """Whether other faults may strike the same run. Another driver takes longer to start than a phase lasts."""
+        return self._strikes
+
+    @property
+    def _strikes(self) -> bool:
+        """Whether it ends a process, and not a contest of two drivers."""
         return self.blow in ("kill", "terminate")
 
     def delay_s(self, phase_s: float, seed: int) -> float:
