@@ -30,6 +30,8 @@ _AWAY = (requests.exceptions.ConnectionError, requests.exceptions.Timeout, reque
          requests.exceptions.ChunkedEncodingError)
 # A proxy that lost its server, a token that ran out: what waits arrives once somebody has mended it.
 _AWAY_CODES = {"TEMPORARILY_UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND"}
+# MLflow has no code of its own for a run or an experiment that a user has deleted and can restore.
+_DELETED = "must be in the 'active' state"
 
 # Part of a path below mlartifacts/.
 RunId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]+$")]
@@ -74,7 +76,7 @@ class Delivery:
 
         Raises:
             StoreAway: the server does not answer, says that it is overloaded or broken (408, 429, 5xx), or refuses us
-                as a whole (401, 403, 404 of a proxy).
+                as a whole (401, 403, 404 of a proxy); or the run or its experiment is deleted there.
             MlflowException: the server refuses the entry.
         """
         with reaching_store():
@@ -182,7 +184,7 @@ class Delivery:
 
 @contextmanager
 def reaching_store() -> Iterator[None]:
-    """Requests of the body do not wait long, and raise StoreAway if the store cannot be reached."""
+    """Requests of the body do not wait long, and raise StoreAway for what somebody can mend without us."""
     mine = {name: value for name, value in _IMPATIENT.items() if name not in os.environ}
     os.environ.update(mine)
     try:
@@ -198,7 +200,7 @@ def reaching_store() -> Iterator[None]:
 
 def _is_away(error: BaseException) -> bool:
     # MLflow raises its own exception while it handles the one of requests.
-    if isinstance(error, MlflowException) and error.error_code in _AWAY_CODES:
+    if isinstance(error, MlflowException) and (error.error_code in _AWAY_CODES or _DELETED in str(error)):
         return True
     chain, seen = error, set()
     while chain is not None and id(chain) not in seen:

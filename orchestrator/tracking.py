@@ -75,8 +75,8 @@ class Tracker:
         if self._spool is None or not self._spool.waiting:
             return None
         problem = f" ({without_user(self._spool.last_problem)[:300]})" if self._spool.last_problem else ""
-        return (f"MLflow at {without_user(self._uri)} is away, so {self._spool.waiting} entries wait in "
-                f"{self._run_dir}{problem}. Deliver them, once it is back, with: knowlip resume {self._run_dir}")
+        return (f"MLflow at {without_user(self._uri)} cannot be told, so {self._spool.waiting} entries wait in "
+                f"{self._run_dir}{problem}. Deliver them, once it can, with: knowlip resume {self._run_dir}")
 
     def start(self, params: Mapping[str, Any]) -> str | None:
         """Begin the parent run, or go on with the one of an earlier start; returns its id, None if the server is away.

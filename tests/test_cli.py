@@ -201,7 +201,7 @@ def test_a_finished_run_delivers_what_mlflow_lacks(call, tmp_path, monkeypatch):
         _, said, _ = call("status", directory.path)
         assert "2 entries for MLflow" in said and f"knowlip resume {directory.path}" in said
         status, said, _ = call("resume", directory.path)
-        assert status == 0 and "is away, so 3 entries wait" in said and f"knowlip resume {directory.path}" in said
+        assert status == 0 and "cannot be told, so 3 entries wait" in said and f"knowlip resume {directory.path}" in said
     error = call("resume", directory.path)[2]
     assert "This run is tracked at http://127.0.0.1:9" in error
 

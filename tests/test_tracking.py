@@ -269,11 +269,27 @@ def test_times_of_a_round_that_runs_again_are_entered_once(tmp_path):
         assert len(client.get_metric_history(run, "count/accepted")) == 1
 
 
+def test_a_run_that_was_deleted_in_mlflow_ends_nothing_and_gets_all_once_it_is_restored(tmp_path):
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    client, parent = MlflowClient(tracking_uri(tmp_path)), tracker.start({})
+    client.delete_run(parent)
+    with tracker.round(1) as child:
+        tracker.log_losses(child, losses(0, 1))
+    tracker.finish("FINISHED")
+    assert parent in tracker.undelivered and "active" in tracker.undelivered
+
+    client.restore_run(parent)
+    Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
+    assert waiting(tmp_path) == 0 and client.get_run(parent).info.status == "FINISHED"
+    assert [point.step for point in client.get_metric_history(parent, "loss/total")] == [0]
+
+
 def test_what_the_store_refuses_is_an_error(tmp_path):
     tracker = Tracker(tmp_path, experiment="e", run_name="r")
     client, parent = MlflowClient(tracking_uri(tmp_path)), tracker.start({})
     client.delete_run(parent)
-    with pytest.raises(MlflowException, match="active"), tracker.round(1) as child:
+    client._tracking_client.store._hard_delete_run(parent)  # as `mlflow gc` does: it cannot be restored
+    with pytest.raises(MlflowException, match=parent), tracker.round(1) as child:
         tracker.log_losses(child, losses(0, 1))
 
 
