@@ -60,10 +60,12 @@ class Judge:
             metrics["annotation_accuracy_trusted"] = annotation_accuracy(trusted, self._truth, group).overall
         rare = rare_tiles(self._truth, current["tile_id"].to_pylist())
         if rare:
-            subset = current.filter(pc.is_in(current["tile_id"], pa.array(sorted(rare))))
-            on_rare = annotation_accuracy(subset, self._truth, group)
-            metrics |= {"rare_tiles": len(rare), "annotation_accuracy_rare": on_rare.overall,
-                        **{f"annotation_accuracy_rare_{name}": value for name, value in on_rare.by_group.items()}}
+            is_rare = pc.is_in(current["tile_id"], pa.array(sorted(rare)))
+            metrics["rare_tiles"] = len(rare)
+            for name, where in (("rare", is_rare), ("common", pc.invert(is_rare))):
+                part = annotation_accuracy(current.filter(where), self._truth, group)
+                metrics |= {f"annotation_accuracy_{name}": part.overall,
+                            **{f"annotation_accuracy_{name}_{each}": value for each, value in part.by_group.items()}}
         return {"metrics": metrics, "by_clause": report.by_clause}
 
     def held_out(self, weights_dir: str, tile_ids: list[str], zero_shot: dict[Clause, np.ndarray],

@@ -21,6 +21,7 @@ class Column:
 
 COLUMNS = (
     Column(ACCURACY, "accuracy"), Column(f"{ACCURACY}_rare", "on rare landforms"),
+    Column(f"{ACCURACY}_common", "on common landforms"),
     Column("true_repairs", "true repairs", 0), Column("false_repairs", "false repairs", 0),
     Column("true_repair_rate", "of the wrong, repaired"), Column("false_repair_rate", "of the right, broken"),
     Column("expected_calibration_error", "ECE"), Column("held_out_mean_recall", "held-out mean recall"),
@@ -28,7 +29,8 @@ COLUMNS = (
     Column("trusted_share", "share taught"), Column(f"{ACCURACY}_trusted", "accuracy of the taught"),
     Column("seconds", "seconds", 0))
 GROUP_COLUMNS = tuple(column for group in GROUPS for column in (
-    Column(f"{ACCURACY}_{group}", group), Column(f"{ACCURACY}_rare_{group}", f"{group}, rare")))
+    Column(f"{ACCURACY}_{group}", group), Column(f"{ACCURACY}_rare_{group}", f"{group}, rare"),
+    Column(f"{ACCURACY}_common_{group}", f"{group}, common")))
 
 
 @dataclass(frozen=True)

@@ -100,15 +100,34 @@ def test_a_blow_before_the_first_round_has_no_round(smoke_run):
         Fault("driver", "score", BOUNDARY), 2, 0.0)
 
 
+def test_the_goal_for_a_recovery_is_a_start_and_the_phase_that_was_struck(smoke_run):
+    reference = Reference(ROOT / "configs" / "smoke.yaml", (), smoke_run.run_dir, seconds=1000)
+    first, second = (record.timings for record in smoke_run.records)
+    phases = sum(getattr(timings, f"{phase}_s") for timings in (first, second) for phase in PHASES)
+    used_first = sum(max(0, getattr(first, f"{phase}_s") - getattr(second, f"{phase}_s")) for phase in PHASES[1:])
+    start = 1000 - phases + used_first
+    score, label = (Strike(Fault("driver", phase, BOUNDARY), 2, 0.0) for phase in ("score", "label"))
+    assert PHASES[0] == "train" and reference.recovery_s([]) is None
+    assert reference.recovery_s([reference.blow(FAULTS[0], 1, seed=0)]) == pytest.approx(start)
+    assert reference.recovery_s([score, label]) == pytest.approx(start + (second.score_s + second.label_s) / 2)
+
+
+def test_weights_that_are_gone_are_a_difference(smoke_run, tmp_path):
+    shutil.copytree(smoke_run.run_dir, tmp_path / "run")
+    assert not compare(tmp_path / "run", smoke_run.run_dir).different
+    shutil.rmtree(tmp_path / "run" / "weights" / "round-0002")
+    assert compare(tmp_path / "run", smoke_run.run_dir).different == ("the weights of round 2 on disk",)
+
+
 def test_the_table_adds_up_what_ran_and_hides_no_failure():
-    good = dict(fault="a", injected=1, survived=True, equal=True, extra_s=10.0)
+    good = dict(fault="a", injected=1, survived=True, equal=True, extra_s=10.0, at_most_s=40.0)
     results = [Result(seed=0, **good), Result(seed=1, **good | {"extra_s": 30.0}),
                Result(seed=2, fault="a", injected=1, lost=3, equal=False, notes=("did not finish",)),
                Result(seed=0, fault="b", not_possible="mount: permission denied")]
     assert [each.good for each in results] == [True, True, False, False]
     a, b, c = summarise(["a", "b", "c"], results)
     assert (a["runs"], a["injected"], a["survived"], a["lost"], a["equal"]) == ("3", "3", "2/3", "3", "2/3")
-    assert a["extra wall time"] == "+20 s" and a["notes"] == "seed 2: did not finish"
+    assert (a["extra wall time"], a["start and phase"]) == ("+20 s", "40 s") and a["notes"] == "seed 2: did not finish"
     assert (b["runs"], b["survived"], b["notes"]) == ("0", "0/0", "not possible here: mount: permission denied")
     assert c["runs"] == "0"
 

@@ -36,7 +36,8 @@ def compare(run_dir: Path, undisturbed: Path) -> Comparison:
         for name in ("weights_sha256", "corpus_digest", "counts"):
             if getattr(record, name) != getattr(wanted, name):
                 different.append(f"{name} of round {record.round}")
-        if ours.weights(record.round).is_dir() and weights_sha256(ours.weights(record.round)) != wanted.weights_sha256:
+        there, kept = ours.weights(record.round).is_dir(), theirs.weights(record.round).is_dir()
+        if there != kept or there and weights_sha256(ours.weights(record.round)) != wanted.weights_sha256:
             different.append(f"the weights of round {record.round} on disk")
     store, other = AnnotationStore(ours.annotations), AnnotationStore(theirs.annotations)
     lost = duplicated = 0

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from chaos.driver import ChaosError
 from chaos.faults import START_UP, Fault
 from chaos.run import run_with_faults
 from orchestrator.config import load_config, portable
-from orchestrator.records import RoundRecord, read_json, read_records, write_json
+from orchestrator.records import PHASES, RoundRecord, read_json, read_records, write_json
 
 
 class _Kept(BaseModel):
@@ -43,10 +43,30 @@ class Reference:
         """A fault in one round (of start-up: before the first), at a moment within the time that its phase takes
         undisturbed.
         """
-        timings = self.records[round_ - 1].timings
         if fault.phase == START_UP:
-            return Strike(fault, None, fault.delay_s(timings.startup_s, seed))
-        return Strike(fault, round_, fault.delay_s(getattr(timings, f"{fault.phase}_s"), seed))
+            return Strike(fault, None, fault.delay_s(self.records[0].timings.startup_s, seed))
+        return Strike(fault, round_, fault.delay_s(self._phase_s(fault.phase, round_), seed))
+
+    @property
+    def start_s(self) -> float:
+        """What starting costs: all time outside the phases (programs, Ray, the trainer group, the corpus), and what the
+        first round's phases take beyond the last one's, as actors start in them. Of train, which has more passes in
+        the first round, none of it.
+        """
+        last = len(self.records)
+        phases_s = sum(self._phase_s(phase, record.round) for record in self.records for phase in PHASES)
+        first_use_s = sum(max(0.0, self._phase_s(phase, 1) - self._phase_s(phase, last))
+                          for phase in PHASES if phase != "train")
+        return self.seconds - phases_s + first_use_s
+
+    def recovery_s(self, strikes: Sequence[Strike]) -> float | None:
+        """The goal for the extra wall time: a start and the struck phase, the mean over `strikes`; None without any."""
+        phases_s = [0.0 if strike.round is None else self._phase_s(strike.fault.phase, strike.round)
+                    for strike in strikes]
+        return self.start_s + sum(phases_s) / len(phases_s) if phases_s else None
+
+    def _phase_s(self, phase: str, round_: int) -> float:
+        return getattr(self.records[round_ - 1].timings, f"{phase}_s")
 
 
 def make_reference(config: Path, out: Path, say: Callable[[str], None]) -> Reference:

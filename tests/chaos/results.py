@@ -23,6 +23,7 @@ class Result(BaseModel):
     duplicated: int = Field(0, description="annotations, and rounds committed twice")
     equal: bool | None = Field(None, description="to the undisturbed run, bit for bit; null where it cannot be")
     extra_s: float | None = Field(None, description="wall time beyond the undisturbed run's, seconds; in a shared run the mean over its faults")
+    at_most_s: float | None = Field(None, description="what a start and the struck phase take undisturbed, seconds, over the same faults: the goal for extra_s")
     notes: tuple[str, ...] = Field((), description="what was not as it should be")
     not_possible: str | None = Field(None, description="why this machine cannot inject the fault")
 

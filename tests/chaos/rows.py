@@ -56,7 +56,8 @@ def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
     result = Result(
         fault=row.name, seed=seed, injected=outcome.injected, survived=outcome.finished, resumes=outcome.resumes,
         lost=verdict.lost, duplicated=verdict.duplicated, equal=verdict.equal if row.equal else None,
-        extra_s=outcome.seconds - reference.seconds if row.timed else None, notes=verdict.notes)
+        extra_s=outcome.seconds - reference.seconds if row.timed else None,
+        at_most_s=reference.recovery_s(outcome.struck), notes=verdict.notes)
     if result.good:
         shutil.rmtree(folder)
     return result

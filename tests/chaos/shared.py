@@ -60,5 +60,6 @@ def run_shared(blows: Sequence[Blow], reference: Reference, folder: Path) -> lis
         return []
     shutil.rmtree(folder)
     return [Result(fault=blow.fault.name, seed=blow.seed, injected=1, survived=True, resumes=outcome.resumes, equal=True,
-                   extra_s=(outcome.seconds - reference.seconds) / len(outcome.struck), shared=len(outcome.struck))
+                   extra_s=(outcome.seconds - reference.seconds) / len(outcome.struck), shared=len(outcome.struck),
+                   at_most_s=reference.recovery_s(outcome.struck))
             for blow, strike in zip(blows, strikes, strict=True) if strike in outcome.struck]
