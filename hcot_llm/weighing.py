@@ -15,8 +15,8 @@ import numpy as np
 from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.joint import JointPosterior, weigh_together
 from hcot_llm.matrix import AnnotationMatrix
-from hcot_llm.noise import TINY, ExponentPrior, NoiseModel, estimate_noise, fit_exponents, fuse, normalise, pool
-from hcot_llm.schema import CLAUSES, TARGET_CLAUSES, VOCABULARY, Clause
+from hcot_llm.noise import ExponentPrior, NoiseModel, estimate_noise, fit_exponents, fuse, normalise, pool
+from hcot_llm.schema import CLAUSES, TARGET_CLAUSES, Clause
 
 SOUND, TARGETS_WRONG, ALL_WRONG = range(3)
 # What is expected of a seed before it is seen; the shares themselves are estimated.
@@ -45,8 +45,11 @@ class ClauseWeighing:
 
     @property
     def usual(self) -> np.ndarray:
-        """How frequent each value is, float [V]."""
-        return np.maximum(self.posterior.mean(axis=0), TINY)
+        """How frequent each value is, float [V]. A value that no tile seems to have stays possible, as much as a few tiles
+        can tell: eight clauses that all rule out targets would otherwise outweigh any doubt of a model.
+        """
+        tiles, values = self.posterior.shape
+        return (self.posterior.sum(axis=0) + _PRIOR_TILES / values) / (tiles + _PRIOR_TILES)
 
     def sharpened(self, sharpness: float, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """The models to this exponent, float [N, V] of all tiles or those in `rows`; so far as they are not believed, what
@@ -137,8 +140,7 @@ def _fit_sharpness(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accu
     fit = {}
     for sharpness in _SHARPNESS:
         models = [each.sharpened(sharpness, rows) for each in alone]
-        with_seed = [_by_hypothesis(clause, model, each.noise.likelihood(seed.column(clause)[rows], accuracy[rows, column]),
-                                    seed.column(clause)[rows])
+        with_seed = [_by_hypothesis(clause, model, each.noise.likelihood(seed.column(clause)[rows], accuracy[rows, column]))
                      for column, (clause, model, each) in enumerate(zip(CLAUSES, models, alone, strict=True))]
         without = weigh_together([model[:, None, :] for model in models], np.ones(1), usual).log_evidence
         fit[sharpness] = float((weigh_together(with_seed, _PRIOR, usual).log_evidence - without).mean())
@@ -153,7 +155,7 @@ def _weigh_all(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accuracy
     sure, prior = accuracy, _PRIOR
     for _ in range(_JOINT_ITERATIONS):
         likelihoods = [_by_hypothesis(clause, models[column],
-                                      noise[column].likelihood(seed.column(clause), sure[:, column]), seed.column(clause))
+                                      noise[column].likelihood(seed.column(clause), sure[:, column]))
                        for column, clause in enumerate(CLAUSES)]
         joint = weigh_together(likelihoods, prior, [each.usual for each in alone])
         hypothesis = joint.hypothesis
@@ -172,10 +174,14 @@ def _weigh_all(alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accuracy
 _HYPOTHESES: Final = {clause: [TARGETS_WRONG, ALL_WRONG] if clause in TARGET_CLAUSES else [ALL_WRONG] for clause in CLAUSES}
 
 
-def _by_hypothesis(clause: Clause, model: np.ndarray, sound: np.ndarray, seed: np.ndarray) -> np.ndarray:
-    """Evidence for each value under each hypothesis, float [N, 3, V]. A wrong whole says what seeds usually say."""
-    usual = np.bincount(seed, minlength=len(VOCABULARY[clause])) / max(len(seed), 1)
-    elsewhere = np.broadcast_to(usual[seed][:, None], sound.shape)
+def _by_hypothesis(clause: Clause, model: np.ndarray, sound: np.ndarray) -> np.ndarray:
+    """Evidence for each value under each hypothesis, float [N, 3, V]. A wrong whole is what a sound annotation would say of
+    any other tile.
+
+    Not how often the seed says it: where it says nearly the same everywhere, and errs less than is known of it, every
+    tile's annotation would rather be another's.
+    """
+    elsewhere = np.broadcast_to((sound @ model.mean(axis=0))[:, None], sound.shape)
     return model[:, None, :] * np.stack(
         [elsewhere if hypothesis in _HYPOTHESES[clause] else sound for hypothesis in (SOUND, TARGETS_WRONG, ALL_WRONG)], 1)
 
