@@ -45,8 +45,10 @@ class ClauseWeighing:
 
     @property
     def usual(self) -> np.ndarray:
-        """How frequent each value is, float [V]. A value that no tile seems to have stays possible, as much as a few tiles
-        can tell: eight clauses that all rule out targets would otherwise outweigh any doubt of a model.
+        """How frequent each value is, float [V]; an even spread counts as much as a few tiles.
+
+        What the seed rules out everywhere would come to nothing, and a model's ordinary doubt would look like evidence
+        for it: for targets in eight clauses at once.
         """
         tiles, values = self.posterior.shape
         return (self.posterior.sum(axis=0) + _PRIOR_TILES / values) / (tiles + _PRIOR_TILES)
