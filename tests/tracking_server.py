@@ -15,6 +15,7 @@ import requests
 @contextmanager
 def server(folder: Path, port: int) -> Iterator[None]:
     """A tracking server that keeps its store in `folder`; ended with its workers, as by a power cut."""
+    folder = folder.resolve()  # the server runs inside it
     log = open(folder / "server.log", "ab")
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
