@@ -15,6 +15,8 @@ from scipy.optimize import minimize
 
 TINY = 1e-9
 LARGEST_EXPONENT = 4.0
+_SHARES = np.linspace(0.0, 1.0, 11)
+_STANDARD_ERRORS = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class ExponentPrior:
 
 
 # A model trained on this corpus; and one that was not, which has to show on held-out tiles that it knows anything.
-TRAINED = ExponentPrior(1.0, 3.0)
+TRAINED = ExponentPrior(1.0, 1.0)
 UNTRAINED = ExponentPrior(0.0, 0.5)
 
 
@@ -78,7 +80,10 @@ def pool(witnesses: Sequence[np.ndarray], exponents: Sequence[float]) -> np.ndar
 
 def fit_exponents(witnesses: Sequence[np.ndarray], likelihood: np.ndarray,
                   priors: Sequence[ExponentPrior] | None = None) -> list[float]:
-    """Exponents that best explain the seed annotations of tiles the models were not trained on.
+    """The least belief that explains the seed annotations of tiles the models were not trained on as well as the best does.
+
+    As well means within half a standard error of the difference (after the rule of Breiman et al., 1984, for choosing
+    among models): what a few tiles seem to say for a model is no reason to believe it.
 
     Args:
         witnesses: float [N, V] each, over calibration tiles.
@@ -99,7 +104,20 @@ def fit_exponents(witnesses: Sequence[np.ndarray], likelihood: np.ndarray,
     best = min((minimize(loss, np.full(len(witnesses), start), method="L-BFGS-B",
                          bounds=[(0.0, LARGEST_EXPONENT)] * len(witnesses)) for start in (0.2, 1.0)),
                key=lambda result: result.fun)
-    return [float(exponent) for exponent in best.x]
+    return [float(exponent) for exponent in _shown(best.x, witnesses, likelihood)]
+
+
+def _shown(best: np.ndarray, witnesses: Sequence[np.ndarray], likelihood: np.ndarray) -> np.ndarray:
+    """The smallest share of the best exponents that explains the annotations as well as they do."""
+    def explained(exponents: np.ndarray) -> np.ndarray:
+        return np.log(np.maximum((pool(witnesses, exponents) * likelihood).sum(axis=1), TINY))
+
+    most = explained(best)
+    for share in _SHARES:
+        loss = most - explained(share * best)
+        if loss.mean() * np.sqrt(len(loss)) <= _STANDARD_ERRORS * loss.std():
+            return share * best
+    return best
 
 
 def estimate_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, pseudo_count: float) -> NoiseModel:
