@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 
 TINY = 1e-9
 LARGEST_EXPONENT = 4.0
+# Shares of the best exponents that are tried, from none of them to all, and how much worse one may explain.
 _SHARES = np.linspace(0.0, 1.0, 11)
 _STANDARD_ERRORS = 0.5
 
@@ -96,28 +97,23 @@ def fit_exponents(witnesses: Sequence[np.ndarray], likelihood: np.ndarray,
     if len(likelihood) == 0:
         return (expected / len(witnesses)).tolist()
 
+    def explained(exponents: np.ndarray) -> np.ndarray:
+        """Logarithm of how probable each annotation is, float [n]."""
+        return np.log(np.maximum((pool(witnesses, exponents) * likelihood).sum(axis=1), TINY))
+
     def loss(exponents: np.ndarray) -> float:
-        explained = (pool(witnesses, exponents) * likelihood).sum(axis=1)
-        return float(-np.log(np.maximum(explained, TINY)).sum()
-                     + 0.5 * np.sum(((exponents - expected) / spread) ** 2))
+        return float(-explained(exponents).sum() + 0.5 * np.sum(((exponents - expected) / spread) ** 2))
 
     best = min((minimize(loss, np.full(len(witnesses), start), method="L-BFGS-B",
                          bounds=[(0.0, LARGEST_EXPONENT)] * len(witnesses)) for start in (0.2, 1.0)),
-               key=lambda result: result.fun)
-    return [float(exponent) for exponent in _shown(best.x, witnesses, likelihood)]
-
-
-def _shown(best: np.ndarray, witnesses: Sequence[np.ndarray], likelihood: np.ndarray) -> np.ndarray:
-    """The smallest share of the best exponents that explains the annotations as well as they do."""
-    def explained(exponents: np.ndarray) -> np.ndarray:
-        return np.log(np.maximum((pool(witnesses, exponents) * likelihood).sum(axis=1), TINY))
-
+               key=lambda result: result.fun).x
     most = explained(best)
-    for share in _SHARES:
-        loss = most - explained(share * best)
-        if loss.mean() * np.sqrt(len(loss)) <= _STANDARD_ERRORS * loss.std():
-            return share * best
-    return best
+
+    def as_good(share: float) -> bool:
+        worse = most - explained(share * best)
+        return worse.mean() * np.sqrt(len(worse)) <= _STANDARD_ERRORS * worse.std()
+
+    return [float(exponent) for exponent in next(share for share in _SHARES if as_good(share)) * best]
 
 
 def estimate_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, pseudo_count: float) -> NoiseModel:

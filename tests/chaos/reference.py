@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,7 +36,7 @@ class Reference:
     run_dir: Path
     seconds: float
 
-    @property
+    @cached_property
     def records(self) -> list[RoundRecord]:
         return read_records(self.run_dir)
 

@@ -59,7 +59,8 @@ def run_shared(blows: Sequence[Blow], reference: Reference, folder: Path) -> lis
     if verdict.notes or verdict.lost or verdict.duplicated:
         return []
     shutil.rmtree(folder)
+    at_most_s = reference.recovery_s(outcome.struck)
     return [Result(fault=blow.fault.name, seed=blow.seed, injected=1, survived=True, resumes=outcome.resumes, equal=True,
                    extra_s=(outcome.seconds - reference.seconds) / len(outcome.struck), shared=len(outcome.struck),
-                   at_most_s=reference.recovery_s(outcome.struck))
+                   at_most_s=at_most_s)
             for blow, strike in zip(blows, strikes, strict=True) if strike in outcome.struck]

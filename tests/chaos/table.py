@@ -21,8 +21,6 @@ def summarise(faults: Sequence[str], results: Sequence[Result]) -> list[dict[str
 
 def _row(fault: str, results: list[Result]) -> dict[str, str]:
     ran = [each for each in results if each.not_possible is None]
-    extra = [each.extra_s for each in ran if each.extra_s is not None]
-    at_most = [each.at_most_s for each in ran if each.at_most_s is not None]
     comparable = [each for each in ran if each.equal is not None]
     notes = [f"not possible here: {each.not_possible}" for each in results if each.not_possible is not None]
     notes += [f"seed {each.seed}: {note}" for each in ran for note in each.notes]
@@ -31,8 +29,13 @@ def _row(fault: str, results: list[Result]) -> dict[str, str]:
         f"{sum(each.survived for each in ran)}/{len(ran)}", str(sum(each.lost for each in ran)),
         str(sum(each.duplicated for each in ran)),
         f"{sum(each.equal for each in comparable)}/{len(comparable)}" if comparable else "",
-        f"{sum(extra) / len(extra):+.0f} s" if extra else "",
-        f"{sum(at_most) / len(at_most):.0f} s" if at_most else "", "; ".join(dict.fromkeys(notes))), strict=True))
+        _mean_s([each.extra_s for each in ran], "+"), _mean_s([each.at_most_s for each in ran]),
+        "; ".join(dict.fromkeys(notes))), strict=True))
+
+
+def _mean_s(seconds: Sequence[float | None], sign: str = "") -> str:
+    known = [each for each in seconds if each is not None]
+    return f"{sum(known) / len(known):{sign}.0f} s" if known else ""
 
 
 def markdown(rows: Sequence[dict[str, str]]) -> str:
