@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,16 @@ class Mailbox:
         self._progress: dict[str, Any] = {}
         self._fruitless_starts = 0
         self._error = ""
+        self._group_failed = False
         self._given_up: Exception | None = None
         self._stopping = False
         self._closed = False
 
     def post(self, order: RoundOrder) -> None:
+        """What to train next. Groups that started while nothing was ordered had no step to train: they do not count."""
         self._order = order
+        self._fruitless_starts = 0
+        self._error, self._group_failed = "", False
 
     def order(self) -> RoundOrder | None:
         """The order that still waits for its result, or None."""
@@ -77,9 +82,13 @@ class Mailbox:
     def close(self) -> None:
         self._closed = True
 
-    def started(self, world_size: int) -> None:
-        """A worker group (re)started."""
+    def starting(self) -> None:
+        """A worker group (re)starts. Counted before its workers are built: that may fail, too."""
         self._fruitless_starts += 1
+        self._group_failed = False
+
+    def started(self, world_size: int) -> None:
+        """The workers of a group are built and ask for orders."""
         self._progress = {"world_size": world_size}
 
     def put_progress(self, progress: dict[str, Any]) -> bool:
@@ -93,8 +102,12 @@ class Mailbox:
         self._stopping = self._closed = True
 
     def put_error(self, error: str) -> None:
-        """Why a worker stopped; the first reason of a group is the cause, the rest follow from it."""
-        self._error = error
+        """Why a worker stopped; the first reason of a group is the cause, the rest follow from it.
+
+        It stays until a later group has a reason of its own: the loop may look only once that one has started.
+        """
+        if not self._group_failed:
+            self._error, self._group_failed = error, True
 
     def give_up(self, error: Exception) -> None:
         """A worker ended for a reason that another start would only meet again."""
@@ -104,7 +117,7 @@ class Mailbox:
         return self._given_up
 
     def trouble(self) -> tuple[int, str]:
-        """Worker groups started since the last trained step, and the last error."""
+        """Worker groups started since the last trained step or order, and why the last one that said so failed."""
         return self._fruitless_starts, self._error
 
     def progress(self) -> dict[str, Any]:
@@ -115,3 +128,9 @@ class Mailbox:
 
     def result(self, key: tuple[int, int]) -> RoundResult | None:
         return self._results.get(key)
+
+
+def start_mailbox():
+    """A handle of a new mailbox on the driver's node: a run ends with that node anyway, any other may be taken away."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return Mailbox.options(scheduling_strategy=here).remote()

@@ -17,7 +17,8 @@ _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 class StateRefused(RuntimeError):
-    """A checkpoint holds something else than the state of training; the message says where and what to do."""
+    """The state of training is missing, another round's or holds something else; the message says where and what to
+    do."""
 
 
 def _classes() -> list[type]:
@@ -43,8 +44,8 @@ def weights_only(where: Path):
     except pickle.UnpicklingError as error:
         raise StateRefused(
             f"The trainer's state in {where} holds something else than tensors and was not read: "
-            f"{str(error).splitlines()[0]} Do not use it unless you know who wrote it; remove {where} to train on "
-            "without it.") from error
+            f"{str(error).splitlines()[0]} Do not use it unless you know who wrote it; put it back from a copy that "
+            "you trust, or start a new run with start_weights= the last round's weights.") from error
     finally:
         if before is None:
             del os.environ[_FORCE]

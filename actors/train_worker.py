@@ -10,7 +10,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,18 +26,38 @@ from corpus.disk import DiskFull
 from corpus.seeds import derive_seed
 from hcot_llm.noise import NoiseModel
 
+if TYPE_CHECKING:  # torch is imported in the workers only
+    from actors.trainer_state import TrainerPosition
+
 LOSSES = ("total", "itc", "itm", "clause", "reconstruction", "slot")
 PROBE_TILES = 4
 
 
 def train_worker(config: dict[str, Any]) -> None:
-    """Entry point that Ray Train calls on every rank."""
-    settings, mailbox = config["settings"], config["mailbox"]
+    """Entry point that Ray Train calls on every rank. Whatever ends it early, the mailbox is told why."""
+    from actors.safe_load import StateRefused
+
+    mailbox = config["mailbox"]
+    try:
+        _serve(config["settings"], mailbox)
+    except _Stopped:
+        return
+    except (DiskFull, LeaseLost, StateRefused) as error:
+        # Raised, it would have the group started again, to come to the same end.
+        ray.get(mailbox.give_up.remote(error))
+    except Exception:
+        ray.get(mailbox.put_error.remote(traceback.format_exc()))
+        raise
+
+
+def _serve(settings: dict[str, Any], mailbox) -> None:
+    """Build a worker and train what is ordered, until the mailbox is closed."""
     train = TrainConfig.model_validate(settings["train"])
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if train.gpus_per_worker else "cpu")
     import torch
 
     torch.set_num_threads(train.threads_per_worker)
+    _announce(mailbox)
     from actors.communication_op import compile_communication_op
 
     if not train.gpus_per_worker:
@@ -48,17 +68,7 @@ def train_worker(config: dict[str, Any]) -> None:
     while True:
         order = ray.get(mailbox.order.remote())
         if order is not None:
-            try:
-                result = worker.train_round(order, mailbox)
-            except _Stopped:
-                return
-            except (DiskFull, LeaseLost) as error:
-                # Raised, it would have the group started again, to train up to the same end.
-                ray.get(mailbox.give_up.remote(error))
-                return
-            except Exception:
-                ray.get(mailbox.put_error.remote(traceback.format_exc()))
-                raise
+            result = worker.train_round(order, mailbox)
             # All ranks meet here before the result opens the next round.
             ray.train.report({"round": order.round, **(result.losses[-1] if result.losses else {})})
             if worker.rank == 0:
@@ -68,6 +78,15 @@ def train_worker(config: dict[str, Any]) -> None:
             return
         else:
             time.sleep(0.1)
+
+
+def _announce(mailbox) -> None:
+    """Have the start counted, once a group, before any rank of it can fail."""
+    import torch.distributed as dist
+
+    if dist.get_rank() == 0:
+        ray.get(mailbox.starting.remote())
+    dist.barrier()
 
 
 class _Stopped(Exception):
@@ -106,6 +125,35 @@ def fold_state_dir(state_dir: Path, fold: int) -> Path:
     return state_dir if fold == 0 else state_dir.with_name(f"{state_dir.name}-fold-{fold}")
 
 
+def steps_done(position: "TrainerPosition | None", order: RoundOrder, state_dir: Path) -> tuple[int, int]:
+    """Steps of the order's round that the newest checkpoint already holds, and all steps up to there.
+
+    Args:
+        position: of the newest checkpoint in state_dir, None if there is none.
+
+    Raises:
+        StateRefused: the order goes on from the state of the round before, and that is not what is there.
+    """
+    from actors.safe_load import StateRefused
+
+    if position is not None and position.round == order.round:
+        return position.step, position.total_steps
+    if order.from_scratch and (position is None or position.round < order.round):
+        return 0, 0 if position is None else position.total_steps
+    if position is None and order.round == 1:
+        return 0, 0
+    if position is not None and position.round == order.round - 1 and position.round_finished:
+        return 0, position.total_steps
+    found = ("no whole checkpoint" if position is None
+             else f"a checkpoint of round {position.round}, step {position.step}")
+    before = order.round - 1
+    weights = Path(order.weights_dir).with_name(f"round-{before:04d}")
+    raise StateRefused(
+        f"Round {order.round} goes on from the trainer's state at the end of round {before}, which is missing: "
+        f"{state_dir} holds {found}. Nothing was trained. Put the folder back from a copy of this run and `knowlip "
+        f"resume` it; or, if the run has no folds, start a new run with start_weights={weights}, with a new optimiser.")
+
+
 class _Worker:
     def __init__(self, settings: dict, train: TrainConfig) -> None:
         import torch.distributed as dist
@@ -119,7 +167,7 @@ class _Worker:
         self.stopping = False
         self.fold = 0
         self.model, self.tokenizer = load_training_model(Path(settings["start_dir"]))
-        self.engine, self.position = load_checkpoint(self._engine, self.state_dir)
+        self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.fence)
 
     @property
     def state_dir(self) -> Path:
@@ -132,7 +180,7 @@ class _Worker:
         if order.fold != self.fold:
             self._let_go()
             self.fold = order.fold
-            self.engine, self.position = load_checkpoint(self._engine, self.state_dir)
+            self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.fence)
         if order.from_scratch and self.position is not None and self.position.round != order.round:
             # The position stays: it counts the steps of the whole run.
             self._let_go()
@@ -179,7 +227,7 @@ class _Worker:
             raise ValueError(f"{sum(order.block_rows)} training tiles make no step of "
                              f"{self.train.micro_batches_per_step} micro-batches of {self.train.micro_batch_tiles}: "
                              "lower train.micro_batch_tiles or add tiles")
-        done_before, total = self._done_before(order.round)
+        done_before, total = self._done_before(order)
         finished_before = done_before >= steps
         # Those of the steps that a checkpoint holds too, or the curves would begin where it was killed.
         losses = list(self.position.losses) if done_before else []
@@ -226,16 +274,8 @@ class _Worker:
             torch.from_numpy(NoiseModel.even(accuracy, size).confusion).float()
             for accuracy, size in zip(order.label_accuracy, self.model.clause_sizes, strict=True)])
 
-    def _done_before(self, round_: int) -> tuple[int, int]:
-        """Steps of this round that a checkpoint already holds, and all steps up to there."""
-        if self.position is None:
-            return 0, 0
-        if self.position.round == round_:
-            return self.position.step, self.position.total_steps
-        if self.position.round == round_ - 1 and self.position.round_finished:
-            return 0, self.position.total_steps
-        raise RuntimeError(f"the trainer's checkpoint is in round {self.position.round}, step {self.position.step}, "
-                           f"and cannot continue with round {round_}. Remove {self.state_dir} to train anew.")
+    def _done_before(self, order: RoundOrder) -> tuple[int, int]:
+        return steps_done(self.position, order, self.state_dir)
 
     def _step(self, batches: list[MicroBatch], window: _Window, learning_rate: float,
               stop: bool = False) -> dict[str, float]:

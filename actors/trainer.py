@@ -11,7 +11,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from actors.fence import Fence
-from actors.mailbox import Mailbox, RoundOrder, RoundResult
+from actors.mailbox import RoundOrder, RoundResult, start_mailbox
 from actors.shuffler import Blocks
 from actors.train_worker import train_worker
 from actors.trainer_config import TrainConfig
@@ -47,7 +47,7 @@ class TrainerGroup:
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
         os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(config.regroup_timeout_s))
         self._config = config
-        self._mailbox = Mailbox.remote()
+        self._mailbox = start_mailbox()
         self._error: BaseException | None = None
         settings = WorkerSettings(run_seed, config.model_dump(), str(start_dir),
                                   str(run_dir / "checkpoints" / "trainer"), feedback, levels, fence)
@@ -60,7 +60,7 @@ class TrainerGroup:
         self._trainer = TorchTrainer(
             train_worker,
             train_loop_config={"settings": asdict(settings), "mailbox": self._mailbox},
-            torch_config=TorchConfig(backend="nccl" if config.gpus_per_worker else "gloo"),
+            torch_config=TorchConfig(backend=config.communication_backend),
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=bool(config.gpus_per_worker),
                                          resources_per_worker=resources,
                                          elastic_resize_monitor_interval_s=config.resize_interval_s),
@@ -99,8 +99,10 @@ class TrainerGroup:
             if progress:
                 return progress["world_size"]
             time.sleep(0.2)
+        _, error = ray.get(self._mailbox.trouble.remote())
         raise TrainingFailed(f"no training worker started within {self._config.start_timeout_s:g} s. Ray offers "
-                             f"{ray.available_resources()}; each worker asks for {self._config.cpus_per_worker} CPU.")
+                             f"{ray.available_resources()}; each worker asks for {self._config.cpus_per_worker} CPU."
+                             + (f" The last one that failed said:\n{error}" if error else ""))
 
     def train(self, round_: int, blocks: Blocks, weights_dir: Path, *, fold: int = 0, from_scratch: bool, epochs: int,
               label_accuracy: tuple[float, ...] | None = None, on_progress=None) -> RoundResult:

@@ -22,7 +22,8 @@ class TrainConfig(BaseModel):
     warmup_share: float = Field(0.08, ge=0, lt=1, description="share of a round's steps of linear warm-up")
     weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay")
     gradient_clipping: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    zero_stage: int = Field(1, ge=0, le=2, description="DeepSpeed ZeRO stage")
+    zero_stage: int = Field(1, ge=1, le=2, description="DeepSpeed ZeRO stage; a state of stage 0 could not change its "
+                            "number of workers")
     min_workers: int = Field(1, ge=1, description="training workers at least (elastic)")
     max_workers: int = Field(2, ge=1, description="training workers at most (elastic)")
     cpus_per_worker: int = Field(1, ge=1, description="logical CPUs reserved for a worker; whole CPUs only")
@@ -47,6 +48,12 @@ class TrainConfig(BaseModel):
         if self.min_workers > self.max_workers:
             raise ValueError(f"min_workers ({self.min_workers}) is larger than max_workers ({self.max_workers})")
         return self
+
+    @property
+    def communication_backend(self) -> str:
+        """torch.distributed's backend. Losses and the teacher's embeddings are reduced and gathered on the CPU, which
+        NCCL refuses, so that workers on GPUs have both."""
+        return "cpu:gloo,cuda:nccl" if self.gpus_per_worker else "gloo"
 
     def epochs(self, from_scratch: bool) -> int:
         return self.first_round_epochs if from_scratch else self.round_epochs

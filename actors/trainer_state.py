@@ -2,25 +2,30 @@
 
 One directory a checkpoint, named by step, complete or absent: ranks write into a temporary directory, rank 0
 renames it after a barrier. The same path serves a worker that was replaced, a group that was resized and a
-run that was resumed.
+run that was resumed. A temporary directory belongs to one save or load only: a process that was stopped and wakes up
+next to its successor never writes into the successor's.
 """
 
 import json
 import shutil
 import subprocess
 import sys
+import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 from actors.fence import Fence, NoFence, put_in_place
 from actors.safe_load import StateRefused, weights_only
-from corpus.disk import writing
+from corpus.disk import disk_full, is_disk_full, writing
 
 TAG = "zero"
 MANIFEST = "manifest.json"
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -60,25 +65,61 @@ def save_checkpoint(engine, directory: Path, position: TrainerPosition, *, keep:
 
 def _save_checkpoint(engine, directory: Path, position: TrainerPosition, keep: int, fence: Fence | NoFence) -> None:
     name = f"step-{position.total_steps:08d}{'-end' if position.round_finished else ''}"
-    final, partial = directory / name, directory / f".{name}.partial"
     fence.check()
-    if dist.get_rank() == 0:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    dist.barrier()
+    partial = _by_rank_0(lambda: _temporary(directory, name))
     engine.save_checkpoint(str(partial), tag=TAG)
     dist.barrier()
+    _by_rank_0(lambda: _finish(partial, directory / name, position, keep, fence))
+
+
+def _finish(partial: Path, final: Path, position: TrainerPosition, keep: int, fence: Fence | NoFence) -> None:
+    """Make what all ranks have written the newest checkpoint, and keep the newest `keep`."""
+    (partial / MANIFEST).write_text(json.dumps(asdict(position)))
+    put_in_place(partial, final, fence)
+    complete = sorted(path for path in final.parent.glob("step-*") if (path / MANIFEST).exists())
+    for old in complete[:-keep]:
+        shutil.rmtree(old)
+
+
+def _temporary(directory: Path, name: str) -> Path:
+    """A new directory that no other process, earlier or later, has the name of."""
+    path = directory / f".{name}.{uuid.uuid4().hex}"
+    path.mkdir(parents=True)
+    return path
+
+
+def _by_rank_0(work: Callable[[], Result]) -> Result:
+    """What `work` returns on rank 0, the only one that does it, on all ranks; what it raises there is raised on all."""
+    told = [None, None]
     if dist.get_rank() == 0:
-        (partial / MANIFEST).write_text(json.dumps(asdict(position)))
-        put_in_place(partial, final, fence)
-        complete = sorted(path for path in directory.glob("step-*") if (path / MANIFEST).exists())
-        for old in complete[:-keep]:
-            shutil.rmtree(old)
-    dist.barrier()
+        try:
+            told[0] = work()
+        except Exception as error:  # raised below, when the ranks that wait know it
+            told[1] = error
+    dist.broadcast_object_list(told, src=0)
+    if told[1] is not None:
+        raise told[1]
+    return told[0]
 
 
-def load_checkpoint(engine_of, directory: Path) -> tuple[object, TrainerPosition | None]:
+def _remove_left_over(directory: Path, fence: Fence | NoFence) -> None:
+    """Temporary directories of processes that were killed.
+
+    Raises:
+        LeaseLost: another driver has taken over. They may be its own, and stay.
+    """
+    left_over = list(directory.glob(".step-*"))
+    if left_over:
+        with fence.holding():
+            for path in left_over:
+                shutil.rmtree(path)
+
+
+def load_checkpoint(engine_of, directory: Path,
+                    fence: Fence | NoFence = NoFence()) -> tuple[object, TrainerPosition | None]:
     """A DeepSpeed engine holding the newest checkpoint's state, whatever world size wrote it.
+
+    Removes what earlier processes have left half done.
 
     Args:
         engine_of: called with load_universal (bool), returns a fresh engine. DeepSpeed decides at
@@ -86,7 +127,10 @@ def load_checkpoint(engine_of, directory: Path) -> tuple[object, TrainerPosition
 
     Raises:
         StateRefused: the checkpoint holds pickled objects that are not DeepSpeed's.
+        DiskFull: the state does not fit on the disk in the form that another world size needs.
+        LeaseLost: another driver has taken over.
     """
+    _by_rank_0(lambda: _remove_left_over(directory, fence))
     found = latest_checkpoint(directory)
     if found is None:
         return engine_of(False), None
@@ -95,10 +139,7 @@ def load_checkpoint(engine_of, directory: Path) -> tuple[object, TrainerPosition
         engine = engine_of(False)
         _load(engine, path)
         return engine, position
-    universal = directory / f".{path.name}.universal"
-    if dist.get_rank() == 0:
-        _convert_to_universal(path, universal)
-    dist.barrier()
+    universal = _by_rank_0(lambda: _convert_to_universal(path))
     engine = engine_of(True)
     _load(engine, universal)
     _load_untrained(engine, path)
@@ -128,14 +169,28 @@ def _load_untrained(engine, path: Path) -> None:
                            "directory to fall back to the one before it.")
 
 
-def _convert_to_universal(source: Path, target: Path) -> None:
-    """A plain ZeRO checkpoint does not load at another world size; DeepSpeed's universal form does."""
-    shutil.rmtree(target, ignore_errors=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "actors.safe_load", str(source / TAG), str(target / TAG)],
-        capture_output=True, text=True)
-    if done.returncode != 0 and StateRefused.__name__ in done.stderr:
-        raise StateRefused(done.stderr.split(f"{StateRefused.__name__}: ")[-1].strip())
-    if done.returncode != 0:
-        raise RuntimeError(f"converting {source} for another number of workers failed:\n{done.stderr[-2000:]}")
-    (target / "latest").write_text(TAG)
+def _convert_to_universal(source: Path) -> Path:
+    """A plain ZeRO checkpoint does not load at another world size; DeepSpeed's universal form does. Returns its place.
+
+    Raises:
+        DiskFull: it does not fit on the disk. StateRefused: `source` holds other objects than DeepSpeed's.
+    """
+    what = "the trainer's state for another number of workers"
+    with writing(what, source.parent):
+        target = _temporary(source.parent, source.name)
+        done = subprocess.run(
+            [sys.executable, "-m", "actors.safe_load", str(source / TAG), str(target / TAG)],
+            capture_output=True, text=True)
+        if done.returncode != 0:
+            raise _why_not_converted(done.stderr, what, source)
+        (target / "latest").write_text(TAG)
+    return target
+
+
+def _why_not_converted(said: str, what: str, source: Path) -> Exception:
+    """The error that a conversion ended with, by the standard error of its process."""
+    if StateRefused.__name__ in said:
+        return StateRefused(said.split(f"{StateRefused.__name__}: ")[-1].strip())
+    if is_disk_full(RuntimeError(said), source.parent):
+        return disk_full(what, source.parent)
+    return RuntimeError(f"converting {source} for another number of workers failed:\n{said[-2000:]}")

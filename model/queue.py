@@ -30,5 +30,5 @@ class EmbeddingQueue(nn.Module):
         slots = (int(self.position) + torch.arange(len(ids), device=ids.device)) % size
         self.image[slots] = F.normalize(image.to(self.image), dim=-1)
         self.text[slots] = F.normalize(text.to(self.text), dim=-1)
-        self.ids[slots] = ids
+        self.ids[slots] = ids.to(self.ids.device)
         self.position.fill_((int(self.position) + len(ids)) % size)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from model.encoder import ITM_MATCH
 from model.losses.clause import UNKNOWN, clause_loss
@@ -139,6 +140,23 @@ def test_queue_overwrites_the_oldest():
     queue.push(torch.ones(5, 2), torch.ones(5, 2), torch.arange(10, 15))
     assert sorted(queue.ids.tolist()) == [12, 13, 14]
     assert torch.allclose(queue.image.norm(dim=1), torch.ones(3))
+
+
+class NoMixedDevices(TorchFunctionMode):
+    """Refuses what a GPU refuses and the meta device lets pass: to put entries of another device into a tensor."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.__setitem__:
+            assert args[0].device == args[2].device
+        return function(*args, **(kwargs or {}))
+
+
+def test_queue_on_a_device_takes_what_was_gathered_on_the_cpu():
+    queue = EmbeddingQueue(3, 2).to("meta")
+    queue.position = torch.tensor(2)
+    with NoMixedDevices():
+        queue.push(torch.ones(2, 2), torch.ones(2, 2), torch.tensor([1, 2]))
+    assert queue.position == 1
 
 
 def test_temperature_starts_where_asked_and_stays_bounded():

@@ -77,7 +77,7 @@ class Job:
     def begin(self, order: RoundOrder) -> None:
         """Stand where an order begins, or where its newest checkpoint was saved."""
         self.worker.stand_at(order)
-        self.done, self.before = self.worker._done_before(order.round)
+        self.done, self.before = self.worker._done_before(order)
 
     def finish(self, order: RoundOrder, until: int = STEPS) -> None:
         """Train an order up to a step and save the state."""
@@ -170,7 +170,7 @@ def resize(folder: Path) -> dict:
     restored = {name: float(value.double().sum()) for name, value in job.weights().items()}
     losses = job.train(STEPS)
     return {"position": job.worker.position.step, "losses": losses, "restored": restored,
-            "left_over": [path.name for path in state.iterdir() if "universal" in path.name]}
+            "left_over": [path.name for path in state.iterdir() if path.name.startswith(".")]}
 
 
 def whole_curve(folder: Path) -> dict:
