@@ -55,6 +55,12 @@ class CaptionerConfig(BaseModel):
     start_timeout_s: float = Field(300, gt=0, description="time for the first replica to become ready")
 
     @model_validator(mode="after")
+    def _bounds(self) -> "CaptionerConfig":
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"min_replicas ({self.min_replicas}) is larger than max_replicas ({self.max_replicas})")
+        return self
+
+    @model_validator(mode="after")
     def _chains_have_levels(self) -> "CaptionerConfig":
         if self.chain is not None and not self.levels_in_prompt:
             raise ValueError(f"levels_in_prompt is false, but kind {self.kind} asks level by level; only native can do "
@@ -65,6 +71,13 @@ class CaptionerConfig(BaseModel):
     def chain(self) -> ChainConfig | None:
         """How a model that is not trained here is asked by HCoT's levels; None for the native one."""
         return {"native": None, "vision_language": self.vision_language, "endpoint": self.endpoint}[self.kind]
+
+    def reads_feedback(self, trained_on_it: bool) -> bool:
+        """Whether prompts tell the captioner what encoder and neighbours say.
+
+        One that is trained here cannot read feedback before it was trained on prompts that carry some.
+        """
+        return self.feedback_in_prompt and (trained_on_it or self.chain is not None)
 
     @property
     def candidates(self) -> int:
@@ -265,6 +278,6 @@ class CaptionerClient:
         """The bare engine on the same prompts: dict(seconds, embedding_seconds, tokens)."""
         return self._deployment.handle.label_directly.remote(requests).result()
 
-    def shutdown(self) -> None:
-        """Remove the deployment."""
-        self._deployment.shutdown()
+    def shutdown(self, wait: bool = True) -> None:
+        """Remove the deployment. wait: until its replicas have ended."""
+        self._deployment.shutdown(wait)

@@ -72,9 +72,14 @@ class Deployment:
         """Send a request; `.result()` of what comes back waits for the answer."""
         return PendingAnswers(self, send)
 
-    def shutdown(self) -> None:
-        """Remove the deployment; Ray Serve itself may be serving others on a shared cluster."""
-        serve.delete(self._application)
+    def shutdown(self, wait: bool = True) -> None:
+        """Remove the deployment; Ray Serve itself may be serving others on a shared cluster.
+
+        wait: until its replicas have ended.
+        """
+        if ray.is_initialized():  # else Serve would start a cluster to look there
+            serve.delete(self._application, _blocking=wait)
+            serve.status()  # asked after it: by then Serve has heard, whatever becomes of this process
 
 
 class PendingAnswers:

@@ -72,10 +72,13 @@ class EndpointCaptioner:
         chains = self._tiles.chains(request.questions, request.retries, self._config.candidates)
         return ChainAnswers([[self._pool.submit(self._answer, one) for one in each] for each in chains], self.shutdown)
 
-    def shutdown(self) -> None:
-        """Let go of the threads; chains end before their next question."""
+    def shutdown(self, wait: bool = False) -> None:
+        """Let go of the threads; chains that wait are not begun, those under way end before their next question.
+
+        wait: until they have.
+        """
         self._closed.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=wait, cancel_futures=True)
 
     def _answer(self, asked: ChainQuestion) -> Answer:
         config, progress = self._config, ChainProgress(asked)

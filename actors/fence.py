@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from pathlib import Path
 
 from corpus.disk import name_reaches_disk, reach_disk
 
-LEASE, _LOCK = "lease.json", ".lease.lock"
+LEASE, LOCK = "lease.json", ".lease.lock"
+_UNFINISHED = ".partial"
 LOCK_PATIENCE_S = 30.0
 
 
@@ -87,13 +89,52 @@ def put_in_place(partial: Path, final: Path, fence: Fence | NoFence) -> None:
 
 
 @contextmanager
+def placing(final: Path, fence: Fence | NoFence) -> Iterator[Path]:
+    """The body writes the file or folder that it is given the path of; then it gets its name, as by `put_in_place`.
+
+    The path is of this write alone: a driver that wakes up in the middle of one has nothing of its successor's open.
+
+    Raises:
+        LeaseLost: the lease has changed hands; what has the name is left as it is.
+    """
+    partial = final.with_name(f".{final.name}.{uuid.uuid4().hex}{_UNFINISHED}")
+    try:
+        yield partial
+        put_in_place(partial, final, fence)
+    except Exception:
+        fence.check()  # a successor removes what it finds unfinished
+        raise
+    finally:
+        _remove(partial)
+
+
+def remove_unfinished(folder: Path, fence: Fence | NoFence, name: str = "") -> None:
+    """Remove what writers that were killed in the middle of `placing` left in a folder: of `name`, or all.
+
+    Raises:
+        LeaseLost: the lease has changed hands; nothing was removed.
+    """
+    with fence.holding():
+        for path in folder.iterdir():
+            if path.name.startswith(f".{name}") and path.name.endswith(_UNFINISHED):
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)  # its writer may have woken up
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
 def lease_lock(run_dir: str | Path, patience_s: float = LOCK_PATIENCE_S) -> Iterator[None]:
     """One process of this file system at a time; a process that ends lets go.
 
     Raises:
         LockHeld: another one has held it for all of `patience_s`: it was stopped in the middle of a write.
     """
-    with open(Path(run_dir) / _LOCK, "w") as file:
+    with open(Path(run_dir) / LOCK, "w") as file:
         deadline = time.monotonic() + patience_s
         while True:
             try:
@@ -102,7 +143,7 @@ def lease_lock(run_dir: str | Path, patience_s: float = LOCK_PATIENCE_S) -> Iter
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise LockHeld(
-                        f"A process has held the lock {Path(run_dir) / _LOCK} for more than {patience_s:g} s. It was "
+                        f"A process has held the lock {Path(run_dir) / LOCK} for more than {patience_s:g} s. It was "
                         "stopped in the middle of a write: let it go on, or end it (`fuser` names it).") from error
                 time.sleep(0.005)
         yield

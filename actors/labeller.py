@@ -17,7 +17,7 @@ import ray.data
 from actors.captioner import CaptionRequest
 from actors.captioner_kinds import Captioner
 from actors.chain_questions import ChainRequest
-from actors.fence import Fence, NoFence, put_in_place
+from actors.fence import Fence, NoFence, placing, remove_unfinished
 from corpus.disk import writing
 from corpus.parquet import read_parquet
 from corpus.seeds import derive_seed
@@ -171,10 +171,15 @@ def ask(questions: Sequence[Question], client: Captioner, images: ImageIndex, an
     What could not be used is asked again before the shard is written, so that a resumed run does not ask a third time;
     then, `corrections` times at most, what contradicts the rest of its tile, as one more candidate.
 
+    Args:
+        on_progress: called after every response, with the number of tiles that are done and that of all; a response
+            to what was asked again is a sign of life, though it ends no tile.
+
     Raises:
         LeaseLost: `fence` no longer stands; DiskFull: a shard does not fit on the disk. The finished ones stay.
     """
     shard_dir.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(shard_dir, fence)
     shards = [questions[start:start + tiles_per_shard] for start in range(0, len(questions), tiles_per_shard)]
     requests = [make_request(shard, client, images) for shard in shards]
     paths = [shard_dir / f"shard-{index:05d}-{_digest(shard, request)}.parquet"
@@ -191,9 +196,9 @@ def ask(questions: Sequence[Question], client: Captioner, images: ImageIndex, an
         shard.take(response.result())
         if retries := shard.plan_next(retry):
             pending[index] = shard, client.submit(make_request(shards[index], client, images, retries))
-            continue
-        _write_shard(paths[index], shard, fence)
-        done += len(shards[index])
+        else:
+            _write_shard(paths[index], shard, fence)
+            done += len(shards[index])
         if on_progress is not None:
             on_progress(done, len(questions))
     return _proposals([read_parquet(path, SHARD_SCHEMA) for path in paths], questions, annotations,
@@ -221,17 +226,15 @@ def _write_shard(path: Path, shard: _Shard, fence: Fence | NoFence) -> None:
         common = {"tile_id": shard.questions[given.question].tile_id, "candidate": given.candidate,
                   "attempt": given.attempt}
         answer = given.answer
-        written = [] if answer.error is None else [{**common, "error": answer.error}]
+        written = [{**common, "error": error} for error in answer.errors]
         written += [{**common, "clause": str(clause), "value": value,
                      "distribution": answer.distributions[clause].tolist()
                      if given.candidate == 0 and clause in answer.distributions else None}
                     for clause, value in answer.values.items()]
         written[0]["injected"] = answer.injected
         rows += written
-    partial = path.with_suffix(".partial")
-    with writing("a shard of the captioner's answers", path):
+    with writing("a shard of the captioner's answers", path), placing(path, fence) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), partial)
-        put_in_place(partial, path, fence)
 
 
 def _proposals(tables: list[pa.Table], questions: Sequence[Question], annotations: AnnotationMatrix,

@@ -33,7 +33,7 @@ class AugmentConfig(BaseModel):
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """One annotated tile as the trainer sees it.
+    """One annotated tile as the trainer sees it; some of its clauses are to be written.
 
     image: float32 [2, H, W]. values: int [16]. trusted: bool [16], false for clauses that neither captions nor the
     clause losses show. reconstructed: bool [16], false for clauses that the captioner is not asked to write.
@@ -85,10 +85,10 @@ def build_micro_batch(rows: Sequence[TrainingRow], seed: int, augment: AugmentCo
         trusted = [clause for c, clause in enumerate(CLAUSES) if row.trusted[c]]
         for clause in trusted:
             targets[index, CLAUSES.index(clause)] = VALUE_INDEX[clause][values[clause]]
-        captions.append(_caption(values, trusted or list(CLAUSES), generator, augment, seed, index))
+        captions.append(_caption(values, trusted, generator, augment, seed, index))
 
         reconstructed = [clause for c, clause in enumerate(CLAUSES) if row.reconstructed[c]]
-        asked = _some(reconstructed or list(CLAUSES), generator, 1)
+        asked = _some(reconstructed, generator, 1)
         kept = {clause: value for clause, value in values.items() if clause not in asked}
         shown = feedback and generator.random() < augment.feedback_share
         prompts.append(captioner_prompt(kept, asked, row.knowledge,

@@ -81,6 +81,6 @@ class VisionLanguageCaptioner:
         chains = self._tiles.chains(request.questions, request.retries, self._config.candidates)
         return self._deployment.call(lambda handle: handle.answer.remote(chains))
 
-    def shutdown(self) -> None:
-        """Remove the deployment."""
-        self._deployment.shutdown()
+    def shutdown(self, wait: bool = True) -> None:
+        """Remove the deployment. wait: until its replicas have ended."""
+        self._deployment.shutdown(wait)

@@ -1,13 +1,15 @@
 """Weights on disk: where a run starts from, and what a round publishes."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import yaml
 from transformers.utils.logging import disable_progress_bar
 
-from actors.fence import Fence, NoFence, put_in_place
+from actors.fence import Fence, NoFence, placing, remove_unfinished
 from actors.probe import Probe, compute_probe, save_probe
 from corpus.disk import writing
 from hcot_llm.render import render_clause
@@ -31,26 +33,30 @@ def slot_texts(tokenizer) -> ClauseText:
         [[render_clause(clause, value, variant=0) for value in VOCABULARY[clause]] for clause in CLAUSES])
 
 
-def create_weights(directory: Path, config: ModelConfig, seed: int) -> str:
-    """Write untrained weights and a tokenizer made from our own texts; returns the weights' hash."""
+def create_weights(directory: Path, config: ModelConfig, seed: int, fence: Fence | NoFence = NoFence()) -> str:
+    """Write untrained weights and a tokenizer made from our own texts; returns the weights' hash.
+
+    Raises:
+        DiskFull: they do not fit on the disk. LeaseLost: `fence` no longer stands. The directory is what it was.
+    """
     words = sorted({value for clause in CLAUSES for value in VOCABULARY[clause]} | {str(c) for c in CLAUSES})
     tokenizer = train_tokenizer(tokenizer_texts(), config.captioner.vocab_size, words)
     torch.manual_seed(seed)
     model = TrainingModel.create(config, slot_texts(tokenizer), tokenizer)
-    return _write(directory, model, tokenizer, config)
+    return _write(directory, model, tokenizer, config, fence=fence)
 
 
-def copy_weights(source: Path, target: Path) -> str:
+def copy_weights(source: Path, target: Path, fence: Fence | NoFence = NoFence()) -> str:
     """Start from the weights of an earlier run; returns their hash.
 
-    Raises FileNotFoundError where there are none, WeightsError where they are not safe to read.
+    Raises:
+        FileNotFoundError: there are none. WeightsError: they are not safe to read. LeaseLost: `fence` no longer stands.
+        DiskFull: they do not fit on the disk.
     """
     check_weights(source)
     digest = weights_sha256(source)
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    put_in_place(partial, target, NoFence())
+    with writing("the weights", target), _placing(target, fence) as partial:
+        shutil.copytree(source, partial, dirs_exist_ok=True)
     return digest
 
 
@@ -98,15 +104,20 @@ def _write(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig
 
 def _write_whole(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None,
                  fence: Fence | NoFence) -> str:
-    fence.check()
-    partial = directory.with_name(f".{directory.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     disable_progress_bar()
-    save_model(partial, model.encoder, model.captioner, tokenizer)
-    (partial / MODEL_CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    if probe is not None:
-        save_probe(partial, probe)
-    digest = weights_sha256(partial)
-    put_in_place(partial, directory, fence)
-    return digest
+    with _placing(directory, fence) as partial:
+        save_model(partial, model.encoder, model.captioner, tokenizer)
+        (partial / MODEL_CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json")))
+        if probe is not None:
+            save_probe(partial, probe)
+        return weights_sha256(partial)
+
+
+@contextmanager
+def _placing(directory: Path, fence: Fence | NoFence) -> Iterator[Path]:
+    """An empty folder that becomes `directory`, see `placing`; what earlier writers of it left is removed."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(directory.parent, fence, f"{directory.name}.")
+    with placing(directory, fence) as partial:
+        partial.mkdir()
+        yield partial

@@ -23,7 +23,7 @@ from hcot_llm.schema import CLAUSES, LEVEL, VOCABULARY
 from orchestrator.config import RunConfig
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.folds import Findings, Fold, make_folds
-from orchestrator.lesson import Lesson, label_accuracy, training_rows
+from orchestrator.lesson import Lesson, label_accuracy, shown, training_rows
 from orchestrator.run_directory import RunDirectory
 from orchestrator.schedule import Schedule
 
@@ -34,7 +34,7 @@ class CorpusState:
 
     folds: the run's models. blocks: next round's training rows, of each fold. taught: bool [training tiles, 16], the
     clauses that the captioner is taught to write in it. label_accuracy: expected share of right ones among the taught
-    values, by clause.
+    values, by clause. hinted: whether its training prompts carry feedback.
     """
 
     prepared: PreparedCorpus
@@ -49,6 +49,7 @@ class CorpusState:
     blocks: tuple[Blocks, ...]
     taught: np.ndarray
     label_accuracy: tuple[float, ...] = ()
+    hinted: bool = False
 
     @property
     def training(self) -> AnnotationMatrix:
@@ -88,7 +89,7 @@ class CorpusKeeper:
         if version is None and last_round:
             raise AnnotationError(
                 f"{self._store.path} has no annotations of round {last_round} of {self._run_id}, which is recorded. "
-                "Restore the table from a copy, or remove the records of the rounds that it lacks and resume.")
+                "Restore the table from a copy, or start a new run.")
         if version is None:
             version = self._store.commit(annotation_rows(seed, prepared.seed, 0, [""] * len(seed), ""),
                                          run_id=self._run_id, round_=0)
@@ -98,7 +99,7 @@ class CorpusKeeper:
             raise AnnotationError(
                 f"Version {version} of {self._store.path} is not what round {last_round} of {self._run_id} recorded "
                 f"(digest {found[:12]}... instead of {digest[:12]}...). Restore the table from a "
-                "copy, or remove the records from that round on and resume.")
+                "copy, or start a new run.")
         images = read_images(prepared.tiles, prepared.corpus_dir, self._config.corpus.rows_per_block)
         split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
         annotations = matrix_from_table(table)
@@ -137,12 +138,13 @@ class CorpusKeeper:
 
     def _state(self, corpus: CorpusState, lesson: Lesson, round_: int) -> CorpusState:
         """The corpus with the rows of round `round_`, shuffled for every fold."""
-        rows = training_rows(corpus.training, corpus.training_seed, lesson, corpus.prepared.knowledge,
-                             self._schedule.plan(round_), run_seed=self._config.seed, round_=round_)
+        plan, drawn = self._schedule.plan(round_), dict(run_seed=self._config.seed, round_=round_)
+        taught = shown(corpus.training, corpus.training_seed, lesson, plan, **drawn)
+        rows = training_rows(corpus.training, taught, lesson, corpus.prepared.knowledge, plan, **drawn)
         mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
-        return replace(corpus, label_accuracy=label_accuracy(corpus.training, lesson), blocks=tuple(
-            shuffle_round(corpus.images, table, run_seed=self._config.seed, round_=round_,
-                          rows_per_block=self._config.corpus.rows_per_block) for table in mine))
+        return replace(corpus, label_accuracy=label_accuracy(taught), hinted=lesson.has_hints, blocks=tuple(
+            shuffle_round(corpus.images, table, rows_per_block=self._config.corpus.rows_per_block, **drawn)
+            for table in mine))
 
     def _lesson_path(self, round_: int) -> Path:
         return RunDirectory(self._store.path.parent).feedback(round_)

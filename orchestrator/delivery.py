@@ -20,7 +20,8 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from orchestrator.spool import LOOP, Entry, StoreAway
+from orchestrator.records import RecordError
+from orchestrator.spool import JOURNAL, LOOP, Entry, StoreAway
 
 _BATCH = 1000  # metrics in one request: the server's limit
 _PARAMS = 100
@@ -70,6 +71,9 @@ class Delivery:
         self._experiment, self._run_name, self._kind = experiment, run_name, kind
         self._artifact_location = artifact_location
         self._runs, self._save, self._kept_files = runs, save, kept_files
+        # Whatever the journal names, nothing else is called.
+        self._kinds = {"close": self._close, "params": self._params, "metrics": self._metrics, "tags": self._tags,
+                       "dataset": self._dataset, "model": self._model, "deletion": self._deletion, "files": self._files}
 
     def __call__(self, entry: Entry) -> None:
         """Deliver an entry.
@@ -78,12 +82,16 @@ class Delivery:
             StoreAway: the server does not answer, says that it is overloaded or broken (408, 429, 5xx), or refuses us
                 as a whole (401, 403, 404 of a proxy); or the run or its experiment is deleted there.
             MlflowException: the server refuses the entry.
+            RecordError: there is no such kind of entry.
         """
+        if entry.kind != "open" and entry.kind not in self._kinds:
+            raise RecordError(f"{self._run_dir / JOURNAL} is damaged: an entry is of the unknown kind {entry.kind!r}. "
+                              "It is only ever appended to, so it was changed afterwards; restore it from a copy.")
         with reaching_store():
             if entry.kind == "open":
                 self._open(entry)
             else:
-                getattr(self, f"_{entry.kind}")(self._runs.run_id(entry.run), entry, **entry.values)
+                self._kinds[entry.kind](self._runs.run_id(entry.run), entry, **entry.values)
 
     def _open(self, entry: Entry) -> None:
         run_id = self._runs.run_id(entry.run)

@@ -14,7 +14,6 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from actors.fence import LEASE, Fence, LockHeld, lease_lock
-from corpus.disk import DiskFull
 from orchestrator.records import read_json, write_json
 
 LASTS_S = 30.0
@@ -143,7 +142,7 @@ class LeaseKeeper:
                     if found is None or found.token != self._token:
                         return  # the next check says so
                     self._write()
-            except (DiskFull, LockHeld):
+            except (OSError, LockHeld):
                 # The token still guards what is written, and the loop meets the same disk; so no more than another try.
                 continue
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from actors.fence import Fence, NoFence, put_in_place
+from actors.fence import Fence, NoFence, placing, remove_unfinished
 from corpus.disk import writing
 from corpus.parquet import read_parquet
 from hcot_llm.matrix import AnnotationMatrix
@@ -35,6 +35,11 @@ class Lesson:
         everything = np.ones((tiles, len(CLAUSES)), dtype=bool)
         return Lesson(everything, everything, [[""] * len(CLAUSES) for _ in range(tiles)])
 
+    @property
+    def has_hints(self) -> bool:
+        """Whether prompts that are trained on it carry feedback."""
+        return any(any(hints) for hints in self.hints)
+
     @staticmethod
     def read(path: Path) -> "Lesson":
         table = read_parquet(path)
@@ -42,38 +47,66 @@ class Lesson:
                       table["hints"].to_pylist())
 
     def write(self, path: Path, fence: Fence | NoFence = NoFence()) -> None:
-        partial = path.with_suffix(".partial")
         with writing("the encoder's feedback", path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.table({"trusted": self.trusted.tolist(), "reconstructed": self.reconstructed.tolist(),
-                                     "hints": self.hints}), partial)
-            put_in_place(partial, path, fence)
+            remove_unfinished(path.parent, fence)
+            with placing(path, fence) as partial:
+                pq.write_table(pa.table({"trusted": self.trusted.tolist(), "reconstructed": self.reconstructed.tolist(),
+                                         "hints": self.hints}), partial)
 
 
-def label_accuracy(training: AnnotationMatrix, lesson: Lesson) -> tuple[float, ...]:
+@dataclass(frozen=True)
+class Shown:
+    """What a round shows of the n training tiles: values int [n, 16], their confidence float [n, 16], and which of them
+    are trusted and reconstructed, bool [n, 16], see TrainingRow."""
+
+    values: np.ndarray
+    confidence: np.ndarray
+    trusted: np.ndarray
+    reconstructed: np.ndarray
+
+
+def shown(training: AnnotationMatrix, seed: AnnotationMatrix, lesson: Lesson, plan: RoundPlan, *, run_seed: int,
+          round_: int) -> Shown:
+    """The newest annotations, but the seed's for the share of tiles that the plan wants.
+
+    Args:
+        training, seed: current and first annotations of the n training tiles.
+    """
+    old = shows_seed(training.tile_ids, plan.seed_caption_share, run_seed, round_)[:, None]
+    # An old caption is shown whole: what was replaced since then is taught as it was.
+    restored = old & (training.values != seed.values)
+    return Shown(np.where(old, seed.values, training.values), np.where(old, seed.confidence, training.confidence),
+                 lesson.trusted | restored, lesson.reconstructed | restored)
+
+
+def label_accuracy(shown: Shown) -> tuple[float, ...]:
     """Expected share of right labels of each clause among those that are taught, by their confidence.
 
     Rounded to thousandths: a captioner that was killed and asked again may differ in the last digits of a probability,
     and the training that follows has to be the same, bit for bit.
     """
-    taught = np.where(lesson.trusted, training.confidence, np.nan)
+    taught = np.where(shown.trusted, shown.confidence, np.nan)
     return tuple(round(float(np.clip(np.nanmean(column), *ACCURACY)), 3) if not np.isnan(column).all() else ACCURACY[1]
                  for column in taught.T)
 
 
-def training_rows(training: AnnotationMatrix, seed: AnnotationMatrix, lesson: Lesson, knowledge: Mapping[str, str],
+def training_rows(training: AnnotationMatrix, shown: Shown, lesson: Lesson, knowledge: Mapping[str, str],
                   plan: RoundPlan, *, run_seed: int, round_: int) -> pa.Table:
-    """One row for each training tile, as the shuffler takes it.
+    """One row for each training tile, as the shuffler takes it; without a copy where all clauses are too doubtful.
 
     Args:
-        training, seed: current and first annotations of the n training tiles. knowledge: one line per tile.
+        training: current annotations of the n training tiles. knowledge: one line per tile.
+    Raises:
+        ValueError: all clauses of all tiles are.
     """
-    old = shows_seed(training.tile_ids, plan.seed_caption_share, run_seed, round_)[:, None]
-    # An old caption is shown whole: what was replaced since then is taught as it was.
-    restored = old & (training.values != seed.values)
+    teaches = shown.reconstructed.any(axis=1)
+    if not teaches.any():
+        raise ValueError(f"Round {round_} has nothing to train on: no clause of any tile is as probable as "
+                         "acceptance.minimum_trust. Lower that key.")
     rare = rare_landforms(training, lesson.reconstructed)
     return pa.table({
-        "tile_id": list(training.tile_ids), "values": np.where(old, seed.values, training.values).tolist(),
-        "trusted": (lesson.trusted | restored).tolist(), "reconstructed": (lesson.reconstructed | restored).tolist(),
-        "copies": copies(training.tile_ids, rare, plan.rare_landform_factor, run_seed, round_),
+        "tile_id": list(training.tile_ids), "values": shown.values.tolist(), "trusted": shown.trusted.tolist(),
+        "reconstructed": shown.reconstructed.tolist(),
+        "copies": copies(training.tile_ids, rare, plan.rare_landform_factor, run_seed, round_) * teaches,
         "knowledge": [knowledge[tile_id] for tile_id in training.tile_ids], "hints": lesson.hints})

@@ -31,8 +31,8 @@ class _Strict(BaseModel):
 class Counts(_Strict):
     """Clauses of one round.
 
-    regenerated counts the clauses the captioner answered; accepted and rejected divide what was settled; invalid
-    counts answers that could not be used.
+    All but the last are of training tiles. regenerated counts the clauses that the captioner answered; accepted and
+    rejected divide what was settled; invalid counts answers that could not be used, also on held-out tiles.
     """
 
     scored: int = Field(ge=0)

@@ -32,6 +32,7 @@ class RoundContext:
         self._counts: Counts | None = None
         self._evaluation: dict = {}
         self._metrics: dict[str, float] = {}
+        self._responses = 0
         self._captioner = "native"
 
     @contextmanager
@@ -50,7 +51,10 @@ class RoundContext:
                                            f"{progress['tiles_per_s']:.0f} tiles/s, loss {progress['total']:.2f}")
 
     def labelling_progress(self, done: int, total: int) -> None:
-        self._session.moved(done, total)
+        """Called after every response; one that ends no tile is a sign of life as well."""
+        self._responses += 1
+        self._session.progress.advance(done, total, "tiles")
+        self._session.watchdog.moved(("response", self._responses))
 
     def trained(self, result: RoundResult) -> None:
         self._trained.append(result)
@@ -80,7 +84,7 @@ class RoundContext:
         training, doubtful, proposals = corpus.in_training, findings.doubtful, findings.proposals
         self._counts = Counts(
             scored=int(doubtful[training].size), flagged=int(doubtful[training].sum()),
-            regenerated=int((proposals.proposed[training, :, 0] != NOT_PROPOSED).sum()),
+            regenerated=int((proposals.proposed[training] != NOT_PROPOSED).any(axis=-1).sum()),
             accepted=int(settlement.accepted.sum()), rejected=int(settlement.rejected.sum()),
             invalid=sum(proposals.invalid.values()))
         self._metrics.update({f"invalid_{reason}": count for reason, count in proposals.invalid.items()})

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from actors.fence import LOCK, lease_lock
 from corpus.links import link_out_of
 from orchestrator.config import RunConfig, load_saved_config, save_config
 from orchestrator.records import RoundRecord, read_json, record_path
+
+
+_UNFINISHED_CONFIG = ".config.yaml-"  # how `write_whole` calls it until it is complete
 
 
 class RunDirectoryError(ValueError):
@@ -50,12 +54,12 @@ class RunDirectory:
 
     @staticmethod
     def check_free(path: Path | None) -> None:
-        """Refuse a directory that holds something.
+        """Refuse a directory that holds something; what a start that was killed at once has left is nothing.
 
         Raises:
             RunDirectoryError: the directory is not empty or is a file.
         """
-        if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path is not None and path.exists() and (not path.is_dir() or any(map(_is_something, path.iterdir()))):
             raise RunDirectoryError(
                 f"The run directory {path} exists and is not empty. Continue that run with `knowlip resume {path}`, "
                 "or name another directory with --run-dir.")
@@ -65,13 +69,18 @@ class RunDirectory:
         """A new directory: the given one, which must be empty or absent, or runs/<config>-<UTC time>.
 
         Raises:
-            RunDirectoryError: the directory is not empty or is a file.
+            RunDirectoryError: the directory is not empty or is a file. LockHeld: a process that makes a run there does
+                not go on.
         """
         chosen = path or root / f"{config.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         RunDirectory.check_free(chosen)
         chosen.mkdir(parents=True, exist_ok=True)
         directory = RunDirectory(chosen.resolve())
-        save_config(config, directory.config)
+        with lease_lock(directory.path):
+            RunDirectory.check_free(chosen)  # another run may have begun here since
+            for left in directory.path.glob(f"{_UNFINISHED_CONFIG}*"):
+                left.unlink()
+            save_config(config, directory.config)
         _point_latest(root, directory.path)
         return directory
 
@@ -89,6 +98,10 @@ class RunDirectory:
                                     "the last one at runs/latest.")
         _refuse_links(directory.path)
         return directory, load_saved_config(directory.config)
+
+
+def _is_something(path: Path) -> bool:
+    return path.name != LOCK and not path.name.startswith(_UNFINISHED_CONFIG)
 
 
 def _refuse_links(root: Path) -> None:

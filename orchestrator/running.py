@@ -1,7 +1,7 @@
 """Starts and resumes runs: checks first, then the loop, then where to look."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from orchestrator.records import is_over, read_records
 from orchestrator.report import print_report
 from orchestrator.run_directory import RunDirectory
 from orchestrator.session import Session
-from orchestrator.spool import LOOP, open_runs, read_journal, waiting
+from orchestrator.spool import LOOP, read_journal, waiting
 from orchestrator.tracking import Tracker, ui_command
 
 
@@ -39,17 +39,17 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
 
 
 def resume_run(run_dir: Path, console: Console) -> None:
-    """Continue a run after its last recorded round; of a finished run, what MLflow lacks is delivered."""
+    """Continue a run after its last recorded round; of a finished run, what was cut off after that is made good, and
+    what MLflow lacks is delivered."""
     directory, config = RunDirectory.open(run_dir)
     records = read_records(directory.path)
-    if is_over(records, config.rounds):
-        _deliver_rest(config, directory, console)
-        print_report(directory.path, console)
-        done = (f"All {config.rounds} rounds of {directory.path} are recorded" if records[-1].end is None else
-                f"The schedule ended the run in {directory.path}")
-        console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True)
-        return
     with _saying_how_to_resume(directory, console):
+        if is_over(records, config.rounds):
+            _finish(config, directory, console)
+            done = (f"All {config.rounds} rounds of {directory.path} are recorded" if records[-1].end is None else
+                    f"The schedule ended the run in {directory.path}")
+            console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True)
+            return
         preflight(config)
         preflight_disk(config, directory.path)
         prepared = make_data(config, console)
@@ -79,26 +79,47 @@ def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator
     try:
         yield
     except KeyboardInterrupt:
-        console.print(f"Interrupted; the state is saved. Resume with: knowlip resume {directory.path}",
+        console.print(f"Interrupted; what is finished is kept. Resume with: knowlip resume {directory.path}",
                       highlight=False, soft_wrap=True)
 
 
-def _run(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, console: Console) -> None:
+def _run(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus | None, console: Console,
+         steps: Callable[[Session], None] = run_loop) -> None:
     tracker = None
     try:
         with (naming_a_full_disk(config, directory.path), Progress(console) as progress,
               Session(config, directory, prepared, progress) as session):
             tracker = session.tracker
-            run_loop(session)
+            steps(session)
     finally:
         _say_undelivered(tracker, console)
     print_report(directory.path, console)
     console.print(f"Look at it with: {ui_command(directory.path)}", highlight=False, soft_wrap=True)
 
 
+def _finish(config: RunConfig, directory: RunDirectory, console: Console) -> None:
+    """Of a run whose rounds are all recorded."""
+    if _was_cut_off(directory):
+        _run(config, directory, None, console, _last_steps)
+    else:
+        _deliver_rest(config, directory, console)
+        print_report(directory.path, console)
+
+
+def _was_cut_off(directory: RunDirectory) -> bool:
+    """Whether the run did not come to its end after its last round: that it did is the last thing MLflow is told."""
+    told = [entry for entry in read_journal(directory.path) if entry.run == LOOP and entry.kind in ("open", "close")]
+    return bool(told) and told[-1].values.get("status") != "FINISHED"
+
+
+def _last_steps(session: Session) -> None:
+    session.retain()
+    session.summarise()
+
+
 def _deliver_rest(config: RunConfig, directory: RunDirectory, console: Console) -> None:
     """Deliver what waits for MLflow, under the lease; touches nothing if nothing waits."""
-    if not waiting(directory.path) and LOOP not in open_runs(read_journal(directory.path)):
+    if not waiting(directory.path):
         return
     lease = LeaseKeeper(directory.path)
     lease.acquire()

@@ -1,5 +1,6 @@
 """A running loop: its cluster, actors, corpus and tracking. Each method is one step of the algorithm."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -47,6 +48,8 @@ from orchestrator.selection import most_doubtful
 from orchestrator.tracking import Tracker
 from orchestrator.watchdog import Watchdog
 
+_CAPTIONER_PATIENCE_S = 10.0
+
 
 class Session:
     """Everything a run holds while it runs. Use as a context manager: leaving it lets go of all actors."""
@@ -71,11 +74,15 @@ class Session:
 
     def __enter__(self) -> "Session":
         self.lease.acquire()
-        # Read after the lease is taken: another driver may have recorded rounds until then.
-        self.records = read_records(self.directory.path)
-        self._memory.start()
-        self.tracker.start(flatten(self.config))
-        self.watchdog.start()
+        try:
+            # Read after the lease is taken: another driver may have recorded rounds until then.
+            self.records = read_records(self.directory.path)
+            self._memory.start()
+            self.tracker.start(flatten(self.config))
+            self.watchdog.start()
+        except BaseException as error:  # Python calls __exit__ only of what was entered
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(self, kind, error, trace) -> None:
@@ -88,8 +95,8 @@ class Session:
                 steps.callback(self._say_ended)
                 steps.callback(ray.shutdown)
                 steps.callback(self._memory.stop)
-                if self.captioner is not None and error is None:
-                    steps.callback(self.captioner.shutdown)
+                if self.captioner is not None:
+                    steps.callback(self.captioner.shutdown if error is None else self._let_captioner_go)
                 if self.trainer is not None and error is None:
                     steps.callback(self.trainer.close)
                 steps.callback(self.tracker.finish, status)
@@ -99,6 +106,19 @@ class Session:
             if error is None or not is_disk_full(error):
                 raise
             # The disk that ended the run is still full; the run's own error says so.
+
+    def _let_captioner_go(self) -> None:
+        """After an error, which is the one to be raised; Ray may be what failed, and may answer no more."""
+        def let_go() -> None:
+            try:
+                self.captioner.shutdown(wait=False)
+            except Exception as trouble:
+                self.progress.console.print(f"The captioner was not shut down: {trouble}", highlight=False,
+                                            soft_wrap=True, markup=False)
+
+        thread = threading.Thread(target=let_go, name="captioner's end", daemon=True)
+        thread.start()
+        thread.join(_CAPTIONER_PATIENCE_S)
 
     def _say_ended(self) -> None:
         """Unless another driver has taken over: the directory is its own then."""
@@ -139,9 +159,9 @@ class Session:
         start = directory.weights(0)
         if not start.exists():
             if config.start_weights is not None:
-                copy_weights(config.start_weights, start)
+                copy_weights(config.start_weights, start, self.lease.fence)
             else:
-                create_weights(start, config.model, derive_seed(config.seed, "weights"))
+                create_weights(start, config.model, derive_seed(config.seed, "weights"), self.lease.fence)
         prompt = {"feedback": config.captioner.feedback_in_prompt, "levels": config.captioner.levels_in_prompt}
         self.trainer = TrainerGroup(config.train, run_seed=config.seed, run_dir=directory.path, start_dir=start,
                                     fence=self.lease.fence, **prompt)
@@ -225,7 +245,7 @@ class Session:
         settings, annotations = self.config.captioner, select(corpus.annotations, fold.scored)
         questions = write_questions(
             asked, annotations, scores.feedback, self.prepared.knowledge, self.prepared.gsd_m,
-            run_seed=self.config.seed, round_=round_, use_feedback=settings.feedback_in_prompt,
+            run_seed=self.config.seed, round_=round_, use_feedback=settings.reads_feedback(corpus.hinted),
             levels=settings.levels_in_prompt)
         return ask(questions, self.captioner, corpus.image_index, annotations, self.directory.shards(round_),
                    tiles_per_shard=settings.tiles_per_shard, candidates=settings.candidates,

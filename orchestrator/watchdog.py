@@ -92,6 +92,7 @@ class Watchdog:
         self._since = clock()
         self._warned = False
         self._given_up: str | None = None
+        self._hanging: tuple[str, int | None] | None = None  # the phase that was given up
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -114,7 +115,7 @@ class Watchdog:
         Raises:
             RunStalled: nothing moved in it for `give_up_after_s`.
         """
-        self._phase = name, round_
+        self._phase, self._sign = (name, round_), None
         self.moved(("begin", name, round_))
         try:
             yield
@@ -145,6 +146,7 @@ class Watchdog:
             self._warn(f"{said} The run is ended after {_duration(self._config.give_up_after_s)} "
                        "(watchdog.give_up_after_s).")
         else:
+            self._hanging = phase
             self._given_up = (f"{said} The run was ended (watchdog.give_up_after_s). Recorded rounds, finished shards and the "
                               "trainer's checkpoints are kept: see that the cluster has what is waited for, then `knowlip "
                               "resume RUN_DIR`.")
@@ -153,17 +155,22 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._over.wait(self._interval_s):
-            if self.look() is Verdict.GIVE_UP:
-                if not self._over.wait(self._exit_after_s):
+            if self.look() is Verdict.GIVE_UP and not self._over.wait(self._exit_after_s):
+                said = self._given_up
+                if said is not None:  # else the phase came to its end after all
                     # Nothing in this process answers any more, the way out included.
-                    print(f"Error: {self._given_up}", file=sys.stderr, flush=True)
+                    print(f"Error: {said}", file=sys.stderr, flush=True)
                     os._exit(1)
-                return
 
     def _interrupt(self, signal_number, frame) -> None:
+        if self._given_up is None:
+            return
+        # Compared by identity: every fold has a phase of the same name.
+        if self._phase is not self._hanging:
+            self._given_up = None  # it ended before the signal came
+            return
         # KeyboardInterrupt is the one exception that Ray's waiting calls let through.
-        if self._phase is not None and self._given_up is not None:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     def _ask(self) -> str:
         """What Ray waits for, or why that is not known: a Ray that hangs must not keep the watchdog waiting."""

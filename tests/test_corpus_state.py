@@ -10,6 +10,10 @@ from orchestrator.corpus_state import CorpusKeeper
 from orchestrator.run_directory import RunDirectory
 
 
+# A round whose record is taken away finds what it committed, and takes it as it is: that is no way out of damage.
+ADVICE = "Restore the table from a copy, or start a new run.$"
+
+
 @pytest.fixture
 def moved(smoke_run, tmp_path):
     """A finished run under another name, and its prepared corpus."""
@@ -30,12 +34,13 @@ def test_annotations_of_a_recorded_round_are_never_replaced_by_the_seed(moved, d
     if damage == "no table":
         shutil.rmtree(directory.annotations)
     before = AnnotationStore(directory.annotations).history()
-    with pytest.raises(AnnotationError, match=f"no annotations of round 2 of {run_id}, which is recorded. Restore"):
+    with pytest.raises(AnnotationError, match=f"no annotations of round 2 of {run_id}, which is recorded. {ADVICE}"):
         CorpusKeeper(config, run_id, directory.annotations).open(prepared, 2)
     assert AnnotationStore(directory.annotations).history() == before
 
 
 def test_other_annotations_than_were_recorded_are_named(moved):
     directory, config, prepared = moved
-    with pytest.raises(AnnotationError, match=r"is not what round 1 of run recorded \(digest .* instead of 0000"):
+    said = rf"is not what round 1 of run recorded \(digest .* instead of 0000.*{ADVICE}"
+    with pytest.raises(AnnotationError, match=said):
         CorpusKeeper(config, directory.run_id, directory.annotations).open(prepared, 1, "0" * 64)

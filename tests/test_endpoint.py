@@ -367,6 +367,28 @@ def test_a_level_that_fails_is_counted_and_the_others_are_kept(corpus_dir, tmp_p
     assert levels_of(received).count("Level 1") == 3 and levels_of(received).count("Level 2") == 6
 
 
+def test_chains_that_wait_are_not_asked_once_it_is_shut_down(corpus_dir):
+    """The run ended for another reason than the endpoint; nobody waits for the answers."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def respond(body, headers):
+        asked.set()
+        go_on.wait(30)
+        return 200, answer("A shore.")
+
+    with server(respond) as (url, received):
+        tiles = read_tiles(corpus_dir)
+        config = CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(url=url, model="m", concurrency=1))
+        captioner = EndpointCaptioner(config, tiles, corpus_dir)
+        questions = [Question(tile_id, CLAUSES, {}, "", 10.0, {}, True, 5) for tile_id in tiles["tile_id"].to_pylist()]
+        captioner.submit(captioner.request(questions, None, 0))
+        asked.wait(30)
+        captioner.shutdown(wait=False)
+        go_on.set()
+        captioner.shutdown(wait=True)
+    assert len(received) == 1
+
+
 def test_a_server_that_goes_leaves_finished_shards_and_no_others(corpus_dir, tmp_path):
     """Three tiles are two shards; the server goes away somewhere in the middle, and is there again for the resume."""
     seen = []

@@ -1,5 +1,6 @@
 """Two drivers on one run directory: one wins, and a loser that wakes up changes nothing."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -9,7 +10,7 @@ from collections import Counter
 import pytest
 from pydantic import BaseModel
 
-from actors.fence import LeaseLost, LockHeld
+from actors.fence import LeaseLost, LockHeld, NoFence, placing, remove_unfinished
 from corpus.seeds import derive_seed
 from orchestrator.lease import LeaseHeld, LeaseKeeper
 from orchestrator.records import read_json, write_json
@@ -160,6 +161,91 @@ def test_a_driver_that_is_stopped_anywhere_and_wakes_changes_nothing_fifty_times
             assert read_json(run_dir, run_dir / "state.json", State).token == 1
             outcomes["refused"] += 1
     assert outcomes["taken over"] and sum(outcomes.values()) == 50
+
+
+@pytest.fixture
+def hands(tmp_path):
+    """The fence of a driver that was paused, and a function that takes over and returns its successor's."""
+    keepers = [LeaseKeeper(tmp_path, lasts_s=0.1)]
+    keepers[0].acquire()
+    keepers[0]._stop.set()
+    keepers[0]._thread.join()
+
+    def take_over():
+        time.sleep(0.15)
+        keepers.append(LeaseKeeper(tmp_path, lasts_s=0.1))
+        keepers[-1].acquire()
+        return keepers[-1].fence
+
+    yield keepers[0].fence, take_over
+    for keeper in keepers[1:]:
+        keeper.release()
+
+
+@pytest.mark.parametrize("tidies_up", [False, True])
+def test_a_driver_that_wakes_in_the_middle_of_a_file_has_not_its_successors_open(tmp_path, hands, tidies_up):
+    first, take_over = hands
+    final = tmp_path / "shard.parquet"
+    with pytest.raises(LeaseLost, match="taken over"), placing(final, first) as mine, open(mine, "w") as file:
+        file.write("the first's, ")
+        file.flush()
+        second = take_over()
+        if tidies_up:
+            remove_unfinished(tmp_path, second)
+        with placing(final, second) as others:
+            others.write_text("the second's")
+        file.write("still the first's")
+    assert final.read_text() == "the second's"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_driver_that_wakes_in_the_middle_of_a_folder_changes_nothing(tmp_path, hands):
+    first, take_over = hands
+    final = tmp_path / "round-0001"
+    with pytest.raises(LeaseLost, match="taken over"), placing(final, first) as mine:
+        mine.mkdir()
+        second = take_over()
+        remove_unfinished(tmp_path, second, "round-0001.")
+        with placing(final, second) as others:
+            others.mkdir()
+            (others / "model").write_text("the second's")
+        (mine / "model").write_text("the first's")
+    assert (final / "model").read_text() == "the second's"
+    assert [path.name for path in final.iterdir()] == ["model"]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_nothing_else_is(tmp_path, hands):
+    first, take_over = hands
+    for name in ("round-0001", "round-0002", "round-00010"):
+        (tmp_path / f".{name}.ab.partial").mkdir()
+    (tmp_path / "round-0001").mkdir()
+    second = take_over()
+    with pytest.raises(LeaseLost):
+        remove_unfinished(tmp_path, first)
+    assert len(list(tmp_path.glob("*.partial"))) == 3
+    remove_unfinished(tmp_path, second, "round-0001.")
+    left = sorted(path.name for path in tmp_path.glob("*.partial"))
+    assert left == [".round-00010.ab.partial", ".round-0002.ab.partial"]
+    remove_unfinished(tmp_path, NoFence())
+    assert not list(tmp_path.glob("*.partial")) and (tmp_path / "round-0001").is_dir()
+
+
+def test_a_volume_that_fails_for_a_moment_does_not_end_the_renewal(tmp_path, monkeypatch):
+    keeper = LeaseKeeper(tmp_path, lasts_s=0.2)
+    write, failures = keeper._write, iter([OSError(errno.ESTALE, "stale"), OSError(errno.EIO, "input/output error")])
+    keeper.acquire()
+
+    def fail_twice():
+        if failure := next(failures, None):
+            raise failure
+        write()
+
+    monkeypatch.setattr(keeper, "_write", fail_twice)
+    time.sleep(0.6)
+    with pytest.raises(LeaseHeld):
+        LeaseKeeper(tmp_path, lasts_s=0.2).acquire()
+    monkeypatch.undo()
+    keeper.release()
 
 
 def read_when_changed(run_dir, before: State, second) -> State:

@@ -6,13 +6,14 @@ import pytest
 import ray
 import ray.data
 
+from actors.captioner import CaptionerConfig
 from actors.shuffler import shuffle_round
 from actors.trainer_config import TrainConfig
 from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.schema import CLAUSES
 from orchestrator.folds import make_folds
-from orchestrator.lesson import Lesson, label_accuracy, training_rows
+from orchestrator.lesson import Lesson, label_accuracy, shown, training_rows
 from orchestrator.schedule import Schedule, ScheduleConfig
 
 TILES = tuple(f"tile-{index:03d}" for index in range(200))
@@ -26,9 +27,14 @@ def annotations(value: int) -> AnnotationMatrix:
 
 
 def rows(round_: int = 2, lesson: Lesson | None = None, **settings) -> pa.Table:
-    plan = Schedule(ScheduleConfig(**settings), TrainConfig(), AcceptanceConfig()).plan(round_)
-    return training_rows(annotations(1), annotations(0), lesson or Lesson.first(len(TILES)), KNOWLEDGE, plan,
-                         run_seed=0, round_=round_)
+    lesson, drawn = lesson or Lesson.first(len(TILES)), dict(run_seed=0, round_=round_)
+    plan = plan_of(round_, **settings)
+    return training_rows(annotations(1), shown(annotations(1), annotations(0), lesson, plan, **drawn), lesson, KNOWLEDGE,
+                         plan, **drawn)
+
+
+def plan_of(round_: int, **settings):
+    return Schedule(ScheduleConfig(**settings), TrainConfig(), AcceptanceConfig()).plan(round_)
 
 
 def test_by_default_every_tile_is_shown_once_with_its_newest_caption():
@@ -103,6 +109,37 @@ def test_the_losses_expect_as_many_errors_as_the_taught_annotations_have():
     taught = np.ones(sure.shape, bool)
     taught[:, 0] = sure[:, 0] > 0.6
     taught[:, 1] = False
-    expected = label_accuracy(training, Lesson(taught, taught, Lesson.first(len(TILES)).hints))
+    lesson, drawn = Lesson(taught, taught, Lesson.first(len(TILES)).hints), dict(run_seed=0, round_=2)
+    expected = label_accuracy(shown(training, training, lesson, plan_of(2), **drawn))
     assert expected[0] == pytest.approx(0.9) and expected[2:] == pytest.approx([0.7] * 14)
     assert expected[1] < 1  # of a clause that is not taught nothing is expected
+
+    # A tile that is shown with the seed's caption is as sure as the seed was.
+    unsure = AnnotationMatrix(TILES, training.values, np.full(sure.shape, 0.6, np.float32), training.source)
+    mixed = label_accuracy(shown(training, unsure, lesson, plan_of(2, seed_caption_share=1.0), **drawn))
+    assert mixed[0] == pytest.approx(0.6) and mixed[2:] == pytest.approx([0.6] * 14)
+
+
+def test_a_tile_whose_clauses_are_all_too_doubtful_is_left_out():
+    taught = np.ones((len(TILES), len(CLAUSES)), bool)
+    taught[7] = False
+    made = rows(lesson=Lesson(taught, taught, Lesson.first(len(TILES)).hints), rare_landform_factor=2)
+    copies = dict(zip(made["tile_id"].to_pylist(), made["copies"].to_pylist(), strict=True))
+    assert copies.pop("tile-007") == 0 and set(copies.values()) == {1, 2}
+    with pytest.raises(ValueError, match="minimum_trust"):
+        rows(lesson=Lesson(taught & False, taught & False, Lesson.first(len(TILES)).hints))
+
+
+def test_only_a_lesson_of_a_round_has_hints():
+    first = Lesson.first(2)
+    assert not first.has_hints
+    assert Lesson(first.trusted, first.reconstructed, [[""] * 16, [""] * 15 + ["few"]]).has_hints
+
+
+def test_a_captioner_that_is_trained_here_gets_feedback_only_after_it_was_trained_on_it():
+    native = CaptionerConfig()
+    assert [native.reads_feedback(trained_on_it) for trained_on_it in (False, True)] == [False, True]
+    other = CaptionerConfig(kind="vision_language", vision_language={"model": "any"})
+    assert other.reads_feedback(False)
+    for config in (native, other):
+        assert not config.model_copy(update={"feedback_in_prompt": False}).reads_feedback(True)

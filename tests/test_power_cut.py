@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 from training_job import toy_model
 
-from actors.fence import NoFence, put_in_place
-from actors.weights import create_weights
+from actors.fence import Fence, LeaseLost, NoFence, put_in_place
+from actors.weights import copy_weights, create_weights
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
+from model.checkpoint import weights_sha256
 from orchestrator.records import write_whole
 
 
@@ -51,6 +52,17 @@ def test_a_folder_takes_the_place_of_an_older_one(tmp_path):
         (tmp_path / "partial" / content).write_text(content)
         put_in_place(tmp_path / "partial", tmp_path / "final", NoFence())
     assert [path.name for path in (tmp_path / "final").iterdir()] == ["new"]
+
+
+def test_start_weights_are_not_replaced_by_a_driver_that_lost_the_directory(tmp_path):
+    final, lost = tmp_path / "weights" / "round-0000", Fence(str(tmp_path), 1)  # nobody holds the lease
+    create_weights(final, toy_model(), seed=0)
+    digest = weights_sha256(final)
+    with pytest.raises(LeaseLost):
+        create_weights(final, toy_model(), 1, lost)
+    with pytest.raises(LeaseLost):
+        copy_weights(final, final, lost)
+    assert weights_sha256(final) == digest and list(final.parent.iterdir()) == [final]
 
 
 def test_a_commit_is_on_the_disk_when_it_is_said_to_be(tmp_path, order):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -117,3 +118,15 @@ def test_runs_that_share_a_cluster_have_a_captioner_each(cluster):
     # What a run that was killed left is replaced by the one that goes on.
     again = Deployment(Named, config, "mine, again", owner="mine")
     assert whose(again) == "mine, again" and len(serve.status().applications) == 1
+    again.shutdown(wait=False)
+    while serve.status().applications:
+        time.sleep(0.1)
+
+
+def test_without_a_cluster_there_is_nothing_to_shut_down(monkeypatch):
+    """Serve would start a cluster of its own to look there."""
+    deployment = Deployment.__new__(Deployment)
+    deployment._application = "captioner"
+    monkeypatch.setattr(serve, "delete", lambda *_, **__: pytest.fail("Serve was asked"))
+    deployment.shutdown(wait=False)
+    assert not ray.is_initialized()

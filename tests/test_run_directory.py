@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.fence import LOCK
 from orchestrator.config import ConfigError, load_config
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
 
@@ -85,4 +86,29 @@ def test_a_configuration_that_was_cut_is_not_filled_up_with_defaults(tmp_path, k
     directory.config.write_text("".join(lines[:kept_lines]))
     with pytest.raises(ConfigError, match="config.yaml is damaged: it has no .*restore it from a copy"):
         RunDirectory.open(directory.path)
-    assert [path.name for path in directory.path.iterdir()] == ["config.yaml"], "nothing half is left beside it"
+    names = sorted(path.name for path in directory.path.iterdir())
+    assert names == [LOCK, "config.yaml"], "nothing half is left beside it"
+
+
+def test_a_start_that_was_killed_at_once_does_not_keep_the_directory(tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in (LOCK, ".config.yaml-ab12cd34"):
+        (tmp_path / "run" / name).write_text("half")
+    directory = RunDirectory.create(CONFIG, tmp_path / "run")
+    assert sorted(path.name for path in directory.path.iterdir()) == [LOCK, "config.yaml"]
+
+
+def test_of_two_runs_that_begin_in_one_directory_the_second_is_refused(tmp_path, monkeypatch):
+    """The second looks while the directory is free, and comes to write when it is no more."""
+    check_free, looked = RunDirectory.check_free, []
+
+    def look(path):
+        check_free(path)
+        if not looked:
+            looked.append(path)
+            RunDirectory.create(CONFIG.model_copy(update={"rounds": 9}), path)
+
+    monkeypatch.setattr(RunDirectory, "check_free", staticmethod(look))
+    with pytest.raises(RunDirectoryError, match="exists and is not empty.*knowlip resume"):
+        RunDirectory.create(CONFIG, tmp_path / "run")
+    assert RunDirectory.open(tmp_path / "run")[1].rounds == 9

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -21,6 +22,7 @@ from orchestrator.progress import Progress
 from orchestrator.records import read_records, write_record
 from orchestrator.run_directory import RunDirectory
 from orchestrator.session import Session
+from orchestrator.spool import LOOP, Spool
 from orchestrator.tracking import tracking_uri
 from orchestrator.watchdog import RunStalled
 
@@ -101,6 +103,103 @@ def test_deleted_weights_are_marked_in_mlflow(tmp_path):
     assert parent_run(session).data.tags["knowlip.champion_round"] == "4"
 
 
+@pytest.mark.parametrize("error, status", [(RuntimeError("refused"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
+def test_a_session_that_does_not_come_to_its_begin_leaves_nothing_open(tmp_path, monkeypatch, error, status):
+    session, _ = session_in(tmp_path / "run")
+
+    def fail():
+        raise error
+
+    monkeypatch.setattr(session.watchdog, "start", fail)  # the run is open by then
+    with pytest.raises(type(error)):
+        with session:
+            pytest.fail("it has not begun")
+    assert parent_run(session).info.status == status
+    assert read_lease(session.directory.path).released and read_now(session.directory.path).phase == "ended"
+
+
+class Captioner:
+    """Says how it was told to end; `end` is what happens then."""
+
+    def __init__(self, end=lambda: None) -> None:
+        self._end, self.told = end, []
+
+    def shutdown(self, **how) -> None:
+        self.told.append(how)
+        self._end()
+
+
+def untracked(path) -> tuple[Session, io.StringIO]:
+    session, said = session_in(path)
+    session.tracker.start = lambda params: None
+    return session, said
+
+
+def test_the_captioner_is_shut_down_however_the_run_ends(tmp_path):
+    session, _ = untracked(tmp_path / "run")
+    with session:
+        session.captioner = Captioner()
+    assert session.captioner.told == [{}]
+    for error in (ValueError, KeyboardInterrupt):
+        again, _ = untracked(session.directory.path)
+        with pytest.raises(error), again:
+            again.captioner = Captioner()
+            raise error
+        assert again.captioner.told == [{"wait": False}]
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_a_captioner_that_cannot_be_shut_down_hides_no_error(tmp_path, monkeypatch, hangs):
+    monkeypatch.setattr("orchestrator.session._CAPTIONER_PATIENCE_S", 0.2)
+    session, said = untracked(tmp_path / "run")
+    over = threading.Event()
+
+    def end():
+        over.wait(60) if hangs else ray_is_gone()
+
+    def ray_is_gone():
+        raise ConnectionError("Ray is gone")
+
+    with pytest.raises(ValueError, match="the run's own"), session:
+        session.captioner = Captioner(end)
+        raise ValueError("the run's own")
+    over.set()
+    assert ("The captioner was not shut down: Ray is gone" in said.getvalue()) != hangs
+    assert read_lease(session.directory.path).released
+
+
+def test_start_weights_are_written_under_the_lease(tmp_path, monkeypatch):
+    session, _ = untracked(tmp_path / "run")
+    given = []
+
+    def stop(*arguments, **settings):
+        raise StopIteration
+
+    monkeypatch.setattr("orchestrator.session.create_weights", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr("orchestrator.session.copy_weights", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr("orchestrator.session.TrainerGroup", stop)
+    with session:
+        for start in (None, tmp_path / "earlier"):
+            session.config = session.config.model_copy(update={"start_weights": start})
+            with pytest.raises(StopIteration):
+                session.start_actors(None)
+        assert [arguments[-1] for arguments in given] == [session.lease.fence] * 2
+
+
+@pytest.mark.parametrize("entries, cut_off", [
+    ([], False),
+    ([("open", LOOP, {})], True),
+    ([("open", LOOP, {}), ("close", LOOP, {"status": "KILLED"})], True),
+    ([("open", LOOP, {}), ("close", 1, {"status": "FINISHED"})], True),
+    ([("open", LOOP, {}), ("close", LOOP, {"status": "FINISHED"})], False),
+    ([("close", LOOP, {"status": "FINISHED"}), ("open", LOOP, {}), ("tags", LOOP, {"tags": {}})], True)])
+def test_a_run_has_come_to_its_end_when_mlflow_was_told_last(tmp_path, entries, cut_off):
+    spool = Spool(tmp_path, lambda entry: None)
+    for entry in entries:
+        spool.write(*entry)
+    assert running._was_cut_off(RunDirectory(tmp_path)) == cut_off
+
+
 def test_a_resume_that_is_terminated_before_its_loop_begins_says_how_to_go_on(tmp_path, monkeypatch):
     """While it checks and opens the corpus; the real signal, sent by this process to itself."""
     directory = RunDirectory.create(load_config(ROOT / "configs" / "smoke.yaml"), tmp_path / "run")
@@ -111,5 +210,5 @@ def test_a_resume_that_is_terminated_before_its_loop_begins_says_how_to_go_on(tm
         running.resume_run(directory.path, Console(file=said, width=1000))
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert f"Interrupted; the state is saved. Resume with: knowlip resume {directory.path}" in said.getvalue()
+    assert f"Interrupted; what is finished is kept. Resume with: knowlip resume {directory.path}" in said.getvalue()
     assert not (directory.path / "corpus.json").exists() and read_lease(directory.path) is None

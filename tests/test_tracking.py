@@ -17,7 +17,7 @@ from tracking_server import server
 
 from orchestrator.preflight import PreflightError, preflight_tracking
 from orchestrator.records import RecordError, write_record
-from orchestrator.spool import waiting
+from orchestrator.spool import JOURNAL, Spool, waiting
 from orchestrator.tracking import Tracker, local_uri, tracking_uri, ui_command, without_user
 
 PARAMS = {"seed": 0, "train.learning_rate": 1e-4, "corpus.cities": ["Lagos", "Lima"], "captioner.api_key": "hunter2",
@@ -291,6 +291,17 @@ def test_what_the_store_refuses_is_an_error(tmp_path):
     client._tracking_client.store._hard_delete_run(parent)  # as `mlflow gc` does: it cannot be restored
     with pytest.raises(MlflowException, match=parent), tracker.round(1) as child:
         tracker.log_losses(child, losses(0, 1))
+
+
+@pytest.mark.parametrize("kind", ["find_or_create", "find_or_create_experiment", "_init__", "reboot", ""])
+def test_a_kind_of_entry_that_there_is_not_calls_nothing(tmp_path, kind):
+    spool = Spool(tmp_path, lambda entry: None)
+    spool.write("open", 0, {})
+    entry = f'{{"kind": "{kind}", "run": 0, "at_ms": 0, "values": {{}}}}\n'
+    with open(tmp_path / JOURNAL, "a", encoding="utf-8") as file:
+        file.write(entry)
+    with pytest.raises(RecordError, match=f"mlflow_journal.jsonl is damaged: an entry is of the unknown kind '{kind}'"):
+        Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
 
 
 def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, monkeypatch):

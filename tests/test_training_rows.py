@@ -122,11 +122,6 @@ def test_doubtful_clauses_are_no_target_of_any_loss(seed, trusted):
                            for sentence in {render_clause(clause, value, variant=v) for v in range(24)})
 
 
-def test_a_tile_without_any_trusted_clause_still_makes_a_row():
-    built = build([row(trusted=np.zeros(len(CLAUSES), bool))])
-    assert (built.targets == NOT_TRUSTED).all() and built.captions[0] and built.answers[0]
-
-
 @given(st.integers(0, 10**6))
 def test_an_asked_clause_is_not_given_away_by_the_prompt(seed):
     built = build([row(values=np.arange(len(CLAUSES)) % 3)], seed, AugmentConfig(dihedral=False, feedback_share=0.01))

@@ -1,9 +1,15 @@
 """The watchdog: when it speaks, what it says, and that it gets a driver out of a wait that never ends."""
 
+import contextlib
 import logging
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,6 +17,7 @@ from hypothesis import strategies as st
 from shared_run import ROOT
 
 from orchestrator.config import load_config
+from orchestrator.round_context import RoundContext
 from orchestrator.watchdog import Demand, RunStalled, Verdict, Watchdog, WatchdogConfig, judge
 
 CONFIG = WatchdogConfig(warn_after_s=10, give_up_after_s=30)
@@ -75,11 +82,45 @@ def test_every_step_and_tile_is_life_and_repeating_one_is_not(dog, clock, warned
         assert dog.look() is Verdict.WARN
 
 
+def test_every_response_of_the_captioner_is_life_also_one_that_ends_no_tile(dog, clock):
+    shown = []
+    progress = SimpleNamespace(advance=lambda *parts: shown.append(parts))
+    context = RoundContext(SimpleNamespace(startup_s=0.0, watchdog=dog, progress=progress), 1)
+    with dog.phase("label", 1):
+        for _ in range(50):
+            clock.now += 9
+            context.labelling_progress(0, 512)
+            assert dog.look() is Verdict.QUIET
+    assert shown == [(0, 512, "tiles")] * 50
+
+
 def test_between_phases_nothing_is_watched(dog, clock, warned):
     with dog.phase("score", 1):
         pass
     clock.now = 1000
     assert dog.look() is Verdict.QUIET and warned == []
+
+
+@pytest.mark.parametrize("next_phase", [None, "label", "score"])
+def test_a_phase_that_ends_before_it_is_interrupted_ends_no_run(clock, monkeypatch, next_phase):
+    exits = []
+    monkeypatch.setattr(signal, "pthread_kill", lambda *_: None)  # it comes late, see below
+    monkeypatch.setattr(os, "_exit", exits.append)
+    dog = Watchdog(CONFIG, str, print, exit_after_s=0.3, interval_s=0.01, clock=clock)
+    with dog.phase("score", 1):
+        clock.now = 31
+        watching = threading.Thread(target=dog._watch)
+        watching.start()
+        while dog._given_up is None:
+            time.sleep(0.001)
+    with contextlib.nullcontext() if next_phase is None else dog.phase(next_phase, 1):
+        dog._interrupt(signal.SIGUSR1, None)
+        time.sleep(0.5)
+    dog.stop()
+    watching.join()
+    assert exits == []
+    with pytest.raises(KeyboardInterrupt), dog.phase("evaluate", 1):
+        raise KeyboardInterrupt  # of the user
 
 
 def test_a_ray_that_fails_to_answer_is_quoted(clock, warned):
