@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 import ray
 import ray.data
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from actors.devices import device_of
 from actors.shuffler import join_by_tile
 from actors.symmetry import as_seen_unturned, turn
 from corpus.seeds import derive_seed
-from hcot_llm.feedback import Feedback
+from hcot_llm.feedback import Feedback, leave_one_out_gains
 from hcot_llm.matrix import AnnotationMatrix, one_hot_votes
 from hcot_llm.render import render_caption
 from hcot_llm.schema import CLAUSES, VOCABULARY
@@ -32,6 +33,12 @@ class ScoreConfig(BaseModel):
                        "mirrored views of a tile")
     leave_one_out: bool = Field(True, description="score every caption without each of its clauses (16 more captions a tile)")
 
+    @model_validator(mode="after")
+    def _bounds(self) -> "ScoreConfig":
+        if self.min_workers > self.max_workers:
+            raise ValueError(f"min_workers ({self.min_workers}) is larger than max_workers ({self.max_workers})")
+        return self
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -47,7 +54,8 @@ class Scores:
 class _ScoreActor:
     """Holds the encoder; one call scores one block of tiles, whole, so that batches are always the same."""
 
-    def __init__(self, weights_dir: str, leave_one_out: bool, views: int) -> None:
+    def __init__(self, weights_dir: str, leave_one_out: bool, views: int, gpus: float) -> None:
+        """gpus: reserved for this actor."""
         import torch
 
         from actors.weights import slot_texts
@@ -56,7 +64,7 @@ class _ScoreActor:
 
         torch.set_num_threads(1)
         tokenizer = load_tokenizer(Path(weights_dir))
-        self._scorer = Scorer(load_encoder(Path(weights_dir)), tokenizer)
+        self._scorer = Scorer(load_encoder(Path(weights_dir)).to(device_of(gpus)), tokenizer)
         self._clause_text = slot_texts(tokenizer)
         self._leave_one_out, self._views = leave_one_out, views
 
@@ -129,8 +137,9 @@ def score_tiles(images: ray.data.Dataset, annotations: AnnotationMatrix, weights
         return join_by_tile(batch, ray.get(by_tile))
 
     scored = images.map_batches(join, batch_format="pyarrow", batch_size=None).map_batches(
-        _ScoreActor, fn_constructor_args=(str(weights_dir), config.leave_one_out, config.views), batch_format="pyarrow",
-        batch_size=None, num_cpus=config.cpus_per_worker, num_gpus=config.gpus_per_worker or None,
+        _ScoreActor, batch_format="pyarrow", batch_size=None,
+        fn_constructor_args=(str(weights_dir), config.leave_one_out, config.views, config.gpus_per_worker),
+        num_cpus=config.cpus_per_worker, num_gpus=config.gpus_per_worker or None,
         compute=ray.data.ActorPoolStrategy(min_size=config.min_workers, max_size=config.max_workers))
     blocks, done = [], 0
     for block in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
@@ -147,7 +156,7 @@ def score_tiles(images: ray.data.Dataset, annotations: AnnotationMatrix, weights
                            "lacks images of the others")
     embeddings = _array(table, "image")
     itc, itm = _array(table, "itc"), _array(table, "itm")
-    gains = [scores[:, 1:] - scores[:, :1] if config.leave_one_out else np.zeros(annotations.values.shape)
+    gains = [leave_one_out_gains(scores) if config.leave_one_out else np.zeros(annotations.values.shape)
              for scores in (itc, itm)]
     edges = np.cumsum([len(VOCABULARY[clause]) for clause in CLAUSES])[:-1]
     zero_shot = dict(zip(CLAUSES, np.split(_array(table, "zero_shot").astype(np.float64), edges, axis=1), strict=True))

@@ -51,6 +51,14 @@ class Feedback:
     itm_gain: np.ndarray
 
 
+def leave_one_out_gains(scores: np.ndarray) -> np.ndarray:
+    """What each caption gains without each clause, float [N, C]: positive where it scores better WITHOUT it.
+
+    scores: float [N, 1 + C], higher is better; of the whole caption, then of the caption without each of C clauses.
+    """
+    return scores[:, 1:] - scores[:, :1]
+
+
 def leave_one_out_flags(itc_gain: np.ndarray, itm_gain: np.ndarray, minimum_gain: float = 0.0) -> np.ndarray:
     """Clauses whose removal improves both scores, bool [N, 16]."""
     return (itc_gain > minimum_gain) & (itm_gain > minimum_gain)

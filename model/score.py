@@ -12,10 +12,14 @@ from model.tokenizer import encode_texts
 
 
 class Scorer:
-    """Scores tiles against texts with one encoder."""
+    """Scores tiles against texts with one encoder, on the device that the encoder is on.
+
+    Tensors may come from any device. Results lie on the CPU, but for image tokens, which only the other methods read.
+    """
 
     def __init__(self, encoder: SarEncoder, tokenizer: PreTrainedTokenizerFast, batch_size: int = 64) -> None:
         self.encoder = encoder.eval()
+        self.device = next(encoder.parameters()).device
         self.tokenizer = tokenizer
         self.batch_size = batch_size
         self.max_tokens = encoder.config.typed().text.max_tokens
@@ -29,12 +33,12 @@ class Scorer:
     @torch.inference_mode()
     def image_embeddings(self, image_tokens: Tensor) -> Tensor:
         """Unit vectors float32 [n, embed_dim]."""
-        return self._batched(self.encoder.embed_image, image_tokens)
+        return self._batched(self.encoder.embed_image, image_tokens).cpu()
 
     @torch.inference_mode()
     def text_embeddings(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors float32 [n, embed_dim]."""
-        return self._by_length(texts, lambda ids, mask, _: self.encoder.embed_text(ids, mask)[0])
+        return self._by_length(texts, lambda ids, mask, _: self.encoder.embed_text(ids, mask)[0]).cpu()
 
     @torch.inference_mode()
     def agreement(self, image_tokens: Tensor, texts: Sequence[Sequence[str]]) -> tuple[list[Tensor], list[Tensor]]:
@@ -44,7 +48,8 @@ class Scorer:
         temperatures; and the matching head's probabilities that the text describes the tile.
         """
         owner, flat = _flatten(texts, len(image_tokens))
-        images = self.image_embeddings(image_tokens)
+        owner, image_tokens = owner.to(self.device), image_tokens.to(self.device)
+        images = self._batched(self.encoder.embed_image, image_tokens)
 
         def both(ids: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
             text, start = self.encoder.embed_text(ids, mask)
@@ -52,21 +57,22 @@ class Scorer:
             return torch.stack([(images[owner[rows]] * text).sum(-1), match], dim=1)
 
         sizes = [len(group) for group in texts]
-        cosines, matches = self._by_length(flat, both).unbind(1)
+        cosines, matches = self._by_length(flat, both).cpu().unbind(1)
         return list(cosines.split(sizes)), list(matches.split(sizes))
 
     @torch.inference_mode()
     def zero_shot(self, image_tokens: Tensor, clause_text: ClauseText) -> list[Tensor]:
         """Per slot, log-probabilities float32 [n, V_slot] of its values."""
+        clause_text = clause_text.to(self.device)
         parts = [
             self.encoder.clause_log_probabilities(
-                part, clause_text
+                part.to(self.device), clause_text
             ) for part in image_tokens.split(self.batch_size)
         ]
-        return [torch.cat(slot) for slot in zip(*parts)]
+        return [torch.cat(slot).cpu() for slot in zip(*parts)]
 
     def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        return torch.cat([function(part) for part in rows.split(self.batch_size)])
+        return torch.cat([function(part.to(self.device)) for part in rows.split(self.batch_size)])
 
     def _by_length(
         self, texts: Sequence[str], function: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -78,7 +84,7 @@ class Scorer:
         for first in range(0, len(order), self.batch_size):
             rows = order[first : first + self.batch_size]
             ids, mask = encode_texts(self.tokenizer, [texts[row] for row in rows], self.max_tokens)
-            parts.append(function(ids, mask, torch.tensor(rows)))
+            parts.append(function(ids.to(self.device), mask.to(self.device), torch.tensor(rows, device=self.device)))
         sorted_result = torch.cat(parts)
         result = torch.empty_like(sorted_result)
         result[torch.tensor(order)] = sorted_result

@@ -51,6 +51,13 @@ class CorpusConfig(_Section):
     ingest: IngestConfig = Field(default_factory=IngestConfig, description="cutting and checking of real scenes")
     rows_per_block: int = Field(64, ge=1, description="tiles in one block of Ray Data, the batch of the scorer")
 
+    @property
+    def tile_size(self) -> tuple[str, int]:
+        """The key that says how large the tiles are, and their side in pixels."""
+        if self.kind == "simulated":
+            return "corpus.simulated.tile_size_pixels", self.simulated.tile_size_pixels
+        return "corpus.ingest.tile_px", self.ingest.tile_px
+
 
 class ClusterConfig(_Section):
     """The Ray cluster."""
@@ -79,7 +86,8 @@ class RunConfig(_Section):
     name: Name = Field(description="names the run directory and the MLflow experiment")
     seed: int = Field(0, ge=0, description="every random draw derives from it")
     rounds: int = Field(3, ge=1, description="rounds of the loop")
-    start_weights: Path | None = Field(None, description="weights directory of an earlier run to start from; null: untrained")
+    start_weights: Path | None = Field(None, description="weights directory of an earlier run of the same model to "
+                                       "start from; null: untrained")
     corpus: CorpusConfig = Field(default_factory=CorpusConfig)
     model: ModelConfig = Field(default_factory=ModelConfig, description="a YAML file beside this one, or its content")
     schedule: ScheduleConfig = Field(
@@ -98,6 +106,20 @@ class RunConfig(_Section):
         if len(self.schedule.phase) > self.rounds:
             raise ValueError(f"schedule.phase has {len(self.schedule.phase)} entries, one a round, and the run ends "
                              f"after {self.rounds}: set rounds to {len(self.schedule.phase)} or more")
+        return self
+
+    @model_validator(mode="after")
+    def _scores_what_is_flagged(self) -> "RunConfig":
+        if self.flag.leave_one_out and not self.score.leave_one_out:
+            raise ValueError("flag.leave_one_out is true and score.leave_one_out is false, so nothing would ever be "
+                             "flagged by it: set score.leave_one_out to true, or flag.leave_one_out to false")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_witness(self) -> "RunConfig":
+        if not self.acceptance.use_encoder and not self.acceptance.use_captioner:
+            raise ValueError("acceptance.use_encoder and acceptance.use_captioner are both false, so nothing is left "
+                             "to weigh the seed against: set one of them to true")
         return self
 
 
@@ -156,6 +178,11 @@ def portable(config: RunConfig) -> dict[str, Any]:
 
 def flatten(config: RunConfig) -> dict[str, Any]:
     """Dotted keys and plain values, for MLflow's parameters."""
+    return flat_keys(config.model_dump(mode="json"))
+
+
+def flat_keys(content: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys and values of nested sections."""
     def walk(prefix: str, value: Any):
         if isinstance(value, dict):
             for key, inner in value.items():
@@ -163,7 +190,7 @@ def flatten(config: RunConfig) -> dict[str, Any]:
         else:
             yield prefix, value
 
-    return dict(walk("", config.model_dump(mode="json")))
+    return dict(walk("", content))
 
 
 def parse_override(override: str) -> tuple[str, Any]:

@@ -7,12 +7,18 @@ import psutil
 import stamina
 
 from actors.captioner_kinds import check_captioner
+from actors.devices import visible_gpus
+from actors.weights import MODEL_CONFIG
+from model.config import ModelConfig
 from model.weights_check import check_weights
-from orchestrator.config import ConfigError, RunConfig
+from orchestrator.config import ConfigError, RunConfig, flat_keys
 from orchestrator.free_space import shortfalls
 from orchestrator.redaction import without_user
 from orchestrator.spool import StoreAway
 from orchestrator.tracking import check_store
+
+
+_NAMED = 3  # of the keys that differ
 
 
 class PreflightError(RuntimeError):
@@ -41,7 +47,7 @@ def needed(config: RunConfig) -> Resources:
 def offered(config: RunConfig) -> Resources:
     """What this machine, or the cluster at the configured address, offers."""
     if config.cluster.address is None:
-        return Resources(config.cluster.local_cpus, 0, psutil.virtual_memory().available / 2**30)
+        return Resources(config.cluster.local_cpus, visible_gpus(), psutil.virtual_memory().available / 2**30)
     import ray
 
     from orchestrator.cluster import connect
@@ -69,7 +75,7 @@ def check(need: Resources, offer: Resources, config: RunConfig) -> None:
             f"1 for data) and {offer.cpus:g} are offered: lower these keys, or raise cluster.local_cpus or the cluster")
     if need.gpus > offer.gpus:
         short.append(f"{need.gpus:g} GPUs are needed and {offer.gpus:g} are offered: set train.gpus_per_worker, "
-                     "captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a cluster with GPUs")
+                     "captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a machine or cluster with GPUs")
     if need.memory_gib > offer.memory_gib:
         short.append(f"{need.memory_gib:g} GiB of memory are needed (cluster.memory_gib) and "
                      f"{offer.memory_gib:.1f} GiB are free: end other programs, use a larger machine, or lower the key "
@@ -78,13 +84,53 @@ def check(need: Resources, offer: Resources, config: RunConfig) -> None:
         raise PreflightError("The run was not started, because the cluster is too small:\n  " + "\n  ".join(short))
 
 
+def check_tile_size(config: RunConfig) -> None:
+    """Compare the side of the tiles with that of the images which the models take.
+
+    Raises:
+        ConfigError: names both keys and values.
+    """
+    key, side = config.corpus.tile_size
+    for part in ("encoder", "captioner"):
+        takes = getattr(config.model, part).vision.image_size_px
+        if takes != side:
+            raise ConfigError(f"{key} is {side} and model.{part}.vision.image_size_px is {takes}, but the models look "
+                              "at whole tiles: set both to the same number of pixels.")
+
+
+def check_start_weights(folder: Path, model: ModelConfig) -> None:
+    """Look at weights to start from. Their own model.yaml is what is trained, so it has to be what is configured.
+
+    Raises:
+        ConfigError: there are none, or they are of another model; names the first keys that differ and both values.
+        model.weights_check.WeightsError: they are not safe to read.
+    """
+    if not (folder / "encoder" / "config.json").is_file():
+        raise ConfigError(f"start_weights names {folder}, which holds no weights. Name a directory "
+                          "such as RUN_DIR/weights/round-0003, or set it to null.")
+    check_weights(folder)
+    path = folder / MODEL_CONFIG
+    if not path.is_file():
+        raise ConfigError(f"start_weights names {folder}, which has no {MODEL_CONFIG}. Copy the whole directory of the "
+                          "earlier run, or set it to null.")
+    try:
+        theirs = flat_keys(ModelConfig.from_yaml(path).model_dump(mode="json"))
+    except ValueError as error:
+        raise ConfigError(f"start_weights names {folder}. {error}") from error
+    ours = flat_keys(model.model_dump(mode="json"))
+    if differing := [key for key in ours if ours[key] != theirs[key]]:
+        said = ", ".join(f"model.{key} is {ours[key]}, there {theirs[key]}" for key in differing[:_NAMED])
+        more = f", and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
+        raise ConfigError(f"start_weights names {folder}, whose model is another one: {said}{more}. A run goes on with "
+                          f"the model of its weights; take it over with --set model={path.resolve()}, or set "
+                          "start_weights to null.")
+
+
 def preflight(config: RunConfig) -> None:
-    """Check what the run starts from, and the whole configuration against the cluster."""
+    """Check what the run starts from, and the whole configuration against itself and the cluster."""
+    check_tile_size(config)
     if config.start_weights is not None:
-        if not (config.start_weights / "encoder" / "config.json").is_file():
-            raise ConfigError(f"start_weights names {config.start_weights}, which holds no weights. Name a directory "
-                              "such as RUN_DIR/weights/round-0003, or set it to null.")
-        check_weights(config.start_weights)
+        check_start_weights(config.start_weights, config.model)
     check_captioner(config.captioner)
     check(needed(config), offered(config), config)
 

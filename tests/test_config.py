@@ -62,6 +62,26 @@ def test_keys_that_contradict_each_other_are_explained_without_a_dump():
         load_config(SMOKE, ["train.min_workers=3"])
 
 
+@pytest.mark.parametrize(("overrides", "said"), [
+    (["captioner.min_replicas=2"], r"captioner: .*min_replicas \(2\) is larger than max_replicas \(1\)"),
+    (["score.min_workers=3"], r"score: .*min_workers \(3\) is larger than max_workers \(2\)"),
+    (["score.leave_one_out=false"], "flag.leave_one_out is true and score.leave_one_out is false"),
+    (["acceptance.use_encoder=false", "acceptance.use_captioner=false"],
+     "acceptance.use_encoder and acceptance.use_captioner are both false"),
+])
+def test_values_that_do_not_go_together_are_refused(overrides, said):
+    with pytest.raises(ConfigError, match=said):
+        load_config(SMOKE, overrides)
+
+
+@pytest.mark.parametrize("overrides", [
+    ["captioner.min_replicas=2", "captioner.max_replicas=2"], ["score.min_workers=2"],
+    ["score.leave_one_out=false", "flag.leave_one_out=false"], ["acceptance.use_encoder=false"],
+    ["acceptance.use_captioner=false"]])
+def test_their_neighbours_are_accepted(overrides):
+    assert load_config(SMOKE, overrides)
+
+
 def test_overrides_are_yaml_and_reach_every_depth():
     config = load_config(SMOKE, ["rounds=5", "train.later_learning_rate=2e-4", "corpus.data_dir=/some/where",
                                  "captioner.feedback_in_prompt=false", "train.augment.speckle_db=0",

@@ -11,6 +11,7 @@ from hcot_llm.feedback import (
     doubtful_clauses,
     feedback_hints,
     leave_one_out_flags,
+    leave_one_out_gains,
 )
 from hcot_llm.render import render_clause
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
@@ -26,8 +27,8 @@ def feedback(itc=None, itm=None, tiles=1, **slots) -> Feedback:
     itm = np.full((tiles, 17), 0.8) - 0.1 * (np.arange(17) > 0) if itm is None else np.asarray(itm, float)
     even = {clause: np.full((tiles, len(VOCABULARY[clause])), 1 / len(VOCABULARY[clause])) for clause in CLAUSES}
     return Feedback([str(tile) for tile in range(tiles)], even | slots.get("zero_shot", {}),
-                    even | slots.get("neighbours", {}), itc[:, 0], itm[:, 0], itc[:, 1:] - itc[:, :1],
-                    itm[:, 1:] - itm[:, :1])
+                    even | slots.get("neighbours", {}), itc[:, 0], itm[:, 0], leave_one_out_gains(itc),
+                    leave_one_out_gains(itm))
 
 
 def planted(itc_without: float, itm_without: float) -> Feedback:
@@ -36,6 +37,12 @@ def planted(itc_without: float, itm_without: float) -> Feedback:
     itc[0, 0], itm[0, 0] = 0.35, 0.60
     itc[0, 1 + WATER], itm[0, 1 + WATER] = itc_without, itm_without
     return feedback(itc, itm)
+
+
+def test_a_gain_is_positive_where_the_caption_is_better_without_the_clause():
+    """0.5 the whole caption; 0.7 without its first clause, 0.4 without its second."""
+    gains = leave_one_out_gains(np.asarray([[0.5, 0.7, 0.4]]))
+    np.testing.assert_allclose(gains, [[0.2, -0.1]])
 
 
 def test_one_planted_wrong_clause_is_flagged_and_no_other():

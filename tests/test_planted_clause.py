@@ -11,7 +11,7 @@ from shared_training import train
 
 from actors.weights import create_weights, load_training_model
 from corpus.seeds import derive_seed
-from hcot_llm.feedback import leave_one_out_flags
+from hcot_llm.feedback import leave_one_out_flags, leave_one_out_gains
 from hcot_llm.render import render_caption
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
 from model.config import ModelConfig
@@ -96,7 +96,7 @@ def gains(scorer: Scorer, images: np.ndarray, values: np.ndarray) -> tuple[np.nd
         captions.append([render_caption({c: v for c, v in said.items() if c is not left_out}, seed=index)
                          for left_out in (None, *SHOWN)])
     scores = [torch.stack(found).numpy() for found in scorer.agreement(tokens, captions)]
-    return tuple(score[:, 1:] - score[:, :1] for score in scores)
+    return tuple(leave_one_out_gains(score) for score in scores)
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,26 @@
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from ports import free_port
 
 from orchestrator.cluster import ClusterUnreachable
-from orchestrator.config import load_config
+from orchestrator.config import ConfigError, RunConfig, load_config
 from orchestrator.errors import expected_errors
-from orchestrator.preflight import PreflightError, Resources, check, needed, offered, preflight
+from orchestrator.preflight import (
+    PreflightError,
+    Resources,
+    check,
+    check_start_weights,
+    check_tile_size,
+    needed,
+    offered,
+    preflight,
+)
 
 SMOKE = Path(__file__).resolve().parent.parent / "configs" / "smoke.yaml"
+RUNS = [path for path in sorted(SMOKE.parent.glob("*.yaml")) if not path.stem.startswith("ablation")]
 PLENTY = Resources(cpus=64, gpus=8, memory_gib=512)
 
 
@@ -26,6 +38,80 @@ def test_configurations_that_come_along_fit_the_cluster_they_start(name):
     config = load_config(SMOKE.with_name(f"{name}.yaml"))
     assert needed(config).cpus <= offered(config).cpus
     assert needed(config).gpus == 0
+
+
+def test_a_local_cluster_offers_the_gpus_of_the_machine(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    config = load_config(SMOKE, ["score.gpus_per_worker=1", "captioner.gpus_per_replica=1"])
+    assert offered(config).gpus == needed(config).gpus == 2
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_configurations_that_come_along_look_at_whole_tiles(path):
+    check_tile_size(load_config(path))
+
+
+@pytest.mark.parametrize(("name", "overrides", "said"), [
+    ("smoke", ["corpus.simulated.tile_size_pixels=64"],
+     "corpus.simulated.tile_size_pixels is 64 and model.encoder.vision.image_size_px is 128"),
+    ("smoke", ["model=model/paper.yaml"],
+     "corpus.simulated.tile_size_pixels is 128 and model.encoder.vision.image_size_px is 224"),
+    ("sentinel1", ["corpus.ingest.tile_px=256"],
+     "corpus.ingest.tile_px is 256 and model.encoder.vision.image_size_px is 128"),
+    ("smoke", ["model.captioner.vision={image_size_px: 256}"],
+     "corpus.simulated.tile_size_pixels is 128 and model.captioner.vision.image_size_px is 256"),
+])
+def test_tiles_that_the_model_cannot_look_at_are_named_before_anything_starts(name, overrides, said):
+    with pytest.raises(ConfigError, match=said):
+        preflight(load_config(SMOKE.with_name(f"{name}.yaml"), overrides))
+
+
+def test_the_size_of_tiles_that_are_not_made_does_not_matter():
+    check_tile_size(load_config(SMOKE, ["corpus.ingest.tile_px=64"]))
+    check_tile_size(load_config(SMOKE, ["corpus.simulated.tile_size_pixels=224", "model=model/paper.yaml"]))
+
+
+@pytest.fixture
+def start(tmp_path) -> RunConfig:
+    """A configuration, and beside it a weights directory of its model, as far as it is looked at."""
+    config = load_config(SMOKE, [f"start_weights={tmp_path / 'weights'}"])
+    (tmp_path / "weights" / "encoder").mkdir(parents=True)
+    (tmp_path / "weights" / "encoder" / "config.json").write_text("{}")
+    (tmp_path / "weights" / "model.yaml").write_text(yaml.safe_dump(config.model.model_dump(mode="json")))
+    return config
+
+
+def test_weights_of_the_configured_model_may_be_started_from(start):
+    check_start_weights(start.start_weights, start.model)
+
+
+def test_weights_of_another_model_are_named_with_both_values(start):
+    other = load_config(SMOKE, [f"start_weights={start.start_weights}", "model.encoder.clause_heads=8",
+                                "model.objective.momentum=0.5", "model.share_vision=true"])
+    with pytest.raises(ConfigError) as error:
+        preflight(other)
+    said = str(error.value)
+    assert "model.encoder.clause_heads is 8, there 4" in said and "model.objective.momentum is 0.5, there 0.995" in said
+    assert "model.share_vision is True, there False" in said and "more" not in said
+    assert f"--set model={start.start_weights / 'model.yaml'}" in said
+    # What it advises is accepted.
+    taken_over = load_config(SMOKE, [f"model={start.start_weights / 'model.yaml'}"])
+    check_start_weights(start.start_weights, taken_over.model)
+
+
+def test_only_the_first_of_many_differing_keys_are_named(start):
+    with pytest.raises(ConfigError, match=r"model\.encoder\.vision\.image_size_px is 224, there 128.*, and \d+ more"):
+        check_start_weights(start.start_weights, load_config(SMOKE, ["model=model/paper.yaml"]).model)
+
+
+def test_weights_without_a_readable_model_are_named(start):
+    path = start.start_weights / "model.yaml"
+    path.write_text("encoder: {depth: 3}")
+    with pytest.raises(ConfigError, match="start_weights names .* is not valid"):
+        check_start_weights(start.start_weights, start.model)
+    path.unlink()
+    with pytest.raises(ConfigError, match="which has no model.yaml"):
+        check_start_weights(start.start_weights, start.model)
 
 
 def test_a_cluster_that_does_not_answer_is_named_with_what_to_look_at():

@@ -5,9 +5,11 @@ import pyarrow as pa
 import pytest
 import ray
 import ray.data
+import torch
 import training_job
 
-from actors.scorer import ScoreConfig, score_tiles
+from actors.devices import device_of
+from actors.scorer import ScoreConfig, _ScoreActor, score_tiles
 from actors.weights import create_weights
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.schema import CLAUSES
@@ -34,6 +36,19 @@ def scored(tmp_path_factory):
         yield part, [score_tiles(images, each, weights, config) for each in (annotations, select(annotations, part))]
     finally:
         ray.shutdown()
+
+
+@pytest.mark.parametrize(("gpus", "available", "device"), [(0, True, "cpu"), (0.5, False, "cpu"), (0.5, True, "cuda")])
+def test_a_worker_computes_on_the_gpu_that_it_reserved(monkeypatch, gpus, available, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert device_of(gpus) == device
+
+
+def test_the_scoring_actor_moves_its_encoder(tmp_path, monkeypatch):
+    create_weights(tmp_path / "weights", training_job.toy_model(), seed=0)
+    monkeypatch.setattr("actors.scorer.device_of", lambda gpus: "meta" if gpus else "cpu")
+    on = {gpus: _ScoreActor(str(tmp_path / "weights"), True, 1, gpus)._scorer.encoder.device.type for gpus in (0, 1)}
+    assert on == {0: "cpu", 1: "meta"}
 
 
 def test_a_tiles_scores_do_not_depend_on_which_others_are_scored(scored):
