@@ -26,13 +26,16 @@ class Backscatter:
         return next((index for index, name in enumerate(self.polarisations) if name in CO_POLARISED), 0)
 
     def model_image(self) -> np.ndarray:
-        """float16 [2, H, W]: (dB - median) / 10 dB clipped to [-3, 5]; channel 0 co-, channel 1 cross-polarised."""
-        image = np.zeros((2, *self.array.shape[1:]), np.float16)
-        for channel, names in enumerate((CO_POLARISED, CROSS_POLARISED)):
-            band = next((i for i, name in enumerate(self.polarisations) if name in names), None)
-            if band is None:
-                continue
-            decibels = self.array[band]
+        """float16 [2, H, W]: (dB - median) / 10 dB clipped to [-3, 5]; channel 0 co-, channel 1 cross-polarised.
+
+        A tile that has one of the two alone shows it in both channels.
+        """
+        bands = [next((i for i, name in enumerate(self.polarisations) if name in names), None)
+                 for names in (CO_POLARISED, CROSS_POLARISED)]
+        present = next(band for band in bands if band is not None)
+        image = np.empty((2, *self.array.shape[1:]), np.float16)
+        for channel, band in enumerate(bands):
+            decibels = self.array[present if band is None else band]
             relative = (decibels - np.nanmedian(decibels)) / SCALE_DB
             image[channel] = np.nan_to_num(np.clip(relative, *CLIP), nan=0.0)
         return image

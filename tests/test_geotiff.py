@@ -216,10 +216,14 @@ def test_declared_nodata_is_masked(tmp_path):
 
 def test_model_image_by_hand():
     array = np.array([[[-20, -10, -10], [0, 80, np.nan]]], np.float32)
-    image = Backscatter(array, ("HV",)).model_image()
-    assert image.dtype == np.float16 and image.shape == (2, 2, 3)
-    assert (image[0] == 0).all()
-    np.testing.assert_allclose(image[1], [[-1, 0, 0], [1, 5, 0]], atol=1e-3)
+    for single in ("HV", "VV"):
+        image = Backscatter(array, (single,)).model_image()
+        assert image.dtype == np.float16 and image.shape == (2, 2, 3)
+        for channel in image:
+            np.testing.assert_allclose(channel, [[-1, 0, 0], [1, 5, 0]], atol=1e-3)
+    both = Backscatter(np.concatenate([array, array + 3 * array]), ("HV", "HH")).model_image()
+    np.testing.assert_allclose(both[1], image[1])
+    assert not np.allclose(both[0], both[1])
 
 
 def test_model_image_does_not_depend_on_calibration_or_band_order(tmp_path):
