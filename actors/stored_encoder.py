@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from actors.scorer import mean_over_views
 from corpus.geotiff import model_image
 from hcot_llm.schema import CLAUSES, Clause
 
 
-def zero_shot_of(weights_dir: Path, tiles: Sequence[Path], batch_size: int = 64) -> dict[Clause, np.ndarray]:
-    """Its distribution over the values of each clause, float64 [N, V], for N tiles."""
+def zero_shot_of(weights_dir: Path, tiles: Sequence[Path], batch_size: int = 64, views: int = 1) -> dict[Clause, np.ndarray]:
+    """Its distribution over the values of each clause, float64 [N, V], for N tiles, averaged over `views` symmetries."""
     import torch
 
     from actors.weights import slot_texts
@@ -23,5 +24,5 @@ def zero_shot_of(weights_dir: Path, tiles: Sequence[Path], batch_size: int = 64)
     for start in range(0, len(tiles), batch_size):
         images = np.stack([model_image(path) for path in tiles[start:start + batch_size]]).astype(np.float32)
         tokens = scorer.image_tokens(torch.from_numpy(images))
-        parts.append([slot.exp().double().numpy() for slot in scorer.zero_shot(tokens, clause_text)])
+        parts.append([slot.astype(np.float64) for slot in mean_over_views(scorer, clause_text, images, views, tokens)])
     return {clause: np.concatenate(slots) for clause, slots in zip(CLAUSES, zip(*parts, strict=True), strict=True)}

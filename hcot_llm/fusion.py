@@ -6,6 +6,8 @@ Northcutt et al., 2021). They are undone in the posterior, and the seed is weigh
 tiles apart, and no captioner takes part.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from scipy.optimize import nnls
 
@@ -53,10 +55,18 @@ def fuse_with_seed(zero_shot: dict[Clause, np.ndarray], seed: AnnotationMatrix) 
     Args:
         zero_shot: per clause float [N, V], the encoder's distribution on the tiles of `seed`.
     """
-    values, confidence = np.empty_like(seed.values), np.empty_like(seed.confidence)
+    fused = {}
     for column, clause in enumerate(CLAUSES):
         annotated = seed.column(clause)
         noise = confident_noise(zero_shot[clause], annotated, float(seed.confidence[:, column].mean()))
-        fused = fuse(undo_noise(zero_shot[clause], noise.confusion), noise.likelihood(annotated))
-        values[:, column], confidence[:, column] = fused.argmax(axis=1), fused.max(axis=1)
-    return AnnotationMatrix(seed.tile_ids, values, confidence, np.full(values.shape, "fused", dtype=object))
+        fused[clause] = fuse(undo_noise(zero_shot[clause], noise.confusion), noise.likelihood(annotated))
+    return most_probable(fused, seed.tile_ids, source="fused")
+
+
+def most_probable(distributions: Mapping[Clause, np.ndarray], tile_ids: Sequence[str],
+                  source: str = "encoder") -> AnnotationMatrix:
+    """The most probable value of every clause, and its probability as confidence; distributions: float [N, V] each."""
+    columns = [distributions[clause] for clause in CLAUSES]
+    values = np.stack([column.argmax(axis=1) for column in columns], axis=1)
+    confidence = np.stack([column.max(axis=1) for column in columns], axis=1).astype(np.float32)
+    return AnnotationMatrix(tuple(tile_ids), values, confidence, np.full(values.shape, source, dtype=object))

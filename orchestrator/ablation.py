@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.ablation_baselines import judge_fusion, judge_seed
+from orchestrator.ablation_baselines import judge_encoder, judge_fusion, judge_seed
 from orchestrator.ablation_cells import Cell, make_cells
 from orchestrator.ablation_config import AblationConfig, AblationFailed
 from orchestrator.ablation_table import AblationTable
@@ -65,6 +65,8 @@ def _run(cell: Cell, console: Console) -> None:
         judge_seed(cell, console)
     elif cell.row.kind == "posterior_fusion":
         judge_fusion(cell, console)
+    elif cell.row.kind == "encoder_alone":
+        judge_encoder(cell, console)
     else:
         _run_loop(cell, console)
 

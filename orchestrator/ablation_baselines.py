@@ -1,14 +1,16 @@
-"""The rows of an ablation that are no runs of the loop: the seed as it came, and one crude fusion."""
+"""The rows of an ablation that are no runs of the loop: the seed as it came, one crude fusion, and an encoder alone."""
 
 import time
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from rich.console import Console
 
 from actors.evaluator import Judge, rows_of
 from actors.stored_encoder import zero_shot_of
-from hcot_llm.fusion import fuse_with_seed
+from hcot_llm.fusion import fuse_with_seed, most_probable
 from hcot_llm.matrix import AnnotationMatrix, matrix_from_table
+from hcot_llm.schema import Clause
 from orchestrator.ablation_cells import Cell
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.corpus_state import select
@@ -26,10 +28,20 @@ def judge_seed(cell: Cell, console: Console) -> None:
 
 
 def judge_fusion(cell: Cell, console: Console) -> None:
-    """The seed fused once with what the encoder of the source's last round believes.
+    """The seed fused once with what the encoder of the source's last round believes."""
+    _judge_encoder(cell, console, fuse_with_seed)
 
-    The model's own held-out numbers are those of that row, whose training also counts in the seconds.
-    """
+
+def judge_encoder(cell: Cell, console: Console) -> None:
+    """What the encoder of the source's last round finds most probable, looking as often as in the loop."""
+    _judge_encoder(cell, console, lambda zero_shot, seed: most_probable(zero_shot, seed.tile_ids),
+                   views=cell.source.config.score.views)
+
+
+def _judge_encoder(cell: Cell, console: Console,
+                   annotate: Callable[[Mapping[Clause, np.ndarray], AnnotationMatrix], AnnotationMatrix],
+                   views: int = 1) -> None:
+    """The model's own held-out numbers are those of the source's row, whose training also counts in the seconds."""
     source = cell.source
     metrics, seconds = source.result()
     begun = time.monotonic()
@@ -37,8 +49,8 @@ def judge_fusion(cell: Cell, console: Console) -> None:
     seed = _training_seed(prepared)
     path = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["path"].to_pylist(), strict=True))
     weights = RunDirectory(source.directory).weights(read_records(source.directory)[-1].round)
-    zero_shot = zero_shot_of(weights, [prepared.corpus_dir / path[tile_id] for tile_id in seed.tile_ids])
-    judged = _judge(prepared, fuse_with_seed(zero_shot, seed), seed)
+    zero_shot = zero_shot_of(weights, [prepared.corpus_dir / path[tile_id] for tile_id in seed.tile_ids], views=views)
+    judged = _judge(prepared, annotate(zero_shot, seed), seed)
     held_out = {name: value for name, value in metrics.items() if name.startswith("held_out_")}
     cell.write_result({**judged, **held_out}, seconds + time.monotonic() - begun)
 

@@ -9,11 +9,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from corpus.plain_yaml import load_yaml
-from orchestrator.config import ConfigError, parse_override
+from orchestrator.config import ConfigError, Name, parse_override
 
 _ROW_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Set for every (row, seed) by the ablation itself.
 _OWN_KEYS = {"seed", "name"}
+# Kinds of rows that use the encoder of another one.
+_RESTING = ("posterior_fusion", "encoder_alone")
 
 
 class AblationFailed(RuntimeError):
@@ -28,17 +30,17 @@ class RowConfig(_Section):
     """One row of the table."""
 
     description: str = Field(description="what the row is, one line of the table's legend")
-    kind: Literal["loop", "seed", "posterior_fusion"] = Field(
-        "loop", description="a run of the loop; the seed annotations as they came; or one fusion of the seed with the "
-                            "encoder of another row's last round")
+    kind: Literal["loop", "seed", "posterior_fusion", "encoder_alone"] = Field(
+        "loop", description="a run of the loop; the seed annotations as they came; one fusion of the seed with the "
+                            "encoder of another row's last round; or what that encoder alone finds most probable")
     overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys of the run's configuration")
-    weights_of: str | None = Field(None, description="kind posterior_fusion: the earlier row whose encoder it uses")
+    weights_of: str | None = Field(None, description="kinds posterior_fusion and encoder_alone: the earlier row whose encoder they use")
 
 
 class AblationConfig(_Section):
     """What `knowlip ablate` runs."""
 
-    name: str = Field(description="names the directory and the MLflow experiment")
+    name: Name = Field(description="names the directory and the MLflow experiment")
     base: Path = Field(description="configuration of all rows, beside this file")
     overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys, the same for all rows")
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="every row runs once with each")
@@ -105,8 +107,8 @@ def _check_row(name: str, row: RowConfig, earlier: set[str]) -> None:
         raise ValueError(f"row '{name}': a row's name is made of lower-case words and digits joined by hyphens")
     if row.kind != "loop" and row.overrides:
         raise ValueError(f"row '{name}': only a row of kind loop has overrides")
-    if (row.kind == "posterior_fusion") != (row.weights_of is not None):
-        raise ValueError(f"row '{name}': weights_of belongs to kind posterior_fusion, and that kind needs it")
+    if (row.kind in _RESTING) != (row.weights_of is not None):
+        raise ValueError(f"row '{name}': weights_of belongs to kinds {' and '.join(_RESTING)}, which need it")
     if row.weights_of is not None and row.weights_of not in earlier:
         raise ValueError(f"row '{name}': weights_of must name a row of kind loop above it, not '{row.weights_of}'")
     for key in row.overrides:

@@ -118,6 +118,7 @@ def test_settings_of_the_command_line_are_stronger_than_the_file(write, tmp_path
     ({"rows": {"a": {"description": "d", "overrides": {"seed": 9}}}}, "share one corpus"),
     ({"rows": {"a": {"description": "d", "kind": "seed", "overrides": {"rounds": 1}}}}, "only a row of kind loop"),
     ({"rows": {"a": {"description": "d", "kind": "posterior_fusion"}}}, "weights_of belongs"),
+    ({"rows": {"a": {"description": "d", "kind": "encoder_alone"}}}, "weights_of belongs"),
     ({"rows": {"a": {"description": "d", "kind": "posterior_fusion", "weights_of": "b"}}}, "must name a row"),
 ])
 def test_an_ablation_that_cannot_be_used(write, changes, said):
@@ -290,7 +291,8 @@ def test_the_rows_that_are_no_runs(smoke_run, tmp_path):
     After three epochs the encoder knows nothing, and a crude fusion believes it: no word on how good it is.
     """
     rows = {"seed": {"description": "d", "kind": "seed"}, "run": {"description": "d"},
-            "fused": {"description": "d", "kind": "posterior_fusion", "weights_of": "run"}}
+            "fused": {"description": "d", "kind": "posterior_fusion", "weights_of": "run"},
+            "alone": {"description": "d", "kind": "encoder_alone", "weights_of": "run"}}
     path = tmp_path / "mine.yaml"
     content = {"base": str(ROOT / "configs" / "smoke.yaml"), "seeds": [0], "rows": rows}
     path.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -298,11 +300,14 @@ def test_the_rows_that_are_no_runs(smoke_run, tmp_path):
     out.mkdir()
     (out / "run-seed0").symlink_to(smoke_run.run_dir)
     run_ablation(ablation, out, None, None, quiet())
-    seed, run, fused = (cell.result()[0] for cell in make_cells(ablation, out))
+    seed, run, fused, alone = (cell.result()[0] for cell in make_cells(ablation, out))
     summary = json.loads((smoke_run.run_dir / "seed.json").read_text())
     assert seed[ACCURACY] == summary[ACCURACY] and seed["true_repairs"] == seed["false_repairs"] == 0
     assert run == smoke_run.records[-1].metrics
     assert fused["held_out_mean_recall"] == run["held_out_mean_recall"]
     change = (fused["true_repairs"] - fused["false_repairs"]) / smoke_run.records[-1].counts.scored
     assert fused["true_repairs"] > 0 and fused[ACCURACY] == pytest.approx(seed[ACCURACY] + change)
+    # On held-out tiles the run has measured the same encoder; on training tiles it is about as good, and far from seed.
+    assert 0 < alone[ACCURACY] < 1 and alone[ACCURACY] not in (seed[ACCURACY], fused[ACCURACY])
+    assert alone["held_out_slot_accuracy"] == run["held_out_slot_accuracy"]
     assert "| fused | 1 |" in (out / "ablation.md").read_text()

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from benchmark.rarity import rare_tiles, rare_values
-from hcot_llm.fusion import confident_noise, fuse_with_seed, undo_noise
+from hcot_llm.fusion import confident_noise, fuse_with_seed, most_probable, undo_noise
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.noise import NoiseModel
 from hcot_llm.schema import CLAUSES, VOCABULARY
@@ -79,3 +79,12 @@ def test_a_tile_is_rare_by_terrain_or_by_function():
     assert rare_tiles(truth, [f"{n:02d}" for n in range(20)]) == {"00", "18", "19"}
     # Rarity is counted among the tiles asked about.
     assert rare_tiles(truth, ["00", "01"]) == set()
+
+
+def test_the_most_probable_value_is_taken_with_its_probability():
+    generator = np.random.default_rng(0)
+    beliefs = {clause: generator.dirichlet(np.ones(len(VOCABULARY[clause])), 5) for clause in CLAUSES}
+    alone = most_probable(beliefs, [f"t{row}" for row in range(5)])
+    for column, clause in enumerate(CLAUSES):
+        np.testing.assert_array_equal(beliefs[clause][np.arange(5), alone.values[:, column]], beliefs[clause].max(axis=1))
+        np.testing.assert_array_equal(alone.confidence[:, column], beliefs[clause].max(axis=1).astype(np.float32))

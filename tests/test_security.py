@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -35,7 +36,11 @@ import torch
 import yaml
 from geotiffs import speckled_dn, write_geotiff, write_vrt
 from mlflow.exceptions import MlflowException
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoProcessor, AutoTokenizer
 
+from actors.captioner import CaptionerConfig
+from actors.captioner_kinds import check_captioner
 from actors.safe_load import StateRefused, convert, weights_only
 from actors.weights import copy_weights, create_weights
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationError, AnnotationStore
@@ -44,8 +49,10 @@ from corpus.ingest import IngestConfig, IngestError, cut_scenes
 from corpus.parquet import ParquetError, read_parquet
 from corpus.tiles import CorpusError, tile_path
 from hcot_llm.schema import CLAUSES, AnswerError, parse_answer
+from hcot_llm.vision_language import VisionLanguageModel
 from model.checkpoint import load_captioner, load_encoder, load_tokenizer
 from model.weights_check import WeightsError, check_weights
+from orchestrator.ablation_config import load_ablation
 from orchestrator.config import ConfigError, load_config
 from orchestrator.preflight import preflight
 from orchestrator.redaction import without_user
@@ -178,6 +185,79 @@ def test_weights_of_a_run_are_read(weights):
 def test_start_weights_that_are_none_are_named(tmp_path):
     with pytest.raises(ConfigError, match="start_weights names .*nothing, which holds no weights"):
         preflight(load_config(SMOKE, [f"start_weights={tmp_path / 'nothing'}"]))
+
+
+# A vision-language model from elsewhere
+
+
+def own_code(folder: Path, mark: Path) -> None:
+    """A model of a kind that no library knows: its configuration, tokenizer and processor name the code beside it."""
+    (folder / "code.py").write_text(f"open({str(mark)!r}, 'w')\n\n\nclass Own:\n    pass\n")
+    (folder / "config.json").write_text(json.dumps({
+        "model_type": "someone's", "architectures": ["Own"],
+        "auto_map": {name: "code.Own" for name in ("AutoConfig", "AutoModel", "AutoModelForCausalLM")}}))
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["code.Own", None]}}))
+    (folder / "processor_config.json").write_text(json.dumps(
+        {"processor_class": "Own", "auto_map": {"AutoProcessor": "code.Own"}}))
+    save_file({"w": torch.ones(1)}, folder / "model.safetensors")
+
+
+def own_code_of_a_known_kind(folder: Path, mark: Path) -> None:
+    own_code(folder, mark)
+    change_json(folder / "config.json", model_type="idefics3")
+
+
+def load_as_vllm_does(llm: dict) -> list[Exception]:
+    """Read configuration, tokenizer and processor by the settings that vLLM is started with; what was refused."""
+    refused = []
+    for kind in (AutoConfig, AutoTokenizer, AutoProcessor):
+        try:
+            kind.from_pretrained(llm["model"], trust_remote_code=llm["trust_remote_code"])
+        except Exception as error:  # each library's own
+            refused.append(error)
+    return refused
+
+
+@pytest.fixture
+def vllm_settings(monkeypatch, tmp_path):
+    """What our engine tells vLLM of a model, without an engine; the copies of its code go to a folder of their own."""
+    told = {}
+
+    class Engine:
+        def __init__(self, **settings) -> None:
+            told.update(settings)
+
+        def get_tokenizer(self):
+            return None
+
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=Engine))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def settings_for(folder: Path) -> dict:
+        config = CaptionerConfig(kind="vision_language", vision_language={"model": str(folder)})
+        check_captioner(config)
+        VisionLanguageModel(config.vision_language)
+        return told
+
+    return settings_for
+
+
+@pytest.mark.parametrize("attack", [own_code, own_code_of_a_known_kind], ids=lambda attack: attack.__name__)
+def test_a_vision_language_models_own_code_is_not_run(tmp_path, mark, vllm_settings, attack):
+    (tmp_path / "model").mkdir()
+    attack(tmp_path / "model", mark)
+    settings = vllm_settings(tmp_path / "model")
+    assert settings["trust_remote_code"] is False and settings["load_format"] == "safetensors"
+    assert load_as_vllm_does(settings), "nothing of it was refused"
+
+
+def test_a_vision_language_models_own_code_is_seen_to_bite(tmp_path, vllm_settings):
+    (tmp_path / "model").mkdir()
+    own_code(tmp_path / "model", tmp_path / "ran")
+    load_as_vllm_does(vllm_settings(tmp_path / "model") | {"trust_remote_code": True})
+    assert (tmp_path / "ran").exists()
 
 
 # The trainer's state, which DeepSpeed pickles
@@ -360,11 +440,23 @@ def test_yaml_does_not_grow(tmp_path, open_, close):
     assert len(str(error.value)) < 1000
 
 
+NO_NAMES = ["../up", "/etc/x", "a/b", "..", ".", ".hidden", "a\\b", '"a\\nb"', "-rf", "''"]
+
+
 @pytest.mark.parametrize("key", ["name", "corpus.name"])
-@pytest.mark.parametrize("name", ["../up", "/etc/x", "a/b", "..", ".", ".hidden", "a\\b", '"a\\nb"', "-rf", "''"])
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_names_cannot_leave_their_folder(key, name):
     with pytest.raises(ConfigError, match=rf"\n  {re.escape(key)}: "):
         load_config(SMOKE, [f"{key}={name}"])
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_an_ablations_name_cannot_leave_its_folder_either(tmp_path, name):
+    text = re.sub(r"(?m)^name: .*\n", "", (SMOKE.parent / "ablation.yaml").read_text())
+    path = tmp_path / "ablation.yaml"
+    path.write_text(f"name: {name}\n{text}")
+    with pytest.raises(ConfigError, match="\n  name: "):
+        load_ablation(path)
 
 
 def test_a_configurations_file_name_is_checked_too(tmp_path):
