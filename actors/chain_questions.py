@@ -80,7 +80,7 @@ class ChainProgress:
 
     def __init__(self, asked: ChainQuestion) -> None:
         self._asked = asked
-        self._distributions: dict[Clause, np.ndarray] = {}
+        self._distributions: dict[Clause, list[np.ndarray]] = {}
         self._tokens = self._prompts = 0
 
     @property
@@ -90,7 +90,8 @@ class ChainProgress:
 
     def take(self, completion: Completion) -> str:
         """Enter the answer to a prompt; returns its text."""
-        self._distributions.update(completion.distributions)
+        for clause, found in completion.distributions.items():
+            self._distributions.setdefault(clause, []).append(found)
         self._tokens += completion.tokens
         self._prompts += 1
         return completion.text
@@ -99,11 +100,15 @@ class ChainProgress:
         """What the chain, at its end, says of the asked clauses."""
         values = in_order({clause: result.values[clause] for clause in self._asked.question.asked
                            if clause in result.values})
-        # Level 5 may have corrected a value, and told no distribution of the new one: the old one would speak against it.
+        errors = tuple(result.failed.values())
         return Answer(values, {clause: found for clause, value in values.items()
-                               if (found := self._distributions.get(clause)) is not None
-                               and VOCABULARY[clause][int(found.argmax())] == value},
-                      next(iter(result.failed.values()), None), self._tokens)
+                               if (found := self._distribution(clause, value)) is not None},
+                      errors[0] if errors else None, self._tokens, further_errors=errors[1:])
+
+    def _distribution(self, clause: Clause, value: str) -> np.ndarray | None:
+        """The last one that speaks for the value: level 5 may have corrected it, or said what was not kept."""
+        return next((found for found in reversed(self._distributions.get(clause, ()))
+                     if VOCABULARY[clause][int(found.argmax())] == value), None)
 
 
 class ChainTiles:

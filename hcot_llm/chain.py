@@ -35,6 +35,8 @@ def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str
           attempts: int = 1) -> Chain:
     """Ask level by level for the asked clauses, then have contradictions corrected, `attempts` times at most.
 
+    A correction is kept where it leaves fewer contradictions.
+
     A generator, so that the chains of many tiles can go level by level together: it yields a prompt and the clauses
     its answer has to hold (none at level 0), is sent the model's text, and returns the result.
 
@@ -52,23 +54,27 @@ def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str
     failed: dict[int, str] = {}
 
     def answer(level: int, clauses: Sequence[Clause], found: Sequence[Contradiction] = ()):
+        """Values of the clauses; none for an unusable answer."""
         prompt = chat_prompt(level, asked=clauses, kept=values, description=description, contradictions=found,
                              **common)
         text = yield prompt, tuple(clauses)
         try:
-            values.update(parse_answer(text, clauses))
+            return parse_answer(text, clauses)
         except AnswerError as error:
             failed[level] = error.reason
+            return {}
 
     for level in LEVELS:
         if clauses := [clause for clause in level_clauses(level) if clause in wanted]:
-            yield from answer(level, clauses)
+            values.update((yield from answer(level, clauses)))
     for _ in range(attempts):
         found = contradictions(values, **scale)
         disputed = {clause for contradiction in found for clause in contradiction.clauses}
         if not (clauses := [clause for clause in wanted if clause in disputed]):
             break
-        yield from answer(5, clauses, found)
+        corrected = values | (yield from answer(5, clauses, found))
+        if len(contradictions(corrected, **scale)) < len(found):
+            values = corrected
     return ChainResult(description, in_order(values), failed, contradictions(values, **scale))
 
 

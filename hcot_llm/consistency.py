@@ -144,7 +144,7 @@ def open_water_everywhere(v: Values) -> Findings:
 
 @rule
 def no_town_in_open_water(v: Values) -> Findings:
-    """Open water has no street grid, no highway and no dense building."""
+    """Open water has no street grid, and its buildings are sparse. A highway may cross it on a bridge."""
     water = tuple(c for c in (C.TERRAIN, C.FUNCTIONALITY) if v.get(c) == "open_water")
     if water:
         if v.get(C.ROAD) == "grid":
@@ -155,7 +155,7 @@ def no_town_in_open_water(v: Values) -> Findings:
 
 @rule
 def coast_has_sea(v: Values) -> Findings:
-    """A coast has water: that of a sea or a lake."""
+    """A coast has water. Which one is not held against it: a river that ends there may be the larger."""
     if v.get(C.TERRAIN) == "coast" and v.get(C.WATER) == ABSENT:
         yield (C.TERRAIN, C.WATER), "The terrain is a coast, but there is no water."
 

@@ -45,8 +45,8 @@ class Answer:
     values: per asked clause the value generated; empty when invalid, or what an HCoT chain did answer where one of its
     levels failed. distributions: per clause float [V], the probability of each value when the clause was generated;
     empty for sampled candidates, which say nothing of it that the greedy one does not. error: why the answer, or a
-    part of it, is invalid, else None. injected: the damage that fault
-    injection did to it, else None.
+    part of it, is invalid, else None. injected: the damage that fault injection did to it, else None.
+    further_errors: why further levels of an HCoT chain failed, one each.
     """
 
     values: dict[Clause, str]
@@ -54,6 +54,12 @@ class Answer:
     error: str | None
     tokens: int
     injected: str | None = None
+    further_errors: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Everything that is invalid about it, to be counted by reason."""
+        return () if self.error is None else (self.error, *self.further_errors)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,13 @@ def test_each_rule_catches_its_contradiction(rule, change):
     assert found and set(found[0].clauses) <= set(CLAUSES) and found[0].message.endswith(".")
 
 
+def test_a_bridge_over_open_water_and_a_coast_at_a_channel_can_be():
+    bridge = PORT | NO_TARGETS | {
+        Clause.TERRAIN: "open_water", Clause.FUNCTIONALITY: "open_water", Clause.ROAD: "highway"}
+    assert contradictions(bridge) == []
+    assert contradictions(PORT | NO_TARGETS | {Clause.WATER: "channel"}) == []
+
+
 def test_consistent_annotations_pass_whole_and_in_part():
     for values in (PORT, PORT | NO_TARGETS):
         assert contradictions(values) == []

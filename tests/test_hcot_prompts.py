@@ -130,6 +130,32 @@ def test_chain_corrects_a_contradiction_once():
     assert Clause.WATER in asked_at[-1][1]
 
 
+@pytest.mark.parametrize(("correction", "kept"), [
+    ({Clause.WATER: "none", Clause.TARGET_REGION: "apron"}, False),  # more contradictions than before
+    ({Clause.WATER: "sea"}, True),
+])
+def test_a_correction_is_kept_only_where_it_leaves_fewer_contradictions(correction, kept):
+    first = SHIP_AT_SEA | {Clause.WATER: "none"}
+
+    def ask(prompt, clauses):
+        return answer_text(first | correction if prompt.startswith("Level 5") else first, clauses) if clauses else ""
+
+    asked = [Clause.WATER, Clause.TARGET_REGION]
+    result = run_chain(ask, asked=asked, kept={c: v for c, v in SHIP_AT_SEA.items() if c not in asked}, knowledge="")
+    assert result.values == (first | correction if kept else first)
+    assert bool(result.contradictions) is not kept and result.failed == {}
+
+
+def test_a_correction_that_cannot_be_used_leaves_the_first_answer():
+    first = SHIP_AT_SEA | {Clause.WATER: "none"}
+
+    def ask(prompt, clauses):
+        return "no JSON" if prompt.startswith("Level 5") else answer_text(first, clauses) if clauses else ""
+
+    result = run_chain(ask, asked=CLAUSES, kept={}, knowledge="")
+    assert result.values == first and result.failed == {5: "not_json"}
+
+
 def test_chain_never_answers_what_was_not_asked_and_names_failures():
     def ask(prompt, clauses):
         return "no JSON" if Clause.ROAD in clauses else answer_text(SHIP_AT_SEA, clauses) if clauses else ""
