@@ -1,7 +1,7 @@
 """Evaluation: the one place that may read hidden truth.
 
-The truth's location is given to this actor and to nothing else. What comes out of it are numbers, which no later
-phase reads.
+The driver hands the truth's location on to this actor and opens nothing there. What comes back are numbers for the
+record, and true values for a gallery; no later phase reads either (tests/test_truth.py takes the truth away).
 """
 
 from pathlib import Path
@@ -27,9 +27,6 @@ class Judge:
     def __init__(self, truth_dir: str | None) -> None:
         path = None if truth_dir is None else Path(truth_dir) / "truth.parquet"
         self._truth = read_parquet(path) if path is not None and path.exists() else None
-
-    def has_truth(self) -> bool:
-        return self._truth is not None
 
     def truth_for_pictures(self, tile_ids: list[str]) -> dict[str, dict[str, str]] | None:
         """True values of a few tiles, to mark a gallery's changes as right or wrong; None without truth."""

@@ -46,9 +46,9 @@ def smoke_run(tmp_path_factory) -> Run:
 
 @pytest.fixture(scope="session")
 def blind_run(smoke_run, tmp_path_factory) -> Run:
-    """The first round of the same run with the truth removed once the data was made."""
+    """The same run with the truth removed once the data was made."""
     folder = tmp_path_factory.mktemp("blind")
     shutil.copytree(smoke_run.data_dir, folder / "data")
     [truth] = (folder / "data").glob("*/truth")
     shutil.rmtree(truth)
-    return run_loop_once(folder, folder / "data", "rounds=1")
+    return run_loop_once(folder, folder / "data")
