@@ -21,21 +21,11 @@ class AccuracyReport:
     """Where the truth is neither 'none' nor '0'; None if it never is."""
     by_clause: dict[str, float]
     by_group: dict[str, float]
-    stated_by_clause: dict[str, float]
-    """Clauses whose truth never states anything are left out."""
     expected_calibration_error: float | None
     """Of the column `confidence`; None without it."""
     n_annotations: int
     n_stated: int
     n_tiles: int
-
-    def metrics(self, prefix: str = "") -> dict[str, float]:
-        """Flat names for a tracker: annotation_accuracy, annotation_accuracy.<clause>, ...; no None values."""
-        flat = {"annotation_accuracy": self.overall, "annotation_accuracy_stated": self.stated,
-                "expected_calibration_error": self.expected_calibration_error}
-        flat |= {f"annotation_accuracy.{clause}": value for clause, value in self.by_clause.items()}
-        flat |= {f"annotation_accuracy_group.{group}": value for group, value in self.by_group.items()}
-        return {prefix + name: value for name, value in flat.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -61,12 +51,6 @@ class RepairReport:
         """Share of the right annotations that became wrong; None if none was right."""
         return self.false_repairs / self.n_right_before if self.n_right_before else None
 
-    @property
-    def precision(self) -> float | None:
-        """Share of the changes that made a wrong annotation right; None if nothing changed."""
-        changed = self.true_repairs + self.false_repairs + self.sideways
-        return self.true_repairs / changed if changed else None
-
 
 def annotation_accuracy(annotations: pa.Table, truth: pa.Table, group: Mapping[str, str]) -> AccuracyReport:
     """Compare annotations (tile_id, clause, value[, confidence]) with the truth (tile_id, a column per clause).
@@ -88,8 +72,6 @@ def annotation_accuracy(annotations: pa.Table, truth: pa.Table, group: Mapping[s
         stated=float(correct[stated].mean()) if stated.any() else None,
         by_clause={clause: float(correct[here].mean()) for clause, here in of_clause.items()},
         by_group={name: float(correct[here].mean()) for name, here in of_group.items()},
-        stated_by_clause={clause: float(correct[here & stated].mean()) for clause, here in of_clause.items()
-                          if (here & stated).any()},
         expected_calibration_error=None if joined.confidence is None
         else expected_calibration_error(joined.confidence, correct),
         n_annotations=len(correct), n_stated=int(stated.sum()),
@@ -115,22 +97,11 @@ def repairs(before: pa.Table, after: pa.Table, truth: pa.Table) -> RepairReport:
     return _count(*_aligned(before, after, truth))
 
 
-def repairs_by_clause(before: pa.Table, after: pa.Table, truth: pa.Table) -> dict[str, RepairReport]:
-    """`repairs`, for each clause."""
-    old, new = _aligned(before, after, truth)
-    return {clause: _count(_select(old, old.clause == clause), _select(new, new.clause == clause))
-            for clause in old.clauses}
-
-
 def _aligned(before: pa.Table, after: pa.Table, truth: pa.Table) -> tuple[Joined, Joined]:
     old, new = join_truth(before, truth), join_truth(after, truth)
     if not (np.array_equal(old.tile_id, new.tile_id) and np.array_equal(old.clause, new.clause)):
         raise ValueError("The two versions do not annotate the same (tile, clause) pairs; select the common ones.")
     return old, new
-
-
-def _select(joined: Joined, where: np.ndarray) -> Joined:
-    return Joined(joined.tile_id[where], joined.clause[where], joined.value[where], joined.truth[where], None)
 
 
 def _count(old: Joined, new: Joined) -> RepairReport:

@@ -1,49 +1,10 @@
-"""What can be had without looking at the image, and two scores that such answers cannot inflate."""
+"""Two scores that one and the same answer everywhere cannot inflate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
-
-from benchmark.tables import join_truth
-
-
-def majority_class(training: pa.Table, tile_ids: Sequence[str]) -> pa.Table:
-    """For every tile of `tile_ids` each clause's most frequent value in `training` (tile_id, clause, value).
-
-    Ties go to the value first in the alphabet. Returns tile_id, clause, value.
-    """
-    clause, value = (training[name].cast(pa.string()).to_numpy() for name in ("clause", "value"))
-    if len(clause) == 0:
-        raise ValueError("The majority-class baseline needs training annotations; there are none.")
-    chosen = {}
-    for name in np.unique(clause.astype(str)):
-        values, counts = np.unique(value[clause == name].astype(str), return_counts=True)
-        chosen[str(name)] = str(values[counts.argmax()])
-    return pa.table({"tile_id": pa.array(np.repeat(np.asarray(tile_ids, object), len(chosen)), pa.string()),
-                     "clause": pa.array(list(chosen) * len(tile_ids), pa.string()),
-                     "value": pa.array(list(chosen.values()) * len(tile_ids), pa.string())})
-
-
-def geography_only(prior: pa.Table, majority: pa.Table) -> pa.Table:
-    """The values that geographic knowledge gives (`prior`: tile_id, clause, value), else the majority's.
-
-    Returns tile_id, clause, value for the (tile, clause) pairs of `majority`.
-    """
-    known = {(tile, clause): value for tile, clause, value in zip(
-        *(prior[name].to_pylist() for name in ("tile_id", "clause", "value")), strict=True)}
-    rows = zip(*(majority[name].to_pylist() for name in ("tile_id", "clause", "value")), strict=True)
-    values = [known.get((tile, clause), value) for tile, clause, value in rows]
-    return majority.select(["tile_id", "clause"]).append_column("value", pa.array(values, pa.string()))
-
-
-def baseline_accuracy(baseline: pa.Table, truth: pa.Table) -> dict[str, float]:
-    """Share of right values by clause, and 'all'. Errors as `join_truth`."""
-    joined = join_truth(baseline, truth)
-    scores = {name: float(joined.correct[joined.clause == name].mean()) for name in joined.clauses}
-    return scores | {"all": float(joined.correct.mean())}
 
 
 def balanced_accuracy(predicted: Sequence[str], true: Sequence[str]) -> float:

@@ -22,12 +22,6 @@ class RetrievalReport:
     n: int
     n_distinct_captions: int
 
-    def metrics(self, prefix: str = "") -> dict[str, float]:
-        """Flat names for a tracker: image_to_text_r1, ..., mean_recall."""
-        flat = {f"image_to_text_r{k}": value for k, value in self.image_to_text.items()}
-        flat |= {f"text_to_image_r{k}": value for k, value in self.text_to_image.items()}
-        return {prefix + name: value for name, value in (flat | {"mean_recall": self.mean_recall}).items()}
-
 
 def retrieval(image: torch.Tensor | np.ndarray, text: torch.Tensor | np.ndarray, captions: Sequence[str], *,
               ranks: Sequence[int] = RANKS, chunk: int = 1024) -> RetrievalReport:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from benchmark.baselines import balanced_accuracy, cohen_kappa
 from benchmark.tables import join_truth
 
 
 @dataclass(frozen=True)
 class SlotReport:
-    """Predicted against true values; all but `count_mae` are shares by clause."""
+    """Predicted against true values. accuracy, by_clause: shares of right ones."""
 
     accuracy: float
     by_clause: dict[str, float]
-    balanced_by_clause: dict[str, float]
-    kappa_by_clause: dict[str, float]
     count_mae: float | None
     """Mean absolute error of the counting clause over all tiles, in targets; None where it was not predicted."""
     count_mae_present: float | None
@@ -40,8 +36,6 @@ def slot_report(predicted: pa.Table, truth: pa.Table, *, count_clause: str = "ta
     return SlotReport(
         accuracy=float(joined.correct.mean()),
         by_clause={name: float((found == true).mean()) for name, (found, true) in values.items()},
-        balanced_by_clause={name: balanced_accuracy(*pair) for name, pair in values.items()},
-        kappa_by_clause={name: cohen_kappa(*pair) for name, pair in values.items()},
         count_mae=mae, count_mae_present=mae_present)
 
 
@@ -50,11 +44,3 @@ def _counts(values: np.ndarray, clause: str) -> np.ndarray:
         return values.astype(str).astype(np.int64)
     except ValueError as error:
         raise ValueError(f"Clause {clause} is a count, yet has a value that is not a number: {error}.") from error
-
-
-def slot_metrics(report: SlotReport, prefix: str = "") -> Mapping[str, float]:
-    """Flat names for a tracker; no None values."""
-    flat = {"slot_accuracy": report.accuracy, "count_mae": report.count_mae,
-            "count_mae_present": report.count_mae_present}
-    flat |= {f"slot_accuracy.{name}": value for name, value in report.by_clause.items()}
-    return {prefix + name: value for name, value in flat.items() if value is not None}

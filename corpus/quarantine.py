@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from corpus.geotiff import TileError
+from corpus.geotiff import Reason, TileError
 
 QUARANTINE_FILE = "quarantine.jsonl"
+_WINDOW = re.compile(r"#\d+,\d+$")
 
 
 class QuarantineRecord(BaseModel):
@@ -27,6 +28,11 @@ class QuarantineRecord(BaseModel):
     @classmethod
     def of(cls, error: TileError) -> QuarantineRecord:
         return cls(path=error.path, reason=error.reason.value, hint=error.hint)
+
+    @property
+    def refused(self) -> bool:
+        """Whether a file was refused: no skipped window of one that was used, nor a copy of another."""
+        return self.reason != Reason.DUPLICATE and not _WINDOW.search(self.path)
 
 
 class Quarantine:
@@ -61,10 +67,6 @@ class Quarantine:
         os.replace(partial, self.path)
         return len(merged)
 
-    def count(self) -> int:
-        """Number of records."""
-        return len(self.read())
-
-    def by_reason(self) -> dict[str, int]:
-        """Number of records by reason, most frequent first."""
-        return dict(Counter(record.reason for record in self.read()).most_common())
+    def refused(self) -> int:
+        """Number of refused files, as `IngestReport.quarantined`; skipped windows and copies are no such files."""
+        return sum(record.refused for record in self.read())

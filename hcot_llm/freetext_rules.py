@@ -156,5 +156,4 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         subject=r"water|river|lake|visible|present|detect|observ|identif|apparent|evident|bod(?:y|ies)"
                 r"|channel|stream|surface", noun=r"water|rivers?\b|streams?\b|ponds?\b|lakes?\b|channels?\b|canals?\b"),
 }
-ABSENCE_CLAUSES: Final = tuple(clause for clause, rules in RULES.items() if rules.subject is not None)
 assert all(ABSENT not in rules.values for rules in RULES.values())

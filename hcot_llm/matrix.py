@@ -1,7 +1,6 @@
 """Annotations as arrays: one row per tile, one column per clause, value indices inside."""
 
 from dataclasses import dataclass
-from typing import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -67,9 +66,3 @@ def one_hot_votes(values: np.ndarray, neighbours: np.ndarray) -> dict[Clause, np
     """
     return {clause: np.eye(len(VOCABULARY[clause]))[values[neighbours, column]].mean(axis=1)
             for column, clause in enumerate(CLAUSES)}
-
-
-def rows_in_order(matrix: AnnotationMatrix, tile_ids: Sequence[str]) -> np.ndarray:
-    """Row numbers of `tile_ids` in the matrix, int [len(tile_ids)]."""
-    row_of: Mapping[str, int] = {tile_id: row for row, tile_id in enumerate(matrix.tile_ids)}
-    return np.asarray([row_of[tile_id] for tile_id in tile_ids])

@@ -140,36 +140,6 @@ class SarCaptioner(PreTrainedModel):
             for prefix, ids in zip(self.prefix(images), input_ids, strict=True)
         ]
 
-    @torch.no_grad()
-    def greedy(
-        self, images: Tensor, input_ids: Sequence[Sequence[int]], max_new_tokens: int
-    ) -> tuple[list[list[int]], list[Tensor]]:
-        """Greedy answers: per tile its new tokens (up to and with the end token), and their log-probabilities
-        float32 [n].
-
-        The reference that the served captioner's probe is compared with.
-        """
-        prompts = self.prompt_embeddings(images, input_ids)
-        longest = max(len(prompt) for prompt in prompts)
-        embeddings = torch.stack([F.pad(prompt, (0, 0, longest - len(prompt), 0)) for prompt in prompts])
-        mask = torch.stack(
-            [torch.arange(longest) >= longest - len(prompt) for prompt in prompts]
-        ).long().to(images.device)
-        output = self.decoder.generate(
-            inputs_embeds=embeddings, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False,
-            output_logits=True, return_dict_in_generate=True,
-        )
-        chosen = output.sequences
-        scores = torch.stack(output.logits, dim=1).float().log_softmax(-1).gather(
-            -1, chosen.unsqueeze(-1)
-        ).squeeze(-1)
-        tokens, log_probabilities = [], []
-        for row, score in zip(chosen.tolist(), scores):
-            end = row.index(self.config.eos_token_id) + 1 if self.config.eos_token_id in row else len(row)
-            tokens.append(row[:end])
-            log_probabilities.append(score[:end])
-        return tokens, log_probabilities
-
     def save_pretrained(
         self, save_directory: str | Path, tokenizer: PreTrainedTokenizerFast | None = None
     ) -> None:  # type: ignore[override]

@@ -89,26 +89,3 @@ def pad_rows(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
         ids[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
         mask[index, : len(row)] = True
     return ids, mask
-
-
-def first_tokens(tokenizer: PreTrainedTokenizerFast, values: Sequence[str], context: str) -> dict[str, int]:
-    """The token that tells each value apart right after `context` (such as `{"terrain": "`).
-
-    Raises ValueError when the tokens of `context` change with the value, or two values start with the same
-    token: then the slot's distribution cannot be read from one position.
-    """
-    prefix = plain_ids(tokenizer, context)
-    result: dict[str, int] = {}
-    for value in values:
-        ids = plain_ids(tokenizer, f'{context}{value}"')
-        if ids[: len(prefix)] != prefix or len(ids) <= len(prefix):
-            raise ValueError(
-                f"The tokens of {context!r} change when {value!r} follows; end the context with a quote."
-            )
-        result[value] = ids[len(prefix)]
-    if len(set(result.values())) != len(result):
-        raise ValueError(
-            f"Values of one slot share a first token after {context!r}: {result}. "
-            "Train the tokenizer with these words."
-        )
-    return result

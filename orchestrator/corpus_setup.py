@@ -1,7 +1,7 @@
 """Makes sure that the corpus a run names exists: tiles, seed annotations, knowledge. Not part of the loop.
 
 Making a simulated corpus writes its truth, and corrupting the truth into seed annotations reads it. Both happen
-here, before the loop, which is given the corpus directory and never the truth's.
+here, before the loop, of which the evaluation alone opens the truth's directory.
 """
 
 import hashlib
@@ -96,7 +96,7 @@ def open_corpus(corpus_dir: Path, truth_dir: Path | None, *, simulated: bool,
         corpus_dir.resolve(), truth_dir.resolve() if truth_dir is not None and truth_dir.exists() else None, good,
         seed.filter(pc.is_in(seed["tile_id"], good["tile_id"])),
         dict(zip(knowledge["tile_id"].to_pylist(), knowledge["line"].to_pylist(), strict=True)),
-        Quarantine(corpus_dir).count(), simulated)
+        Quarantine(corpus_dir).refused(), simulated)
 
 
 def _make_simulated(config: CorpusConfig, root: Path, run_seed: int, progress: Progress) -> None:

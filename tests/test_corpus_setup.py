@@ -142,6 +142,19 @@ def scenes(tmp_path):
                         ingest={"tile_px": 64, "held_out_share": 0})
 
 
+def test_only_refused_files_are_counted_as_quarantined(scenes):
+    """Beside one without a coordinate system: a copy, and a scene of which one window is empty."""
+    (scenes.tiles / "copy.tif").write_bytes((scenes.tiles / "0.tif").read_bytes())
+    partly_empty = speckled_dn(seed=7)
+    partly_empty[:, :64, :64] = 0
+    write_geotiff(scenes.tiles / "swath#1,2.tif", partly_empty, nodata=0)
+    write_geotiff(scenes.tiles / "lost#3,4.tif", speckled_dn(seed=8), crs=None)
+    prepared = prepare_corpus(scenes.model_copy(update={
+        "ingest": scenes.ingest.model_copy(update={"max_quarantined_share": 0.5})}), run_seed=0)
+    assert len((prepared.corpus_dir / "quarantine.jsonl").read_text().splitlines()) == 3
+    assert prepared.quarantined == 1
+
+
 def test_a_scene_with_other_pixels_of_the_same_size_makes_another_corpus(scenes, tmp_path):
     """Between an interruption and a resume that is named: the run's tiles are no longer there."""
     prepared = prepare_corpus(scenes, run_seed=0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.evaluator import rows_of
-from hcot_llm.matrix import AnnotationMatrix, matrix_from_table, one_hot_votes, rows_in_order
+from hcot_llm.matrix import AnnotationMatrix, matrix_from_table, one_hot_votes
 from hcot_llm.schema import CLAUSES, VOCABULARY, Clause
 
 
@@ -69,7 +69,3 @@ def test_votes_are_shares_of_the_neighbours():
     votes = one_hot_votes(values, np.asarray([[1, 2], [0, 2], [1, 3], [0, 1]]))
     np.testing.assert_array_equal(votes[Clause.WATER], [[0, 0, 0, 1], [.5, 0, 0, .5], [0, .5, 0, .5], [.5, 0, 0, .5]])
     assert all(np.allclose(vote.sum(axis=1), 1) for vote in votes.values())
-
-
-def test_rows_are_found_by_tile():
-    assert rows_in_order(matrix(np.zeros((3, len(CLAUSES)), int)), ["tile-02", "tile-00"]).tolist() == [2, 0]

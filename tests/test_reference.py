@@ -171,6 +171,21 @@ def test_windows_are_found_again_among_the_tiles(finished_run, tmp_path):
     assert "training tiles, 3 windows" in said and "66.7 (" in said and "[target count]" in said
 
 
+def test_a_second_reading_is_printed_beside_the_scores(finished_run, tmp_path):
+    """Of the water: sea, none, none and sea, none, sea are 2 of 3 alike; by chance 4 of 9 would be: kappa 0.4."""
+    places = ({}, {"col_off": 64}, {"row_off": 64})
+    reference = write_csv(tmp_path / "scenes/reference.csv", *(
+        {**place, "water": water} for place, water in zip(places, ("sea", "none", "none"), strict=True)))
+    write_csv(tmp_path / "scenes/second_reading.csv", *(
+        {**place, "water": water, "road": "none"} for place, water in zip(places, ("sea", "none", "sea"), strict=True)))
+    report = compare_with_reference(finished_run, reference)
+    console = Console(file=io.StringIO(), width=80)
+    print_reference_report(report, console)
+    lines = {line.split()[0]: line.rstrip() for line in console.file.getvalue().splitlines() if line.strip()}
+    assert lines["water"].endswith(" 66.7 (.40)") and lines["road"].endswith(" 0.0 (.00)")
+    assert lines["terrain"].endswith(" 100.0 (1.00)")
+
+
 def test_a_reference_of_other_scenes_or_windows_is_refused(finished_run, tmp_path):
     for changes, said in (({"size": 128}, "windows of 128 px; the run cut windows of 64"),
                           ({"file": "b.tif"}, "b.tif of the reference does not lie beside it"),
