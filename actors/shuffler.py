@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 import ray.data
+from ray.data.context import ShuffleStrategy
 
 from corpus.geotiff import model_image
 from corpus.seeds import derive_seed
@@ -80,9 +81,12 @@ def shuffle_round(images: ray.data.Dataset, annotations: pa.Table, *, run_seed: 
                for tile_id, copy in zip(joined["tile_id"].to_pylist(), turn, strict=True)]
         return joined.append_column("shuffle_key", pa.array(np.asarray(key, dtype=np.int64)))
 
-    joined = images.map_batches(join, batch_format="pyarrow", batch_size=None).sort("shuffle_key")
+    joined = images.map_batches(join, batch_format="pyarrow", batch_size=None)
+    # Ray makes blocks anew that were lost with a node. Its default sort cannot: its tasks wait for ever for parts that
+    # nobody keeps. Those of this one take them as arguments.
+    joined.context.shuffle_strategy = ShuffleStrategy.SORT_SHUFFLE_PULL_BASED
     blocks = max(1, -(-pc.sum(annotations["copies"]).as_py() // rows_per_block))
-    shuffled = joined.repartition(blocks).materialize()
+    shuffled = joined.sort("shuffle_key").repartition(blocks).materialize()
     refs = shuffled.to_arrow_refs()
     rows = tuple(ray.get([_count.remote(ref) for ref in refs]))
     keep = [index for index, count in enumerate(rows) if count]

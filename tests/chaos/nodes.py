@@ -1,4 +1,4 @@
-"""A node joins the cluster while a run trains, and is taken away again; nobody touches the run."""
+"""Nodes come and go while a run goes on; nobody touches the run."""
 
 import os
 import time
@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from ray.cluster_utils import Cluster
 
 from actors.trainer_state import TrainerPosition, latest_checkpoint
 from chaos.blows import Outcome
-from chaos.driver import ChaosError, Driver, NotSurvived, start
+from chaos.driver import ChaosError, Driver, NotSurvived, start, wait_for_phase
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
 
@@ -26,8 +27,8 @@ SETTINGS = (
     "train.regroup_timeout_s=40", "train.checkpoint_every_steps=5")
 EPOCHS = 80
 """Of the first round: long enough for a node to come and go."""
-
-
+FEW_CPUS = 2
+"""Of the driver's node, where a node is lost: most of the run's actors have to live on the other one."""
 
 
 def authentication() -> dict[str, str]:
@@ -90,6 +91,53 @@ def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
             outcome.complaints.append(f"it needed an operator: exit status {status}, see {driver.log}")
         resume_until_finished(outcome, authentication())
     return outcome
+
+
+def run_losing_a_node(phase: str, reference: Reference, seed: int, folder: Path) -> Outcome:
+    """A run on two nodes, of which the one without the driver is killed in a phase of round 2 and another one joins."""
+    outcome = Outcome(new_folder(folder) / "run")
+    with two_nodes() as (cluster, second):
+        settings = [*reference.settings, "cluster.memory_gib=1", f"cluster.address={cluster.address}"]
+        driver = start(reference.config, folder, settings, authentication())
+        try:
+            wait_for_phase(driver, outcome.run_dir, 2, phase)
+            lose(cluster, second)
+            outcome.injected = 1
+            cluster.add_node(**_OTHER_NODE)
+            status = driver.wait()
+        finally:
+            outcome.left_over += driver.clear()
+        outcome.finished = is_finished(outcome.run_dir)
+        if status != 0 or not outcome.finished:
+            outcome.complaints.append(f"it needed an operator: exit status {status}, see {driver.log}")
+            resume_until_finished(outcome, authentication())
+    return outcome
+
+
+_OTHER_NODE = {"num_cpus": 6, "object_store_memory": 200 * 2**20}
+
+
+@contextmanager
+def two_nodes():
+    """A cluster and its second node, without which a run of configs/chaos.yaml does not fit."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": FEW_CPUS, "object_store_memory": 400 * 2**20})
+    try:
+        yield cluster, cluster.add_node(**_OTHER_NODE)
+    finally:
+        cluster.shutdown()
+
+
+def lose(cluster: Cluster, node) -> None:
+    """kill -9 a node on which something of the run is at work.
+
+    Raises:
+        ChaosError: nothing is.
+    """
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    titles = [title for process in raylet.children() if (title := " ".join(process.cmdline())).startswith("ray::")]
+    if not any("IDLE" not in title for title in titles):
+        raise ChaosError(f"nothing of the run was on the node that was to be lost: {titles}")
+    cluster.remove_node(node, allow_graceful=False)
 
 
 def _wait_for(driver: Driver, run_dir: Path, what: str, seen: Callable[[TrainerPosition], bool]) -> TrainerPosition:

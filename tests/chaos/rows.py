@@ -14,7 +14,7 @@ from chaos.faults import FAULTS, Fault
 from chaos.full_disk import PHASES as FULL_IN
 from chaos.full_disk import run_on_full_disk
 from chaos.mlflow_away import run_without_mlflow
-from chaos.nodes import run_with_nodes
+from chaos.nodes import run_losing_a_node, run_with_nodes
 from chaos.reference import Reference
 from chaos.results import Result
 from chaos.run import run_with_faults
@@ -86,6 +86,8 @@ def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
 ROWS = (
     *(Row(fault.name, partial(strike_once, fault), fault=fault) for fault in FAULTS),
     Row("add and remove a node, inside train", run_with_nodes, equal=False, timed=False),
+    *(Row(f"kill -9 another node than the driver's, in {phase}", partial(run_losing_a_node, phase), once=True, timed=False)
+      for phase in ("train", "score", "label")),
     Row("MLflow stop and start", run_without_mlflow),
     *(Row(f"disk full, in {phase} ({what})", partial(run_on_full_disk, phase), once=True)
       for phase, what in FULL_IN.items()),
