@@ -28,14 +28,15 @@ class Backscatter:
     def model_image(self) -> np.ndarray:
         """float16 [2, H, W]: (dB - median) / 10 dB clipped to [-3, 5]; channel 0 co-, channel 1 cross-polarised.
 
-        A tile that has one of the two alone shows it in both channels.
+        A tile that has one of the two alone shows it in channel 0, whichever it is, and zeros in channel 1.
         """
         bands = [next((i for i, name in enumerate(self.polarisations) if name in names), None)
                  for names in (CO_POLARISED, CROSS_POLARISED)]
-        present = next(band for band in bands if band is not None)
-        image = np.empty((2, *self.array.shape[1:]), np.float16)
-        for channel, band in enumerate(bands):
-            decibels = self.array[present if band is None else band]
+        image = np.zeros((2, *self.array.shape[1:]), np.float16)
+        for channel, band in enumerate(sorted(bands, key=lambda band: band is None)):
+            if band is None:
+                continue
+            decibels = self.array[band]
             relative = (decibels - np.nanmedian(decibels)) / SCALE_DB
             image[channel] = np.nan_to_num(np.clip(relative, *CLIP), nan=0.0)
         return image

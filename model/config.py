@@ -16,7 +16,7 @@ class VisionConfig(_Section):
     """A stem that turns pixels into a grid of tokens, then ViT layers."""
 
     image_size_px: int = Field(128, gt=0)
-    channels: int = Field(2, gt=0, description="input bands; a single-polarisation tile repeats its band")
+    channels: int = Field(2, gt=0, description="input bands: co- and cross-polarised; a single polarisation is in the first, and zeros in the second")
     stem: Literal["patch", "convolution"] = "convolution"
     patch_size_px: int = Field(16, gt=0, description="stem 'patch': side of one patch")
     stem_channels: tuple[int, ...] = Field(
