@@ -72,13 +72,6 @@ class CaptionerConfig(BaseModel):
         """How a model that is not trained here is asked by HCoT's levels; None for the native one."""
         return {"native": None, "vision_language": self.vision_language, "endpoint": self.endpoint}[self.kind]
 
-    def reads_feedback(self, trained_on_it: bool) -> bool:
-        """Whether prompts tell the captioner what encoder and neighbours say.
-
-        One that is trained here cannot read feedback before it was trained on prompts that carry some.
-        """
-        return self.feedback_in_prompt and (trained_on_it or self.chain is not None)
-
     @property
     def candidates(self) -> int:
         """Answers per question."""

@@ -34,7 +34,7 @@ class CorpusState:
 
     folds: the run's models. blocks: next round's training rows, of each fold. taught: bool [training tiles, 16], the
     clauses that the captioner is taught to write in it. label_accuracy: expected share of right ones among the taught
-    values, by clause. hinted: whether its training prompts carry feedback.
+    values, by clause.
     """
 
     prepared: PreparedCorpus
@@ -49,7 +49,6 @@ class CorpusState:
     blocks: tuple[Blocks, ...]
     taught: np.ndarray
     label_accuracy: tuple[float, ...] = ()
-    hinted: bool = False
 
     @property
     def training(self) -> AnnotationMatrix:
@@ -142,7 +141,7 @@ class CorpusKeeper:
         taught = shown(corpus.training, corpus.training_seed, lesson, plan, **drawn)
         rows = training_rows(corpus.training, taught, lesson, corpus.prepared.knowledge, plan, **drawn)
         mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
-        return replace(corpus, label_accuracy=label_accuracy(taught), hinted=lesson.has_hints, blocks=tuple(
+        return replace(corpus, label_accuracy=label_accuracy(taught), blocks=tuple(
             shuffle_round(corpus.images, table, rows_per_block=self._config.corpus.rows_per_block, **drawn)
             for table in mine))
 

@@ -35,11 +35,6 @@ class Lesson:
         everything = np.ones((tiles, len(CLAUSES)), dtype=bool)
         return Lesson(everything, everything, [[""] * len(CLAUSES) for _ in range(tiles)])
 
-    @property
-    def has_hints(self) -> bool:
-        """Whether prompts that are trained on it carry feedback."""
-        return any(any(hints) for hints in self.hints)
-
     @staticmethod
     def read(path: Path) -> "Lesson":
         table = read_parquet(path)

@@ -245,7 +245,7 @@ class Session:
         settings, annotations = self.config.captioner, select(corpus.annotations, fold.scored)
         questions = write_questions(
             asked, annotations, scores.feedback, self.prepared.knowledge, self.prepared.gsd_m,
-            run_seed=self.config.seed, round_=round_, use_feedback=settings.reads_feedback(corpus.hinted),
+            run_seed=self.config.seed, round_=round_, use_feedback=settings.feedback_in_prompt,
             levels=settings.levels_in_prompt)
         return ask(questions, self.captioner, corpus.image_index, annotations, self.directory.shards(round_),
                    tiles_per_shard=settings.tiles_per_shard, candidates=settings.candidates,

@@ -6,7 +6,6 @@ import pytest
 import ray
 import ray.data
 
-from actors.captioner import CaptionerConfig
 from actors.shuffler import shuffle_round
 from actors.trainer_config import TrainConfig
 from hcot_llm.acceptance import AcceptanceConfig
@@ -128,18 +127,3 @@ def test_a_tile_whose_clauses_are_all_too_doubtful_is_left_out():
     assert copies.pop("tile-007") == 0 and set(copies.values()) == {1, 2}
     with pytest.raises(ValueError, match="minimum_trust"):
         rows(lesson=Lesson(taught & False, taught & False, Lesson.first(len(TILES)).hints))
-
-
-def test_only_a_lesson_of_a_round_has_hints():
-    first = Lesson.first(2)
-    assert not first.has_hints
-    assert Lesson(first.trusted, first.reconstructed, [[""] * 16, [""] * 15 + ["few"]]).has_hints
-
-
-def test_a_captioner_that_is_trained_here_gets_feedback_only_after_it_was_trained_on_it():
-    native = CaptionerConfig()
-    assert [native.reads_feedback(trained_on_it) for trained_on_it in (False, True)] == [False, True]
-    other = CaptionerConfig(kind="vision_language", vision_language={"model": "any"})
-    assert other.reads_feedback(False)
-    for config in (native, other):
-        assert not config.model_copy(update={"feedback_in_prompt": False}).reads_feedback(True)
