@@ -227,7 +227,7 @@ class _Worker:
             raise ValueError(f"{sum(order.block_rows)} training tiles make no step of "
                              f"{self.train.micro_batches_per_step} micro-batches of {self.train.micro_batch_tiles}: "
                              "lower train.micro_batch_tiles or add tiles")
-        done_before, total = self._done_before(order)
+        done_before, total = steps_done(self.position, order, self.state_dir)
         finished_before = done_before >= steps
         # Those of the steps that a checkpoint holds too, or the curves would begin where it was killed.
         losses = list(self.position.losses) if done_before else []
@@ -273,9 +273,6 @@ class _Worker:
         self.model.set_noise(None if order.label_accuracy is None else [
             torch.from_numpy(NoiseModel.even(accuracy, size).confusion).float()
             for accuracy, size in zip(order.label_accuracy, self.model.clause_sizes, strict=True)])
-
-    def _done_before(self, order: RoundOrder) -> tuple[int, int]:
-        return steps_done(self.position, order, self.state_dir)
 
     def _step(self, batches: list[MicroBatch], window: _Window, learning_rate: float,
               stop: bool = False) -> dict[str, float]:

@@ -4,8 +4,7 @@ import pyarrow as pa
 import pytest
 import ray
 import ray.data
-from chaos.nodes import authentication
-from ray.cluster_utils import Cluster
+from chaos.nodes import authentication, first_node
 
 from actors.shuffler import shuffle_round
 
@@ -18,10 +17,9 @@ def cluster(monkeypatch):
     """The driver's node computes nothing and holds no block, until a task's result is fetched."""
     for name, value in authentication().items():
         monkeypatch.setenv(name, value)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 150 * 2**20})
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    with first_node(cpus=0) as cluster:
+        yield cluster
+        ray.shutdown()
 
 
 def test_a_rounds_blocks_come_back_when_their_node_is_gone(cluster):

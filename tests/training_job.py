@@ -13,7 +13,7 @@ import torch.multiprocessing
 
 from actors.epoch_plan import EpochPlan
 from actors.mailbox import RoundOrder
-from actors.train_worker import _Window, _Worker
+from actors.train_worker import _Window, _Worker, steps_done
 from actors.trainer_config import TrainConfig
 from actors.trainer_state import TrainerPosition, save_checkpoint
 from hcot_llm.schema import CLAUSES, VOCABULARY
@@ -77,7 +77,7 @@ class Job:
     def begin(self, order: RoundOrder) -> None:
         """Stand where an order begins, or where its newest checkpoint was saved."""
         self.worker.stand_at(order)
-        self.done, self.before = self.worker._done_before(order)
+        self.done, self.before = steps_done(self.worker.position, order, self.worker.state_dir)
 
     def finish(self, order: RoundOrder, until: int = STEPS) -> None:
         """Train an order up to a step and save the state."""

@@ -29,6 +29,7 @@ EPOCHS = 80
 """Of the first round: long enough for a node to come and go."""
 FEW_CPUS = 2
 """Of the driver's node, where a node is lost: most of the run's actors have to live on the other one."""
+_OTHER_NODE = {"num_cpus": 6, "object_store_memory": 200 * 2**20}
 
 
 def authentication() -> dict[str, str]:
@@ -47,10 +48,9 @@ class Resized:
 
 
 @contextmanager
-def first_node():
-    """A cluster of one node, on which one training worker fits."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS_PER_WORKER + 3,
-                                                            "object_store_memory": 400 * 2**20})
+def first_node(cpus: int = CPUS_PER_WORKER + 3):
+    """A cluster of one node, on which by default one training worker fits."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, "object_store_memory": 400 * 2**20})
     try:
         yield cluster
     finally:
@@ -78,53 +78,46 @@ def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
         settings = [*reference.settings, *SETTINGS, f"cluster.address={cluster.address}",
                     f"train.first_round_epochs={EPOCHS}"]
         driver = start(reference.config, folder, settings, authentication())
-        try:
+
+        def change() -> int:
             resized = grow_and_shrink(cluster, driver, outcome.run_dir)
-            outcome.injected = 2  # both were seen in the trainer's own checkpoints
             if resized.again.round != 1 or resized.again.round_finished:
                 raise ChaosError("round 1 was over before the group had shrunk")
-            status = driver.wait()
-        finally:
-            outcome.left_over += driver.clear()
-        outcome.finished = is_finished(outcome.run_dir)
-        if status != 0 or not outcome.finished:
-            outcome.complaints.append(f"it needed an operator: exit status {status}, see {driver.log}")
-        resume_until_finished(outcome, authentication())
-    return outcome
+            return 2  # both were seen in the trainer's own checkpoints
+
+        return _without_operator(outcome, driver, change)
 
 
 def run_losing_a_node(phase: str, reference: Reference, seed: int, folder: Path) -> Outcome:
     """A run on two nodes, of which the one without the driver is killed in a phase of round 2 and another one joins."""
     outcome = Outcome(new_folder(folder) / "run")
-    with two_nodes() as (cluster, second):
+    with first_node(FEW_CPUS) as cluster:
+        second = cluster.add_node(**_OTHER_NODE)
         settings = [*reference.settings, "cluster.memory_gib=1", f"cluster.address={cluster.address}"]
         driver = start(reference.config, folder, settings, authentication())
-        try:
+
+        def change() -> int:
             wait_for_phase(driver, outcome.run_dir, 2, phase)
             lose(cluster, second)
-            outcome.injected = 1
             cluster.add_node(**_OTHER_NODE)
-            status = driver.wait()
-        finally:
-            outcome.left_over += driver.clear()
-        outcome.finished = is_finished(outcome.run_dir)
-        if status != 0 or not outcome.finished:
-            outcome.complaints.append(f"it needed an operator: exit status {status}, see {driver.log}")
-            resume_until_finished(outcome, authentication())
-    return outcome
+            return 1
+
+        return _without_operator(outcome, driver, change)
 
 
-_OTHER_NODE = {"num_cpus": 6, "object_store_memory": 200 * 2**20}
-
-
-@contextmanager
-def two_nodes():
-    """A cluster and its second node, without which a run of configs/chaos.yaml does not fit."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": FEW_CPUS, "object_store_memory": 400 * 2**20})
+def _without_operator(outcome: Outcome, driver: Driver, change: Callable[[], int]) -> Outcome:
+    """A run that has to end by itself, and is resumed where it does not. change: meddles with its cluster, and returns
+    how often that was seen to strike."""
     try:
-        yield cluster, cluster.add_node(**_OTHER_NODE)
+        outcome.injected = change()
+        status = driver.wait()
     finally:
-        cluster.shutdown()
+        outcome.left_over += driver.clear()
+    outcome.finished = is_finished(outcome.run_dir)
+    if status != 0 or not outcome.finished:
+        outcome.complaints.append(f"it needed an operator: exit status {status}, see {driver.log}")
+    resume_until_finished(outcome, authentication())
+    return outcome
 
 
 def lose(cluster: Cluster, node) -> None:
