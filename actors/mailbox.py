@@ -58,6 +58,7 @@ class Mailbox:
         self._results: dict[tuple[int, int], RoundResult] = {}
         self._progress: dict[str, Any] = {}
         self._fruitless_starts = 0
+        self._furthest, self._starts_there = 0, 0
         self._error = ""
         self._group_failed = False
         self._given_up: Exception | None = None
@@ -68,6 +69,7 @@ class Mailbox:
         """What to train next. Groups that started while nothing was ordered had no step to train: they do not count."""
         self._order = order
         self._fruitless_starts = 0
+        self._furthest, self._starts_there = 0, 0
         self._error, self._group_failed = "", False
 
     def order(self) -> RoundOrder | None:
@@ -85,6 +87,7 @@ class Mailbox:
     def starting(self) -> None:
         """A worker group (re)starts. Counted before its workers are built: that may fail, too."""
         self._fruitless_starts += 1
+        self._starts_there += 1
         self._group_failed = False
 
     def started(self, world_size: int) -> None:
@@ -95,6 +98,8 @@ class Mailbox:
         """A step was trained. Returns whether the workers are to save their state and stop."""
         self._progress = progress
         self._fruitless_starts = 0
+        if progress["step"] > self._furthest:
+            self._furthest, self._starts_there = progress["step"], 0
         return self._stopping
 
     def stop(self) -> None:
@@ -119,6 +124,10 @@ class Mailbox:
     def trouble(self) -> tuple[int, str]:
         """Worker groups started since the last trained step or order, and why the last one that said so failed."""
         return self._fruitless_starts, self._error
+
+    def standstill(self) -> tuple[int, int]:
+        """The furthest step of the order that was ever trained, and worker groups started since it was."""
+        return self._furthest, self._starts_there
 
     def progress(self) -> dict[str, Any]:
         return self._progress

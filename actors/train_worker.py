@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 
+from actors.divergence import TrainingDiverged, refusing_divergence
 from actors.epoch_plan import EpochPlan, MicroBatch, assign_micro_batches
 from actors.fence import Fence, LeaseLost, NoFence
 from actors.mailbox import RoundOrder, RoundResult
@@ -42,7 +43,7 @@ def train_worker(config: dict[str, Any]) -> None:
         _serve(config["settings"], mailbox)
     except _Stopped:
         return
-    except (DiskFull, LeaseLost, StateRefused) as error:
+    except (DiskFull, LeaseLost, StateRefused, TrainingDiverged) as error:
         # Raised, it would have the group started again, to come to the same end.
         ray.get(mailbox.give_up.remote(error))
     except Exception:
@@ -245,7 +246,9 @@ class _Worker:
                 # What the mailbox answered to the step before; asking without waiting costs a step nothing.
                 stop = told is not None and bool(ray.wait([told], timeout=0)[0]) and ray.get(told)
                 rate = self.train.learning_rate_at(order.from_scratch, step - 1, steps)
-                loss = self._step(batches, window, rate, stop)
+                with refusing_divergence(round_=order.round, step=step, learning_rate=rate,
+                                         weights_dir=Path(order.weights_dir), from_scratch=order.from_scratch) as loss:
+                    loss.update(self._step(batches, window, rate, stop))
                 total += 1
                 if self.rank == 0:
                     losses.append({"step": total, **loss})

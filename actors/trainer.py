@@ -20,6 +20,9 @@ from actors.trainer_config import TrainConfig
 # A worker that dies is replaced, but a group that starts this often without one step in between has a bug or
 # lacks something that another start will not bring.
 FRUITLESS_STARTS = 3
+# As often without a step that no group before had trained: whatever ends them there will end the next one, too. More, since
+# kills that happen to come before the next checkpoint do the same.
+STARTS_AT_ONE_STEP = 10
 
 
 class TrainingFailed(RuntimeError):
@@ -85,6 +88,10 @@ class TrainerGroup:
         starts, error = ray.get(self._mailbox.trouble.remote())
         if starts > FRUITLESS_STARTS:
             raise TrainingFailed(f"the training workers started {starts} times without training one step:\n{error}")
+        furthest, starts = ray.get(self._mailbox.standstill.remote())
+        if furthest and starts > STARTS_AT_ONE_STEP:
+            raise TrainingFailed(f"the training workers started {starts} times and never came further than step {furthest}; "
+                                 f"what ended them:\n{error}")
 
     def wait_until_ready(self) -> int:
         """Wait for the first worker group; returns its size.

@@ -4,6 +4,7 @@
 def expected_errors() -> tuple[type[BaseException], ...]:
     """Exception types whose message is written for the user."""
     from actors.deployment import CaptionerFailed
+    from actors.divergence import TrainingDiverged
     from actors.fence import LeaseLost, LockHeld
     from actors.probe import WeightsNotServed
     from actors.safe_load import StateRefused
@@ -32,5 +33,4 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, EndpointFailed, RecordError,
             LeaseHeld, LeaseLost, LockHeld, DiskFull, RunStalled, ReferenceFileError, ParquetError, WeightsError,
-            StateRefused, AblationFailed, RecordsError, ClusterUnreachable,
-            VisionLanguageError)
+            StateRefused, TrainingDiverged, AblationFailed, RecordsError, ClusterUnreachable, VisionLanguageError)

@@ -7,12 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 import torch.distributed as dist
-from pydantic import ValidationError
 from torch.distributed.distributed_c10d import BackendConfig
 
 from actors import train_worker as worker_module
 from actors import trainer, trainer_state
+from actors.divergence import TrainingDiverged, refusing_divergence
 from actors.fence import Fence, LeaseLost, NoFence
 from actors.mailbox import Mailbox, RoundOrder, RoundResult
 from actors.safe_load import StateRefused
@@ -21,6 +22,7 @@ from actors.trainer import TrainerGroup, TrainingFailed
 from actors.trainer_config import TrainConfig
 from actors.trainer_state import TrainerPosition, latest_checkpoint, load_checkpoint, save_checkpoint
 from corpus.disk import DiskFull
+from model.losses.itm import hard_negatives
 
 
 class Handle:
@@ -69,7 +71,8 @@ def build(box, monkeypatch, error: Exception) -> None:
     train_worker({"settings": {"train": TrainConfig().model_dump()}, "mailbox": Handle(box)})
 
 
-@pytest.mark.parametrize("error", [StateRefused("pickled objects"), DiskFull("no room"), LeaseLost("another driver")])
+@pytest.mark.parametrize("error", [StateRefused("pickled objects"), DiskFull("no room"), LeaseLost("another driver"),
+                                   TrainingDiverged("no finite number")])
 def test_a_worker_that_another_start_would_not_build_either_gives_up(box, alone, monkeypatch, error):
     build(box, monkeypatch, error)
     assert box.given_up() is error and box.trouble() == (1, "")
@@ -80,6 +83,36 @@ def test_any_other_failure_to_build_a_worker_is_counted_and_told(box, alone, mon
         build(box, monkeypatch, ValueError("no such tokenizer"))
     starts, said = box.trouble()
     assert starts == 1 and "no such tokenizer" in said and box.progress() == {}
+
+
+# Divergence
+
+
+def step(round_: int):
+    return refusing_divergence(round_=round_, step=7, learning_rate=0.5, weights_dir=Path(f"/runs/r/weights/round-{round_:04d}"),
+                               from_scratch=round_ == 1)
+
+
+@pytest.mark.parametrize(("round_", "key", "goes_on"), [
+    (1, "train.learning_rate", False), (2, "train.later_learning_rate", True)])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_loss_that_is_no_number_ends_training_with_what_to_do(round_, key, goes_on, value):
+    with pytest.raises(TrainingDiverged) as caught, step(round_) as losses:
+        losses.update(total=value, itc=1.0, itm=value)
+    said = str(caught.value)
+    assert f"step 7 of round {round_}, at a learning rate of 0.5" in said and "for the loss total, the loss itm." in said
+    assert f"lower {key} " in said and ("start_weights=/runs/r/weights/round-0001" in said) is goes_on
+
+
+def test_so_does_a_model_that_cannot_draw_its_negatives():
+    nothing = torch.full((2, 2), float("nan"))
+    with pytest.raises(TrainingDiverged, match="no finite number for the similarity of images and texts"), step(1):
+        hard_negatives(nothing, torch.arange(2), torch.arange(2), torch.Generator())
+
+
+def test_finite_losses_are_no_divergence():
+    with step(1) as losses:
+        losses.update(total=1e30)
 
 
 # The loop's side
@@ -108,6 +141,28 @@ def test_groups_that_fail_to_start_end_the_wait_with_their_reason(box):
         box.put_error("no such tokenizer")
     with pytest.raises(TrainingFailed, match="started 4 times without training one step:\nno such tokenizer"):
         group(box).wait_until_ready()
+
+
+def test_groups_that_always_end_at_the_same_step_end_the_run(box):
+    """Each of them trains a step, so that none of them is fruitless by itself."""
+    def again(_):
+        box.starting()
+        box.put_progress({"step": 1})
+        box.put_error("out of memory at step 2")
+
+    box.starting()
+    box.put_progress({"step": 1})
+    with pytest.raises(TrainingFailed, match="started 11 times and never came further than step 1; what ended them:\nout of"):
+        group(box).train(1, SimpleNamespace(refs=[], rows=(8,)), Path("weights"), from_scratch=True, epochs=1,
+                         on_progress=again)
+
+
+def test_groups_that_come_further_may_start_as_often_as_they_must(box):
+    box.post(order(1))
+    for step in range(1, 3 * trainer.STARTS_AT_ONE_STEP):
+        box.starting()
+        box.put_progress({"step": step})
+    assert box.standstill() == (step, 0)
 
 
 def test_a_wait_that_is_over_names_the_last_failure(box, monkeypatch):
@@ -236,8 +291,3 @@ def test_workers_on_gpus_can_reduce_on_the_cpu_too():
     assert TrainConfig().communication_backend == "gloo"
     backend = TrainConfig(gpus_per_worker=1).communication_backend
     assert BackendConfig(backend).get_device_backend_map() == {"cpu": "gloo", "cuda": "nccl"}
-
-
-def test_a_zero_stage_without_universal_checkpoints_is_refused():
-    with pytest.raises(ValidationError, match="zero_stage"):
-        TrainConfig(zero_stage=0)

@@ -16,7 +16,12 @@ def hard_negatives(
     similarity: logits [B, B]; ids, caption_keys: int64 [B], equal keys mean equal caption texts.
     Returns int64 indices [B] and bool [B]: false where a row has no candidate that differs in both tile and
     caption (its index is then 0 and must not be used).
+
+    Raises:
+        FloatingPointError: a similarity is infinite or no number.
     """
+    if not torch.isfinite(similarity).all():
+        raise FloatingPointError("the similarity of images and texts")
     forbidden = (ids[:, None] == ids[None, :]) | (caption_keys[:, None] == caption_keys[None, :])
     valid = ~forbidden.all(1)
     weights = similarity.float().masked_fill(forbidden, float("-inf"))
