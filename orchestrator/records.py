@@ -24,11 +24,13 @@ class RecordError(ValueError):
     """A round record that cannot be written or read; the message names the file and what to do."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What a file of the run's state holds: these fields, and numbers that are finite."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Counts(_Strict):
+class Counts(Strict):
     """Clauses of one round.
 
     All but the last are of training tiles. regenerated counts the clauses that the captioner answered; accepted and
@@ -43,7 +45,7 @@ class Counts(_Strict):
     invalid: int = Field(ge=0)
 
 
-class Timings(_Strict):
+class Timings(Strict):
     """Elapsed wall-clock time in seconds. total_s includes startup_s, which is zero after a run's first round."""
 
     startup_s: float = Field(ge=0)
@@ -64,7 +66,7 @@ class Timings(_Strict):
         return self
 
 
-class RoundRecord(_Strict):
+class RoundRecord(Strict):
     """What one round came to, and what it takes to read its corpus, weights and MLflow run again."""
 
     round: int = Field(ge=1)
@@ -92,7 +94,7 @@ def is_over(records: Sequence[RoundRecord], rounds: int) -> bool:
     return len(records) >= rounds or (len(records) > 0 and records[-1].end is not None)
 
 
-class SeedSummary(_Strict):
+class SeedSummary(Strict):
     """What a run started from, written once before its first round."""
 
     annotation_accuracy: float | None = Field(description="of the seed annotations; null without truth")
@@ -220,8 +222,13 @@ def write_whole(path: Path, text: str, fence: Fence | NoFence = NoFence()) -> No
         raise
 
 
-def read_json(run_dir: Path, path: Path, kind: type[_Model]) -> _Model:
-    """Read a file that `write_json` wrote."""
+def read_json(run_dir: Path, path: Path, kind: type[_Model],
+              otherwise: str = "remove it and every later record and resume") -> _Model:
+    """Read a file that `write_json` wrote.
+
+    Raises:
+        RecordError: it is damaged; `otherwise` says what to do where there is no copy.
+    """
     _inside(run_dir, path)
     try:
         return kind.model_validate_json(path.read_bytes())
@@ -230,7 +237,7 @@ def read_json(run_dir: Path, path: Path, kind: type[_Model]) -> _Model:
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
         raise RecordError(
             f"{path} is damaged: {where}: {problem['msg']}. It is written in one step, so it was changed afterwards; "
-            "restore it from a copy, or remove it and every later record and resume.") from error
+            f"restore it from a copy, or {otherwise}.") from error
 
 
 def _inside(run_dir: Path, path: Path) -> None:

@@ -46,6 +46,9 @@ class RunDirectory:
     def feedback(self, round_: int) -> Path:
         return self.path / "feedback" / f"round-{round_:04d}.parquet"
 
+    def losses(self, round_: int) -> Path:
+        return self.path / "losses" / f"round-{round_:04d}.json"
+
     @property
     def run_id(self) -> str:
         """The directory's name when its first round was recorded: a run that is moved or renamed stays the same run."""
@@ -101,7 +104,7 @@ class RunDirectory:
 
 
 def _is_something(path: Path) -> bool:
-    return path.name != LOCK and not path.name.startswith(_UNFINISHED_CONFIG)
+    return path.is_symlink() or path.name != LOCK and not path.name.startswith(_UNFINISHED_CONFIG)
 
 
 def _refuse_links(root: Path) -> None:

@@ -34,6 +34,7 @@ from orchestrator.demand import ray_demand
 from orchestrator.figures import draw_accuracy, draw_gallery, draw_losses, draw_times, gallery_tile_ids
 from orchestrator.folds import Findings, Fold
 from orchestrator.lease import LeaseKeeper
+from orchestrator.losses import read_losses, write_losses
 from orchestrator.memory import MemorySampler
 from orchestrator.now import write_now
 from orchestrator.progress import Progress
@@ -67,7 +68,6 @@ class Session:
         self.captioner: Captioner | None = None
         self.evaluator = None
         self.startup_s = 0.0
-        self._losses: dict[int, list[dict[str, float]]] = {}
         self._memory = MemorySampler(directory.path, check=self.lease.check)
         self.watchdog = Watchdog(config.watchdog, ray_demand, self._warn_of_stall,
                                  exit_after_s=config.cluster.grace_period_s + 90)
@@ -292,8 +292,8 @@ class Session:
         truth = ray.get(self.evaluator.truth_for_pictures.remote(tile_ids))
         paths = [draw_gallery(corpus, tile_ids, truth, context.number, figures / "gallery.png")]
         if context.losses:
-            self._losses[context.number] = context.losses
-            paths.append(draw_losses(self._losses, figures / "losses.png"))
+            write_losses(self.directory, context.number, context.losses, self.lease.fence)
+            paths.append(draw_losses(read_losses(self.directory, context.number), figures / "losses.png"))
         if seed.accuracy_by_clause:
             rounds = [record.accuracy_by_clause for record in self.records] + [context.accuracy_by_clause]
             paths.append(draw_accuracy(seed.accuracy_by_clause, rounds, figures / "accuracy_by_clause.png"))

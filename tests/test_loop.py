@@ -18,6 +18,7 @@ from hcot_llm.prompts import prompt_sha256
 from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.schema import CLAUSES, LEVEL, VOCABULARY, Clause
 from model.checkpoint import load_captioner, load_encoder, weights_sha256
+from orchestrator.losses import read_losses
 from orchestrator.records import PHASES
 from orchestrator.run_directory import RunDirectory
 from orchestrator.tracking import tracking_uri
@@ -162,6 +163,8 @@ def test_mlflow_holds_one_run_with_a_child_for_every_round(smoke_run, directory)
         assert child.info.status == "FINISHED" and child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         history = client.get_metric_history(child.info.run_id, "loss/total")
         assert [point.step for point in history] == list(range(steps + 1, steps + 1 + len(history))) and history
+        kept = read_losses(RunDirectory(smoke_run.run_dir), record.round)[record.round]
+        assert [(row["step"], row["total"]) for row in kept] == [(point.step, point.value) for point in history]
         steps += len(history)
         assert child.data.metrics["annotation_accuracy"] == record.metrics["annotation_accuracy"]
         assert child.data.metrics["count/accepted"] == record.counts.accepted
