@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import serve
-from ray.exceptions import RayActorError
+from ray.exceptions import ObjectLostError, RayActorError
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus
 
@@ -65,7 +65,8 @@ class Deployment:
                 raise CaptionerFailed(
                     f"no captioner was ready within {self._config.start_timeout_s:g} s (captioner.start_timeout_s); it asks "
                     f"for {self._config.cpus_per_replica} CPU and {self._config.gpus_per_replica:g} GPU, and Ray offers "
-                    f"{ray.available_resources()}. Last word of Ray Serve: {application.message or application.status}")
+                    f"{ray.available_resources()}; training workers may have taken the rest (train.max_workers). Last word "
+                    f"of Ray Serve: {application.message or application.status}")
             time.sleep(0.2)
 
     def call(self, send: Callable[[DeploymentHandle], Any]) -> "PendingAnswers":
@@ -78,12 +79,16 @@ class Deployment:
         wait: until its replicas have ended.
         """
         if ray.is_initialized():  # else Serve would start a cluster to look there
+            # Where replicas scale, a thread of the handle's tells the controller of its load; left alone, it would start a
+            # cluster to do so once this one is gone.
+            self.handle.shutdown()
             serve.delete(self._application, _blocking=wait)
             serve.status()  # asked after it: by then Serve has heard, whatever becomes of this process
 
 
 class PendingAnswers:
-    """A request under way. A replica that dies is replaced by Ray Serve, and the request is sent again.
+    """A request under way. A replica that dies is replaced by Ray Serve, and the request is sent again; so is one whose
+    answer was lost with a node.
 
     That is safe: a replica changes nothing outside itself, and a new one of the native captioner labels only after it has
     proven the weights.
@@ -102,7 +107,7 @@ class PendingAnswers:
         for deaths in range(1, DEATHS_PER_REQUEST + 1):
             try:
                 return self._response.result()
-            except RayActorError as error:
+            except (RayActorError, ObjectLostError) as error:  # the latter: an answer that lay on a lost node
                 last = error
                 if deaths < DEATHS_PER_REQUEST:
                     self._deployment.wait_until_running()

@@ -1,4 +1,4 @@
-"""Two real captioner replicas behind Ray Serve: each proves the weights before it labels, told or not."""
+"""Real captioner replicas behind Ray Serve: each proves the weights before it labels; more come under load."""
 
 import json
 import os
@@ -6,6 +6,8 @@ import shutil
 import sys
 import time
 import uuid
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,22 +40,36 @@ class WatchedReplica(CaptionerReplica):
 
 
 @pytest.fixture
-def client(trained_captioner, monkeypatch):
+def start(trained_captioner, monkeypatch):
+    """start(min_replicas=..., max_replicas=...) starts a captioner on a cluster with room for four, and returns its client."""
     ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
     # The replicas' processes cannot import a test.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(actors.captioner, "CaptionerReplica", WatchedReplica)
-    config = CaptionerConfig(min_replicas=2, max_replicas=2, threads_per_replica=1, engine=EngineConfig(candidates=1))
-    client = CaptionerClient(config, trained_captioner.untrained_dir)
+    clients = []
+
+    def start_client(**bounds: int) -> CaptionerClient:
+        config = CaptionerConfig(**bounds, threads_per_replica=1, engine=EngineConfig(candidates=1))
+        clients.append(CaptionerClient(config, trained_captioner.untrained_dir))
+        return clients[-1]
+
     try:
-        yield client
+        yield start_client
     finally:
-        client.shutdown()
+        for client in clients:
+            client.shutdown()
         ray.shutdown()
 
 
+def what_replicas_saw(weights: Path) -> list[dict]:
+    """What they wrote down of requests with these weights, in the order of the writing."""
+    files = sorted(weights.parent.glob("*.seen"), key=lambda path: path.stat().st_mtime_ns)
+    return [json.loads(path.read_text()) for path in files]
+
+
 def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
-        client, trained_captioner, clean_corpus, tmp_path):
+        start, trained_captioner, clean_corpus, tmp_path):
+    client = start(min_replicas=2, max_replicas=2)
     images = clean_corpus.images[:TILES]
     block = ray.put(pa.table({"image": [image.numpy().astype(np.float16).tobytes() for image in images]}))
 
@@ -65,7 +81,7 @@ def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
                                    [PROMPT] * TILES, [(CLAUSE,)] * TILES, seed=0) for _ in range(REQUESTS)]
         pending = [client.submit(request) for request in requests]
         said = [[candidates[0].values.get(CLAUSE) for candidates in each.result()] for each in pending]
-        seen = [json.loads(path.read_text()) for path in weights.parent.glob("*.seen")]
+        seen = what_replicas_saw(weights)
         assert len({each["process"] for each in seen}) == 2, "both replicas had their share"
         assert all(each["asked"] == each["proven"] == weights_sha256 and each["may_label"] for each in seen)
         assert all(answer == said[0] for answer in said), "whoever answers says the same"
@@ -83,6 +99,34 @@ def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
     truth = [clean_corpus.annotations.row_values(row)[CLAUSE] for row in range(TILES)]
     right = [np.mean([one == other for one, other in zip(said, truth)]) for said in (before, after)]
     assert right[1] > right[0] + 0.3, "what was trained is what answers"
+
+
+def test_replicas_grow_to_the_upper_bound_under_load_and_no_further(start, trained_captioner, clean_corpus, tmp_path):
+    client = start(min_replicas=1, max_replicas=2)
+    block = ray.put(pa.table({"image": [image.numpy().astype(np.float16).tobytes()
+                                        for image in clean_corpus.images[:TILES]]}))
+    weights = shutil.copytree(trained_captioner.weights_dir, tmp_path / "round" / "weights")
+    client.publish(weights, trained_captioner.weights_sha256)
+    request = CaptionRequest(str(weights), trained_captioner.weights_sha256, [block], [(0, row) for row in range(TILES)],
+                             [PROMPT] * TILES, [(CLAUSE,)] * TILES, seed=0)
+
+    def keep_busy(until: Callable[[list[dict]], bool], within_s: float) -> list[list[str]]:
+        """As many requests under way as the labeller has; returns what each was answered."""
+        deadline, pending, said = time.monotonic() + within_s, deque(), []
+        while not until(what_replicas_saw(weights)) and time.monotonic() < deadline:
+            pending.extend(client.submit(request) for _ in range(4 - len(pending)))
+            said.append([candidates[0].values.get(CLAUSE) for candidates in pending.popleft().result()])
+        return said + [[candidates[0].values.get(CLAUSE) for candidates in each.result()] for each in pending]
+
+    said = keep_busy(lambda seen: len({each["process"] for each in seen}) > 1, within_s=300)
+    said += keep_busy(lambda seen: False, within_s=40)  # longer than Ray Serve thinks before it adds one
+    seen = what_replicas_saw(weights)
+    processes = list(dict.fromkeys(each["process"] for each in seen))
+    assert len(processes) == 2, "one more came under load, and with four CPUs no third"
+    [first_of_the_new] = [each for each in seen if each["process"] == processes[1]][:1]
+    assert first_of_the_new["held"] is None, "it came with no weights"
+    assert all(each["asked"] == each["proven"] and each["may_label"] for each in seen), "and proved them first"
+    assert all(answer == said[0] for answer in said), "whoever answers says the same"
 
 
 class Named:
