@@ -134,7 +134,9 @@ def lease_lock(run_dir: str | Path, patience_s: float = LOCK_PATIENCE_S) -> Iter
     Raises:
         LockHeld: another one has held it for all of `patience_s`: it was stopped in the middle of a write.
     """
-    with open(Path(run_dir) / LOCK, "w") as file:
+    # A run directory may have come from elsewhere: its lock is no link to another file.
+    descriptor = os.open(Path(run_dir) / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    with open(descriptor, "w") as file:
         deadline = time.monotonic() + patience_s
         while True:
             try:

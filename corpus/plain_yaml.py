@@ -12,7 +12,7 @@ MAX_NODES = 100_000
 
 def load_yaml(text: str) -> Any:
     """The document in `text`. Raises yaml.YAMLError: not YAML, a tag that names an object, an alias inside itself,
-    more than MAX_NODES values once aliases are followed, or nested too deeply."""
+    more than MAX_NODES values once aliases are followed, nested too deeply, or a date that does not exist."""
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
@@ -24,6 +24,8 @@ def load_yaml(text: str) -> Any:
         return loader.construct_document(root)
     except RecursionError as error:
         raise yaml.YAMLError("it is nested too deeply") from error
+    except ValueError as error:  # 2026-13-45, or a number of thousands of digits
+        raise yaml.YAMLError(f"it holds a value that cannot be: {error}") from error
     finally:
         loader.dispose()
 

@@ -18,7 +18,7 @@ from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, P
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from orchestrator.records import RecordError
 from orchestrator.spool import JOURNAL, LOOP, Entry, StoreAway
@@ -35,7 +35,8 @@ _AWAY_CODES = {"TEMPORARILY_UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED"
 _DELETED = "must be in the 'active' state"
 
 # Part of a path below mlartifacts/.
-RunId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]+$")]
+RunId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+\z")]
+_RUN_ID = TypeAdapter(RunId)
 
 
 class TrackedRuns(BaseModel):
@@ -98,12 +99,20 @@ class Delivery:
         if run_id is not None:
             self._client.update_run(run_id, status="RUNNING")
             return
-        run_id = self._find_or_create(entry, f"{self._runs.key}/{entry.run}")
+        run_id = self._checked(self._find_or_create(entry, f"{self._runs.key}/{entry.run}"))
         if entry.run == LOOP:
             self._runs.parent = run_id
         else:
             self._runs.rounds[entry.run] = run_id
         self._save()
+
+    def _checked(self, run_id: str) -> str:
+        """A store may have come from elsewhere too, and the id names a folder of artifacts."""
+        try:
+            return _RUN_ID.validate_python(run_id)
+        except ValidationError as error:
+            raise RecordError(f"The MLflow store of {self._run_dir} is damaged: {run_id!r} is no id of a run. Nothing was "
+                              "written. Do not use it unless you know who wrote it.") from error
 
     def _find_or_create(self, entry: Entry, key: str) -> str:
         if self._runs.experiment_id is None:

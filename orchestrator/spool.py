@@ -18,7 +18,7 @@ from typing import Any, Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.disk import disk_full, is_disk_full, name_reaches_disk, writing
+from corpus.disk import disk_full, is_disk_full, name_reaches_disk, reach_disk, writing
 from orchestrator.records import RecordError, read_json, write_json
 
 JOURNAL = "mlflow_journal.jsonl"
@@ -175,8 +175,16 @@ class Spool:
         self._queue.popleft()
 
     def kept_files(self) -> list[Path]:
-        """The files of the entry that is being delivered."""
-        return sorted(self._files_of(self._delivered).iterdir())
+        """The files of the entry that is being delivered.
+
+        Raises:
+            RecordError: they are gone.
+        """
+        folder = self._files_of(self._delivered)
+        if not folder.is_dir():
+            raise RecordError(f"{folder} is gone, and with it files that MLflow was to be sent. It goes without them: run the "
+                              "same command again to go on.")
+        return sorted(folder.iterdir())
 
     def _files_of(self, index: int) -> Path:
         return self._run_dir / _FILES / str(index)
@@ -188,8 +196,8 @@ class Spool:
         for file in files:
             with open(file, "rb") as source, open(folder / file.name, "xb") as copy:
                 shutil.copyfileobj(source, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
+        reach_disk(folder)
+        name_reaches_disk(folder)
 
     def _cut_torn_line(self) -> None:
         path = self._run_dir / JOURNAL

@@ -147,3 +147,11 @@ def test_the_reference_in_docs_is_current():
     written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert written == markdown_reference(), (
         "run `python -m orchestrator.config_reference > docs/configuration.md`")
+
+
+@pytest.mark.parametrize("value", ["2026-13-45", "9" * 5000])
+def test_a_value_that_cannot_be_read_is_an_error_of_the_file(tmp_path, value):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"name: own\nrounds: {value}\n")
+    with pytest.raises(ConfigError, match="own.yaml"):
+        load_config(path)

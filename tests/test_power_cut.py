@@ -12,6 +12,7 @@ from actors.weights import copy_weights, create_weights
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from model.checkpoint import weights_sha256
 from orchestrator.records import write_whole
+from orchestrator.spool import JOURNAL, LOOP, Spool
 
 
 @pytest.fixture
@@ -63,6 +64,15 @@ def test_start_weights_are_not_replaced_by_a_driver_that_lost_the_directory(tmp_
     with pytest.raises(LeaseLost):
         copy_weights(final, final, lost)
     assert weights_sha256(final) == digest and list(final.parent.iterdir()) == [final]
+
+
+def test_files_for_mlflow_are_on_the_disk_before_the_journal_names_them(tmp_path, order):
+    figure = tmp_path / "gallery.png"
+    figure.write_bytes(b"png")
+    Spool(tmp_path, lambda entry: None).write("files", LOOP, {"folder": "figures"}, files=[figure])
+    folder = tmp_path / "mlflow_files" / "0"
+    synced = [path for what, path in order if what == "sync"]
+    assert {folder / "gallery.png", folder, folder.parent} <= set(synced[:synced.index(tmp_path / JOURNAL)])
 
 
 def test_a_commit_is_on_the_disk_when_it_is_said_to_be(tmp_path, order):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.fence import LOCK
+from actors.fence import LOCK, lease_lock
 from orchestrator.config import ConfigError, load_config
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
 
@@ -96,6 +96,18 @@ def test_a_start_that_was_killed_at_once_does_not_keep_the_directory(tmp_path):
         (tmp_path / "run" / name).write_text("half")
     directory = RunDirectory.create(CONFIG, tmp_path / "run")
     assert sorted(path.name for path in directory.path.iterdir()) == [LOCK, "config.yaml"]
+
+
+def test_a_lock_that_leads_elsewhere_is_no_empty_directory(tmp_path):
+    victim, run_dir = tmp_path / "victim.txt", tmp_path / "run"
+    victim.write_text("mine")
+    run_dir.mkdir()
+    (run_dir / LOCK).symlink_to(victim)
+    with pytest.raises(RunDirectoryError, match="not empty"):
+        RunDirectory.create(CONFIG, run_dir)
+    with pytest.raises(OSError), lease_lock(run_dir):
+        pass
+    assert victim.read_text() == "mine"
 
 
 def test_of_two_runs_that_begin_in_one_directory_the_second_is_refused(tmp_path, monkeypatch):

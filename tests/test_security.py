@@ -14,6 +14,7 @@ import os
 import pickle
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -55,6 +56,7 @@ from model.weights_check import WeightsError, check_weights
 from orchestrator.ablation_config import load_ablation
 from orchestrator.config import ConfigError, load_config
 from orchestrator.preflight import preflight
+from orchestrator.records import RecordError
 from orchestrator.redaction import without_user
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.spool import StoreAway
@@ -513,6 +515,26 @@ def test_artifacts_stay_in_the_run_directory(tmp_path, tracker, monkeypatch):
     change_json(moved / "mlflow_runs.json", parent="../../../../escaped")
     with pytest.raises(ValueError, match="parent"):
         Tracker(moved, experiment="e", run_name="r").start({})
+
+
+def test_an_id_in_a_foreign_store_cannot_send_artifacts_elsewhere(tmp_path, tracker):
+    """A run directory that came with an MLflow store in which a run's id leads out of it, and with files to deliver."""
+    run_dir, figure = tmp_path / "run", tmp_path / "figure.png"
+    figure.write_bytes(b"png")
+    before = json.loads((run_dir / "mlflow_runs.json").read_text())
+    tracker.log_files(None, [figure], "figures")
+    change_json(run_dir / "mlflow_runs.json", parent=None)
+    change_json(run_dir / "mlflow_delivered.json", entries=0)
+    for number, line in enumerate((run_dir / "mlflow_journal.jsonl").read_text().splitlines()):
+        if json.loads(line)["kind"] == "files":
+            (run_dir / "mlflow_files" / str(number)).mkdir(parents=True, exist_ok=True)
+            shutil.copy(figure, run_dir / "mlflow_files" / str(number))
+    with sqlite3.connect(run_dir / "mlflow.db") as store:
+        for table in ("runs", "tags"):
+            store.execute(f"UPDATE {table} SET run_uuid = '../../../outside' WHERE run_uuid = ?", (before["parent"],))
+    with pytest.raises(RecordError, match="'../../../outside' is no id of a run"):
+        Tracker(run_dir, experiment="e", run_name="r").start({})
+    assert not list(tmp_path.glob("**/outside"))
 
 
 def test_a_servers_password_stays_out_of_messages_and_files(tmp_path, monkeypatch):

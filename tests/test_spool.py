@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pytest
 from hypothesis import given, settings
@@ -137,6 +138,25 @@ def test_files_are_kept_as_they_were_and_removed_once_delivered(tmp_path):
     store.away = False
     assert spool.flush() and seen == [[b"round 1"], [b"round 2"]]
     assert not list((tmp_path / "mlflow_files").iterdir())
+
+
+def test_files_that_are_gone_are_named_and_hold_nothing_up(tmp_path):
+    figure, store = tmp_path / "gallery.png", Store(away=True)
+    figure.write_bytes(b"round 1")
+
+    def deliver(entry):
+        store(entry)
+        if entry.kind == "files":
+            spool.kept_files()
+
+    spool = Spool(tmp_path, deliver)
+    spool.write("files", LOOP, {"folder": "figures"}, files=[figure])
+    spool.write("tags", LOOP, {"tags": {"a": "b"}})
+    shutil.rmtree(tmp_path / "mlflow_files" / "0")
+    store.away = False
+    with pytest.raises(RecordError, match="mlflow_files/0 is gone.*run the same command again"):
+        spool.flush()
+    assert spool.flush() and [entry.kind for entry in store.got] == ["files", "tags"]
 
 
 def test_a_loss_that_is_not_a_number_survives_the_disk(tmp_path):
