@@ -67,6 +67,6 @@ class Quarantine:
         os.replace(partial, self.path)
         return len(merged)
 
-    def refused(self) -> int:
-        """Number of refused files, as `IngestReport.quarantined`; skipped windows and copies are no such files."""
-        return sum(record.refused for record in self.read())
+    def refused(self) -> set[str]:
+        """Paths of refused files, as `IngestReport.quarantined`; skipped windows and copies are no such files."""
+        return {record.path for record in self.read() if record.refused}

@@ -4,10 +4,13 @@ Making a simulated corpus writes its truth, and corrupting the truth into seed a
 here, before the loop, of which the evaluation alone opens the truth's directory.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from hcot_llm.seed import corrupt, geography_seed, truth_values
 from orchestrator.config import ConfigError, CorpusConfig
 
 Progress = Callable[[str, int, int], None]
+KNOWLEDGE = "knowledge.parquet"  # written last
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = 
     """
     if config.kind == "simulated":
         root = config.data_dir / f"{config.name}-{_digest(config.simulated.digest(), config.corruption, run_seed)}"
-        _make_simulated(config, root, run_seed, progress)
+        with _alone(root):
+            _make_simulated(config, root, run_seed, progress)
         truth = root / "truth"
     else:
         if config.tiles is None:
@@ -65,7 +70,8 @@ def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = 
                               "with --tiles, or set corpus.tiles.")
         source = config.tiles.resolve()
         root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), _listing(source, config.ingest))}"
-        _make_real(config, source, root, progress)
+        with _alone(root):
+            _make_real(config, source, root, progress)
         truth = None
     return open_corpus(root / "corpus", truth, simulated=config.kind == "simulated",
                        max_quarantined_share=config.ingest.max_quarantined_share)
@@ -89,14 +95,33 @@ def open_corpus(corpus_dir: Path, truth_dir: Path | None, *, simulated: bool,
             f"{len(bad)} of the {tiles.num_rows} tiles of {corpus_dir} cannot be used, more than the share of "
             f"{max_quarantined_share:.0%} that corpus.ingest.max_quarantined_share accepts. The first: "
             f"{problems[0].message} All stand in quarantine.jsonl there. Make the corpus again by removing its folder.")
+    # A tile that was put back since it was set aside still stands in the list.
+    quarantined = Quarantine(corpus_dir).refused() - set(tiles["path"].to_pylist()) | {problem.path for problem in problems}
     good = tiles.filter(pa.array([tile_id not in bad for tile_id in tiles["tile_id"].to_pylist()]))
     seed = read_parquet(corpus_dir / "seed.parquet")
-    knowledge = read_parquet(corpus_dir / "knowledge.parquet")
+    knowledge = read_parquet(corpus_dir / KNOWLEDGE)
     return PreparedCorpus(
         corpus_dir.resolve(), truth_dir.resolve() if truth_dir is not None and truth_dir.exists() else None, good,
         seed.filter(pc.is_in(seed["tile_id"], good["tile_id"])),
         dict(zip(knowledge["tile_id"].to_pylist(), knowledge["line"].to_pylist(), strict=True)),
-        Quarantine(corpus_dir).refused(), simulated)
+        len(quarantined), simulated)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One process at a time makes a corpus, and removes what one that was killed has left; another one waits, and finds it.
+
+    A corpus that is whole may lie where nothing can be written.
+    """
+    if (root / "corpus" / KNOWLEDGE).exists():
+        yield
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with open(root.with_name(f".{root.name}.lock"), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in root.parent.glob(f"{root.name}.unfinished-*"):
+            shutil.rmtree(left)
+        yield
 
 
 def _make_simulated(config: CorpusConfig, root: Path, run_seed: int, progress: Progress) -> None:
@@ -125,7 +150,7 @@ def _places(lons: Sequence[float], lats: Sequence[float]) -> list[tuple[str, str
 
 
 def _write_knowledge(corpus_dir: Path, progress: Progress) -> None:
-    path = corpus_dir / "knowledge.parquet"
+    path = corpus_dir / KNOWLEDGE
     if path.exists():
         return
     tiles = read_tiles(corpus_dir)

@@ -1,6 +1,8 @@
 """Preparing a corpus: made once, reused, bad tiles set aside by name, seed errors reproducible."""
 
 import dataclasses
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,13 +51,28 @@ def test_a_second_call_reuses_it_and_another_seed_makes_other_errors(config, pre
 def test_a_changed_and_a_missing_tile_are_set_aside_by_name(config):
     prepared = prepare_corpus(config, run_seed=2)
     changed, missing = (prepared.corpus_dir / path for path in prepared.tiles["path"].to_pylist()[:2])
-    changed.write_bytes(changed.read_bytes()[:-40])
+    whole = {path: path.read_bytes() for path in (changed, missing)}
+    changed.write_bytes(whole[changed][:-40])
     missing.unlink()
     reopened = prepare_corpus(config, run_seed=2)
     assert reopened.tiles.num_rows == TILES - 2 and reopened.quarantined == 2
     assert set(reopened.seed["tile_id"].to_pylist()) == set(reopened.tiles["tile_id"].to_pylist())
     reasons = (prepared.corpus_dir / "quarantine.jsonl").read_text()
     assert changed.name in reasons and missing.name in reasons
+    for path, content in whole.items():
+        path.write_bytes(content)
+    mended = prepare_corpus(config, run_seed=2)
+    assert mended.tiles.num_rows == TILES and mended.quarantined == 0
+
+
+def test_runs_that_make_one_corpus_at_once_wait_for_one_another(config):
+    root = prepare_corpus(config, run_seed=4).corpus_dir.parent
+    shutil.rmtree(root)
+    root.with_name(f"{root.name}.unfinished-1").mkdir()  # as a killed one leaves it
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: prepare_corpus(config, run_seed=4), range(2)))
+    assert made[0].seed.equals(made[1].seed) and made[0].tiles.equals(made[1].tiles)
+    assert not list(config.data_dir.glob("*.unfinished-*"))
 
 
 def test_too_many_bad_tiles_end_the_run_before_it_starts(config):
