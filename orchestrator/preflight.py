@@ -37,11 +37,21 @@ class Resources:
 def needed(config: RunConfig) -> Resources:
     """The least a run needs: one training group, one captioner, one scorer and one CPU for Ray Data's tasks."""
     train, captioner, score = config.train, config.captioner, config.score
-    cpus = (train.min_workers * train.cpus_per_worker + captioner.replicas_needed * captioner.cpus_per_replica
+    workers = trainers(config)
+    cpus = (workers * train.cpus_per_worker + captioner.replicas_needed * captioner.cpus_per_replica
             + score.min_workers * score.cpus_per_worker + 1)
-    gpus = (train.min_workers * train.gpus_per_worker + captioner.replicas_needed * captioner.gpus_per_replica
+    gpus = (workers * train.gpus_per_worker + captioner.replicas_needed * captioner.gpus_per_replica
             + score.min_workers * score.gpus_per_worker)
     return Resources(cpus, gpus, config.cluster.memory_gib)
+
+
+def trainers(config: RunConfig) -> int:
+    """Training workers that have to find room beside captioner and scorer.
+
+    The group takes as many as the cluster has room for, whatever else will want to start there. Where nodes come and go
+    that is mended by the next one; a local cluster is never larger than it is.
+    """
+    return config.train.max_workers if config.cluster.address is None else config.train.min_workers
 
 
 def offered(config: RunConfig) -> Resources:
@@ -69,7 +79,7 @@ def check(need: Resources, offer: Resources, config: RunConfig) -> None:
     short = []
     if need.cpus > offer.cpus:
         short.append(
-            f"{need.cpus:g} CPUs are needed ({config.train.min_workers} training workers x "
+            f"{need.cpus:g} CPUs are needed ({trainers(config)} training workers x "
             f"{config.train.cpus_per_worker}, {config.captioner.replicas_needed} captioners x "
             f"{config.captioner.cpus_per_replica}, {config.score.min_workers} scorers x {config.score.cpus_per_worker}, "
             f"1 for data) and {offer.cpus:g} are offered: lower these keys, or raise cluster.local_cpus or the cluster")

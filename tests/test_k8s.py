@@ -8,6 +8,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from orchestrator.config import ClusterConfig
+
 FOLDER = Path(__file__).resolve().parent.parent / "k8s"
 KUBERNETES = "1.31"
 
@@ -142,6 +144,15 @@ def test_the_cluster_is_elastic_and_asks_for_a_token(name):
     spec = cluster_spec(name)
     assert spec.authOptions.mode == "token" and spec.enableInTreeAutoscaling
     assert any(group.minReplicas < group.maxReplicas for group in spec.workerGroupSpecs)
+
+
+@pytest.mark.parametrize("name", RAY)
+def test_a_job_that_is_stopped_has_time_to_save_its_state(name):
+    """Ray kills a job three seconds after SIGTERM unless the head is told otherwise."""
+    [head] = [container for template in pods(name) for container in template["spec"]["containers"]
+              if container["name"] == "ray-head"]
+    [wait_s] = [float(each["value"]) for each in head["env"] if each["name"] == "RAY_JOB_STOP_WAIT_TIME_S"]
+    assert wait_s >= 2 * ClusterConfig().grace_period_s
 
 
 def test_volumes_exist():

@@ -30,7 +30,13 @@ def test_what_a_run_needs_is_counted_by_hand():
     config = load_config(SMOKE, ["train.min_workers=2", "train.max_workers=3", "train.cpus_per_worker=4",
                                  "captioner.min_replicas=2", "captioner.max_replicas=2", "captioner.gpus_per_replica=0.5",
                                  "score.min_workers=3", "score.max_workers=3", "cluster.memory_gib=20"])
-    assert needed(config) == Resources(cpus=2 * 4 + 2 * 1 + 3 * 1 + 1, gpus=1.0, memory_gib=20)
+    assert needed(config) == Resources(cpus=3 * 4 + 2 * 1 + 3 * 1 + 1, gpus=1.0, memory_gib=20)
+
+
+def test_a_cluster_that_can_grow_needs_room_for_the_least_group_and_a_local_one_for_all_it_will_take():
+    sizes = ["train.min_workers=1", "train.max_workers=4"]
+    assert needed(load_config(SMOKE, sizes)).cpus == 4 + 1 + 1 + 1
+    assert needed(load_config(SMOKE, [*sizes, "cluster.address=auto"])).cpus == 1 + 1 + 1 + 1
 
 
 @pytest.mark.parametrize("name", ["smoke", "default", "sentinel1"])
