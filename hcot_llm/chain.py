@@ -41,7 +41,7 @@ def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str
     its answer has to hold (none at level 0), is sent the model's text, and returns the result.
 
     Only asked clauses are ever answered or corrected; a level of which none is asked is skipped. An unusable
-    answer leaves its clauses out and is named in `failed`, so the caller keeps what it had.
+    answer leaves its clauses out and is named in `failed`, so the caller keeps what it had; of corrections the last one.
 
     gsd_m, measured_pixels: see `contradictions`; the other settings are those of `chat_prompt`.
     """
@@ -72,6 +72,7 @@ def chain(*, asked: Sequence[Clause], kept: Mapping[Clause, str], knowledge: str
         disputed = {clause for contradiction in found for clause in contradiction.clauses}
         if not (clauses := [clause for clause in wanted if clause in disputed]):
             break
+        failed.pop(5, None)  # of an earlier attempt
         corrected = values | (yield from answer(5, clauses, found))
         if len(contradictions(corrected, **scale)) < len(found):
             values = corrected

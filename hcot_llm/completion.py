@@ -10,8 +10,9 @@ import numpy as np
 from hcot_llm.distribution import value_distribution, values_beginning
 from hcot_llm.schema import AnswerError, Clause, parse_answer
 
-_THOUGHT: Final = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_FENCED: Final = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL)
+# Some chat templates open the thought in the prompt, so that only its end is in the answer.
+_THOUGHT: Final = re.compile(r"\A(?:\s*<think>)?.*?</think>", re.DOTALL)
+_FENCED: Final = re.compile(r"```(?:json)?\s*([{\[].*?)\s*```", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ def weigh(models: Sequence[Mapping[Clause, np.ndarray]], seed: AnnotationMatrix,
     Args:
         models: per model and clause its distribution, float [N, V], NaN rows where it was not asked.
         seed: the annotations as they first came, with the known accuracy of each as its confidence.
-        calibration: bool [N], tiles that no model was trained on. Without any, the models are believed half.
+        calibration: bool [N], tiles that no model was trained on. Without any, the models are
+            believed as much as is expected of them, shared among them.
         priors: how far each model is expected to be believed, see `fit_exponents`.
     """
     accuracy = known_accuracy(seed)

@@ -171,7 +171,8 @@ def test_no_choice_is_an_answer_without_text():
 
 
 @pytest.mark.parametrize("said", [
-    f"<think>\nWater {{maybe}} a lake.\n</think>\n\n{TEXT}", f"```json\n{TEXT}\n```",
+    f"<think>\nWater {{maybe}} a lake.\n</think>\n\n{TEXT}", f"Water {{maybe}} a lake.\n</think>\n{TEXT}",
+    f"```json\n{TEXT}\n```", f"```json {TEXT}```",
     f"Here it is:\n```\n{TEXT}\n```\nI hope that helps.", f"The answer is {TEXT}"])
 def test_what_a_model_puts_around_its_answer_is_left_out(said):
     with server(lambda *_: (200, answer(said))) as (url, _):
@@ -179,7 +180,7 @@ def test_what_a_model_puts_around_its_answer_is_left_out(said):
             Clause.ROAD: "grid", Clause.WATER: "lake"}
 
 
-@pytest.mark.parametrize("thought", ["", "<think>\nBright spots {on water}.\n</think>"])
+@pytest.mark.parametrize("thought", ["", "<think>\nBright spots {on water}.\n</think>", "Bright spots.\n</think>"])
 def test_free_text_is_what_was_said_and_not_what_was_thought(thought):
     with server(lambda *_: (200, answer(f"{thought}A {{harbour}}."))) as (url, _):
         assert client(url).complete("", (), None).text == "A {harbour}."

@@ -156,6 +156,21 @@ def test_a_correction_that_cannot_be_used_leaves_the_first_answer():
     assert result.values == first and result.failed == {5: "not_json"}
 
 
+def test_a_correction_that_worked_makes_up_for_one_that_could_not_be_used():
+    first, corrections = SHIP_AT_SEA | {Clause.WATER: "none"}, []
+
+    def ask(prompt, clauses):
+        if not clauses:
+            return ""
+        if not prompt.startswith("Level 5"):
+            return answer_text(first, clauses)
+        corrections.append(clauses)
+        return "no JSON" if len(corrections) == 1 else answer_text(SHIP_AT_SEA, clauses)
+
+    result = run_chain(ask, asked=CLAUSES, kept={}, knowledge="", attempts=2)
+    assert len(corrections) == 2 and result.values == SHIP_AT_SEA and result.failed == {}
+
+
 def test_chain_never_answers_what_was_not_asked_and_names_failures():
     def ask(prompt, clauses):
         return "no JSON" if Clause.ROAD in clauses else answer_text(SHIP_AT_SEA, clauses) if clauses else ""
