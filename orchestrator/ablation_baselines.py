@@ -33,15 +33,14 @@ def judge_fusion(cell: Cell, console: Console) -> None:
 
 
 def judge_encoder(cell: Cell, console: Console) -> None:
-    """What the encoder of the source's last round finds most probable, looking as often as in the loop."""
-    _judge_encoder(cell, console, lambda zero_shot, seed: most_probable(zero_shot, seed.tile_ids),
-                   views=cell.source.config.score.views)
+    """What the encoder of the source's last round finds most probable."""
+    _judge_encoder(cell, console, lambda zero_shot, seed: most_probable(zero_shot, seed.tile_ids))
 
 
 def _judge_encoder(cell: Cell, console: Console,
-                   annotate: Callable[[Mapping[Clause, np.ndarray], AnnotationMatrix], AnnotationMatrix],
-                   views: int = 1) -> None:
-    """The model's own held-out numbers are those of the source's row, whose training also counts in the seconds."""
+                   annotate: Callable[[Mapping[Clause, np.ndarray], AnnotationMatrix], AnnotationMatrix]) -> None:
+    """The encoder looks at as many views as in the loop. The model's own held-out numbers are those of the source's row,
+    whose training also counts in the seconds."""
     source = cell.source
     metrics, seconds = source.result()
     begun = time.monotonic()
@@ -49,7 +48,8 @@ def _judge_encoder(cell: Cell, console: Console,
     seed = _training_seed(prepared)
     path = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["path"].to_pylist(), strict=True))
     weights = RunDirectory(source.directory).weights(read_records(source.directory)[-1].round)
-    zero_shot = zero_shot_of(weights, [prepared.corpus_dir / path[tile_id] for tile_id in seed.tile_ids], views=views)
+    zero_shot = zero_shot_of(weights, [prepared.corpus_dir / path[tile_id] for tile_id in seed.tile_ids],
+                             views=source.config.score.views)
     judged = _judge(prepared, annotate(zero_shot, seed), seed)
     held_out = {name: value for name, value in metrics.items() if name.startswith("held_out_")}
     cell.write_result({**judged, **held_out}, seconds + time.monotonic() - begun)

@@ -104,7 +104,7 @@ def make_cells(ablation: AblationConfig, out: Path, rows: list[str] | None = Non
     if unknown := set(rows or []) - set(ablation.rows):
         raise ConfigError(f"--rows {', '.join(sorted(unknown))}: no such row. The ablation has: "
                           f"{', '.join(ablation.rows)}.")
-    chosen = ablation.with_needed(rows or list(ablation.rows))
+    chosen = ablation.with_needed(list(ablation.rows) if rows is None else rows)
     cells = []
     for seed in ablation.seeds if seeds is None else seeds:
         of_seed: dict[str | None, Cell] = {}

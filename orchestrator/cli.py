@@ -142,7 +142,7 @@ def ablate(path: Annotated[Path, typer.Argument(metavar="CONFIG", help="An ablat
     from orchestrator.ablation import run_ablation
     from orchestrator.ablation_config import load_ablation
 
-    run_ablation(load_ablation(path, settings or []), out, _names(rows), _numbers(seeds), console)
+    run_ablation(load_ablation(path, settings or []), out, _rows(rows), _numbers(seeds), console)
 
 
 @data_app.command("make")
@@ -178,6 +178,13 @@ def _standard_output_to_error():
 
 def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _rows(text: str | None) -> list[str] | None:
+    names = _names(text)
+    if names == []:
+        raise typer.BadParameter(f"--rows {text!r} names no row: leave the option out for all of them.")
+    return names
 
 
 def _numbers(text: str | None) -> list[int] | None:

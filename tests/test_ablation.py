@@ -88,6 +88,28 @@ def test_the_default_row_is_the_base_itself(tmp_path):
     assert ablation.rows["both"].overrides == {}
 
 
+def test_what_the_rows_leave_out(tmp_path):
+    """By the settings that the loop reads: who is asked, what is weighed, what is taught."""
+    cells = make_cells(load_ablation(ROOT / "configs" / "ablation.yaml"), tmp_path, seeds=[0])
+    row = {cell.name: cell.config for cell in cells}
+    for name in ("none", "filter-only"):  # nothing is flagged, so nobody is asked
+        assert not row[name].flag.leave_one_out and row[name].flag.minimum_confidence == 0
+    # All of it is taught.
+    for name in ("none", "captioner-only", "no-acceptance-test", "paper-phases"):
+        assert row[name].acceptance.minimum_trust == 0 and not row[name].train.noise_correction
+    untested = {name for name, config in row.items() if config.acceptance.rule == "proposal"}
+    assert untested == {"captioner-only", "no-acceptance-test", "paper-phases"}
+    # Nobody asks again what contradicts the rest of a tile: where nothing is tested, and where level 5 is left out.
+    assert {name for name, config in row.items() if config.captioner.corrections == 0} == {
+        *untested, "no-levels", "no-level-5"}
+    assert {name for name, config in row.items() if not config.acceptance.consistency} == {"no-levels", "no-level-5"}
+    assert {name for name, config in row.items() if not config.captioner.levels_in_prompt} == {"no-levels"}
+    assert {name for name, config in row.items() if not config.captioner.feedback_in_prompt} == {
+        "captioner-only", "paper-phases", "no-feedback"}
+    assert {name for name, config in row.items() if config.model.share_vision} == {"shared-weights"}
+    assert {name: config.schedule.folds for name, config in row.items() if config.schedule.folds > 1} == {"out-of-fold": 2}
+
+
 def test_every_row_of_a_seed_comes_before_the_next_seed(write, tmp_path):
     cells = make_cells(load_ablation(write()), tmp_path)
     assert [(cell.name, cell.seed) for cell in cells] == [("none", 0), ("both", 0), ("none", 1), ("both", 1)]

@@ -246,3 +246,10 @@ def test_a_file_of_records_that_does_not_fit(refused, tmp_path, content, message
     if content is not None:
         (tmp_path / "records.json").write_text(content)
     assert message in refused("hcot", "records.json")
+
+
+@pytest.mark.parametrize("option", ["--rows", "--seeds"])
+@pytest.mark.parametrize("value", ["", ","])
+def test_an_ablation_of_nothing_is_not_one_of_all(call, option, value, tmp_path):
+    status, _, error = call("ablate", SMOKE.with_name("ablation_small.yaml"), option, value)
+    assert status == 2 and option in error and not list(tmp_path.iterdir())
