@@ -79,7 +79,13 @@ def strike_once(fault: Fault, reference: Reference, seed: int, folder: Path) -> 
 def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
     """A run in which a tenth of the captioner's answers is spoiled. It comes out differently, and loses nothing."""
     outcome = run_with_faults(reference.config, folder, [*reference.settings, "captioner.engine.poison_share=0.1"])
-    outcome.injected = sum(int(record.metrics.get("poison_injected") or 0) for record in read_records(outcome.run_dir))
+    metrics = [record.metrics for record in read_records(outcome.run_dir)]
+    outcome.injected = sum(int(each.get("poison_injected") or 0) for each in metrics)
+    counted = {name for each in metrics for name, value in each.items() if name.startswith("invalid_") and value}
+    if not counted:
+        outcome.complaints.append("no answer was counted as invalid, by its reason")
+    if not sum(int(each.get("recovered") or 0) for each in metrics):
+        outcome.complaints.append("no answer came right when it was asked again")
     return outcome
 
 
