@@ -34,10 +34,11 @@ class Resources:
     memory_gib: float
 
 
-def needed(config: RunConfig) -> Resources:
-    """The least a run needs: one training group, one captioner, one scorer and one CPU for Ray Data's tasks."""
+def needed(config: RunConfig, offer: Resources) -> Resources:
+    """The least a run needs there: the training group that starts, one captioner, one scorer and one CPU for Ray Data's
+    tasks."""
     train, captioner, score = config.train, config.captioner, config.score
-    workers = trainers(config)
+    workers = trainers(config, offer)
     cpus = (workers * train.cpus_per_worker + captioner.replicas_needed * captioner.cpus_per_replica
             + score.min_workers * score.cpus_per_worker + 1)
     gpus = (workers * train.gpus_per_worker + captioner.replicas_needed * captioner.gpus_per_replica
@@ -45,13 +46,19 @@ def needed(config: RunConfig) -> Resources:
     return Resources(cpus, gpus, config.cluster.memory_gib)
 
 
-def trainers(config: RunConfig) -> int:
-    """Training workers that have to find room beside captioner and scorer.
+def trainers(config: RunConfig, offer: Resources) -> int:
+    """Training workers that captioner and scorer have to find room beside.
 
-    The group takes as many as the cluster has room for, whatever else will want to start there. Where nodes come and go
-    that is mended by the next one; a local cluster is never larger than it is.
+    The group takes as many as fit, whatever else will want to start there. On a cluster that may grow the least of them
+    counts; a local one is never larger than it is.
     """
-    return config.train.max_workers if config.cluster.address is None else config.train.min_workers
+    train = config.train
+    if config.cluster.address is not None:
+        return train.min_workers
+    fit = offer.cpus // train.cpus_per_worker
+    if train.gpus_per_worker:
+        fit = min(fit, offer.gpus // train.gpus_per_worker)
+    return max(train.min_workers, min(train.max_workers, int(fit)))
 
 
 def offered(config: RunConfig) -> Resources:
@@ -70,22 +77,24 @@ def offered(config: RunConfig) -> Resources:
     return Resources(total.get("CPU", 0), total.get("GPU", 0), total.get("memory", 0) / 2**30)
 
 
-def check(need: Resources, offer: Resources, config: RunConfig) -> None:
-    """Compare the two.
+def check(config: RunConfig, offer: Resources) -> None:
+    """Compare what a run needs with what a cluster offers.
 
     Raises:
         PreflightError: names each shortfall with the keys that would mend it.
     """
-    short = []
+    need, short = needed(config, offer), []
     if need.cpus > offer.cpus:
         short.append(
-            f"{need.cpus:g} CPUs are needed ({trainers(config)} training workers x "
+            f"{need.cpus:g} CPUs are needed ({trainers(config, offer)} training workers x "
             f"{config.train.cpus_per_worker}, {config.captioner.replicas_needed} captioners x "
             f"{config.captioner.cpus_per_replica}, {config.score.min_workers} scorers x {config.score.cpus_per_worker}, "
-            f"1 for data) and {offer.cpus:g} are offered: lower these keys, or raise cluster.local_cpus or the cluster")
+            f"1 for data) and {offer.cpus:g} are offered: lower train.max_workers or the others, or raise cluster.local_cpus "
+            "or the cluster")
     if need.gpus > offer.gpus:
-        short.append(f"{need.gpus:g} GPUs are needed and {offer.gpus:g} are offered: set train.gpus_per_worker, "
-                     "captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a machine or cluster with GPUs")
+        short.append(f"{need.gpus:g} GPUs are needed and {offer.gpus:g} are offered: lower train.max_workers, set "
+                     "train.gpus_per_worker, captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a machine or "
+                     "cluster with GPUs")
     if need.memory_gib > offer.memory_gib:
         short.append(f"{need.memory_gib:g} GiB of memory are needed (cluster.memory_gib) and "
                      f"{offer.memory_gib:.1f} GiB are free: end other programs, use a larger machine, or lower the key "
@@ -142,7 +151,7 @@ def preflight(config: RunConfig) -> None:
     if config.start_weights is not None:
         check_start_weights(config.start_weights, config.model)
     check_captioner(config.captioner)
-    check(needed(config), offered(config), config)
+    check(config, offered(config))
 
 
 def preflight_disk(config: RunConfig, run_dir: Path) -> None:

@@ -23,7 +23,7 @@ from hcot_llm.schema import CLAUSES as ALL
 from hcot_llm.schema import VOCABULARY, Clause, parse_answer
 from orchestrator.config import ConfigError, load_config
 from orchestrator.errors import expected_errors
-from orchestrator.preflight import needed
+from orchestrator.preflight import Resources, needed
 
 KEY = "sk-a-secret-that-nobody-may-read"
 CLAUSES = (Clause.WATER, Clause.ROAD)
@@ -299,7 +299,8 @@ def test_a_model_elsewhere_needs_no_replica_here(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("captioner: {kind: endpoint, endpoint: {model: m}}\n")
     there, here = load_config(path), load_config(path, ["captioner.kind=native"])
-    assert needed(here).cpus - needed(there).cpus == here.captioner.cpus_per_replica
+    plenty = Resources(cpus=64, gpus=8, memory_gib=512)
+    assert needed(here, plenty).cpus - needed(there, plenty).cpus == here.captioner.cpus_per_replica
     assert CaptionerConfig().candidates == CaptionerConfig().engine.candidates and there.captioner.candidates == 1
 
 

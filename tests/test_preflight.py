@@ -1,5 +1,6 @@
 """What a run would lack is named before anything starts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,26 +31,36 @@ def test_what_a_run_needs_is_counted_by_hand():
     config = load_config(SMOKE, ["train.min_workers=2", "train.max_workers=3", "train.cpus_per_worker=4",
                                  "captioner.min_replicas=2", "captioner.max_replicas=2", "captioner.gpus_per_replica=0.5",
                                  "score.min_workers=3", "score.max_workers=3", "cluster.memory_gib=20"])
-    assert needed(config) == Resources(cpus=3 * 4 + 2 * 1 + 3 * 1 + 1, gpus=1.0, memory_gib=20)
+    assert needed(config, PLENTY) == Resources(cpus=3 * 4 + 2 * 1 + 3 * 1 + 1, gpus=1.0, memory_gib=20)
 
 
 def test_a_cluster_that_can_grow_needs_room_for_the_least_group_and_a_local_one_for_all_it_will_take():
-    sizes = ["train.min_workers=1", "train.max_workers=4"]
-    assert needed(load_config(SMOKE, sizes)).cpus == 4 + 1 + 1 + 1
-    assert needed(load_config(SMOKE, [*sizes, "cluster.address=auto"])).cpus == 1 + 1 + 1 + 1
+    sizes, four = ["train.min_workers=1", "train.max_workers=4"], Resources(cpus=4, gpus=0, memory_gib=64)
+    assert needed(load_config(SMOKE, sizes), four).cpus == 4 + 1 + 1 + 1
+    assert needed(load_config(SMOKE, [*sizes, "cluster.address=auto"]), four).cpus == 1 + 1 + 1 + 1
+    with pytest.raises(PreflightError, match=r"7 CPUs are needed \(4 training workers x 1.*lower train.max_workers"):
+        check(load_config(SMOKE, sizes), four)
+
+
+def test_one_gpu_trains_with_one_worker_unless_others_want_it_too():
+    one = Resources(cpus=8, gpus=1, memory_gib=64)
+    sizes = ["train.min_workers=1", "train.max_workers=2", "train.gpus_per_worker=1"]
+    check(load_config(SMOKE, sizes), one)
+    with pytest.raises(PreflightError, match="1.5 GPUs are needed and 1 are offered"):
+        check(load_config(SMOKE, [*sizes, "captioner.gpus_per_replica=0.5"]), one)
 
 
 @pytest.mark.parametrize("name", ["smoke", "default", "sentinel1"])
 def test_configurations_that_come_along_fit_the_cluster_they_start(name):
     config = load_config(SMOKE.with_name(f"{name}.yaml"))
-    assert needed(config).cpus <= offered(config).cpus
-    assert needed(config).gpus == 0
+    check(config, replace(offered(config), memory_gib=PLENTY.memory_gib))
+    assert needed(config, PLENTY).gpus == 0
 
 
 def test_a_local_cluster_offers_the_gpus_of_the_machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     config = load_config(SMOKE, ["score.gpus_per_worker=1", "captioner.gpus_per_replica=1"])
-    assert offered(config).gpus == needed(config).gpus == 2
+    assert offered(config).gpus == needed(config, PLENTY).gpus == 2
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
@@ -129,14 +140,14 @@ def test_a_cluster_that_does_not_answer_is_named_with_what_to_look_at():
 
 def test_enough_is_enough():
     config = load_config(SMOKE)
-    check(needed(config), needed(config), config)
+    check(config, needed(config, PLENTY))
 
 
 def test_every_shortfall_is_named_with_its_keys():
     config = load_config(SMOKE, ["train.min_workers=40", "train.max_workers=40", "train.gpus_per_worker=1",
                                  "cluster.memory_gib=4000"])
     with pytest.raises(PreflightError) as error:
-        check(needed(config), Resources(cpus=6, gpus=0, memory_gib=16), config)
+        check(config, Resources(cpus=6, gpus=0, memory_gib=16))
     said = str(error.value)
     assert "43 CPUs are needed (40 training workers x 1" in said and "6 are offered" in said
     assert "cluster.local_cpus" in said
@@ -147,7 +158,7 @@ def test_every_shortfall_is_named_with_its_keys():
 def test_only_what_is_short_is_named():
     config = load_config(SMOKE, ["cluster.memory_gib=4000"])
     with pytest.raises(PreflightError) as error:
-        check(needed(config), PLENTY, config)
+        check(config, PLENTY)
     assert "CPUs" not in str(error.value) and "GPUs" not in str(error.value)
 
 
