@@ -1,5 +1,7 @@
 """One image captioned in this process, without a cluster."""
 
+import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +20,9 @@ class SingleCaptioner:
     """
 
     def __init__(self, image: np.ndarray, weights_dir: Path, config: EngineConfig) -> None:
+        # Here vLLM's remarks on this machine would stand above the annotation.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
         configure_process(config)
         import torch
 

@@ -38,7 +38,7 @@ def start_llm(model: str, config: EngineSettings, **own: Any) -> "LLM":
 
     return LLM(model=model, dtype=config.dtype, enforce_eager=config.enforce_eager, max_model_len=config.max_model_len,
                max_num_seqs=config.max_sequences, seed=0, load_format="safetensors", trust_remote_code=False,
-               enable_prefix_caching=False, disable_log_stats=True,
+               enable_prefix_caching=False, disable_log_stats=True, use_tqdm_on_load=False,
                # A prompt cut in two would wind its request's generator back, which those of the CPU cannot.
                enable_chunked_prefill=False, **own)
 
