@@ -28,19 +28,21 @@ def judge_seed(cell: Cell, console: Console) -> None:
 
 
 def judge_fusion(cell: Cell, console: Console) -> None:
-    """The seed fused once with what the encoder of the source's last round believes."""
+    """The seed fused once with what the encoder of the source's last round believes of the tiles as they are: with the
+    views of the loop this baseline is weaker."""
     _judge_encoder(cell, console, fuse_with_seed)
 
 
 def judge_encoder(cell: Cell, console: Console) -> None:
-    """What the encoder of the source's last round finds most probable."""
-    _judge_encoder(cell, console, lambda zero_shot, seed: most_probable(zero_shot, seed.tile_ids))
+    """What the encoder of the source's last round finds most probable, looking as often as in the loop."""
+    _judge_encoder(cell, console, lambda zero_shot, seed: most_probable(zero_shot, seed.tile_ids),
+                   views=cell.source.config.score.views)
 
 
 def _judge_encoder(cell: Cell, console: Console,
-                   annotate: Callable[[Mapping[Clause, np.ndarray], AnnotationMatrix], AnnotationMatrix]) -> None:
-    """The encoder looks at as many views as in the loop. The model's own held-out numbers are those of the source's row,
-    whose training also counts in the seconds."""
+                   annotate: Callable[[Mapping[Clause, np.ndarray], AnnotationMatrix], AnnotationMatrix],
+                   views: int = 1) -> None:
+    """The model's own held-out numbers are those of the source's row, whose training also counts in the seconds."""
     source = cell.source
     metrics, seconds = source.result()
     begun = time.monotonic()
@@ -48,8 +50,7 @@ def _judge_encoder(cell: Cell, console: Console,
     seed = _training_seed(prepared)
     path = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["path"].to_pylist(), strict=True))
     weights = RunDirectory(source.directory).weights(read_records(source.directory)[-1].round)
-    zero_shot = zero_shot_of(weights, [prepared.corpus_dir / path[tile_id] for tile_id in seed.tile_ids],
-                             views=source.config.score.views)
+    zero_shot = zero_shot_of(weights, [prepared.corpus_dir / path[tile_id] for tile_id in seed.tile_ids], views=views)
     judged = _judge(prepared, annotate(zero_shot, seed), seed)
     held_out = {name: value for name, value in metrics.items() if name.startswith("held_out_")}
     cell.write_result({**judged, **held_out}, seconds + time.monotonic() - begun)
