@@ -83,22 +83,22 @@ def _kill(driver: Driver, blow: Strike, outcome: Outcome) -> None:
 
 
 def _terminate(driver: Driver, blow: Strike, outcome: Outcome) -> None:
-    """The driver has to end by itself, with status 0, to say how to go on, and to save what it has trained."""
-    before = _trained(outcome.run_dir)
+    """The driver has to end by itself, with status 0, to say how to go on, and to save what it has trained.
+
+    Nothing may have been trained when it strikes round 1, whose phase begins with the workers' start.
+    """
+    state = outcome.run_dir / "checkpoints" / "trainer"
+    before = latest_checkpoint(state)
     _check_inside(outcome.run_dir, blow)
     driver.process.send_signal(signal.SIGTERM)
     if (status := driver.wait()) != 0:
         outcome.complaints.append(f"SIGTERM: exit status {status} instead of 0")
     if "Resume with: knowlip resume" not in driver.said():
         outcome.complaints.append("SIGTERM: it did not say how to resume")
-    if blow.fault.phase == "train" and _trained(outcome.run_dir) <= before:
-        outcome.complaints.append("SIGTERM: no state of the trainer was saved")
-
-
-def _trained(run_dir: Path) -> tuple[int, bool]:
-    """Steps in the trainer's newest checkpoint, and whether it ends a round."""
-    found = latest_checkpoint(run_dir / "checkpoints" / "trainer")
-    return (0, False) if found is None else (found[1].total_steps, found[1].round_finished)
+    if blow.fault.phase == "train" and before is not None:
+        at_the_end = before[1].round == blow.round and before[1].round_finished
+        if not at_the_end and latest_checkpoint(state)[1].total_steps <= before[1].total_steps:
+            outcome.complaints.append("SIGTERM: no state of the trainer was saved")
 
 
 def _second_driver(driver: Driver, blow: Strike, outcome: Outcome) -> None:
