@@ -206,12 +206,16 @@ def _load(path: Path, tiles: Path | None, settings: list[str] | None):
 def main() -> None:
     """Entry point: expected errors become one paragraph on stderr and exit status 1."""
     from orchestrator.errors import expected_errors
+    from orchestrator.retry_notice import announce_retries
 
+    announce_retries(Console(stderr=True))
     # DeepSpeed looks for ninja, which the environment has, on the PATH, which need not have the environment.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")])
     try:
         app()
-    except expected_errors() as error:
+    except Exception as error:  # not at once by type: naming the types imports all that can fail, for --help too
+        if not isinstance(error, expected_errors()):
+            raise
         Console(stderr=True).print(f"[bold red]Error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
