@@ -121,6 +121,11 @@ def _row(table: pa.Table, row: int) -> TrainingRow:
         hints=table["hints"][row].as_py())
 
 
+def trainer_state_dir(run_dir: Path) -> Path:
+    """Where a run's checkpoints of the trainer lie: those of the first fold, see `fold_state_dir`."""
+    return run_dir / "checkpoints" / "trainer"
+
+
 def fold_state_dir(state_dir: Path, fold: int) -> Path:
     """Where the checkpoints of a fold lie; the first fold's are those of a run without folds."""
     return state_dir if fold == 0 else state_dir.with_name(f"{state_dir.name}-fold-{fold}")

@@ -13,7 +13,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from actors.fence import Fence
 from actors.mailbox import RoundOrder, RoundResult, start_mailbox
 from actors.shuffler import Blocks
-from actors.train_worker import train_worker
+from actors.train_worker import train_worker, trainer_state_dir
 from actors.trainer_config import TrainConfig
 
 
@@ -53,8 +53,8 @@ class TrainerGroup:
         self._mailbox = start_mailbox()
         self._error: BaseException | None = None
         settings = WorkerSettings(run_seed, config.model_dump(), str(start_dir),
-                                  str(run_dir / "checkpoints" / "trainer"), feedback, levels, fence)
-        (run_dir / "checkpoints" / "trainer").mkdir(parents=True, exist_ok=True)
+                                  str(trainer_state_dir(run_dir)), feedback, levels, fence)
+        trainer_state_dir(run_dir).mkdir(parents=True, exist_ok=True)
         resources = {"CPU": config.cpus_per_worker}
         if config.gpus_per_worker:
             resources["GPU"] = config.gpus_per_worker

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from actors.fence import Fence
+from actors.fence import Fence, NoFence
 from orchestrator.records import Strict, read_json, write_json
 from orchestrator.run_directory import RunDirectory
 
@@ -13,7 +13,8 @@ class RoundLosses(Strict):
     steps: list[dict[str, float]]
 
 
-def write_losses(directory: RunDirectory, round_: int, steps: Sequence[dict[str, float]], fence: Fence) -> None:
+def write_losses(directory: RunDirectory, round_: int, steps: Sequence[dict[str, float]],
+                 fence: Fence | NoFence = NoFence()) -> None:
     """Keep a round's losses, in one step; again for a round that runs again.
 
     Raises:

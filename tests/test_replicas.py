@@ -36,7 +36,9 @@ class WatchedReplica(CaptionerReplica):
         seen = {"process": os.getpid(), "held": held, "asked": request.weights_sha256,
                 "proven": self._receipt.weights_sha256, "difference": self._receipt.largest_difference,
                 "may_label": self._health.may_label}
-        (Path(request.weights_dir).parent / f"{uuid.uuid4().hex}.seen").write_text(json.dumps(seen))
+        path = Path(request.weights_dir).parent / uuid.uuid4().hex
+        path.write_text(json.dumps(seen))
+        path.rename(path.with_suffix(".seen"))  # whole, for whoever looks meanwhile
         return answers
 
 
@@ -62,6 +64,22 @@ def start(trained_captioner, monkeypatch):
         ray.shutdown()
 
 
+@pytest.fixture
+def make_request(clean_corpus):
+    """make_request(weights, weights_sha256): TILES tiles, each asked for one clause. Only once a cluster is there."""
+    def make(weights: Path, weights_sha256: str) -> CaptionRequest:
+        block = ray.put(pa.table({"image": [image.numpy().astype(np.float16).tobytes()
+                                            for image in clean_corpus.images[:TILES]]}))
+        return CaptionRequest(str(weights), weights_sha256, [block], [(0, row) for row in range(TILES)],
+                              [PROMPT] * TILES, [(CLAUSE,)] * TILES, seed=0)
+
+    return make
+
+
+def values_said(answers) -> list[str | None]:
+    return [candidates[0].values.get(CLAUSE) for candidates in answers]
+
+
 def what_replicas_saw(weights: Path) -> list[dict]:
     """What they wrote down of requests with these weights, in the order of the writing."""
     files = sorted(weights.parent.glob("*.seen"), key=lambda path: path.stat().st_mtime_ns)
@@ -69,19 +87,16 @@ def what_replicas_saw(weights: Path) -> list[dict]:
 
 
 def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
-        start, trained_captioner, clean_corpus, tmp_path):
+        start, make_request, trained_captioner, clean_corpus, tmp_path):
     client = start(min_replicas=2, max_replicas=2)
-    images = clean_corpus.images[:TILES]
-    block = ray.put(pa.table({"image": [image.numpy().astype(np.float16).tobytes() for image in images]}))
 
     def label(weights: Path, weights_sha256: str):
         """All requests at once; returns the values said, by request, and what the replicas wrote down."""
         receipt = client.publish(weights, weights_sha256)
         assert receipt.weights_sha256 == weights_sha256 and receipt.largest_difference < 1e-3
-        requests = [CaptionRequest(str(weights), weights_sha256, [block], [(0, row) for row in range(TILES)],
-                                   [PROMPT] * TILES, [(CLAUSE,)] * TILES, seed=0) for _ in range(REQUESTS)]
-        pending = [client.submit(request) for request in requests]
-        said = [[candidates[0].values.get(CLAUSE) for candidates in each.result()] for each in pending]
+        request = make_request(weights, weights_sha256)
+        pending = [client.submit(request) for _ in range(REQUESTS)]
+        said = [values_said(each.result()) for each in pending]
         seen = what_replicas_saw(weights)
         assert len({each["process"] for each in seen}) == 2, "both replicas had their share"
         assert all(each["asked"] == each["proven"] == weights_sha256 and each["may_label"] for each in seen)
@@ -90,7 +105,7 @@ def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
 
     untrained, tokenizer = load_training_model(trained_captioner.untrained_dir)
     first = tmp_path / "first" / "weights"
-    first_sha256 = publish_weights(first, untrained, tokenizer, images[:4].numpy(), [PROMPT] * 4)
+    first_sha256 = publish_weights(first, untrained, tokenizer, clean_corpus.images[:4].numpy(), [PROMPT] * 4)
     before, seen = label(first, first_sha256)
     assert {each["held"] for each in seen} == {None, first_sha256}, "one of them was never told to publish"
 
@@ -102,22 +117,19 @@ def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
     assert right[1] > right[0] + 0.3, "what was trained is what answers"
 
 
-def test_replicas_grow_to_the_upper_bound_under_load(start, trained_captioner, clean_corpus, tmp_path):
+def test_replicas_grow_to_the_upper_bound_under_load(start, make_request, trained_captioner, tmp_path):
     client = start(min_replicas=1, max_replicas=2)
-    block = ray.put(pa.table({"image": [image.numpy().astype(np.float16).tobytes()
-                                        for image in clean_corpus.images[:TILES]]}))
     weights = shutil.copytree(trained_captioner.weights_dir, tmp_path / "round" / "weights")
     client.publish(weights, trained_captioner.weights_sha256)
-    request = CaptionRequest(str(weights), trained_captioner.weights_sha256, [block], [(0, row) for row in range(TILES)],
-                             [PROMPT] * TILES, [(CLAUSE,)] * TILES, seed=0)
+    request = make_request(weights, trained_captioner.weights_sha256)
 
     # As many requests under way as the labeller has.
     deadline, pending, said, seen = time.monotonic() + 300, deque(), [], []
     while len({each["process"] for each in seen}) < 2 and time.monotonic() < deadline:
         pending.extend(client.submit(request) for _ in range(4 - len(pending)))
-        said.append([candidates[0].values.get(CLAUSE) for candidates in pending.popleft().result()])
+        said.append(values_said(pending.popleft().result()))
         seen = what_replicas_saw(weights)
-    said += [[candidates[0].values.get(CLAUSE) for candidates in each.result()] for each in pending]
+    said += [values_said(each.result()) for each in pending]
     seen = what_replicas_saw(weights)
     processes = list(dict.fromkeys(each["process"] for each in seen))
     assert len(processes) == 2, "one more came under load"

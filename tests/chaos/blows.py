@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from actors.train_worker import trainer_state_dir
 from actors.trainer_state import latest_checkpoint
 from chaos import victims
 from chaos.compare import Comparison
@@ -87,7 +88,7 @@ def _terminate(driver: Driver, blow: Strike, outcome: Outcome) -> None:
 
     Nothing may have been trained when it strikes round 1, whose phase begins with the workers' start.
     """
-    state = outcome.run_dir / "checkpoints" / "trainer"
+    state = trainer_state_dir(outcome.run_dir)
     before = latest_checkpoint(state)
     _check_inside(outcome.run_dir, blow)
     driver.process.send_signal(signal.SIGTERM)

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 from ray.cluster_utils import Cluster
 
+from actors.train_worker import trainer_state_dir
 from actors.trainer_state import TrainerPosition, latest_checkpoint
 from chaos.blows import Outcome
 from chaos.driver import ChaosError, Driver, NotSurvived, start, wait_for_phase
@@ -149,7 +150,7 @@ def _wait_for(driver: Driver, run_dir: Path, what: str, seen: Callable[[TrainerP
 def _position(run_dir: Path) -> TrainerPosition | None:
     """Where the newest checkpoint stands."""
     try:
-        found = latest_checkpoint(run_dir / "checkpoints" / "trainer")
+        found = latest_checkpoint(trainer_state_dir(run_dir))
     except (FileNotFoundError, NotADirectoryError):  # it was replaced by a newer one at this moment
         return None
     return None if found is None else found[1]
