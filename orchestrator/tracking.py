@@ -95,9 +95,7 @@ class Tracker:
         if self._spool is None:
             return
         for number in sorted(open_runs(self._spool.entries) - {LOOP}):
-            # A driver was killed before it could close a round's run.
-            recorded = record_path(self._run_dir, number).exists()
-            self._spool.write("close", number, {"status": "FINISHED" if recorded else status})
+            self._close_round(number, status)  # a driver was killed before it could
         self._spool.write("close", LOOP, {"status": status})
         self._spool.flush()
 
@@ -113,7 +111,8 @@ class Tracker:
     def round(self, number: int) -> Iterator[RoundRun]:
         """The child run of a round. A round that was interrupted and runs again goes on with its child.
 
-        A body that raises leaves the child FAILED (KILLED when interrupted by the user).
+        A body that raises before the round's record is written leaves the child FAILED (KILLED when interrupted by the
+        user).
         """
         runs, spool = self._opened
         spool.write("open", number, {})
@@ -125,7 +124,7 @@ class Tracker:
             status = "KILLED"
             raise
         finally:
-            spool.write("close", number, {"status": status})
+            self._close_round(number, status)
 
     def log_losses(self, child: RoundRun, losses: Sequence[Mapping[str, float]]) -> None:
         """Per-step losses: one mapping a step, with `step` counted over the run; also on the parent, as one curve."""
@@ -215,6 +214,11 @@ class Tracker:
         for entry in self._spool.entries:
             if entry.kind == "metrics":
                 self._points.update(_identity(entry.run, point) for point in entry.values["points"])
+
+    def _close_round(self, number: int, status: str) -> None:
+        # A round that is recorded is over, and is never run again.
+        recorded = record_path(self._run_dir, number).exists()
+        self._opened[1].write("close", number, {"status": "FINISHED" if recorded else status})
 
     def _save(self) -> None:
         write_json(self._run_dir, self._file, self._runs)

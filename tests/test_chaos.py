@@ -121,13 +121,13 @@ def test_weights_that_are_gone_are_a_difference(smoke_run, tmp_path):
 
 def test_the_table_adds_up_what_ran_and_hides_no_failure():
     good = dict(fault="a", injected=1, survived=True, equal=True, extra_s=10.0, at_most_s=40.0)
-    results = [Result(seed=0, **good), Result(seed=1, **good | {"extra_s": 30.0}),
+    results = [Result(seed=0, **good), Result(seed=1, **good | {"extra_s": 50.0}),
                Result(seed=2, fault="a", injected=1, lost=3, equal=False, notes=("did not finish",)),
                Result(seed=0, fault="b", not_possible="mount: permission denied")]
     assert [each.good for each in results] == [True, True, False, False]
     a, b, c = summarise(["a", "b", "c"], results)
     assert (a["runs"], a["injected"], a["survived"], a["lost"], a["equal"]) == ("3", "3", "2/3", "3", "2/3")
-    assert (a["extra wall time"], a["start and phase"]) == ("+20 s", "40 s") and a["notes"] == "seed 2: did not finish"
+    assert (a["extra wall time"], a["start and phase"], a["within it"]) == ("+30 s", "40 s", "1/2") and a["notes"] == "seed 2: did not finish"
     assert (b["runs"], b["survived"], b["notes"]) == ("0", "0/0", "not possible here: mount: permission denied")
     assert c["runs"] == "0"
 

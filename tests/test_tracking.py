@@ -225,6 +225,18 @@ def test_rounds_and_run_of_a_killed_driver_are_closed_at_the_end(tmp_path):
     assert [client.get_run(run).info.status for run in (parent, *ids)] == ["FAILED", "FINISHED", "FAILED"]
 
 
+def test_a_driver_that_is_ended_behind_a_record_leaves_that_round_finished(tmp_path):
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker.start({})
+    with pytest.raises(KeyboardInterrupt), tracker.round(1) as recorded:
+        write_record(tmp_path, record(1))
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), tracker.round(2) as interrupted:
+        raise KeyboardInterrupt
+    client = MlflowClient(tracking_uri(tmp_path))
+    assert [client.get_run(each.run_id).info.status for each in (recorded, interrupted)] == ["FINISHED", "KILLED"]
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_proxy_that_refuses_everything_is_a_server_that_is_away(status, tmp_path, monkeypatch):
     """A token that ran out, or a proxy without its server: the run goes on, and nothing is given up."""

@@ -32,9 +32,10 @@ def main() -> int:
                         help="20: seeds 0 to 19, each at other moments; 3..8: those")
     parser.add_argument("--only", default="",
                         help="faults whose name contains this, such as 'captioner' or 'driver|node'")
-    parser.add_argument("--together", action="store_true",
-                        help="let faults strike the same run one after the other, at most one in a phase; where a run "
-                             "comes out wrong, each of its faults gets a run of its own")
+    parser.add_argument("--alone", action="store_true",
+                        help="give every fault a run of its own, which takes three times as long; else blows on processes "
+                             "strike the same run one after the other, at most one in a phase, and where it comes out "
+                             "wrong, each of its faults gets a run of its own")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     chosen = parser.parse_args()
     rows = [row for row in ROWS if any(part in row.name for part in chosen.only.split("|"))]
@@ -48,7 +49,7 @@ def main() -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     wanted = [(row, seed) for seed in chosen.seeds for row in rows if seed == 0 or not row.once]
     try:
-        failed = _run_missing(wanted, chosen.config, chosen.out, chosen.together, console)
+        failed = _run_missing(wanted, chosen.config, chosen.out, chosen.alone, console)
     except ChaosError as error:
         raise SystemExit(str(error)) from error
     except KeyboardInterrupt:
@@ -67,14 +68,14 @@ def seeds(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _run_missing(wanted: list[tuple[Row, int]], config: Path, out: Path, together: bool, console: Console) -> int:
+def _run_missing(wanted: list[tuple[Row, int]], config: Path, out: Path, alone: bool, console: Console) -> int:
     """Returns how many faults could not be injected; they have no result, and another call tries them again."""
     missing = _missing(wanted, out)
     console.print(f"chaos {out}: {len(wanted)} faults and seeds, {len(wanted) - len(missing)} of them done")
     failed = 0
     if missing:
         reference = make_reference(config, out, console.print)
-        if together:
+        if not alone:
             _run_together(missing, reference, out, console)
             missing = _missing(wanted, out)
     for number, (row, seed) in enumerate(missing, start=1):

@@ -60,6 +60,7 @@ def strike(blow: Strike, driver: Driver, outcome: Outcome) -> None:
     while (rest := until - time.monotonic()) > 0:
         _check_inside(outcome.run_dir, blow)
         time.sleep(min(rest, 0.02))
+    _check_inside(outcome.run_dir, blow)
     _BLOWS[blow.fault.blow](driver, blow, outcome)
     outcome.struck.append(blow)
     outcome.injected += 1
@@ -90,7 +91,6 @@ def _terminate(driver: Driver, blow: Strike, outcome: Outcome) -> None:
     """
     state = trainer_state_dir(outcome.run_dir)
     before = latest_checkpoint(state)
-    _check_inside(outcome.run_dir, blow)
     driver.process.send_signal(signal.SIGTERM)
     if (status := driver.wait()) != 0:
         outcome.complaints.append(f"SIGTERM: exit status {status} instead of 0")

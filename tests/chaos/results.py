@@ -33,6 +33,14 @@ class Result(BaseModel):
         return (self.not_possible is None and self.injected > 0 and self.survived and not self.lost
                 and not self.duplicated and self.equal is not False and not self.notes)
 
+    @property
+    def within(self) -> bool | None:
+        """Whether the recovery cost at most a start and the struck phase; None where that cannot be compared.
+
+        Not a part of `good`: a machine that does other work beside it takes twice as long.
+        """
+        return None if self.extra_s is None or self.at_most_s is None else self.extra_s <= self.at_most_s
+
 
 def slug(fault: str, seed: int) -> str:
     """The name of a result's file and of its run's folder."""

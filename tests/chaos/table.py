@@ -9,7 +9,7 @@ from rich.table import Table
 from chaos.results import Result
 
 COLUMNS = ("fault", "runs", "injected", "survived", "lost", "duplicated", "equal", "extra wall time",
-           "start and phase", "notes")
+           "start and phase", "within it", "notes")
 _WORDS = ("fault", "notes")
 
 
@@ -22,6 +22,7 @@ def summarise(faults: Sequence[str], results: Sequence[Result]) -> list[dict[str
 def _row(fault: str, results: list[Result]) -> dict[str, str]:
     ran = [each for each in results if each.not_possible is None]
     comparable = [each for each in ran if each.equal is not None]
+    timed = [each.within for each in ran if each.within is not None]
     notes = [f"not possible here: {each.not_possible}" for each in results if each.not_possible is not None]
     notes += [f"seed {each.seed}: {note}" for each in ran for note in each.notes]
     return dict(zip(COLUMNS, (
@@ -30,6 +31,7 @@ def _row(fault: str, results: list[Result]) -> dict[str, str]:
         str(sum(each.duplicated for each in ran)),
         f"{sum(each.equal for each in comparable)}/{len(comparable)}" if comparable else "",
         _mean_s([each.extra_s for each in ran], "+"), _mean_s([each.at_most_s for each in ran]),
+        f"{sum(timed)}/{len(timed)}" if timed else "",
         "; ".join(dict.fromkeys(notes))), strict=True))
 
 
