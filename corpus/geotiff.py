@@ -46,6 +46,7 @@ class Reason(StrEnum):
     CONSTANT = "constant"
     VIRTUAL_OR_REMOTE = "virtual_or_remote"
     OUTSIDE_FOLDER = "outside_folder"
+    NAME_NOT_UTF8 = "name_not_utf8"
     TOO_SMALL = "too_small"
     TOO_LARGE = "too_large"
     DUPLICATE = "duplicate"
@@ -64,6 +65,7 @@ _WHAT = {
     Reason.CONSTANT: "has the same value in every pixel of a band",
     Reason.VIRTUAL_OR_REMOTE: "is a virtual or remote dataset, not a local GeoTIFF",
     Reason.OUTSIDE_FOLDER: "leads out of the folder that is being read",
+    Reason.NAME_NOT_UTF8: "has a name that is not UTF-8, so that no report could name it",
     Reason.TOO_SMALL: "is smaller than one tile",
     Reason.TOO_LARGE: "is too large to be read as one tile",
     Reason.DUPLICATE: "has the same content as a file already read",

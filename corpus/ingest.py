@@ -57,6 +57,8 @@ class IngestReport:
     """Windows without a picture (beyond the edge of the swath, constant) in files that were used."""
     reasons: dict[str, int]
     """Quarantined files by reason."""
+    contents: dict[str, str]
+    """Scene name -> SHA-256 of what was read of it, see `scene_sha256`; '' where nothing could be."""
     table: pa.Table
     """The tiles, as written."""
 
@@ -79,9 +81,11 @@ def cut_scenes(source: str | Path, out_corpus_dir: str | Path, config: IngestCon
     Quarantine(out).path.unlink(missing_ok=True)  # what an unfinished ingest left
     cut, scene_of, boxes = [], [], []
     duplicates, skipped, seen = [], [], {}
+    contents = dict.fromkeys((scene.name for scene in scenes), "")
     for done, scene in enumerate(scenes, start=len(refused) + 1):
         try:
-            tiles, box = _cut_one(scene, out, config, seen, skipped)
+            contents[scene.name] = _content(scene, config)
+            tiles, box = _cut_one(scene, contents[scene.name], out, config, seen, skipped)
         except TileError as error:
             (duplicates if error.reason is Reason.DUPLICATE else refused).append(error)
         else:
@@ -99,7 +103,8 @@ def cut_scenes(source: str | Path, out_corpus_dir: str | Path, config: IngestCon
     for error in refused:
         reasons[error.reason.value] = reasons.get(error.reason.value, 0) + 1
     return IngestReport(files=total, tiles=len(cut), held_out=splits.count("held_out"), quarantined=len(refused),
-                        duplicates=len(duplicates), skipped_windows=len(skipped), reasons=reasons, table=table)
+                        duplicates=len(duplicates), skipped_windows=len(skipped), reasons=reasons, contents=contents,
+                        table=table)
 
 
 def scene_sha256(path: Path | str, config: IngestConfig) -> str:
@@ -116,12 +121,15 @@ def _check_places(source: Path, out: Path) -> None:
                           "scenes. Choose a folder outside the source.")
 
 
-def _cut_one(scene: Scene, out: Path, config: IngestConfig, seen: dict[str, str], skipped: list[TileError]
-             ) -> tuple[list[CutTile], tuple[float, float, float, float]]:
+def _content(scene: Scene, config: IngestConfig) -> str:
     try:
-        sha256 = scene_sha256(scene.path, config)
+        return scene_sha256(scene.path, config)
     except OSError as error:
         raise TileError(scene.name, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights.")
+
+
+def _cut_one(scene: Scene, sha256: str, out: Path, config: IngestConfig, seen: dict[str, str], skipped: list[TileError]
+             ) -> tuple[list[CutTile], tuple[float, float, float, float]]:
     if sha256 in seen:
         raise TileError(scene.name, Reason.DUPLICATE, f"It equals {seen[sha256]}; remove one of them.")
     tiles, box = cut_scene(scene.path, scene.name, sha256, out, window_px=config.window_px or config.tile_px,

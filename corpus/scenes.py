@@ -48,7 +48,9 @@ def _in_folder(folder: Path) -> tuple[list[Scene], list[TileError]]:
     # rglob does not follow linked folders, so only links to files can lead out.
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir()):
         name = path.relative_to(folder).as_posix()
-        if path.resolve().is_relative_to(root):
+        if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
+            refused.append(TileError(shown, Reason.NAME_NOT_UTF8, "Rename the file."))
+        elif path.resolve().is_relative_to(root):
             scenes.append(Scene(path, name))
         else:
             refused.append(TileError(name, Reason.OUTSIDE_FOLDER, "Copy the file into the folder, or name it in a "

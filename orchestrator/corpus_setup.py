@@ -9,28 +9,29 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.ingest import IngestConfig, cut_scenes
+from corpus.ingest import cut_scenes
 from corpus.parquet import read_parquet
 from corpus.quarantine import Quarantine, QuarantineRecord
-from corpus.scenes import find_scenes
 from corpus.seeds import derive_seed
 from corpus.simulate.write import simulate_corpus
 from corpus.tiles import CorpusError, check_tiles, read_tiles
 from hcot_llm.knowledge import tile_knowledge
 from hcot_llm.seed import corrupt, geography_seed, truth_values
 from orchestrator.config import ConfigError, CorpusConfig
+from orchestrator.corpus_scenes import SceneState, contents_table, list_scenes, listing, with_contents
 
 Progress = Callable[[str, int, int], None]
 KNOWLEDGE = "knowledge.parquet"  # written last
+SCENES = "scenes.parquet"  # what was cut; an older corpus has none
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class PreparedCorpus:
     knowledge: dict[str, str]
     quarantined: int
     simulated: bool
+    scenes: dict[str, SceneState] = field(default_factory=dict)
+    """What a real corpus was cut from, by name; {} where that is not known."""
 
     @property
     def gsd_m(self) -> dict[str, float]:
@@ -51,8 +54,12 @@ class PreparedCorpus:
         return dict(zip(self.tiles["tile_id"].to_pylist(), self.tiles["gsd_m"].to_pylist(), strict=True))
 
 
-def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = lambda *_: None) -> PreparedCorpus:
+def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = lambda *_: None,
+                   scenes: Mapping[str, SceneState] | None = None) -> PreparedCorpus:
     """Make what is missing of the configured corpus and open it.
+
+    scenes: of the real corpus that a run was started on, so that it is found again though they were copied anew or are
+    no longer there; default: as they are now.
 
     Raises:
         ConfigError: kind geotiff without a folder of tiles.
@@ -63,18 +70,20 @@ def prepare_corpus(config: CorpusConfig, *, run_seed: int, progress: Progress = 
         root = config.data_dir / f"{config.name}-{_digest(config.simulated.digest(), config.corruption, run_seed)}"
         with _alone(root):
             _make_simulated(config, root, run_seed, progress)
-        truth = root / "truth"
+        truth, scenes = root / "truth", {}
     else:
         if config.tiles is None:
             raise ConfigError("corpus.kind is geotiff, but no tiles were named. Give a folder or a list of GeoTIFFs "
                               "with --tiles, or set corpus.tiles.")
         source = config.tiles.resolve()
-        root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), _listing(source, config.ingest))}"
+        scenes = scenes or list_scenes(source, config.ingest)
+        root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), listing(scenes))}"
         with _alone(root):
             _make_real(config, source, root, progress)
         truth = None
-    return open_corpus(root / "corpus", truth, simulated=config.kind == "simulated",
-                       max_quarantined_share=config.ingest.max_quarantined_share)
+    prepared = open_corpus(root / "corpus", truth, simulated=config.kind == "simulated",
+                           max_quarantined_share=config.ingest.max_quarantined_share)
+    return replace(prepared, scenes=_with_contents(scenes, root / "corpus" / SCENES))
 
 
 def open_corpus(corpus_dir: Path, truth_dir: Path | None, *, simulated: bool,
@@ -138,11 +147,16 @@ def _make_simulated(config: CorpusConfig, root: Path, run_seed: int, progress: P
 def _make_real(config: CorpusConfig, source: Path, root: Path, progress: Progress) -> None:
     corpus_dir = root / "corpus"
     if not (corpus_dir / "tiles.parquet").exists():
-        cut_scenes(source, corpus_dir, config.ingest, places_of=_places,
-                   progress=lambda done, total: progress("cutting scenes", done, total))
+        report = cut_scenes(source, corpus_dir, config.ingest, places_of=_places,
+                            progress=lambda done, total: progress("cutting scenes", done, total))
+        _write(contents_table(report.contents), corpus_dir / SCENES)
     if not (corpus_dir / "seed.parquet").exists():
         _write(geography_seed(read_tiles(corpus_dir)), corpus_dir / "seed.parquet")
     _write_knowledge(corpus_dir, progress)
+
+
+def _with_contents(scenes: Mapping[str, SceneState], path: Path) -> dict[str, SceneState]:
+    return with_contents(scenes, read_parquet(path)) if path.exists() else {}
 
 
 def _places(lons: Sequence[float], lats: Sequence[float]) -> list[tuple[str, str]]:
@@ -165,20 +179,6 @@ def _write(table: pa.Table, path: Path) -> None:
     partial = path.with_suffix(".partial")
     pq.write_table(table, partial)
     os.replace(partial, path)
-
-
-def _listing(source: Path, config: IngestConfig) -> list:
-    """Names, sizes and times of what would be cut, so that scenes that changed make a new corpus."""
-    scenes, _ = find_scenes(source, allow_virtual=config.allow_virtual)
-    return [[scene.name, *_stamp(Path(scene.path))] for scene in scenes]
-
-
-def _stamp(path: Path) -> list[int]:
-    """Nothing of a scene that is no file here."""
-    if not path.is_file():
-        return []
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _digest(*parts) -> str:

@@ -1,14 +1,15 @@
 """Starts and resumes runs: checks first, then the loop, then where to look."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from orchestrator.config import RunConfig
-from orchestrator.corpus_inputs import keep_or_check_inputs
+from orchestrator.corpus_inputs import INPUTS_FILE, check_scenes, keep_or_check_inputs, read_inputs
+from orchestrator.corpus_scenes import SceneState
 from orchestrator.corpus_setup import PreparedCorpus, prepare_corpus
 from orchestrator.free_space import naming_a_full_disk
 from orchestrator.lease import LeaseKeeper
@@ -52,18 +53,37 @@ def resume_run(run_dir: Path, console: Console) -> None:
             return
         preflight(config)
         preflight_disk(config, directory.path)
-        prepared = make_data(config, console)
+        prepared = same_data(config, directory, console)
         keep_or_check_inputs(directory.path, prepared)
         _run(config, directory, prepared, console)
 
 
-def make_data(config: RunConfig, console: Console) -> PreparedCorpus:
-    """Make or open the corpus and say what it is."""
+def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneState] | None = None) -> PreparedCorpus:
+    """Make or open the corpus and say what it is. scenes: see `prepare_corpus`."""
     with Progress(console) as progress:
-        prepared = prepare_corpus(config.corpus, run_seed=config.seed, progress=progress.preparing)
+        prepared = prepare_corpus(config.corpus, run_seed=config.seed, progress=progress.preparing, scenes=scenes)
     kind = "simulated" if prepared.simulated else "real"
     console.print(f"corpus {prepared.corpus_dir}: {prepared.tiles.num_rows:,} {kind} tiles, "
                   f"{prepared.quarantined} quarantined", highlight=False, soft_wrap=True)
+    return prepared
+
+
+def same_data(config: RunConfig, directory: RunDirectory, console: Console) -> PreparedCorpus:
+    """The corpus of a run that goes on. That its scenes changed is found before they are cut, and named.
+
+    Raises:
+        CorpusError: they did.
+    """
+    if not (directory.path / INPUTS_FILE).exists():
+        return make_data(config, console)  # it was interrupted before it began
+    inputs = read_inputs(directory.path)
+    with Progress(console) as progress:
+        there = check_scenes(directory.path, inputs, config.corpus,
+                             lambda done, total: progress.preparing("comparing scenes", done, total))
+    prepared = make_data(config, console, inputs.scenes)
+    if not there:
+        console.print(f"There is no scene at {config.corpus.tiles} any more, so nothing was compared; the run goes on "
+                      "with the tiles that were cut before.", highlight=False, soft_wrap=True, markup=False)
     return prepared
 
 

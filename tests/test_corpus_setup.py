@@ -173,7 +173,7 @@ def test_only_refused_files_are_counted_as_quarantined(scenes):
 
 
 def test_a_scene_with_other_pixels_of_the_same_size_makes_another_corpus(scenes, tmp_path):
-    """Between an interruption and a resume that is named: the run's tiles are no longer there."""
+    """With it a run does not go on; that it is not even made then, see test_corpus_scenes.py."""
     prepared = prepare_corpus(scenes, run_seed=0)
     keep_or_check_inputs(tmp_path, prepared)
     changed = scenes.tiles / "2.TIF"

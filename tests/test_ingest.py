@@ -57,6 +57,14 @@ def test_a_folder_becomes_a_corpus(folder, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["quarantine.jsonl", "tiles", "tiles.parquet"]
 
 
+def test_a_file_whose_name_is_not_utf8_is_set_aside_and_named(folder, tmp_path):
+    scene(folder / "5.tif", 5, east_m=50_000).rename(os.fsdecode(os.fsencode(folder) + b"/\xe9.tif"))
+    report = cut_scenes(folder, tmp_path / "out", IngestConfig(tile_px=32, max_quarantined_share=0.2))
+    assert (report.files, report.tiles, report.reasons) == (6, 20, {"name_not_utf8": 1})
+    [record] = Quarantine(tmp_path / "out").read()
+    assert (record.path, record.reason) == ("\\udce9.tif", "name_not_utf8")
+
+
 def test_tiles_keep_pixels_and_place(tmp_path):
     path = scene(tmp_path / "in" / "a.tif", size=96)
     report = cut_scenes(tmp_path / "in", tmp_path / "out", SMALL)
