@@ -1,106 +1,68 @@
 """Names what a run would lack before anything starts."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import stamina
 
 from actors.captioner_kinds import check_captioner
-from actors.devices import visible_gpus
 from actors.weights import MODEL_CONFIG
 from model.config import ModelConfig
 from model.weights_check import check_weights
 from orchestrator.config import ConfigError, RunConfig, flat_keys
 from orchestrator.free_space import shortfalls
+from orchestrator.needs import Need, needed, needs
+from orchestrator.offer import Offer, Resources, offered
 from orchestrator.redaction import without_user
+from orchestrator.room import without_room
 from orchestrator.spool import StoreAway
 from orchestrator.tracking import check_store
 
 
 _NAMED = 3  # of the keys that differ
+_ONLY_WHAT_IS_THERE = ("Only nodes that are there now count, as Ray does not tell what an autoscaler may add: have it "
+                       "keep as many as the least of a run needs (minReplicas of KubeRay's worker groups).")
 
 
 class PreflightError(RuntimeError):
     """The cluster or the configuration cannot carry the run; the message lists every shortfall."""
 
 
-@dataclass(frozen=True)
-class Resources:
-    """What a cluster offers: logical CPUs, GPUs, memory in GiB."""
-
-    cpus: float
-    gpus: float
-    memory_gib: float
-
-
-def needed(config: RunConfig, offer: Resources) -> Resources:
-    """The least a run needs there: the training group that starts, one captioner, one scorer and one CPU for Ray Data's
-    tasks."""
-    train, captioner, score = config.train, config.captioner, config.score
-    workers = trainers(config, offer)
-    cpus = (workers * train.cpus_per_worker + captioner.replicas_needed * captioner.cpus_per_replica
-            + score.min_workers * score.cpus_per_worker + 1)
-    gpus = (workers * train.gpus_per_worker + captioner.replicas_needed * captioner.gpus_per_replica
-            + score.min_workers * score.gpus_per_worker)
-    return Resources(cpus, gpus, config.cluster.memory_gib)
-
-
-def trainers(config: RunConfig, offer: Resources) -> int:
-    """Training workers that captioner and scorer have to find room beside.
-
-    The group takes as many as fit, whatever else will want to start there. On a cluster that may grow the least of them
-    counts; a local one is never larger than it is.
-    """
-    train = config.train
-    if config.cluster.address is not None:
-        return train.min_workers
-    fit = offer.cpus // train.cpus_per_worker
-    if train.gpus_per_worker:
-        fit = min(fit, offer.gpus // train.gpus_per_worker)
-    return max(train.min_workers, min(train.max_workers, int(fit)))
-
-
-def offered(config: RunConfig) -> Resources:
-    """What this machine, or the cluster at the configured address, offers."""
-    if config.cluster.address is None:
-        return Resources(config.cluster.local_cpus, visible_gpus(), psutil.virtual_memory().available / 2**30)
-    import ray
-
-    from orchestrator.cluster import connect
-
-    connect(config.cluster.address)
-    try:
-        total = ray.cluster_resources()
-    finally:
-        ray.shutdown()
-    return Resources(total.get("CPU", 0), total.get("GPU", 0), total.get("memory", 0) / 2**30)
-
-
-def check(config: RunConfig, offer: Resources) -> None:
-    """Compare what a run needs with what a cluster offers.
+def check(config: RunConfig, offer: Offer) -> None:
+    """Compare what a run needs with what a cluster offers, in sum and node by node.
 
     Raises:
         PreflightError: names each shortfall with the keys that would mend it.
     """
-    need, short = needed(config, offer), []
-    if need.cpus > offer.cpus:
-        short.append(
-            f"{need.cpus:g} CPUs are needed ({trainers(config, offer)} training workers x "
-            f"{config.train.cpus_per_worker}, {config.captioner.replicas_needed} captioners x "
-            f"{config.captioner.cpus_per_replica}, {config.score.min_workers} scorers x {config.score.cpus_per_worker}, "
-            f"1 for data) and {offer.cpus:g} are offered: lower train.max_workers or the others, or raise cluster.local_cpus "
-            "or the cluster")
-    if need.gpus > offer.gpus:
-        short.append(f"{need.gpus:g} GPUs are needed and {offer.gpus:g} are offered: lower train.max_workers, set "
-                     "train.gpus_per_worker, captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a machine or "
-                     "cluster with GPUs")
-    if need.memory_gib > offer.memory_gib:
-        short.append(f"{need.memory_gib:g} GiB of memory are needed (cluster.memory_gib) and "
-                     f"{offer.memory_gib:.1f} GiB are free: end other programs, use a larger machine, or lower the key "
-                     "if you know that less will do")
+    total = offer.total
+    kinds, need = needs(config, total), needed(config, total)
+    short = _short_in_sum(kinds, need, total)
+    if config.cluster.address is not None:  # a local cluster is one node, of which the sums say all
+        enough_together = total.cpus >= need.cpus and total.gpus >= need.gpus
+        short.extend(without_room(kinds, offer, enough_together))
+        if short:
+            short.append(_ONLY_WHAT_IS_THERE)
     if short:
         raise PreflightError("The run was not started, because the cluster is too small:\n  " + "\n  ".join(short))
+
+
+def _short_in_sum(kinds: list[Need], need: Resources, total: Resources) -> list[str]:
+    workers, captioners, scorers, _ = kinds
+    short = []
+    if need.cpus > total.cpus:
+        short.append(
+            f"{need.cpus:g} CPUs are needed ({workers.count} training workers x {workers.each.cpus:g}, "
+            f"{captioners.count} captioners x {captioners.each.cpus:g}, {scorers.count} scorers x "
+            f"{scorers.each.cpus:g}, 1 for data) and {total.cpus:g} are offered: lower "
+            f"{workers.keys.count} or the others, or raise cluster.local_cpus or the cluster")
+    if need.gpus > total.gpus:
+        short.append(f"{need.gpus:g} GPUs are needed and {total.gpus:g} are offered: lower {workers.keys.count}, set "
+                     "train.gpus_per_worker, captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a "
+                     "machine or cluster with GPUs")
+    if need.memory_gib > total.memory_gib:
+        short.append(f"{need.memory_gib:g} GiB of memory are needed (cluster.memory_gib) and "
+                     f"{total.memory_gib:.1f} GiB are free: end other programs, use a larger machine, or lower the key "
+                     "if you know that less will do")
+    return short
 
 
 def check_tile_size(config: RunConfig) -> None:
