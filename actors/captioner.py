@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import ray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from actors.blocks import take
 from actors.deployment import Deployment, PendingAnswers
 from actors.health import EngineEvent, EngineHealth
 from actors.probe import PROBE_TOKENS, check_probe, load_probe
@@ -227,7 +227,7 @@ class CaptionerReplica:
                     "tokens": self._engine.generated_tokens - before}
 
     def _embed(self, captioner, request: CaptionRequest) -> list:
-        tables = ray.get(request.blocks)
+        tables = take(request.blocks)
         images = np.stack([image_of(tables[block], row) for block, row in request.where])
         return self._prompt_embeddings(captioner, images, request.prompts)
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 
+from actors.blocks import NoRoomForBlocks, take
 from actors.divergence import TrainingDiverged, refusing_divergence
 from actors.epoch_plan import EpochPlan, MicroBatch, assign_micro_batches
 from actors.fence import Fence, LeaseLost, NoFence
@@ -43,7 +44,7 @@ def train_worker(config: dict[str, Any]) -> None:
         _serve(config["settings"], mailbox)
     except _Stopped:
         return
-    except (DiskFull, LeaseLost, StateRefused, TrainingDiverged) as error:
+    except (DiskFull, LeaseLost, NoRoomForBlocks, StateRefused, TrainingDiverged) as error:
         # Raised, it would have the group started again, to come to the same end.
         ray.get(mailbox.give_up.remote(error))
     except Exception:
@@ -106,7 +107,7 @@ class _Window:
 
     def _table(self, block: int) -> pa.Table:
         if block not in self.tables:
-            self.tables[block] = ray.get(self.refs[block])
+            [self.tables[block]] = take([self.refs[block]])
         return self.tables[block]
 
 

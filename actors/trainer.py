@@ -136,6 +136,12 @@ class TrainerGroup:
         self._thread.join(timeout=grace_s)
         return not self._thread.is_alive()
 
+    def let_go(self, patience_s: float) -> None:
+        """After an error, of whatever part of the run: Ray must not be shut down under the thread that waits for the
+        workers, which can end the process before it has said what the error was. Ray may answer no more."""
+        self._mailbox.close.remote()
+        self._thread.join(timeout=patience_s)
+
     def close(self) -> None:
         """Let the workers go. A group that failed before is not waited for."""
         ray.get(self._mailbox.close.remote())

@@ -26,16 +26,18 @@ def free_bytes(path: str | Path) -> int:
     return shutil.disk_usage(_existing(Path(path))).free
 
 
+def total_bytes(path: str | Path) -> int:
+    """Size of the file system where `path` is, or would be made."""
+    return shutil.disk_usage(_existing(Path(path))).total
+
+
 def is_disk_full(error: BaseException, path: str | Path | None = None) -> bool:
     """Whether a full disk is the cause of an error, by its number or its words, or those of an error behind it.
 
     Args:
         path: where the error happened, if that is known: some errors say no more than that a write came out short.
     """
-    seen: set[int] = set()
-    each: BaseException | None = error
-    while each is not None and id(each) not in seen:
-        seen.add(id(each))
+    for each in causes(error):
         said = str(each).lower()
         if isinstance(each, DiskFull) or (isinstance(each, OSError) and each.errno in _CODES):
             return True
@@ -43,17 +45,30 @@ def is_disk_full(error: BaseException, path: str | Path | None = None) -> bool:
             return True
         if _TORCH_WORDS in said and path is not None and free_bytes(path) < _NOTHING_LEFT_BYTES:
             return True
-        each = each.__cause__ or each.__context__
     return False
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and those behind it."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__cause__ or each.__context__
 
 
 def disk_full(what: str, path: str | Path) -> DiskFull:
     """The error that says so."""
-    usage = shutil.disk_usage(_existing(Path(path)))
     return DiskFull(
-        f"The disk is full: {what} could not be written to {path}. That file system has {usage.free / 2**20:,.1f} MiB free "
-        f"of {usage.total / 2**20:,.0f} MiB. Rounds that have a record are whole. Make room there, then `knowlip resume "
-        "RUN_DIR`.")
+        f"The disk is full: {what} could not be written to {path}. That file system has {room(path)}. Rounds that have a "
+        "record are whole. Make room there, then `knowlip resume RUN_DIR`.")
+
+
+def room(path: str | Path) -> str:
+    """How much is free where `path` is, or would be made, in words."""
+    usage = shutil.disk_usage(_existing(Path(path)))
+    return f"{usage.free / 2**20:,.1f} MiB free of {usage.total / 2**20:,.0f} MiB"
 
 
 def reach_disk(path: Path) -> None:

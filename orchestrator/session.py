@@ -33,6 +33,7 @@ from orchestrator.deletion import carry_out, find_leftovers
 from orchestrator.demand import ray_demand
 from orchestrator.figures import draw_accuracy, draw_gallery, draw_losses, draw_times, gallery_tile_ids
 from orchestrator.folds import Findings, Fold
+from orchestrator.free_space import why_ray_waits
 from orchestrator.lease import LeaseKeeper
 from orchestrator.losses import read_losses, write_losses
 from orchestrator.memory import MemorySampler
@@ -49,7 +50,7 @@ from orchestrator.selection import most_doubtful
 from orchestrator.tracking import Tracker
 from orchestrator.watchdog import Watchdog
 
-_CAPTIONER_PATIENCE_S = 10.0
+_CAPTIONER_PATIENCE_S, _TRAINERS_PATIENCE_S = 10.0, 10.0
 
 
 class Session:
@@ -69,7 +70,7 @@ class Session:
         self.evaluator = None
         self.startup_s = 0.0
         self._memory = MemorySampler(directory.path, check=self.lease.check)
-        self.watchdog = Watchdog(config.watchdog, ray_demand, self._warn_of_stall,
+        self.watchdog = Watchdog(config.watchdog, self._what_is_waited_for, self._warn_of_stall,
                                  exit_after_s=config.cluster.grace_period_s + 90)
 
     def __enter__(self) -> "Session":
@@ -99,6 +100,8 @@ class Session:
                     steps.callback(self.captioner.shutdown if error is None else self._let_captioner_go)
                 if self.trainer is not None and error is None:
                     steps.callback(self.trainer.close)
+                elif self.trainer is not None and not interrupted:
+                    steps.callback(self.trainer.let_go, _TRAINERS_PATIENCE_S)
                 steps.callback(self.tracker.finish, status)
                 if self.trainer is not None and interrupted:
                     steps.callback(self.trainer.stop, self.config.cluster.grace_period_s)
@@ -193,6 +196,9 @@ class Session:
         plan = plan_retention(self.records, find_leftovers(self.directory), self.config.retention)
         self.tracker.log_tags({"knowlip.champion_round": str(plan.champion)})
         carry_out(plan, self.directory, self.lease.fence, tell=self.tracker.log_deletion)
+
+    def _what_is_waited_for(self) -> str:
+        return f"{ray_demand()}{why_ray_waits(self.config)}"
 
     def _warn_of_stall(self, said: str) -> None:
         self.progress.console.print(f"Warning: {said}", highlight=False, soft_wrap=True, markup=False)

@@ -14,6 +14,7 @@ from small_disk import CannotMount, small_disk
 from test_annotations import annotations
 from test_records import record
 
+from actors.blocks import take
 from actors.fence import NoFence
 from actors.labeller import SHARD_SCHEMA, Question, _Shard, _write_shard
 from actors.weights import create_weights
@@ -25,12 +26,14 @@ from hcot_llm.engine import Answer
 from hcot_llm.schema import Clause
 from model.checkpoint import weights_sha256
 from orchestrator.config import load_config
-from orchestrator.free_space import naming_a_full_disk
+from orchestrator.free_space import naming_a_full_disk, why_ray_waits
 from orchestrator.lease import LeaseHeld, LeaseKeeper, read_lease
 from orchestrator.preflight import PreflightError, preflight_disk
+from orchestrator.quiet_ray import silent_about_a_full_disk
 from orchestrator.records import read_records, write_record
 from orchestrator.tracking import Tracker, tracking_uri
 
+BLOCK_BYTES = 10 * 2**20
 ROOM = r"has \d[\d,.]* MiB free of \d+ MiB.*knowlip resume RUN_DIR"
 
 
@@ -164,22 +167,95 @@ def test_too_little_room_is_named_before_a_run_starts(disk):
                    disk.path)
 
 
-def test_what_ray_cannot_spill_is_named(disk):
-    """A real object store that is full, and a place to spill to that has no room."""
+@pytest.fixture(scope="module")
+def spilling(tmp_path_factory):
+    """A real object store of 80 MiB, and a disk of its own to spill to; with the configuration of a run on it."""
     import ray
 
+    for disk in make_disk(tmp_path_factory.mktemp("spilling") / "disk", 256):
+        ray.init("local", num_cpus=1, include_dashboard=False, object_store_memory=80 * 2**20, log_to_driver=False,
+                 object_spilling_directory=str(disk.path), logging_level=logging.ERROR)
+        try:
+            yield disk, load_config(ROOT / "configs" / "smoke.yaml", [f"cluster.spill_dir={disk.path}"])
+        finally:
+            ray.shutdown()
+
+
+def could_not_spill(disk) -> str:
+    return f"what does not fit into Ray's object store could not .* to {disk.path}.*{ROOM}"
+
+
+def empty(disk) -> None:
+    disk.empty()
+    time.sleep(0.5)  # Ray looks at the disk ten times a second
+
+
+def test_what_ray_cannot_spill_is_named(spilling):
+    import ray
+
+    disk, config = spilling
+    disk.fill()
+    kept = []
+    with pytest.raises(DiskFull, match=could_not_spill(disk)), naming_a_full_disk(config, disk.path.parent):
+        for number in range(12):
+            kept.append(ray.put(np.full(BLOCK_BYTES, number, np.uint8)))
+    empty(disk)
+
+
+def test_a_spilled_block_that_finds_no_room_is_named_and_comes_back_when_there_is_some(spilling):
+    """Ray itself would wait for ever."""
+    import ray
+
+    disk, config = spilling
+    blocks, held = [ray.put(np.full(BLOCK_BYTES, number, np.uint8)) for number in range(12)], []
+    disk.fill()
+    with pytest.raises(DiskFull, match=could_not_spill(disk)), naming_a_full_disk(config, disk.path.parent):
+        for block in blocks:
+            held.extend(take([block], patience_s=2))
+    assert 0 < len(held) < 12
+    empty(disk)
+    for block in blocks[len(held):]:
+        held.extend(take([block], patience_s=2))
+    assert [int(each[-1]) for each in held] == list(range(12))
+
+
+def test_a_node_of_another_cluster_that_cannot_spill_is_named(tmp_path):
+    """Where it spills to is not known here; the run's own directory is not to blame."""
+    config = load_config(ROOT / "configs" / "smoke.yaml", ["cluster.address=ray-head:6379"])
+    with (pytest.raises(DiskFull, match=r"node 10\.0\.0\.7 spills to.*knowlip resume RUN_DIR") as said,
+          naming_a_full_disk(config, tmp_path)):
+        raise RuntimeError("ray::join() (pid=13112, ip=10.0.0.7)\nOutOfDiskError: Local disk is full\nTip: Use `df`")
+    assert str(tmp_path) not in str(said.value)
+
+
+def test_a_full_disk_is_why_ray_waits(disk):
     config = load_config(ROOT / "configs" / "smoke.yaml", [f"cluster.spill_dir={disk.path}"])
-    ray.init(num_cpus=1, include_dashboard=False, object_store_memory=80 * 2**20, log_to_driver=False,
-             object_spilling_directory=str(disk.path), logging_level=logging.ERROR)
-    try:
-        disk.fill()
-        kept = []
-        with (pytest.raises(DiskFull, match=f"what does not fit into Ray's object store could not .* to {disk.path}.*{ROOM}"),
-              naming_a_full_disk(config, disk.path.parent)):
-            for number in range(12):
-                kept.append(ray.put(np.full(10 * 2**20, number, np.uint8)))
-    finally:
-        ray.shutdown()
+    assert why_ray_waits(config) == ""
+    disk.fill(leave_bytes=300_000)  # less than 5 % of 8 MiB
+    assert f"no room to spill to {disk.path}: that file system has 0.3 MiB free of 8 MiB" in why_ray_waits(config)
+
+
+def test_rays_own_words_on_a_full_disk_are_left_out_and_no_others(caplog, monkeypatch):
+    import ray._private.worker as worker
+
+    printed, ours = [], logging.getLogger("ray.data.exceptions")
+    monkeypatch.setattr(worker, "print_to_stdstream", lambda data, **_: printed.extend(data["lines"]))
+    monkeypatch.setattr(ours, "propagate", True)
+
+    def say(number: int) -> None:
+        for error in (RuntimeError("Local disk is full"), RuntimeError("a block was lost")):
+            try:
+                raise error
+            except RuntimeError:
+                ours.error("a bug report, please %s", number)
+            worker.print_to_stdstream({"lines": [f"Traceback {number}", str(error)], "pid": "raylet"})
+
+    with silent_about_a_full_disk():
+        say(1)
+    assert [record.getMessage() for record in caplog.records] == ["a bug report, please 1"]
+    assert printed == ["Traceback 1", "a block was lost"]
+    say(2)
+    assert len(caplog.records) == 3 and len(printed) == 6
 
 
 def test_other_errors_are_left_alone(tmp_path):

@@ -21,6 +21,9 @@ PHASES = {"train": "checkpoint", "label": "label shards", "refresh": "commit"}
 """Phase at whose start the disk is filled -> what is written in it."""
 ROUND = 2
 """So that there is a last round to read."""
+WRITES = {"train": "checkpoints/trainer", "label": f"labels/round-{ROUND:04d}", "refresh": "annotations"}
+"""Phase -> where in the run directory it writes first, which the error has to name. What is written at any time ends no
+run for want of room: the lease's renewal is tried again, and memory.json is left as it was."""
 LONGEST_S = 400
 
 
@@ -69,41 +72,46 @@ class Filler:
 
 
 def run_on_full_disk(phase: str, reference: Reference, seed: int, folder: Path) -> Outcome:
-    """A run whose disk is full from a phase of round 2 on: it has to end with an error that says what to do, leave the
-    last round readable, and go on once there is room."""
+    """A run whose disk is full from a phase of round 2 on."""
     outcome = Outcome(new_folder(folder) / "run")
     small = folder / "small"
     small.mkdir()
-    refused = mount(small, 2 * size_of(reference.run_dir) + 64 * 2**20)
-    if refused is not None:
-        outcome.not_possible = refused
+    outcome.not_possible = mount(small, 2 * size_of(reference.run_dir) + 64 * 2**20)
+    if outcome.not_possible is not None:
         return outcome
-    begun = time.monotonic()
-    disk = Outcome(small / "run")
     try:
-        driver = start(reference.config, folder, reference.settings, run_dir=disk.run_dir)
-        filler = Filler(small / "filler")
-        try:
-            wait_for_phase(driver, disk.run_dir, ROUND, phase)
-            filler.fill()
-            outcome.injected = int(os.statvfs(small).f_bavail == 0)
-            status = driver.wait(LONGEST_S)
-            outcome.complaints += said_of_full_disk(status, driver.said(), disk.run_dir)
-            outcome.complaints += unreadable(disk.run_dir, reference)
-        finally:
-            outcome.left_over += driver.clear()
-            filler.let_go()
-        resume_until_finished(disk, logs=folder)
-        if disk.resumes > 1:
-            outcome.complaints.append(f"{disk.resumes} resumes were needed once there was room")
-        outcome.finished, outcome.resumes = disk.finished, disk.resumes
-        outcome.left_over += disk.left_over
-        outcome.seconds = time.monotonic() - begun
+        there = small / "run"
+        fill_and_resume(outcome, there, reference, phase, small, there / WRITES[phase])
         # Beyond the file system's end, for the comparison and for whoever looks for a cause.
-        shutil.copytree(disk.run_dir, outcome.run_dir, symlinks=True)
+        shutil.copytree(there, outcome.run_dir, symlinks=True)
     finally:
-        subprocess.run(["umount", "--lazy", str(small)], check=True)
+        unmount(small)
     return outcome
+
+
+def fill_and_resume(outcome: Outcome, run_dir: Path, reference: Reference, phase: str, small: Path, named: Path) -> None:
+    """A run in `run_dir`, while whose round 2 the file system at `small` is filled: it has to end with an error that
+    names a place and says what to do, leave the last round readable, and go on once there is room."""
+    begun, logs = time.monotonic(), outcome.run_dir.parent
+    driver = start(reference.config, logs, reference.settings, run_dir=run_dir)
+    filler = Filler(small / "filler")
+    try:
+        wait_for_phase(driver, run_dir, ROUND, phase)
+        filler.fill()
+        outcome.injected = int(os.statvfs(small).f_bavail == 0)
+        status = driver.wait(LONGEST_S)
+        outcome.complaints += said_of_full_disk(status, driver.said(), named)
+        outcome.complaints += unreadable(run_dir, reference)
+    finally:
+        outcome.left_over += driver.clear()
+        filler.let_go()
+    again = Outcome(run_dir)
+    resume_until_finished(again, logs=logs)
+    if again.resumes > 1:
+        outcome.complaints.append(f"{again.resumes} resumes were needed once there was room")
+    outcome.finished, outcome.resumes = again.finished, again.resumes
+    outcome.left_over += again.left_over
+    outcome.seconds = time.monotonic() - begun
 
 
 def mount(folder: Path, size_bytes: int) -> str | None:
@@ -113,19 +121,25 @@ def mount(folder: Path, size_bytes: int) -> str | None:
     return None if done.returncode == 0 else f"mount: {done.stderr.strip()}"
 
 
+def unmount(folder: Path) -> None:
+    """Take it away again, whoever still looks at it."""
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 def size_of(folder: Path) -> int:
     """Bytes of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def said_of_full_disk(status: int, said: str, run_dir: Path) -> list[str]:
-    """What is wrong with how a driver ended whose disk was full."""
+def said_of_full_disk(status: int, said: str, named: Path) -> list[str]:
+    """What is wrong with how a driver ended whose disk was full. named: what the error has to name."""
+    error = said.rpartition("Error: ")[2]  # the run's directory is named before, too
     wrong = [] if status == 1 else [f"exit status {status} instead of 1"]
-    if str(run_dir) not in said:
-        wrong.append("the error does not name a path in the run directory")
-    if "No space left" not in said and "full" not in said:
+    if str(named) not in error:
+        wrong.append(f"the error does not name {named}: {error[:300]}")
+    if "No space left" not in error and "full" not in error:
         wrong.append("the error does not say that the disk is full")
-    if "knowlip resume" not in said:
+    if "knowlip resume" not in error:
         wrong.append("the error does not say how to go on")
     if "Traceback" in said:
         wrong.append("it ended with a traceback")

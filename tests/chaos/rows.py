@@ -13,6 +13,8 @@ from chaos.driver import NotSurvived
 from chaos.faults import FAULTS, Fault
 from chaos.full_disk import PHASES as FULL_IN
 from chaos.full_disk import run_on_full_disk
+from chaos.full_spill import PHASE as SPILLS_IN
+from chaos.full_spill import run_without_room_to_spill
 from chaos.mlflow_away import run_without_mlflow
 from chaos.nodes import run_losing_a_node, run_with_nodes
 from chaos.reference import Reference
@@ -97,6 +99,7 @@ ROWS = (
     Row("MLflow stop and start", run_without_mlflow),
     *(Row(f"disk full, in {phase} ({what})", partial(run_on_full_disk, phase), once=True)
       for phase, what in FULL_IN.items()),
+    Row(f"disk full, in {SPILLS_IN} (spill)", run_without_room_to_spill, once=True, timed=False),
     Row(f"two drivers x {CONTESTS}", run_contests, once=True, timed=False),
     Row("poison captions 10 %", poison, equal=False, once=True),
     Row("truncated tiles 1 %", run_on_cut_scenes, equal=False, timed=False),
