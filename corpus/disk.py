@@ -61,8 +61,8 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def disk_full(what: str, path: str | Path) -> DiskFull:
     """The error that says so."""
     return DiskFull(
-        f"The disk is full: {what} could not be written to {path}. That file system has {room(path)}. Rounds that have a "
-        "record are whole. Make room there, then `knowlip resume RUN_DIR`.")
+        f"The disk is full: {what} could not be written to {path}. That file system has {room(path)}. Rounds that have "
+        "a record are whole. Make room there, then `knowlip resume RUN_DIR`.")
 
 
 def room(path: str | Path) -> str:

@@ -40,7 +40,8 @@ def why_ray_waits(config: RunConfig) -> str:
     place = spill_dir(config)
     if place is None or free_bytes(place) > _LEFT_FREE * total_bytes(place):
         return ""
-    return f" Ray has no room to spill to {place}: that file system has {room(place)}, and Ray leaves the last 5 % of it free."
+    return (f" Ray has no room to spill to {place}: that file system has {room(place)}, and Ray leaves the last 5 % of it "
+            "free.")
 
 
 @contextmanager
@@ -73,10 +74,11 @@ def _cannot_spill(config: RunConfig, error: BaseException) -> DiskFull:
     if place is None:
         node = next((found[1] for each in causes(error) if (found := _NODE.search(str(each)))), "of the cluster")
         return DiskFull(
-            f"The disk is full: {what} could not be written where node {node} spills to, of which Ray leaves the last 5 % "
-            f"free. {end} Make room there, or give the cluster's nodes a larger object store, then `knowlip resume RUN_DIR`.")
+            f"The disk is full: {what} could not be written where node {node} spills to, of which Ray leaves the last 5 "
+            f"% free. {end} Make room there, or give the cluster's nodes a larger object store, then `knowlip resume "
+            "RUN_DIR`.")
     return DiskFull(
-        f"The disk is full: {what} could not be written to {place}. That file system has {room(place)} now that Ray has "
-        f"removed what it had spilled; Ray leaves the last 5 % of it free. {end} Make room there, or name another place "
-        "(cluster.spill_dir) or a larger object store (cluster.object_store_memory_gib) in RUN_DIR/config.yaml, then "
-        "`knowlip resume RUN_DIR`.")
+        f"The disk is full: {what} could not be written to {place}. That file system has {room(place)} now that Ray "
+        f"has removed what it had spilled; Ray leaves the last 5 % of it free. {end} Make room there, or name another "
+        "place (cluster.spill_dir) or a larger object store (cluster.object_store_memory_gib) in RUN_DIR/config.yaml, "
+        "then `knowlip resume RUN_DIR`.")

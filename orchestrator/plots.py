@@ -7,6 +7,8 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from corpus.disk import writing
+
 # Okabe and Ito's colours, told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PINK, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
@@ -25,9 +27,9 @@ STYLE = {
 def save(figure: Figure, path: Path) -> Path:
     """Write a PNG at 150 dots an inch and return its path."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
-    with matplotlib.rc_context(STYLE):
+    with writing("a picture", path), matplotlib.rc_context(STYLE):
+        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
     return path
 

@@ -34,7 +34,8 @@ def silent_about_a_full_disk() -> Iterator[None]:
 
 def _is_of_something_else(record: logging.LogRecord) -> bool:
     errors = (sys.exc_info()[1], record.exc_info[1] if record.exc_info else None)
-    return not (_is_disk_full(record.getMessage()) or any(error is not None and is_disk_full(error) for error in errors))
+    return not (_is_disk_full(record.getMessage())
+                or any(error is not None and is_disk_full(error) for error in errors))
 
 
 def _is_disk_full(text: str) -> bool:

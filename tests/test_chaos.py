@@ -28,6 +28,7 @@ from shared_run import ROOT
 from actors.deployment import DEPLOYMENT
 from actors.evaluator import Evaluator
 from actors.mailbox import Mailbox
+from corpus.disk import free_bytes
 from corpus.quarantine import Quarantine
 from orchestrator.config import CorpusConfig, load_config
 from orchestrator.corpus_setup import prepare_corpus
@@ -56,7 +57,8 @@ def test_every_other_fault_has_a_row():
     names = [row.name for row in ROWS]
     assert len(set(names)) == len(names)
     for part in ("remove a node", "MLflow stop", "disk full, in train", "disk full, in label", "disk full, in refresh",
-                 "two drivers x 50", "poison captions 10 %", "truncated tiles 1 %", "SIGTERM"):
+                 "disk full, in score (spill)", "two drivers x 50", "poison captions 10 %", "truncated tiles 1 %",
+                 "SIGTERM"):
         assert any(part in name for name in names), part
 
 
@@ -162,6 +164,9 @@ def test_a_small_file_system_is_filled_to_the_last_byte_and_let_go(tmp_path):
         pytest.skip(refused)
     try:
         filler = Filler(small / "filler")
+        for left in (2**18, 2**14):
+            filler.leave(left)
+            assert free_bytes(small) == left
         filler.fill()
         with pytest.raises(OSError, match="No space left"):
             (small / "more").write_bytes(b"x")
@@ -175,6 +180,9 @@ def test_a_small_file_system_is_filled_to_the_last_byte_and_let_go(tmp_path):
 def test_an_error_of_a_full_disk_says_where_what_and_how_to_go_on(tmp_path):
     good = f"Error: {tmp_path}/now.json: No space left on device. Make room, then `knowlip resume {tmp_path}`."
     assert said_of_full_disk(1, good, tmp_path) == []
+    # That the run directory is named, as at every start, says nothing of what did not fit.
+    [wrong] = said_of_full_disk(1, f"run directory {tmp_path}/annotations {good}", tmp_path / "annotations")
+    assert "does not name" in wrong
     assert len(said_of_full_disk(0, "Traceback ...", tmp_path)) == 5
 
 

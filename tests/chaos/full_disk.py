@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 from chaos.blows import Outcome
-from chaos.driver import KNOWLIP, ChaosError, start, wait_for_phase
+from chaos.driver import KNOWLIP, ChaosError, Driver, start, wait_for_phase
 from chaos.reference import Reference
 from chaos.run import new_folder, resume_until_finished
 from corpus.annotations import AnnotationStore
+from corpus.disk import free_bytes
 from model.checkpoint import weights_sha256
 from orchestrator.records import read_records
 from orchestrator.run_directory import RunDirectory
@@ -21,6 +22,9 @@ PHASES = {"train": "checkpoint", "label": "label shards", "refresh": "commit"}
 """Phase at whose start the disk is filled -> what is written in it."""
 ROUND = 2
 """So that there is a last round to read."""
+SMALL_BYTES, SMALLEST_BYTES = 8 * 2**20, 4 * 4096
+"""Room that is left ahead of a phase, for what is written until then; the smaller one for now.json, the lease and
+memory.json, of a page each, but not for a commit."""
 WRITES = {"train": "checkpoints/trainer", "label": f"labels/round-{ROUND:04d}", "refresh": "annotations"}
 """Phase -> where in the run directory it writes first, which the error has to name. What is written at any time ends no
 run for want of room: the lease's renewal is tried again, and memory.json is left as it was."""
@@ -34,6 +38,12 @@ class Filler:
         self._path, self._stop = path, threading.Event()
         self._full = threading.Event()
         self._thread = threading.Thread(target=self._run, name="filler", daemon=True)
+
+    def leave(self, left_bytes: int) -> None:
+        """Take all room but so much, ahead of the moment."""
+        with open(self._path, "ab") as file:
+            if (taken := free_bytes(self._path) - left_bytes) > 0:
+                os.posix_fallocate(file.fileno(), file.tell(), taken)
 
     def fill(self) -> None:
         """Returns once no byte is left.
@@ -53,7 +63,7 @@ class Filler:
         self._path.unlink(missing_ok=True)
 
     def _run(self) -> None:
-        with open(self._path, "wb", buffering=0) as file:
+        with open(self._path, "ab", buffering=0) as file:
             while not self._stop.is_set():
                 for chunk in (2**20, 2**12, 1):
                     self._write(file, bytes(chunk))
@@ -89,13 +99,15 @@ def run_on_full_disk(phase: str, reference: Reference, seed: int, folder: Path) 
     return outcome
 
 
-def fill_and_resume(outcome: Outcome, run_dir: Path, reference: Reference, phase: str, small: Path, named: Path) -> None:
+def fill_and_resume(outcome: Outcome, run_dir: Path, reference: Reference, phase: str, small: Path,
+                    named: Path) -> None:
     """A run in `run_dir`, while whose round 2 the file system at `small` is filled: it has to end with an error that
     names a place and says what to do, leave the last round readable, and go on once there is room."""
     begun, logs = time.monotonic(), outcome.run_dir.parent
     driver = start(reference.config, logs, reference.settings, run_dir=run_dir)
     filler = Filler(small / "filler")
     try:
+        _make_tight(driver, run_dir, reference, phase, filler)
         wait_for_phase(driver, run_dir, ROUND, phase)
         filler.fill()
         outcome.injected = int(os.statvfs(small).f_bavail == 0)
@@ -112,6 +124,24 @@ def fill_and_resume(outcome: Outcome, run_dir: Path, reference: Reference, phase
     outcome.finished, outcome.resumes = again.finished, again.resumes
     outcome.left_over += again.left_over
     outcome.seconds = time.monotonic() - begun
+
+
+def _make_tight(driver: Driver, run_dir: Path, reference: Reference, phase: str, filler: Filler) -> None:
+    """Take nearly all room ahead of a phase that writes soon after its start: filling a whole disk may take longer."""
+    if phase == "label":
+        wait_for_phase(driver, run_dir, ROUND, "score")
+        filler.leave(SMALL_BYTES)
+    elif phase == "refresh":
+        wait_for_phase(driver, run_dir, ROUND, "label")
+        filler.leave(SMALL_BYTES)
+        shards = len(_shards(reference.run_dir))
+        while len(_shards(run_dir)) < shards and not driver.ended:
+            time.sleep(0.02)
+        filler.leave(SMALLEST_BYTES)
+
+
+def _shards(run_dir: Path) -> list[Path]:
+    return list(RunDirectory(run_dir).shards(ROUND).glob("shard-*"))
 
 
 def mount(folder: Path, size_bytes: int) -> str | None:

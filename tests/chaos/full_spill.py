@@ -36,7 +36,8 @@ def run_without_room_to_spill(reference: Reference, seed: int, folder: Path) -> 
     try:
         undisturbed = _undisturbed(replace(reference, settings=(*reference.settings, *LARGE_TILES)), folder)
         small_store = (*undisturbed.settings, SMALL_STORE, f"cluster.spill_dir={spill.resolve()}")
-        fill_and_resume(outcome, outcome.run_dir, replace(undisturbed, settings=small_store), PHASE, spill, spill.resolve())
+        fill_and_resume(outcome, outcome.run_dir, replace(undisturbed, settings=small_store), PHASE, spill,
+                        named=spill.resolve())
         if outcome.finished:
             outcome.found = compare(outcome.run_dir, undisturbed.run_dir)
     finally:
