@@ -26,8 +26,8 @@ class MicroBatch:
 class EpochPlan:
     """Order of one epoch over blocks of Arrow rows.
 
-    Blocks are visited in a new order; rows are shuffled within a window of blocks, so that a worker holds
-    `window_blocks` blocks at most. The last, incomplete step is dropped: every step has the same batch.
+    Blocks are visited in a new order; rows are shuffled within a window of `window_blocks` of them, so that a worker needs
+    few at a time. The last, incomplete step is dropped: every step has the same batch.
     """
 
     run_seed: int

@@ -97,18 +97,25 @@ class _Stopped(Exception):
 
 @dataclass
 class _Window:
-    """Blocks fetched so far, by index: Arrow tables read from shared memory without a copy."""
+    """Blocks used last, by index, the newest at the end: Arrow tables read from shared memory without a copy.
+
+    What is held the object store may not spill. A step can begin in one window of the plan and end in the next.
+    """
 
     refs: list
     tables: dict[int, pa.Table]
+    holds: int = 2 * EpochPlan.window_blocks
 
     def rows(self, batch: MicroBatch) -> list[TrainingRow]:
         return [_row(self._table(block), int(row)) for block, row in zip(batch.block, batch.row, strict=True)]
 
     def _table(self, block: int) -> pa.Table:
-        if block not in self.tables:
-            [self.tables[block]] = take([self.refs[block]])
-        return self.tables[block]
+        if (table := self.tables.pop(block, None)) is None:
+            [table] = take([self.refs[block]])
+        self.tables[block] = table
+        if len(self.tables) > self.holds:
+            del self.tables[next(iter(self.tables))]
+        return table
 
 
 def _row(table: pa.Table, row: int) -> TrainingRow:

@@ -64,7 +64,7 @@ class ClusterConfig(_Section):
 
     address: str | None = Field(None, description="address of a running cluster ('auto' finds one); null starts a local one")
     local_cpus: int = Field(6, ge=2, description="logical CPUs of a local cluster; more than the machine has is fine")
-    object_store_memory_gib: float = Field(2, gt=0, description="object store of a local cluster, in GiB; it spills to disk")
+    object_store_memory_gib: float = Field(2, ge=0.075, description="object store of a local cluster, in GiB; it spills to disk")
     grace_period_s: float = Field(30, gt=0, description="time to save the state when the run is told to end")
     memory_gib: float = Field(6, gt=0, description="memory the run needs at least, in GiB, named by the preflight")
     free_disk_gib: float = Field(2, gt=0, description="free disk, in GiB, that the run directory and a local cluster's "

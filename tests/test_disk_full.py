@@ -6,6 +6,7 @@ import time
 
 import disk_job
 import numpy as np
+import pyarrow as pa
 import pytest
 import training_job
 from mlflow import MlflowClient
@@ -15,8 +16,10 @@ from test_annotations import annotations
 from test_records import record
 
 from actors.blocks import take
+from actors.epoch_plan import MicroBatch
 from actors.fence import NoFence
 from actors.labeller import SHARD_SCHEMA, Question, _Shard, _write_shard
+from actors.train_worker import _Window
 from actors.weights import create_weights
 from corpus.annotations import AnnotationStore
 from corpus.digest import annotation_digest
@@ -256,6 +259,23 @@ def test_rays_own_words_on_a_full_disk_are_left_out_and_no_others(caplog, monkey
     assert printed == ["Traceback 1", "a block was lost"]
     say(2)
     assert len(caplog.records) == 3 and len(printed) == 6
+
+
+def test_a_trainer_holds_few_blocks_of_a_corpus_that_is_larger_than_the_store(spilling):
+    """What it holds Ray may not spill."""
+    import ray
+
+    refs = [ray.put(pa.table({
+        "tile_id": [f"tile-{number}"], "image": pa.array([bytes(4 * 1600**2)], pa.large_binary()), "values": [[number]],
+        "trusted": [[True]], "reconstructed": [[True]], "knowledge": ["plain coast"], "hints": [[""]]}))
+        for number in range(12)]
+    window, one_row = _Window(refs, {}, holds=3), np.zeros(1, int)
+    for _ in range(2):
+        for number in range(12):
+            [row] = window.rows(MicroBatch(0, np.array([number]), one_row, seed=0))
+            assert row.tile_id == f"tile-{number}"
+            assert len(window.tables) <= 3 and number in window.tables
+    assert list(window.tables) == [9, 10, 11]
 
 
 def test_other_errors_are_left_alone(tmp_path):

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 
+from actors.communication_op import compile_communication_op
 from actors.epoch_plan import EpochPlan
 from actors.mailbox import RoundOrder
 from actors.train_worker import _Window, _Worker, steps_done
@@ -104,6 +105,7 @@ def _enter(rank: int, job, world_size: int, work_dir: str) -> None:
     folder = Path(work_dir)
     meeting = folder / f".meeting-{job.__name__}-{world_size}"
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world_size)
+    compile_communication_op()  # as a real worker does, under the lock that keeps others out
     result = job(folder)
     dist.barrier()
     if rank == 0:
