@@ -23,12 +23,12 @@ class DiskFull(OSError):
 
 def free_bytes(path: str | Path) -> int:
     """Free space for this user where `path` is, or would be made."""
-    return shutil.disk_usage(_existing(Path(path))).free
+    return _usage(path).free
 
 
 def total_bytes(path: str | Path) -> int:
     """Size of the file system where `path` is, or would be made."""
-    return shutil.disk_usage(_existing(Path(path))).total
+    return _usage(path).total
 
 
 def is_disk_full(error: BaseException, path: str | Path | None = None) -> bool:
@@ -67,7 +67,7 @@ def disk_full(what: str, path: str | Path) -> DiskFull:
 
 def room(path: str | Path) -> str:
     """How much is free where `path` is, or would be made, in words."""
-    usage = shutil.disk_usage(_existing(Path(path)))
+    usage = _usage(path)
     return f"{usage.free / 2**20:,.1f} MiB free of {usage.total / 2**20:,.0f} MiB"
 
 
@@ -105,6 +105,10 @@ def writing(what: str, path: str | Path) -> Iterator[None]:
         if not is_disk_full(error, path):
             raise
         raise disk_full(what, path) from error
+
+
+def _usage(path: str | Path):
+    return shutil.disk_usage(_existing(Path(path)))
 
 
 def _existing(path: Path) -> Path:

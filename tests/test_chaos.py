@@ -3,7 +3,6 @@
 import argparse
 import shutil
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -13,7 +12,7 @@ from chaos.compare import compare
 from chaos.contests import digest
 from chaos.cut_tiles import write_cut_scenes
 from chaos.faults import ABSENT, BOUNDARY, FAULTS, INSIDE, LIVES_IN, START_UP, TRAINERS, Fault
-from chaos.full_disk import Filler, mount, said_of_full_disk
+from chaos.full_disk import Filler, mount, said_of_full_disk, unmount
 from chaos.mlflow_away import differences, tracked
 from chaos.reference import Reference
 from chaos.results import Result, write_result
@@ -174,7 +173,7 @@ def test_a_small_file_system_is_filled_to_the_last_byte_and_let_go(tmp_path):
         filler.let_go()
         (small / "more").write_bytes(bytes(2**20))
     finally:
-        subprocess.run(["umount", "--lazy", str(small)], check=True)
+        unmount(small)
 
 
 def test_an_error_of_a_full_disk_says_where_what_and_how_to_go_on(tmp_path):

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+from actors.train_worker import trainer_state_dir
 from chaos.blows import Outcome
 from chaos.driver import KNOWLIP, ChaosError, Driver, start, wait_for_phase
 from chaos.reference import Reference
@@ -25,9 +26,6 @@ ROUND = 2
 SMALL_BYTES, SMALLEST_BYTES = 8 * 2**20, 4 * 4096
 """Room that is left ahead of a phase, for what is written until then; the smaller one for now.json, the lease and
 memory.json, of a page each, but not for a commit."""
-WRITES = {"train": "checkpoints/trainer", "label": f"labels/round-{ROUND:04d}", "refresh": "annotations"}
-"""Phase -> where in the run directory it writes first, which the error has to name. What is written at any time ends no
-run for want of room: the lease's renewal is tried again, and memory.json is left as it was."""
 LONGEST_S = 400
 
 
@@ -91,12 +89,23 @@ def run_on_full_disk(phase: str, reference: Reference, seed: int, folder: Path) 
         return outcome
     try:
         there = small / "run"
-        fill_and_resume(outcome, there, reference, phase, small, there / WRITES[phase])
+        fill_and_resume(outcome, there, reference, phase, small, written_first(phase, there))
         # Beyond the file system's end, for the comparison and for whoever looks for a cause.
         shutil.copytree(there, outcome.run_dir, symlinks=True)
     finally:
         unmount(small)
     return outcome
+
+
+def written_first(phase: str, run_dir: Path) -> Path:
+    """Where a phase of PHASES writes first, which the error has to name.
+
+    What is written at any time ends no run for want of room: the lease's renewal is tried again, and memory.json is left
+    as it was.
+    """
+    directory = RunDirectory(run_dir)
+    return {"train": trainer_state_dir(run_dir), "label": directory.shards(ROUND),
+            "refresh": directory.annotations}[phase]
 
 
 def fill_and_resume(outcome: Outcome, run_dir: Path, reference: Reference, phase: str, small: Path,
