@@ -17,6 +17,17 @@ DEPLOYMENT = "captioner"
 DEATHS_PER_REQUEST = 3
 
 
+def replicas_of(owner: str) -> int:
+    """Replicas that Ray Serve runs or starts for an owner; 0 where there is none."""
+    application = serve.status().applications.get(_application_of(owner))
+    return 0 if application is None else sum(
+        count for deployment in application.deployments.values() for count in deployment.replica_states.values())
+
+
+def _application_of(owner: str) -> str:
+    return f"{DEPLOYMENT}-{owner}" if owner else DEPLOYMENT
+
+
 class CaptionerFailed(RuntimeError):
     """The captioner's deployment failed or did not start in time; the message carries the reason."""
 
@@ -31,7 +42,7 @@ class Deployment:
 
     def __init__(self, replica: type, config: "CaptionerConfig", *arguments: Any, owner: str = "") -> None:
         self._config = config
-        self._application = f"{DEPLOYMENT}-{owner}" if owner else DEPLOYMENT
+        self._application = _application_of(owner)
         environment = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(config.threads_per_replica)}
         options = {"num_cpus": config.cpus_per_replica, "num_gpus": config.gpus_per_replica,
                    "runtime_env": {"env_vars": environment}}
@@ -55,7 +66,10 @@ class Deployment:
         """
         deadline = time.monotonic() + self._config.start_timeout_s
         while True:
-            application = serve.status().applications[self._application]
+            application = serve.status().applications.get(self._application)
+            if application is None:
+                raise CaptionerFailed(f"Ray Serve has no application {self._application} any more: somebody deleted it, or "
+                                      "another cluster answers. `knowlip resume RUN_DIR` deploys it anew.")
             if application.status == ApplicationStatus.RUNNING:
                 return
             if application.status == ApplicationStatus.DEPLOY_FAILED:

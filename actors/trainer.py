@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ray
+from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -132,7 +133,10 @@ class TrainerGroup:
 
     def stop(self, grace_s: float) -> bool:
         """Have the workers save their state and end; whether they did within `grace_s` seconds."""
-        ray.get(self._mailbox.stop.remote())
+        try:
+            ray.get(self._mailbox.stop.remote(), timeout=grace_s)
+        except RayError:  # what ends a driver may end its workers, too; their newest checkpoint stands
+            return False
         self._thread.join(timeout=grace_s)
         return not self._thread.is_alive()
 

@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
@@ -30,7 +32,8 @@ def connect(address: str) -> None:
     """
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+        with _own_end_on_terminate():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except (OSError, AuthenticationError) as error:
         raise ClusterUnreachable(
             f"cluster.address={address}: no Ray cluster lets this driver in. Is one running there (ray status)? Does it "
@@ -45,6 +48,35 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
+def leave() -> None:
+    """Disconnect, and end a cluster that was started here."""
+    with _own_end_on_terminate():
+        ray.shutdown()
+
+
+@contextmanager
+def _own_end_on_terminate() -> Iterator[None]:
+    """Ray replaces the handler of SIGTERM by one that ends the process at once, with nothing saved, and as it shuts down by
+    none at all; what comes meanwhile is handled as it would have been before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    terminated = False
+    try:
+        yield
+    except SystemExit as end:
+        terminated = end.code == signal.SIGTERM
+        if not terminated:
+            raise
+    finally:
+        if on_terminate is not None:
+            signal.signal(signal.SIGTERM, on_terminate)
+    if terminated:
+        signal.raise_signal(signal.SIGTERM)
+        raise SystemExit(signal.SIGTERM)
+
+
 def start_cluster(config: RunConfig) -> None:
     """Connect to the configured cluster, or start a local one.
 
@@ -54,8 +86,6 @@ def start_cluster(config: RunConfig) -> None:
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
     cluster = config.cluster
-    # Ray replaces the handler by one that ends the process at once, with nothing saved.
-    on_terminate = signal.getsignal(signal.SIGTERM)
     if config.train.gpus_per_worker == 0:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if cluster.address is not None:
@@ -65,17 +95,16 @@ def start_cluster(config: RunConfig) -> None:
         if cluster.spill_dir is not None:
             cluster.spill_dir.mkdir(parents=True, exist_ok=True)
             spill["object_spilling_directory"] = str(cluster.spill_dir.resolve())
-        # "local": without it Ray would join a cluster that somebody else has started on this machine.
-        ray.init("local", **spill, num_cpus=cluster.local_cpus, include_dashboard=False, log_to_driver=False,
-                 logging_level=logging.WARNING, object_store_memory=int(cluster.object_store_memory_gib * 2**30),
-                 _system_config={
-                     # Idle workers are kept for a phase, as starting one and importing Arrow again takes longer than
-                     # most tasks, but not for the run: two dozen of them held 3 GB.
-                     "idle_worker_killing_time_threshold_ms": 60_000,
-                     "worker_maximum_startup_concurrency": cluster.local_cpus})
+        with _own_end_on_terminate():
+            # "local": without it Ray would join a cluster that somebody else has started on this machine.
+            ray.init("local", **spill, num_cpus=cluster.local_cpus, include_dashboard=False, log_to_driver=False,
+                     logging_level=logging.WARNING, object_store_memory=int(cluster.object_store_memory_gib * 2**30),
+                     _system_config={
+                         # Idle workers are kept for a phase, as starting one and importing Arrow again takes longer than
+                         # most tasks, but not for the run: two dozen of them held 3 GB.
+                         "idle_worker_killing_time_threshold_ms": 60_000,
+                         "worker_maximum_startup_concurrency": cluster.local_cpus})
         _guard_token()
-    if on_terminate is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_terminate)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     # Order must not depend on which task finishes first.

@@ -49,13 +49,13 @@ def offered(config: RunConfig) -> Offer:
         return Offer((Resources(config.cluster.local_cpus, visible_gpus(), psutil.virtual_memory().available / 2**30),))
     import ray
 
-    from orchestrator.cluster import connect
+    from orchestrator.cluster import connect, leave
 
     connect(config.cluster.address)
     try:
         return offer_of(ray.nodes())
     finally:
-        ray.shutdown()
+        leave()
 
 
 def offer_of(nodes: Iterable[dict]) -> Offer:

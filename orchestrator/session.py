@@ -11,10 +11,12 @@ import ray
 
 from actors.captioner import PublishReceipt
 from actors.captioner_kinds import Captioner, make_captioner
+from actors.deployment import replicas_of
 from actors.evaluator import Evaluator, rows_of
 from actors.fence import LeaseLost
 from actors.labeller import ask, write_questions
 from actors.mailbox import RoundResult
+from actors.reservation import Reservation
 from actors.scorer import Scores, score_tiles
 from actors.trainer import TrainerGroup
 from actors.weights import copy_weights, create_weights
@@ -25,7 +27,7 @@ from hcot_llm.feedback import doubtful_clauses
 from hcot_llm.noise import TRAINED, UNTRAINED
 from hcot_llm.relabel import Proposals, Settlement, current_confidence, settle
 from hcot_llm.schema import CLAUSES
-from orchestrator.cluster import start_cluster
+from orchestrator.cluster import leave, start_cluster
 from orchestrator.config import RunConfig, flatten
 from orchestrator.corpus_setup import PreparedCorpus
 from orchestrator.corpus_state import CorpusKeeper, CorpusState, select
@@ -37,6 +39,7 @@ from orchestrator.free_space import why_ray_waits
 from orchestrator.lease import LeaseKeeper
 from orchestrator.losses import read_losses, write_losses
 from orchestrator.memory import MemorySampler
+from orchestrator.needs import beside_training
 from orchestrator.now import write_now
 from orchestrator.progress import Progress
 from orchestrator.records import (
@@ -68,6 +71,7 @@ class Session:
         self.trainer: TrainerGroup | None = None
         self.captioner: Captioner | None = None
         self.evaluator = None
+        self._reservation: Reservation | None = None
         self.startup_s = 0.0
         self._memory = MemorySampler(directory.path, check=self.lease.check)
         self.watchdog = Watchdog(config.watchdog, self._what_is_waited_for, self._warn_of_stall,
@@ -94,8 +98,10 @@ class Session:
                 steps.callback(self.watchdog.stop)  # until then it ends a process that does not come to its end
                 steps.callback(self.lease.release)
                 steps.callback(self._say_ended)
-                steps.callback(ray.shutdown)
+                steps.callback(leave)
                 steps.callback(self._memory.stop)
+                if self._reservation is not None:
+                    steps.callback(lambda: self._reservation.close(cancel=self._is_ours()))
                 if self.captioner is not None:
                     steps.callback(self.captioner.shutdown if error is None else self._let_captioner_go)
                 if self.trainer is not None and error is None:
@@ -105,13 +111,22 @@ class Session:
                 steps.callback(self.tracker.finish, status)
                 if self.trainer is not None and interrupted:
                     steps.callback(self.trainer.stop, self.config.cluster.grace_period_s)
-        except DiskFull:
-            if error is None or not is_disk_full(error):
+        except Exception as trouble:
+            # The run's own error is the one to be raised; of a disk that ended it, that it is still full is no news.
+            if error is None or interrupted and isinstance(trouble, (DiskFull, LeaseLost)):
                 raise
-            # The disk that ended the run is still full; the run's own error says so.
+            if not (isinstance(trouble, DiskFull) and is_disk_full(error)):
+                self.progress.console.print(f"The run did not come to a clean end: {type(trouble).__name__}: {trouble}",
+                                            highlight=False, soft_wrap=True, markup=False)
 
     def _let_captioner_go(self) -> None:
-        """After an error, which is the one to be raised; Ray may be what failed, and may answer no more."""
+        """After an error, which is the one to be raised; Ray may be what failed, and may answer no more.
+
+        A driver that has taken over has a captioner of the same name on the same cluster.
+        """
+        if not self._is_ours():
+            return
+
         def let_go() -> None:
             try:
                 self.captioner.shutdown(wait=False)
@@ -125,11 +140,15 @@ class Session:
 
     def _say_ended(self) -> None:
         """Unless another driver has taken over: the directory is its own then."""
+        if self._is_ours():
+            write_now(self.directory.path, "ended")
+
+    def _is_ours(self) -> bool:
         try:
             self.lease.check()
         except LeaseLost:
-            return
-        write_now(self.directory.path, "ended")
+            return False
+        return True
 
     @contextmanager
     def startup(self):
@@ -166,13 +185,15 @@ class Session:
             else:
                 create_weights(start, config.model, derive_seed(config.seed, "weights"), self.lease.fence)
         prompt = {"feedback": config.captioner.feedback_in_prompt, "levels": config.captioner.levels_in_prompt}
+        # Runs of one name may lie in several places.
+        owner = f"{directory.run_id}-{derive_seed(str(directory.path.resolve())) % 2**32:08x}"
+        if config.train.min_workers < config.train.max_workers:
+            self._reservation = Reservation(owner, lambda: beside_training(config, replicas_of(owner)))
         self.trainer = TrainerGroup(config.train, run_seed=config.seed, run_dir=directory.path, start_dir=start,
                                     fence=self.lease.fence, **prompt)
         self.evaluator = Evaluator.remote(None if self.prepared.truth_dir is None else str(self.prepared.truth_dir))
         self._write_seed_summary(corpus)
         self.trainer.wait_until_ready()
-        # Runs of one name may lie in several places.
-        owner = f"{directory.run_id}-{derive_seed(str(directory.path.resolve())) % 2**32:08x}"
         self.captioner = make_captioner(config.captioner, start, self.prepared.tiles, self.prepared.corpus_dir, owner)
 
     @contextmanager

@@ -13,6 +13,7 @@ from shared_run import ROOT
 from small_disk import CannotMount, small_disk
 from test_records import record
 
+from actors.fence import LeaseLost
 from corpus.disk import DiskFull
 from orchestrator import running
 from orchestrator.config import load_config
@@ -166,6 +167,50 @@ def test_a_captioner_that_cannot_be_shut_down_hides_no_error(tmp_path, monkeypat
     over.set()
     assert ("The captioner was not shut down: Ray is gone" in said.getvalue()) != hangs
     assert read_lease(session.directory.path).released
+
+
+def test_a_driver_that_lost_its_lease_leaves_the_captioner_of_its_successor(tmp_path, monkeypatch):
+    """It has the same name on a shared cluster."""
+    session, _ = untracked(tmp_path / "run")
+
+    def lost():
+        raise LeaseLost("another driver has taken over")
+
+    with pytest.raises(LeaseLost), session:
+        session.captioner = Captioner()
+        monkeypatch.setattr(session.lease, "check", lost)
+        session.lease.check()
+    assert session.captioner.told == [] and read_now(session.directory.path) is None
+
+
+class Workers:
+    """A training group whose end fails."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def stop(self, grace_s: float) -> None:
+        raise self._error
+
+    let_go = stop
+
+
+@pytest.mark.parametrize("own", [ValueError("the run's own"), KeyboardInterrupt()])
+def test_what_fails_in_the_end_hides_no_error_and_no_interruption(tmp_path, own):
+    session, said = untracked(tmp_path / "run")
+    with pytest.raises(type(own)) as raised, session:
+        session.trainer = Workers(ConnectionError("Ray is gone"))
+        raise own
+    assert raised.value is own
+    assert "did not come to a clean end: ConnectionError: Ray is gone" in said.getvalue()
+    assert read_lease(session.directory.path).released and read_now(session.directory.path).phase == "ended"
+
+
+def test_an_interrupted_run_that_could_not_save_its_state_says_so(tmp_path):
+    session, _ = untracked(tmp_path / "run")
+    with pytest.raises(DiskFull), session:
+        session.trainer = Workers(DiskFull("the checkpoint did not fit"))
+        raise KeyboardInterrupt
 
 
 def test_start_weights_are_written_under_the_lease(tmp_path, monkeypatch):
