@@ -8,6 +8,7 @@ import gc
 import os
 import time
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -296,6 +297,8 @@ class _Worker:
         import torch
         import torch.distributed as dist
 
+        from actors.running_statistics import StatisticsReplay
+
         mine = assign_micro_batches(len(batches), self.world_size)[self.rank]
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -308,41 +311,32 @@ class _Worker:
         ids = torch.full((len(mine), tiles), -1, dtype=torch.int64)
         sums = torch.zeros(len(LOSSES) + 1)
         sums[-1] = float(stop)
+        layers = self.model.normalisation_layers()
+        statistics = StatisticsReplay(layers, len(mine)) if layers and self.world_size > 1 else None
         for turn, index in enumerate(mine):
             if index is None:
                 # A rank without a micro-batch still takes part in the reduction, with a zero gradient.
                 self.engine.backward(sum(p.sum() for p in self.model.parameters() if p.requires_grad) * 0.0)
             else:
                 batch, generator = self._batch(window.rows(batches[index]), batches[index].seed)
-                report = self.engine(batch, generator)
+                with nullcontext() if statistics is None else statistics.noting(turn):
+                    report = self.engine(batch, generator)
                 self.engine.backward(report.total * weight)
                 image[turn], text[turn], ids[turn] = report.teacher_image, report.teacher_text, batch.tile_ids
                 sums[:-1] += torch.stack([getattr(report, name).detach().float() for name in LOSSES]).cpu()
             self.engine.step()
         self.model.momentum_update()
-        self._average_statistics()
         dist.all_reduce(sums)
         self.stopping = bool(sums[-1] > 0)
-        gathered = [self._gather(tensor) for tensor in (image, text, ids)]
         # Rank r's turn t held micro-batch r + t * world: back to the order of the plan on every rank.
-        for index in range(len(batches)):
-            rank, turn = index % self.world_size, index // self.world_size
+        places = [(index % self.world_size, index // self.world_size) for index in range(len(batches))]
+        gathered = [self._gather(tensor) for tensor in (image, text, ids)]
+        for rank, turn in places:
             self.model.enqueue(*(tensor[rank][turn] for tensor in gathered))
+        if statistics is not None:
+            added = self._gather(statistics.added)
+            statistics.replay([added[rank][turn] for rank, turn in places])
         return {name: float(value) / len(batches) for name, value in zip(LOSSES, sums[:-1], strict=True)}
-
-    def _average_statistics(self) -> None:
-        """What normalisation remembers follows a rank's own tiles; all ranks, and what any of them saves, hold the mean."""
-        import torch
-        import torch.distributed as dist
-
-        statistics = self.model.running_statistics()
-        if self.world_size == 1 or not statistics:
-            return
-        together = torch.cat([each.flatten() for each in statistics])
-        dist.all_reduce(together)
-        together /= self.world_size
-        for each, mean in zip(statistics, together.split([each.numel() for each in statistics]), strict=True):
-            each.copy_(mean.view_as(each))
 
     def _gather(self, tensor):
         import torch

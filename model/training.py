@@ -200,15 +200,9 @@ class TrainingModel(nn.Module):
         ramp = 1.0 if warmup == 0 else min(1.0, int(self.steps) / warmup)
         return self.objective.soft_target_weight * ramp
 
-    def running_statistics(self) -> list[Tensor]:
-        """Float buffers that follow the data a rank has seen (batch normalisation). Ranks average them after
-        each step, so that all hold the same and a checkpoint does not depend on the rank that writes it."""
-        return [
-            buffer
-            for module in self.modules()
-            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))
-            for buffer in (module.running_mean, module.running_var)
-        ]
+    def normalisation_layers(self) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+        """Layers whose running statistics follow the data that a rank has seen. Each runs once in `forward`."""
+        return [module for module in self.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
 
     def _itm(
         self,

@@ -30,8 +30,8 @@ class ConvolutionStem(nn.Module):
     """Strided convolutions: on small data their locality learns much faster than a patch embedding.
 
     Batch normalisation and no other: at the same CPU time it learned far faster here than group, layer or no
-    normalisation. Its running statistics are buffers, which ranks have to average
-    (TrainingModel.running_statistics).
+    normalisation. Its running statistics are buffers, which have to be the same on all
+    ranks (TrainingModel.normalisation_layers).
     """
 
     def __init__(self, config: VisionConfig) -> None:

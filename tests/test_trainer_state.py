@@ -1,8 +1,14 @@
 """The trainer's state survives restarts and resizes, with real DeepSpeed steps on real ranks."""
 
+import shutil
+from contextlib import contextmanager
+
 import pytest
 import training_job
 
+from actors import trainer_state
+from actors.fence import LeaseLost, NoFence
+from actors.trainer_state import TrainerPosition, latest_checkpoint
 from actors.weights import create_weights
 
 # float32 sums in another order, through three AdamW steps at a learning rate of 1e-2.
@@ -47,6 +53,13 @@ def test_losses_do_not_depend_on_the_number_of_workers(one_rank, two_ranks):
         assert one == pytest.approx(two, rel=SAME_LOSS, abs=1e-4)
 
 
+def test_what_normalisation_remembers_does_not_depend_on_the_number_of_workers(one_rank, two_ranks):
+    """Three micro-batches a step: of two workers one has two, and the other one and a turn without any."""
+    assert one_rank["remembered"].keys() == two_ranks["remembered"].keys() != set()
+    for name, one in one_rank["remembered"].items():
+        assert two_ranks["remembered"][name] == pytest.approx(one, rel=SAME_LOSS, abs=SAME_LOSS), name
+
+
 def test_one_worker_goes_on_where_two_stopped(folder, two_ranks):
     resized = training_job.run(training_job.resize, 1, folder)
     assert resized["position"] == 2 and resized["left_over"] == []
@@ -79,3 +92,57 @@ def test_loss_curves_with_and_without_a_resize_agree(folder):
     assert 0 < max(differences) <= SAME_CURVE  # none at all would mean that the second group was of one, too
     # A curve that did not move would agree with anything.
     assert whole[-1]["total"] < 0.9 * whole[0]["total"]
+
+
+class LostAfter(NoFence):
+    """Of a driver that another one takes over from after so many changes of the directory."""
+
+    def __init__(self, changes: int) -> None:
+        self._left = changes
+
+    @contextmanager
+    def holding(self):
+        if self._left == 0:
+            raise LeaseLost("another driver")
+        self._left -= 1
+        yield
+
+
+def finish(directory, step: int, fence=NoFence()) -> None:
+    """Make a checkpoint of nothing but its position the newest one, and keep two."""
+    partial = trainer_state._temporary(directory, f"step-{step:08d}")
+    trainer_state._finish(partial, directory / f"step-{step:08d}", TrainerPosition(1, step, step, 1, False), 2, fence)
+
+
+def names(directory) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_the_newest_checkpoints_are_kept_and_nothing_is_left_of_others(tmp_path):
+    for step in range(1, 5):
+        finish(tmp_path, step)
+    assert names(tmp_path) == ["step-00000003", "step-00000004"]
+
+
+def test_a_driver_that_lost_its_run_deletes_no_checkpoint(tmp_path):
+    for step in (1, 2):
+        finish(tmp_path, step)
+    with pytest.raises(LeaseLost):
+        finish(tmp_path, 3, LostAfter(1))
+    assert names(tmp_path) == ["step-00000001", "step-00000002", "step-00000003"]
+
+
+def test_what_two_drivers_delete_at_a_time_is_gone(tmp_path, monkeypatch):
+    """One that wakes up goes on deleting what it had begun to, beside its successor."""
+    rmtree = shutil.rmtree
+
+    def after_the_other(path, *arguments, **how) -> None:
+        rmtree(path, ignore_errors=True)
+        rmtree(path, *arguments, **how)
+
+    monkeypatch.setattr(shutil, "rmtree", after_the_other)
+    trainer_state._temporary(tmp_path, "step-00000001")
+    trainer_state._remove_left_over(tmp_path, NoFence())
+    for step in range(1, 4):
+        finish(tmp_path, step)
+    assert names(tmp_path) == ["step-00000002", "step-00000003"] and latest_checkpoint(tmp_path)[1].step == 3

@@ -126,6 +126,8 @@ def train_and_restart(folder: Path) -> dict:
     repeated = again.train(STEPS)
     uninterrupted, restarted = first.weights(), again.weights()
     return {"losses": losses, "saved": saved, "position": position, "repeated": repeated,
+            "remembered": {name: value.tolist() for name, value in uninterrupted.items()
+                           if name.endswith(("running_mean", "running_var"))},
             "differing": _differing(uninterrupted, restarted),
             "ranks_disagree": _ranks_disagree(uninterrupted)}
 
