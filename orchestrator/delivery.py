@@ -16,27 +16,37 @@ from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from corpus.disk import is_disk_full
 from orchestrator.records import RecordError
-from orchestrator.spool import JOURNAL, LOOP, Entry, StoreAway
+from orchestrator.redaction import without_user
+from orchestrator.spool import JOURNAL, LOOP, Entry, RunGone, StoreAway
 
 _BATCH = 1000  # metrics in one request: the server's limit
 _PARAMS = 100
+_LONGEST_REASON = 300  # characters; a server may answer with a page
 # The journal does the waiting, so a request is tried once and not for MLflow's four minutes.
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 _AWAY = (requests.exceptions.ConnectionError, requests.exceptions.Timeout, requests.exceptions.RetryError,
          requests.exceptions.ChunkedEncodingError)
 # A proxy that lost its server, a token that ran out: what waits arrives once somebody has mended it.
 _AWAY_CODES = {"TEMPORARILY_UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND"}
+# The same from where artifacts go, which answers without MLflow's codes; 5xx as well.
+_AWAY_STATUSES = {401, 403, 404, 408, 429}
 # MLflow has no code of its own for a run or an experiment that a user has deleted and can restore.
 _DELETED = "must be in the 'active' state"
 
 # Part of a path below mlartifacts/.
 RunId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+\z")]
 _RUN_ID = TypeAdapter(RunId)
+
+
+class ArtifactsRefused(RuntimeError):
+    """Files cannot be put where the MLflow store wants them; the message names the place and what to do."""
 
 
 class TrackedRuns(BaseModel):
@@ -55,6 +65,10 @@ class TrackedRuns(BaseModel):
 
     def run_id(self, number: int) -> str | None:
         return self.parent if number == LOOP else self.rounds.get(number)
+
+    def forget(self) -> None:
+        """The store has lost them: they are looked up, or created, when they are delivered again."""
+        self.experiment_id, self.parent, self.rounds = None, None, {}
 
 
 class Delivery:
@@ -81,7 +95,10 @@ class Delivery:
 
         Raises:
             StoreAway: the server does not answer, says that it is overloaded or broken (408, 429, 5xx), or refuses us
-                as a whole (401, 403, 404 of a proxy); or the run or its experiment is deleted there.
+                as a whole (401, 403, 404 of a proxy); or the run or its experiment is deleted there. The same of the
+                server that takes the artifacts.
+            RunGone: the run or its experiment is not there any more, not even as a deleted one.
+            ArtifactsRefused: files cannot be put where the server wants them.
             MlflowException: the server refuses the entry.
             RecordError: there is no such kind of entry.
         """
@@ -89,22 +106,36 @@ class Delivery:
             raise RecordError(f"{self._run_dir / JOURNAL} is damaged: an entry is of the unknown kind {entry.kind!r}. "
                               "It is only ever appended to, so it was changed afterwards; restore it from a copy.")
         with reaching_store():
-            if entry.kind == "open":
-                self._open(entry)
-            else:
-                self._kinds[entry.kind](self._runs.run_id(entry.run), entry, **entry.values)
+            try:
+                if entry.kind == "open":
+                    self._open(entry)
+                else:
+                    self._kinds[entry.kind](self._runs.run_id(entry.run), entry, **entry.values)
+            except MlflowException as error:
+                if not _has_code(error, RESOURCE_DOES_NOT_EXIST):
+                    raise
+                raise self._gone(entry) from error
+
+    def _gone(self, entry: Entry) -> RunGone:
+        run_id = self._runs.run_id(entry.run) or self._runs.parent
+        lost = f"experiment {self._runs.experiment_id}" if run_id is None else f"run {run_id}"
+        return RunGone(
+            f"The MLflow store of this run ({self._runs.tracking_uri}) has no {lost} any more: it was deleted for "
+            "good, or the server came back with another or an empty store.",
+            f"All that was written is kept in {self._run_dir}. If the old store can be had back, restore it first. "
+            f"Then, or to have the run entered once more from its beginning: knowlip resume {self._run_dir}")
 
     def _open(self, entry: Entry) -> None:
         run_id = self._runs.run_id(entry.run)
         if run_id is not None:
             self._client.update_run(run_id, status="RUNNING")
-            return
-        run_id = self._checked(self._find_or_create(entry, f"{self._runs.key}/{entry.run}"))
-        if entry.run == LOOP:
-            self._runs.parent = run_id
         else:
-            self._runs.rounds[entry.run] = run_id
-        self._save()
+            run_id = self._checked(self._find_or_create(entry, f"{self._runs.key}/{entry.run}"))
+            if entry.run == LOOP:
+                self._runs.parent = run_id
+            else:
+                self._runs.rounds[entry.run] = run_id
+        self._save()  # of a known id too: an interrupt may have come before it was saved
 
     def _checked(self, run_id: str) -> str:
         """A store may have come from elsewhere too, and the id names a folder of artifacts."""
@@ -124,6 +155,7 @@ class Delivery:
         if entry.run == LOOP:
             name, tags = self._run_name, {"knowlip.kind": self._kind, "knowlip.run_dir": self._run_dir.name}
         else:
+            self._client.get_run(self._runs.parent)  # in another store the experiment's id may be another one's
             name = f"round {entry.run}"
             tags = {MLFLOW_PARENT_RUN_ID: self._runs.parent, MLFLOW_RUN_NAME: name, "knowlip.kind": "round",
                     "knowlip.round": str(entry.run)}
@@ -135,7 +167,16 @@ class Delivery:
         found = self._client.get_experiment_by_name(self._experiment)
         if found is not None:
             return found.experiment_id
-        return self._client.create_experiment(self._experiment, artifact_location=self._artifact_location)
+        try:
+            return self._client.create_experiment(self._experiment, artifact_location=self._artifact_location)
+        except MlflowException as error:
+            # Another run of this configuration started at the same moment, and was first.
+            if not _has_code(error, RESOURCE_ALREADY_EXISTS):
+                raise
+            found = self._client.get_experiment_by_name(self._experiment)
+            if found is None:
+                raise
+            return found.experiment_id
 
     def _close(self, run_id: str, entry: Entry, status: str) -> None:
         self._client.set_terminated(run_id, status=status, end_time=entry.at_ms)
@@ -190,13 +231,30 @@ class Delivery:
             self._client.set_logged_model_tags(model.model_id, tags)
 
     def _files(self, run_id: str, entry: Entry, folder: str) -> None:
-        for path in self._kept_files():
-            if self._artifact_location is not None:
-                # Not where the store says: a run directory may have been moved, or have come from elsewhere.
-                place = f"{self._artifact_location}/{run_id}/artifacts"
-                LocalArtifactRepository(place).log_artifact(str(path), folder)
-            else:
+        paths = self._kept_files()
+        if self._artifact_location is not None:
+            # Not where the store says: a run directory may have been moved, or have come from elsewhere.
+            place = LocalArtifactRepository(f"{self._artifact_location}/{run_id}/artifacts")
+            for path in paths:
+                place.log_artifact(str(path), folder)
+            return
+        location = self._client.get_run(run_id).info.artifact_uri
+        for path in paths:
+            try:
                 self._client.log_artifact(run_id, str(path), artifact_path=folder)
+            except Exception as error:  # of any kind: each sort of place has a client of its own
+                if _is_away(error) or is_disk_full(error):
+                    raise
+                raise self._refused(path, run_id, location, error) from error
+
+    def _refused(self, path: Path, run_id: str, location: str, error: Exception) -> ArtifactsRefused:
+        reason = without_user(" ".join(str(error).split()))[:_LONGEST_REASON]
+        return ArtifactsRefused(
+            f"{path.name} cannot be put where the MLflow store of this run ({self._runs.tracking_uri}) wants the files "
+            f"of run {run_id}: {without_user(location)} ({type(error).__name__}: {reason}). Let this machine write "
+            "there, or have the server take files itself (`mlflow server --serve-artifacts`; an experiment keeps the "
+            "place that it was made with, so that needs a configuration of another name). These files are not sent "
+            f"again. To go on: knowlip resume {self._run_dir}")
 
 
 @contextmanager
@@ -206,7 +264,7 @@ def reaching_store() -> Iterator[None]:
     os.environ.update(mine)
     try:
         yield
-    except (MlflowException, requests.exceptions.RequestException) as error:
+    except (MlflowException, requests.exceptions.RequestException, ConnectionError, TimeoutError) as error:
         if _is_away(error):
             raise StoreAway(" ".join(str(error).split())) from error
         raise
@@ -215,10 +273,18 @@ def reaching_store() -> Iterator[None]:
             del os.environ[name]
 
 
+def _has_code(error: MlflowException, code: int) -> bool:
+    return error.error_code == ErrorCode.Name(code)
+
+
 def _is_away(error: BaseException) -> bool:
     # MLflow raises its own exception while it handles the one of requests.
     if isinstance(error, MlflowException) and (error.error_code in _AWAY_CODES or _DELETED in str(error)):
         return True
+    if isinstance(error, (ConnectionError, TimeoutError)):  # of a place for artifacts that is no HTTP server
+        return True
+    if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
+        return error.response.status_code in _AWAY_STATUSES or error.response.status_code >= 500
     chain, seen = error, set()
     while chain is not None and id(chain) not in seen:
         if isinstance(chain, _AWAY):

@@ -23,14 +23,17 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from orchestrator.ablation_config import AblationFailed
     from orchestrator.cluster import ClusterUnreachable
     from orchestrator.config import ConfigError
+    from orchestrator.delivery import ArtifactsRefused
     from orchestrator.hcot_report import RecordsError
     from orchestrator.lease import LeaseHeld
     from orchestrator.preflight import PreflightError
     from orchestrator.records import RecordError
     from orchestrator.run_directory import RunDirectoryError
+    from orchestrator.spool import RunGone
     from orchestrator.watchdog import RunStalled
 
     return (ConfigError, RunDirectoryError, PreflightError, IngestError, TileError, AnnotationError, CorpusError,
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, EndpointFailed, RecordError,
             LeaseHeld, LeaseLost, LockHeld, DiskFull, RunStalled, ReferenceFileError, ParquetError, WeightsError,
-            StateRefused, TrainingDiverged, AblationFailed, RecordsError, ClusterUnreachable, VisionLanguageError)
+            StateRefused, TrainingDiverged, AblationFailed, RecordsError, ClusterUnreachable, VisionLanguageError,
+            RunGone, ArtifactsRefused)

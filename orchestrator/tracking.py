@@ -16,11 +16,12 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
+from rich.console import Console
 
 from orchestrator.delivery import Delivery, TrackedRuns, reaching_store
 from orchestrator.records import RecordError, RoundRecord, read_json, record_path, write_json
 from orchestrator.redaction import without_user
-from orchestrator.spool import LOOP, Spool, open_runs
+from orchestrator.spool import LOOP, RunGone, Spool, open_runs
 
 _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentials?)$", re.IGNORECASE)
 _PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
@@ -46,7 +47,8 @@ class Tracker:
     """Writes one run of the loop to MLflow.
 
     The store is a SQLite file in the run directory, unless MLFLOW_TRACKING_URI names another one. A store that
-    cannot be reached is no error: what is written waits in the run directory. What the store refuses is one.
+    cannot be reached is no error: what is written waits in the run directory. What the store refuses is one, and so is
+    that it has lost the run; the next start enters it there again.
 
     Args:
         check: called before every write; raises if another driver has taken over the run directory.
@@ -84,7 +86,8 @@ class Tracker:
         params: the configuration with dotted keys. Values of secret-looking keys are left out.
         """
         self._open()
-        self._spool.write("open", LOOP, {})
+        with self._entering_again():
+            self._spool.write("open", LOOP, {})
         texts = {_key(name): _text(value) for name, value in params.items()
                  if not _SECRET.search(name.rsplit(".", 1)[-1])}
         self._spool.write("params", LOOP, {"params": texts})
@@ -102,10 +105,10 @@ class Tracker:
     def deliver_rest(self) -> None:
         """Deliver what an ended run left; a run that was killed after its last round is FINISHED now."""
         self._open()
+        with self._entering_again():
+            self._spool.flush()
         if LOOP in open_runs(self._spool.entries):
             self.finish("FINISHED")
-        else:
-            self._spool.flush()
 
     @contextmanager
     def round(self, number: int) -> Iterator[RoundRun]:
@@ -215,12 +218,27 @@ class Tracker:
             if entry.kind == "metrics":
                 self._points.update(_identity(entry.run, point) for point in entry.values["points"])
 
+    @contextmanager
+    def _entering_again(self) -> Iterator[None]:
+        """The body delivers. If the store has lost the run, it gets all of the journal again: into new runs, or those
+        that it still has."""
+        try:
+            yield
+        except RunGone as error:
+            _say(f"{error.lost} The run is entered there once more, from its beginning; only files that were sent "
+                 "before are not sent again.")
+            self._spool.begin_again()  # first: an interrupt before the ids are forgotten comes here again
+            self._runs.forget()
+            self._save()
+            self._spool.flush()
+
     def _close_round(self, number: int, status: str) -> None:
         # A round that is recorded is over, and is never run again.
         recorded = record_path(self._run_dir, number).exists()
         self._opened[1].write("close", number, {"status": "FINISHED" if recorded else status})
 
     def _save(self) -> None:
+        self._check()  # what the server was asked before may have taken longer than the lease lasts
         write_json(self._run_dir, self._file, self._runs)
 
     def _inside(self, path: Path) -> str:
@@ -268,6 +286,10 @@ def ui_command(run_dir: Path) -> str:
     # A database's URI may hold a password; the shell knows it.
     store = shlex.quote(uri) if without_user(uri) == uri else '"$MLFLOW_TRACKING_URI"'
     return f"{shlex.quote(str(program))} ui --backend-store-uri {store}"
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _sign_in(uri: str) -> str:

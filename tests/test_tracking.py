@@ -1,5 +1,6 @@
 """MLflow tracking against a real SQLite store."""
 
+import errno
 import json
 import shutil
 import threading
@@ -9,15 +10,18 @@ import numpy as np
 import pytest
 import stamina
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from safetensors.numpy import save_file
 from test_records import record
 from ports import free_port
 from tracking_server import server
 
+from corpus.disk import DiskFull
+from orchestrator.delivery import ArtifactsRefused
+from orchestrator.errors import expected_errors
 from orchestrator.preflight import PreflightError, preflight_tracking
 from orchestrator.records import RecordError, write_record
-from orchestrator.spool import JOURNAL, Spool, waiting
+from orchestrator.spool import JOURNAL, RunGone, Spool, waiting
 from orchestrator.tracking import Tracker, local_uri, tracking_uri, ui_command, without_user
 
 PARAMS = {"seed": 0, "train.learning_rate": 1e-4, "corpus.cities": ["Lagos", "Lima"], "captioner.api_key": "hunter2",
@@ -296,13 +300,174 @@ def test_a_run_that_was_deleted_in_mlflow_ends_nothing_and_gets_all_once_it_is_r
     assert [point.step for point in client.get_metric_history(parent, "loss/total")] == [0]
 
 
-def test_what_the_store_refuses_is_an_error(tmp_path):
+def delete_for_good(client: MlflowClient, run_id: str) -> None:
+    """As `mlflow gc` does: it cannot be restored."""
+    client.delete_run(run_id)
+    client._tracking_client.store._hard_delete_run(run_id)
+
+
+@pytest.mark.parametrize("lost", ["parent", "round 2", "all", "all, by a store with other experiments"])
+def test_what_the_store_has_lost_ends_the_run_and_is_entered_again_by_the_next_start(
+        lost, tmp_path, monkeypatch, empty_store, capsys):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    MlflowClient(uri).create_experiment("e", artifact_location=f"{tmp_path}/artifacts")
+    tracker = Tracker(run_dir, experiment="e", run_name="r")
+    parent = tracker.start({"rounds": 2})
+    write_round(tracker, run_dir, 1)
+
+    def lose() -> None:
+        if lost == "parent":
+            delete_for_good(MlflowClient(uri), parent)
+        elif lost == "round 2":
+            delete_for_good(MlflowClient(uri), tracker._opened[0].rounds[2])
+        else:
+            shutil.copy(empty_store, tmp_path / "mlflow.db")
+            if lost != "all":
+                MlflowClient(uri).create_experiment("another's")
+
+    with pytest.raises(RunGone, match=f"has no run [0-9a-f]+ any more.*resume {run_dir}") as error:
+        write_round(tracker, run_dir, 2, meanwhile=lose)
+    assert uri in str(error.value) and isinstance(error.value, expected_errors())
+    with pytest.raises(RunGone):
+        tracker.finish("FAILED")
+    assert f"knowlip resume {run_dir}" in tracker.undelivered
+
+    again = Tracker(run_dir, experiment="e", run_name="r")
+    entered = again.start({"rounds": 2})
+    assert "any more: it was deleted for good" in capsys.readouterr().err and (entered == parent) == (lost == "round 2")
+    write_round(again, run_dir, 2)
+    again.log_deletion(1)  # of a round that is over
+    again.finish("FINISHED")
+    assert waiting(run_dir) == 0
+    found = content(MlflowClient(uri), "e")["runs"]
+    runs = json.loads((run_dir / "mlflow_runs.json").read_text())
+    ids = {runs["parent"], *runs["rounds"].values()}
+    assert len(ids) == 3 and ids <= set(found) and all(found[run][0] == "FINISHED" for run in ids)
+    assert [point[0] for point in found[entered][3]["loss/itc"]] == list(range(20, 60))
+    assert found[entered][2] == {"rounds": "2"}
+    for number in (1, 2):
+        _, _, _, points, digests, models, figures = found[runs["rounds"][str(number)]]
+        assert [point[0] for point in points["loss/itc"]] == list(range(20 * number, 20 * number + 20))
+        assert digests == [f"{number}" * 32] and len(models) == 1
+    assert figures == ["figures/losses.png"]  # that were not sent before
+    Tracker(run_dir, experiment="e", run_name="r").start({"rounds": 2})
+    assert capsys.readouterr().err == ""
+
+
+def test_the_rest_of_an_ended_run_goes_to_a_store_that_lost_it(tmp_path, empty_store):
     tracker = Tracker(tmp_path, experiment="e", run_name="r")
-    client, parent = MlflowClient(tracking_uri(tmp_path)), tracker.start({})
-    client.delete_run(parent)
-    client._tracking_client.store._hard_delete_run(parent)  # as `mlflow gc` does: it cannot be restored
-    with pytest.raises(MlflowException, match=parent), tracker.round(1) as child:
-        tracker.log_losses(child, losses(0, 1))
+    tracker.start({})
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    with pytest.raises(RunGone):
+        tracker.finish("FINISHED")
+    Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
+    [(status, *_)] = content(MlflowClient(tracking_uri(tmp_path)), "e")["runs"].values()
+    assert status == "FINISHED" and waiting(tmp_path) == 0
+
+
+def test_an_experiment_that_another_run_makes_at_the_same_moment_is_taken(tmp_path, monkeypatch):
+    look = MlflowClient.get_experiment_by_name
+    made = []
+
+    def too_early(client: MlflowClient, name: str):
+        found = look(client, name)
+        if not made:
+            made.append(client.create_experiment(name))
+        return found
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", too_early)
+    parent = Tracker(tmp_path, experiment="e", run_name="r").start({})
+    assert [MlflowClient(tracking_uri(tmp_path)).get_run(parent).info.experiment_id] == made
+
+
+class Artifacts(BaseHTTPRequestHandler):
+    """Takes files, or answers with `status`."""
+
+    status = 200
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(type(self).status)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"said")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def artifacts():
+    class Handler(Artifacts):
+        pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{http.server_port}/files", Handler
+    http.shutdown()
+    http.server_close()
+
+
+def tracker_with_artifacts_at(location: str, tmp_path, monkeypatch) -> Tracker:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    MlflowClient().create_experiment("e", artifact_location=location)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "figure.png").write_bytes(b"png")
+    tracker = Tracker(tmp_path / "run", experiment="e", run_name="r")
+    tracker.start({})
+    return tracker
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 503, 507])
+def test_a_place_for_artifacts_that_refuses_us_is_away_and_gets_them_once_it_is_back(
+        status, tmp_path, monkeypatch, artifacts):
+    location, handler = artifacts
+    tracker = tracker_with_artifacts_at(location, tmp_path, monkeypatch)
+    handler.status = status
+    tracker.log_files(None, [tmp_path / "figure.png"], "figures")
+    tracker.finish("FINISHED")
+    assert waiting(tmp_path / "run") == 2 and tracker.undelivered is not None
+    handler.status = 200
+    Tracker(tmp_path / "run", experiment="e", run_name="r").deliver_rest()
+    assert waiting(tmp_path / "run") == 0
+
+
+def test_a_place_for_artifacts_that_does_not_take_a_file_is_named_and_holds_nothing_up(
+        tmp_path, monkeypatch, artifacts):
+    location, handler = artifacts
+    tracker = tracker_with_artifacts_at(location, tmp_path, monkeypatch)
+    handler.status = 413
+    named = f"figure.png cannot be put.*{location}/[0-9a-f]+/artifacts .*413"
+    with pytest.raises(ArtifactsRefused, match=named) as error:
+        tracker.log_files(None, [tmp_path / "figure.png"], "figures")
+    assert isinstance(error.value, expected_errors())
+    tracker.finish("FAILED")
+    assert waiting(tmp_path / "run") == 0
+
+
+def test_a_place_for_artifacts_on_the_servers_machine_is_named(tmp_path, monkeypatch):
+    (tmp_path / "there").write_text("a file, so that nobody can make a folder in it")
+    tracker = tracker_with_artifacts_at(f"file://{tmp_path}/there/files", tmp_path, monkeypatch)
+    with pytest.raises(ArtifactsRefused, match=f"{tmp_path}/there/files/.*NotADirectoryError.*--serve-artifacts"):
+        tracker.log_files(None, [tmp_path / "figure.png"], "figures")
+    tracker.finish("FAILED")
+    assert waiting(tmp_path / "run") == 0
+
+
+def test_a_full_disk_under_artifacts_stays_a_full_disk_and_the_files_wait(tmp_path, monkeypatch):
+    tracker = tracker_with_artifacts_at(f"file://{tmp_path}/files", tmp_path, monkeypatch)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(DiskFull):
+        patch.setattr(LocalArtifactRepository, "log_artifact", full)
+        tracker.log_files(None, [tmp_path / "figure.png"], "figures")
+    tracker.finish("FINISHED")
+    assert waiting(tmp_path / "run") == 0 and list(tmp_path.glob("files/*/artifacts/figures/figure.png"))
 
 
 @pytest.mark.parametrize("kind", ["find_or_create", "find_or_create_experiment", "_init__", "reboot", ""])
