@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from corpus.geotiff import Reason, TileError
+from corpus.tiles import CorpusError
 
 QUARANTINE_FILE = "quarantine.jsonl"
 _WINDOW = re.compile(r"#\d+,\d+$")
@@ -42,7 +43,7 @@ class Quarantine:
         self.path = Path(corpus_dir) / QUARANTINE_FILE
 
     def read(self) -> list[QuarantineRecord]:
-        """All records, oldest first; [] where there is no file. ValueError names a damaged line."""
+        """All records, oldest first; [] where there is no file. CorpusError names a damaged line."""
         if not self.path.exists():
             return []
         records = []
@@ -51,8 +52,8 @@ class Quarantine:
                 try:
                     records.append(QuarantineRecord.model_validate_json(line))
                 except ValidationError as error:
-                    raise ValueError(f"{self.path}, line {number} is not a quarantine record: {error}. Remove the "
-                                     "line.") from error
+                    raise CorpusError(f"{self.path}, line {number} is not a quarantine record: {error}. Remove the "
+                                      "line.") from error
         return records
 
     def append(self, records: Iterable[QuarantineRecord]) -> int:

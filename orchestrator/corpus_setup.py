@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from corpus.parquet import read_parquet
 from corpus.quarantine import Quarantine, QuarantineRecord
 from corpus.seeds import derive_seed
 from corpus.simulate.write import simulate_corpus
-from corpus.tiles import CorpusError, check_tiles, read_tiles
+from corpus.tiles import TILES_FILE, CorpusError, check_tiles, read_tiles
 from hcot_llm.knowledge import tile_knowledge
 from hcot_llm.seed import corrupt, geography_seed, truth_values
 from orchestrator.config import ConfigError, CorpusConfig
@@ -127,7 +128,11 @@ def _alone(root: Path) -> Iterator[None]:
         return
     root.parent.mkdir(parents=True, exist_ok=True)
     with open(root.with_name(f".{root.name}.lock"), "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that prepares this corpus, {root}", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         for left in root.parent.glob(f"{root.name}.unfinished-*"):
             shutil.rmtree(left)
         yield
@@ -135,7 +140,7 @@ def _alone(root: Path) -> Iterator[None]:
 
 def _make_simulated(config: CorpusConfig, root: Path, run_seed: int, progress: Progress) -> None:
     corpus_dir = root / "corpus"
-    if not (corpus_dir / "tiles.parquet").exists():
+    if not (corpus_dir / TILES_FILE).exists():
         simulate_corpus(config.simulated, root, progress=lambda done, total: progress("simulating scenes", done, total))
     if not (corpus_dir / "seed.parquet").exists():
         rows = read_parquet(root / "truth" / "truth.parquet").to_pylist()
@@ -146,7 +151,10 @@ def _make_simulated(config: CorpusConfig, root: Path, run_seed: int, progress: P
 
 def _make_real(config: CorpusConfig, source: Path, root: Path, progress: Progress) -> None:
     corpus_dir = root / "corpus"
-    if not (corpus_dir / "tiles.parquet").exists():
+    if not (corpus_dir / SCENES).exists() and not (corpus_dir / KNOWLEDGE).exists():
+        # It was killed after the tiles: cut again, or its scenes could never be compared. An older corpus is whole.
+        (corpus_dir / TILES_FILE).unlink(missing_ok=True)
+    if not (corpus_dir / TILES_FILE).exists():
         report = cut_scenes(source, corpus_dir, config.ingest, places_of=_places,
                             progress=lambda done, total: progress("cutting scenes", done, total))
         _write(contents_table(report.contents), corpus_dir / SCENES)

@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from actors.fence import LEASE, Fence, LockHeld, lease_lock
 from orchestrator.records import read_json, write_json
 
 LASTS_S = 30.0
+_PROC = Path("/proc")
+_TOLERANCE_S = 1.0  # of a start time where there are no ticks
 
 
 class LeaseHeld(RuntimeError):
@@ -24,24 +26,41 @@ class LeaseHeld(RuntimeError):
 
 
 class Owner(BaseModel):
-    """A process on a host; started is its start time in seconds since 1970, since process ids are used again."""
+    """A process: where its id means something, and when it started, since process ids are used again.
+
+    The last three are of Linux: None elsewhere, and in a lease of before they were written down.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str
-    pid: int
-    started: float
+    pid: int = Field(gt=0, lt=2**31)
+    started: float = Field(description="seconds since 1970, by a clock that may be set meanwhile")
+    boot_id: str | None = None
+    pid_namespace: str | None = Field(None, description="containers of one host name each count their processes anew")
+    start_ticks: int | None = Field(None, description="clock ticks from boot to its start, which nobody sets")
 
     @staticmethod
     def of_this_process() -> "Owner":
-        return Owner(host=socket.gethostname(), pid=os.getpid(), started=psutil.Process().create_time())
+        return Owner(host=socket.gethostname(), pid=os.getpid(), started=psutil.Process().create_time(),
+                     boot_id=_boot_id(), pid_namespace=_pid_namespace(), start_ticks=_start_ticks(os.getpid()))
+
+    def can_be_looked_up(self) -> bool:
+        """Whether its process id means the same to us: one host, booted once, and one PID namespace."""
+        if (self.boot_id is None) != (self.pid_namespace is None):
+            return False  # Linux knows both, or /proc was not that of the process
+        return (self.host, self.boot_id, self.pid_namespace) == (socket.gethostname(), _boot_id(), _pid_namespace())
 
     def is_dead(self) -> bool:
-        """Whether the process is known to have ended; of another host nothing is known."""
-        if self.host != socket.gethostname():
+        """Whether the process is known to have ended; of one that cannot be looked up nothing is known."""
+        if not self.can_be_looked_up():
             return False
+        if not _exists(self.pid):
+            return True
+        if self.start_ticks is not None:
+            return _start_ticks(self.pid) not in (self.start_ticks, None)
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > 1
+            return abs(psutil.Process(self.pid).create_time() - self.started) > _TOLERANCE_S
         except psutil.NoSuchProcess:
             return True
 
@@ -71,9 +90,15 @@ def read_lease(run_dir: Path) -> Lease | None:
 
 
 def killed_driver(run_dir: Path) -> Owner | None:
-    """The driver that held the lease last, if it ended on this host without giving it back."""
+    """The driver that held the lease last, if it ended on this host without giving it back.
+
+    One that cannot be looked up any more, as after a reboot, has ended when its lease has run out.
+    """
     lease = read_lease(run_dir)
-    return lease.owner if lease is not None and not lease.released and lease.owner.is_dead() else None
+    if lease is None or lease.released or lease.owner.host != socket.gethostname():
+        return None
+    ended = lease.owner.is_dead() if lease.owner.can_be_looked_up() else not lease.is_held()
+    return lease.owner if ended else None
 
 
 class LeaseKeeper:
@@ -152,3 +177,40 @@ class LeaseKeeper:
     def _write(self, released: bool = False) -> None:
         write_json(self._run_dir, self._path, Lease(token=self._token, owner=self._owner, renewed=time.time(),
                                                     released=released))
+
+
+def _boot_id() -> str | None:
+    """What this start of the system's kernel is known by, on Linux."""
+    try:
+        return (_PROC / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def _pid_namespace() -> str | None:
+    """Which processes our ids are of, on Linux. None where /proc shows those of another namespace."""
+    try:
+        return os.readlink(_PROC / "self" / "ns" / "pid") if os.readlink(_PROC / "self") == str(os.getpid()) else None
+    except OSError:
+        return None
+
+
+def _start_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None where that cannot be read."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    # It is the 22nd field. The second is the program's name, in parentheses, and may hold anything.
+    return int(stat.rpartition(b")")[2].split()[19])
+
+
+def _exists(pid: int) -> bool:
+    # Asked of the kernel: /proc may be set up to hide the processes of other users.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is another user's
+    return True

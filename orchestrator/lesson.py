@@ -14,6 +14,7 @@ from corpus.parquet import read_parquet
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.schema import CLAUSES
 from hcot_llm.weighing import ACCURACY
+from orchestrator.config import ConfigError
 from orchestrator.schedule import RoundPlan
 from orchestrator.selection import copies, rare_landforms, shows_seed
 
@@ -93,12 +94,12 @@ def training_rows(training: AnnotationMatrix, shown: Shown, lesson: Lesson, know
     Args:
         training: current annotations of the n training tiles. knowledge: one line per tile.
     Raises:
-        ValueError: all clauses of all tiles are.
+        ConfigError: all clauses of all tiles are.
     """
     teaches = shown.reconstructed.any(axis=1)
     if not teaches.any():
-        raise ValueError(f"Round {round_} has nothing to train on: no clause of any tile is as probable as "
-                         "acceptance.minimum_trust. Lower that key.")
+        raise ConfigError(f"Round {round_} has nothing to train on: no clause of any tile is as probable as "
+                          "acceptance.minimum_trust. Lower that key.")
     rare = rare_landforms(training, lesson.reconstructed)
     return pa.table({
         "tile_id": list(training.tile_ids), "values": shown.values.tolist(), "trusted": shown.trusted.tolist(),

@@ -14,6 +14,7 @@ from orchestrator.needs import Need, needed, needs
 from orchestrator.offer import Offer, Resources, offered
 from orchestrator.redaction import without_user
 from orchestrator.room import without_room
+from orchestrator.run_directory import RunDirectory
 from orchestrator.spool import StoreAway
 from orchestrator.tracking import check_store
 
@@ -34,7 +35,7 @@ def check(config: RunConfig, offer: Offer) -> None:
         PreflightError: names each shortfall with the keys that would mend it.
     """
     total = offer.total
-    kinds, need = needs(config, total), needed(config, total)
+    kinds, need = needs(config), needed(config)
     short = _short_in_sum(kinds, need, total)
     if config.cluster.address is not None:  # a local cluster is one node, of which the sums say all
         enough_together = total.cpus >= need.cpus and total.gpus >= need.gpus
@@ -107,10 +108,13 @@ def check_start_weights(folder: Path, model: ModelConfig) -> None:
                           "start_weights to null.")
 
 
-def preflight(config: RunConfig) -> None:
-    """Check what the run starts from, and the whole configuration against itself and the cluster."""
+def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
+    """Check what the run starts from, and the whole configuration against itself and the cluster.
+
+    directory: of a run that goes on. One that has copied the weights it started from does not read them again.
+    """
     check_tile_size(config)
-    if config.start_weights is not None:
+    if config.start_weights is not None and (directory is None or not directory.weights(0).exists()):
         check_start_weights(config.start_weights, config.model)
     check_captioner(config.captioner)
     check(config, offered(config))

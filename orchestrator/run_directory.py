@@ -1,6 +1,8 @@
 """The files of one run, and the rules for making and finding them."""
 
 import os
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,9 +117,18 @@ def _refuse_links(root: Path) -> None:
 
 
 def _point_latest(root: Path, target: Path) -> None:
-    """runs/latest always points to the run that started last; the link is replaced in one step."""
-    root.mkdir(parents=True, exist_ok=True)
+    """runs/latest points to the run that started last; the link is replaced in one step.
+
+    It is a convenience: where it cannot be set, as in a folder that is read-only, that is said and the run goes on.
+    """
     temporary = root / f".latest-{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    os.replace(temporary, root / "latest")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        os.replace(temporary, root / "latest")
+    except OSError as error:
+        print(f"Warning: the link {root / 'latest'} could not be set to {target} ({error.strerror}); the run goes on.",
+              file=sys.stderr, flush=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -51,7 +51,7 @@ def resume_run(run_dir: Path, console: Console) -> None:
                     f"The schedule ended the run in {directory.path}")
             console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True)
             return
-        preflight(config)
+        preflight(config, directory)
         preflight_disk(config, directory.path)
         prepared = same_data(config, directory, console)
         keep_or_check_inputs(directory.path, prepared)

@@ -1,8 +1,11 @@
 """Preparing a corpus: made once, reused, bad tiles set aside by name, seed errors reproducible."""
 
 import dataclasses
+import fcntl
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +15,7 @@ from geotiffs import speckled_dn, write_geotiff
 
 from corpus.simulate.config import SceneConfig
 from corpus.tiles import CorpusError
+from orchestrator import corpus_setup
 from orchestrator.config import ConfigError, CorpusConfig
 from orchestrator.corpus_inputs import keep_or_check_inputs
 from orchestrator.corpus_setup import open_corpus, prepare_corpus
@@ -183,6 +187,39 @@ def test_a_scene_with_other_pixels_of_the_same_size_makes_another_corpus(scenes,
     again = prepare_corpus(scenes, run_seed=0)
     with pytest.raises(CorpusError, match=r"4 tile\(s\) can no longer be used: .*4 tile\(s\) are new"):
         keep_or_check_inputs(tmp_path, again)
+
+
+@pytest.mark.parametrize("killed_before", ["scenes.parquet", "seed.parquet", "knowledge.parquet"])
+def test_scenes_can_be_compared_wherever_the_first_attempt_was_killed(scenes, monkeypatch, killed_before):
+    def die(table: pa.Table, path: Path) -> None:
+        if path.name == killed_before:
+            raise SystemExit
+        write(table, path)
+
+    write = corpus_setup._write
+    monkeypatch.setattr(corpus_setup, "_write", die)
+    with pytest.raises(SystemExit):
+        prepare_corpus(scenes, run_seed=0)
+    monkeypatch.undo()
+    prepared = prepare_corpus(scenes, run_seed=0)
+    assert len(prepared.scenes) == 4 and all(scene.sha256 for scene in prepared.scenes.values())
+    assert prepared.tiles.num_rows == 16 and prepared.quarantined == 0
+
+
+def test_who_waits_for_another_process_says_so(scenes, capsys):
+    root = prepare_corpus(scenes, run_seed=0).corpus_dir.parent
+    assert capsys.readouterr().err == ""
+    shutil.rmtree(root)
+    with ThreadPoolExecutor(1) as pool:
+        with open(root.with_name(f".{root.name}.lock"), "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            made, said, deadline = pool.submit(prepare_corpus, scenes, run_seed=0), "", time.monotonic() + 20
+            while not said and time.monotonic() < deadline:
+                time.sleep(0.05)
+                said = capsys.readouterr().err
+            assert not root.exists()
+        assert made.result().tiles.num_rows == 16
+    assert said == f"waiting for another process that prepares this corpus, {root}\n"
 
 
 def test_a_scene_copied_anew_is_the_same_corpus(scenes, tmp_path):

@@ -181,6 +181,19 @@ def test_the_job_and_the_cluster_are_the_same_cluster():
     assert cluster_spec("rayjob.yaml") == cluster_spec("raycluster.yaml")
 
 
+def test_ray_is_reached_by_named_pods_only():
+    """Not by the pod of any Job: of those only the submitter that KubeRay starts for the RayJob, under its name."""
+    [job] = documents("rayjob.yaml")
+    [policy] = [each for each in documents("networkpolicy.yaml") if each["metadata"]["name"] == "knowlip-ray"]
+    allowed = [(peer["podSelector"], [port["port"] for port in rule.get("ports", [])])
+               for rule in policy["spec"]["ingress"] for peer in rule["from"]]
+    assert allowed == [({"matchLabels": {"app.kubernetes.io/part-of": "knowlip"}}, []),
+                       ({"matchLabels": {"batch.kubernetes.io/job-name": job["metadata"]["name"]}}, [8265]),
+                       ({"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}}, [8265])]
+    for name in RAY:
+        assert all(template["metadata"]["labels"]["app.kubernetes.io/part-of"] == "knowlip" for template in pods(name))
+
+
 def test_no_secret_is_written_down():
     for path in FOLDER.glob("*.yaml"):
         assert all(content["kind"] != "Secret" for content in yaml.safe_load_all(path.read_text()))

@@ -1,19 +1,25 @@
 """Two drivers on one run directory: one wins, and a loser that wakes up changes nothing."""
 
 import errno
+import json
 import multiprocessing
 import os
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
+import psutil
 import pytest
 from pydantic import BaseModel
 
 from actors.fence import LeaseLost, LockHeld, NoFence, placing, remove_unfinished
 from corpus.seeds import derive_seed
-from orchestrator.lease import LeaseHeld, LeaseKeeper
+from orchestrator import lease as lease_module
+from orchestrator.lease import LeaseHeld, LeaseKeeper, killed_driver, read_lease
 from orchestrator.records import read_json, write_json
+
+linux = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="needs the /proc of Linux")
 
 
 def test_the_second_driver_is_refused_and_told_who_holds_it(tmp_path):
@@ -70,17 +76,110 @@ def _try(run_dir, results, over):
         results.put("lost")
 
 
-def test_the_lease_of_a_killed_driver_is_free_at_once(tmp_path):
+def _leave_a_lease(run_dir: Path) -> None:
+    """Of a driver that was killed."""
     context = multiprocessing.get_context("fork")
-    driver = context.Process(target=_try, args=(tmp_path, context.Queue(), context.Event()))
+    driver = context.Process(target=_try, args=(run_dir, context.Queue(), context.Event()))
     driver.start()
-    while not (tmp_path / "lease.json").exists():
+    while not (run_dir / "lease.json").exists():
         time.sleep(0.01)
     driver.kill()
     driver.join()
+
+
+def _change_owner(run_dir: Path, **fields) -> None:
+    """Change fields of whoever holds the lease; None removes one."""
+    path = run_dir / "lease.json"
+    content = json.loads(path.read_text())
+    owner = {name: value for name, value in {**content["owner"], **fields}.items() if value is not None}
+    path.write_text(json.dumps({**content, "owner": owner}))
+
+
+def test_the_lease_of_a_killed_driver_is_free_at_once(tmp_path):
+    _leave_a_lease(tmp_path)
+    assert killed_driver(tmp_path) is not None
     keeper = LeaseKeeper(tmp_path)
     assert keeper.acquire() == 2
     keeper.release()
+
+
+def test_a_living_driver_is_not_taken_for_dead_when_the_clock_is_set(tmp_path, monkeypatch):
+    first = LeaseKeeper(tmp_path)
+    first.acquire()
+    started = psutil.Process.create_time  # boot time, which follows the clock, plus ticks
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: started(process) + 60)
+    with pytest.raises(LeaseHeld):
+        LeaseKeeper(tmp_path).acquire()
+    assert killed_driver(tmp_path) is None
+    first.release()
+
+
+@linux
+def test_a_process_id_that_is_used_again_is_another_process(tmp_path):
+    first = LeaseKeeper(tmp_path)
+    first.acquire()
+    _change_owner(tmp_path, start_ticks=read_lease(tmp_path).owner.start_ticks - 1)
+    second = LeaseKeeper(tmp_path)
+    assert second.acquire() == 2
+    first.release()
+    second.release()
+
+
+@linux
+@pytest.mark.parametrize("elsewhere", [
+    {"pid_namespace": "pid:[1]"}, {"boot_id": "another start"},
+    {"boot_id": None, "pid_namespace": None, "start_ticks": None},  # as a lease was written before
+    {"pid_namespace": None}, {"host": "another host"}], ids=str)
+def test_a_process_that_cannot_be_looked_up_keeps_its_lease_until_it_runs_out(tmp_path, elsewhere):
+    """Its id is free here, and that says nothing of a container or a machine of the same name."""
+    _leave_a_lease(tmp_path)
+    _change_owner(tmp_path, **elsewhere)
+    with pytest.raises(LeaseHeld):
+        LeaseKeeper(tmp_path).acquire()
+    assert killed_driver(tmp_path) is None
+    time.sleep(0.3)
+    second = LeaseKeeper(tmp_path, lasts_s=0.3)
+    assert second.acquire() == 2
+    second.release()
+
+
+def test_a_driver_of_before_a_reboot_is_known_to_be_killed_when_its_lease_has_run_out(tmp_path):
+    _leave_a_lease(tmp_path)
+    _change_owner(tmp_path, boot_id="before")
+    path = tmp_path / "lease.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"renewed": time.time() - 3600}))
+    assert killed_driver(tmp_path) == read_lease(tmp_path).owner
+
+
+@linux
+def test_where_proc_shows_another_namespace_no_process_is_called_dead(tmp_path, monkeypatch):
+    for name, target in (("self", "1"), ("1/ns/pid", "pid:[7]")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).symlink_to(target)
+    _leave_a_lease(tmp_path)
+    _change_owner(tmp_path, pid_namespace="pid:[7]")
+    (tmp_path / "sys" / "kernel" / "random").mkdir(parents=True)
+    (tmp_path / "sys" / "kernel" / "random" / "boot_id").write_text(read_lease(tmp_path).owner.boot_id)
+    monkeypatch.setattr(lease_module, "_PROC", tmp_path)
+    assert not read_lease(tmp_path).owner.is_dead()
+
+
+def test_without_proc_a_process_is_known_by_its_start_time(tmp_path, monkeypatch):
+    """As on macOS."""
+    monkeypatch.setattr(lease_module, "_PROC", tmp_path / "proc")
+    _leave_a_lease(tmp_path)
+    owner = read_lease(tmp_path).owner
+    assert (owner.boot_id, owner.pid_namespace, owner.start_ticks) == (None, None, None)
+    second = LeaseKeeper(tmp_path)
+    assert second.acquire() == 2
+    _change_owner(tmp_path, started=read_lease(tmp_path).owner.started + 0.5)
+    with pytest.raises(LeaseHeld):
+        LeaseKeeper(tmp_path).acquire()
+    _change_owner(tmp_path, started=read_lease(tmp_path).owner.started + 2)
+    third = LeaseKeeper(tmp_path)
+    assert third.acquire() == 3
+    second.release()
+    third.release()
 
 
 def test_of_many_drivers_at_once_exactly_one_wins(tmp_path):

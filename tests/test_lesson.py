@@ -11,6 +11,7 @@ from actors.trainer_config import TrainConfig
 from hcot_llm.acceptance import AcceptanceConfig
 from hcot_llm.matrix import AnnotationMatrix
 from hcot_llm.schema import CLAUSES
+from orchestrator.config import ConfigError
 from orchestrator.folds import make_folds
 from orchestrator.lesson import Lesson, label_accuracy, shown, training_rows
 from orchestrator.schedule import Schedule, ScheduleConfig
@@ -125,5 +126,5 @@ def test_a_tile_whose_clauses_are_all_too_doubtful_is_left_out():
     made = rows(lesson=Lesson(taught, taught, Lesson.first(len(TILES)).hints), rare_landform_factor=2)
     copies = dict(zip(made["tile_id"].to_pylist(), made["copies"].to_pylist(), strict=True))
     assert copies.pop("tile-007") == 0 and set(copies.values()) == {1, 2}
-    with pytest.raises(ValueError, match="minimum_trust"):
+    with pytest.raises(ConfigError, match="minimum_trust"):
         rows(lesson=Lesson(taught & False, taught & False, Lesson.first(len(TILES)).hints))

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from orchestrator.needs import needed
 from orchestrator.offer import Offer, Resources, offer_of, offered
 from orchestrator.packing import left_over
 from orchestrator.preflight import PreflightError, check, check_start_weights, check_tile_size, preflight
+from orchestrator.run_directory import RunDirectory
 
 SMOKE = Path(__file__).resolve().parent.parent / "configs" / "smoke.yaml"
 RUNS = [path for path in sorted(SMOKE.parent.glob("*.yaml")) if not path.stem.startswith("ablation")]
@@ -40,18 +42,19 @@ def refusal(config: RunConfig, offer: Offer) -> str:
 
 
 def test_what_a_run_needs_is_counted_by_hand():
-    config = load_config(SMOKE, ["train.min_workers=2", "train.max_workers=3", "train.cpus_per_worker=4",
+    config = load_config(SMOKE, ["train.min_workers=2", "train.max_workers=2", "train.cpus_per_worker=4",
                                  "captioner.min_replicas=2", "captioner.max_replicas=2", "captioner.gpus_per_replica=0.5",
                                  "score.min_workers=3", "score.max_workers=3", "cluster.memory_gib=20"])
-    assert needed(config, PLENTY) == Resources(cpus=3 * 4 + 2 * 1 + 3 * 1 + 1, gpus=1.0, memory_gib=20)
+    assert needed(config) == Resources(cpus=2 * 4 + 2 * 1 + 3 * 1 + 1, gpus=1.0, memory_gib=20)
 
 
-def test_a_cluster_that_can_grow_needs_room_for_the_least_group_and_a_local_one_for_all_it_will_take():
-    sizes, four = ["train.min_workers=1", "train.max_workers=4"], Resources(cpus=4, gpus=0, memory_gib=64)
-    assert needed(load_config(SMOKE, sizes), four).cpus == 4 + 1 + 1 + 1
-    assert needed(load_config(SMOKE, [*sizes, "cluster.address=auto"]), four).cpus == 1 + 1 + 1 + 1
-    with pytest.raises(PreflightError, match=r"7 CPUs are needed \(4 training workers x 1.*lower train.max_workers"):
-        check(load_config(SMOKE, sizes), Offer((four,)))
+def test_an_elastic_group_needs_room_for_its_least_size_alone():
+    """It takes what is left beside the others (test_reservation.py)."""
+    sizes, three = ["train.min_workers=1", "train.max_workers=2"], Resources(cpus=3, gpus=0, memory_gib=64)
+    for address in ([], ["cluster.address=auto"]):
+        assert needed(load_config(SMOKE, [*sizes, *address])).cpus == 1 + 1 + 1 + 1
+    with pytest.raises(PreflightError, match=r"4 CPUs are needed \(1 training workers x 1.*lower train.min_workers"):
+        check(load_config(SMOKE, sizes), Offer((three,)))
 
 
 def test_one_gpu_trains_with_one_worker_unless_others_want_it_too():
@@ -67,13 +70,13 @@ def test_configurations_that_come_along_fit_the_cluster_they_start(name):
     config = load_config(SMOKE.with_name(f"{name}.yaml"))
     [machine] = offered(config).nodes
     check(config, nodes((machine.cpus, machine.gpus)))
-    assert needed(config, PLENTY).gpus == 0
+    assert needed(config).gpus == 0
 
 
 def test_a_local_cluster_offers_the_gpus_of_the_machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     config = load_config(SMOKE, ["score.gpus_per_worker=1", "captioner.gpus_per_replica=1"])
-    assert offered(config).total.gpus == needed(config, PLENTY).gpus == 2
+    assert offered(config).total.gpus == needed(config).gpus == 2
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
@@ -115,6 +118,18 @@ def test_weights_of_the_configured_model_may_be_started_from(start):
     check_start_weights(start.start_weights, start.model)
 
 
+def test_a_run_that_goes_on_needs_its_own_copy_of_the_start_weights_only(start, tmp_path):
+    config, directory = start.model_copy(update={
+        "cluster": start.cluster.model_copy(update={"memory_gib": 0.1})}), RunDirectory(tmp_path / "run")
+    shutil.rmtree(start.start_weights)
+    with pytest.raises(ConfigError, match="which holds no weights"):
+        preflight(config, directory)  # it was interrupted before it had copied them
+    directory.weights(0).mkdir(parents=True)
+    preflight(config, directory)
+    with pytest.raises(ConfigError, match="which holds no weights"):
+        preflight(config)
+
+
 def test_weights_of_another_model_are_named_with_both_values(start):
     other = load_config(SMOKE, [f"start_weights={start.start_weights}", "model.encoder.clause_heads=8",
                                 "model.objective.momentum=0.5", "model.share_vision=true"])
@@ -153,11 +168,11 @@ def test_a_cluster_that_does_not_answer_is_named_with_what_to_look_at():
 
 def test_enough_is_enough():
     config = load_config(SMOKE)
-    check(config, Offer((needed(config, PLENTY),)))
+    check(config, Offer((needed(config),)))
 
 
 def test_every_shortfall_is_named_with_its_keys():
-    config = load_config(SMOKE, ["train.min_workers=40", "train.max_workers=40", "train.gpus_per_worker=1",
+    config = load_config(SMOKE, ["train.min_workers=40", "train.max_workers=40", "train.micro_batches_per_step=40", "train.gpus_per_worker=1",
                                  "cluster.memory_gib=4000"])
     with pytest.raises(PreflightError) as error:
         check(config, Offer((Resources(cpus=6, gpus=0, memory_gib=16),)))
@@ -261,7 +276,7 @@ def test_fractions_of_a_gpu_that_add_up_are_enough():
     config = on_a_cluster("score.gpus_per_worker=0.1", "score.min_workers=2", "captioner.gpus_per_replica=0.4",
                           "captioner.min_replicas=7", "captioner.max_replicas=7")
     assert 2 * 0.1 + 7 * 0.4 > 3
-    assert needed(config, PLENTY).gpus == 3
+    assert needed(config).gpus == 3
     check(config, nodes((16, 1), (16, 2)))
 
 
@@ -270,7 +285,7 @@ def test_what_a_cluster_would_have_to_keep_is_said_only_where_there_is_one():
     said = refusal(on_a_cluster(), few)
     assert "lower train.min_workers" in said and "minReplicas" in said
     said = refusal(load_config(SMOKE), few)
-    assert "lower train.max_workers" in said and "minReplicas" not in said and "on one node" not in said
+    assert "lower train.min_workers" in said and "minReplicas" not in said and "on one node" not in said
 
 
 def test_nodes_that_have_died_offer_nothing():
@@ -291,7 +306,7 @@ def test_a_worker_that_fits_on_no_node_of_a_real_cluster_is_refused():
         assert [node.cpus for node in offer.nodes] == [4, 4] and all(node.memory_gib > 0 for node in offer.nodes)
         check(config, offer)
         wide = config.model_copy(update={"train": config.train.model_copy(update={"cpus_per_worker": 5})})
-        assert needed(wide, offer.total).cpus == offer.total.cpus == 8
+        assert needed(wide).cpus == offer.total.cpus == 8
         assert ("a training worker needs 5 CPUs (train.cpus_per_worker) on one node, and the largest has 4 CPUs:"
                 in refusal(wide, offer))
         assert not ray.is_initialized()
@@ -303,5 +318,5 @@ def test_a_local_cluster_is_checked_without_starting_it():
     import ray
 
     with pytest.raises(PreflightError, match="cluster is too small"):
-        preflight(load_config(SMOKE, ["train.min_workers=1000", "train.max_workers=1000"]))
+        preflight(load_config(SMOKE, ["train.min_workers=1000", "train.max_workers=1000", "train.micro_batches_per_step=1000"]))
     assert not ray.is_initialized()

@@ -1,5 +1,6 @@
 """Run directories: never over something else, and found again."""
 
+import errno
 import re
 from pathlib import Path
 
@@ -29,6 +30,24 @@ def test_latest_follows_the_last_run_wherever_it_lies(tmp_path):
     second = RunDirectory.create(CONFIG, tmp_path / "deep" / "two")
     assert (tmp_path / "runs" / "latest").resolve() == second.path
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["latest"]
+
+
+@pytest.mark.parametrize("obstacle", ["a folder of that name", "runs is a file", "read-only"])
+def test_where_latest_cannot_be_set_that_is_said_and_the_run_goes_on(tmp_path, monkeypatch, capsys, obstacle):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    if obstacle == "a folder of that name":
+        (tmp_path / "runs" / "latest").mkdir(parents=True)
+    elif obstacle == "runs is a file":
+        (tmp_path / "runs").write_text("mine")
+    else:
+        monkeypatch.setattr(Path, "symlink_to", refuse)
+    directory = RunDirectory.create(CONFIG, tmp_path / "run")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"link runs/latest could not be set to {directory.path}" in said
+    assert RunDirectory.open(directory.path)[0] == directory
+    assert not list(tmp_path.glob("runs/.latest-*"))
 
 
 def test_two_runs_in_one_second_do_not_share_a_directory(tmp_path):
