@@ -14,7 +14,7 @@ from corpus.evidence import measure
 from corpus.geotiff import read_backscatter
 from corpus.picture import grey_picture
 from corpus.seeds import derive_seed
-from corpus.tiles import tile_path
+from corpus.tiles import check_tile, tile_path
 from hcot_llm.chain import ChainResult
 from hcot_llm.chain_config import ChainConfig
 from hcot_llm.completion import Completion
@@ -48,17 +48,20 @@ class ChainRequest:
 class ChainQuestion:
     """One chain: a question about a tile. seed: of its sampled answers, None is greedy.
 
-    path: the tile's GeoTIFF. gsd_m: metres per pixel. place: sentences about where it lies.
+    path: the tile's GeoTIFF. sha256: of it, as recorded. gsd_m: metres per pixel. place: sentences about where it lies.
     """
 
     question: "Question"
     path: Path
+    sha256: str
     gsd_m: float
     place: str
     seed: int | None
 
     @cached_property
     def _backscatter(self) -> Backscatter:
+        """Raises CorpusError: the tile has changed since it was recorded."""
+        check_tile(self.question.tile_id, self.path, self.sha256)
         return read_backscatter(self.path)
 
     @property
@@ -117,7 +120,7 @@ class ChainTiles:
     def __init__(self, tiles: pa.Table, corpus_dir: Path) -> None:
         """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py."""
         self._corpus_dir = corpus_dir
-        columns = tiles.select(["tile_id", "path", "gsd_m", "lon", "lat"])
+        columns = tiles.select(["tile_id", "path", "sha256", "gsd_m", "lon", "lat"])
         self._tiles = {row["tile_id"]: row for row in columns.to_pylist()}
 
     def chains(self, questions: Sequence["Question"], retries: Sequence[Retry] | None,
@@ -133,5 +136,5 @@ class ChainTiles:
     def _chains(self, question: "Question", seeds: Sequence[int | None]) -> list[ChainQuestion]:
         tile = self._tiles[question.tile_id]
         place = tile_knowledge(tile["lon"], tile["lat"]).sentences()
-        return [ChainQuestion(question, tile_path(self._corpus_dir, tile["path"]), tile["gsd_m"], place, seed)
-                for seed in seeds]
+        path = tile_path(self._corpus_dir, tile["path"])
+        return [ChainQuestion(question, path, tile["sha256"], tile["gsd_m"], place, seed) for seed in seeds]

@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ from actors.captioner import CaptionerConfig, PublishReceipt
 from actors.chain_questions import ChainProgress, ChainQuestion, ChainRequest, ChainTiles
 from corpus.picture import png
 from hcot_llm.chain import run_chain
-from hcot_llm.endpoint import Endpoint, EndpointFailed
+from hcot_llm.endpoint import Endpoint
 from hcot_llm.engine import Answer
 from hcot_llm.retry import Retry
 from hcot_llm.schema import Clause
@@ -44,6 +46,49 @@ class ChainAnswers:
             raise
 
 
+class _Threads:
+    """Threads that answer questions. A ThreadPoolExecutor's would keep a process that has come to its end until the
+    endpoint has answered, or patience with it has ended."""
+
+    def __init__(self, answer: Callable[[ChainQuestion], Answer], count: int) -> None:
+        self._answer, self._closed = answer, False
+        self._waiting: SimpleQueue[tuple[Future, ChainQuestion] | None] = SimpleQueue()  # None ends a thread
+        self._threads = [threading.Thread(target=self._work, name=f"endpoint {number}", daemon=True)
+                         for number in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, asked: ChainQuestion) -> Future:
+        """The future's result is the answer."""
+        if self._closed:
+            raise RuntimeError("the captioner was shut down")
+        future: Future = Future()
+        self._waiting.put((future, asked))
+        return future
+
+    def end(self, wait: bool) -> None:
+        """Cancel what waits. wait: until what is under way has come to its end."""
+        self._closed = True
+        with suppress(Empty):
+            while True:
+                if (entry := self._waiting.get_nowait()) is not None:
+                    entry[0].cancel()
+        for _ in self._threads:
+            self._waiting.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def _work(self) -> None:
+        while (entry := self._waiting.get()) is not None:
+            future, asked = entry
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(self._answer(asked))
+                except BaseException as error:  # raised to whoever takes the result
+                    future.set_exception(error)
+
+
 class EndpointCaptioner:
     """What the loop calls its captioner, for a model that is not trained here: nothing is published to it."""
 
@@ -52,8 +97,7 @@ class EndpointCaptioner:
         self._config = config.endpoint
         self._endpoint = Endpoint(self._config)
         self._tiles = ChainTiles(tiles, corpus_dir)
-        self._pool = ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="endpoint")
-        self._closed = threading.Event()
+        self._threads = _Threads(self._answer, self._config.concurrency)
 
     def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
         """The round's weights stay here. What is checked is that the endpoint answers and has the model."""
@@ -70,23 +114,21 @@ class EndpointCaptioner:
         """Begin the chains of a shard."""
         # Here and not in the threads: each would read the maps of the whole Earth for itself.
         chains = self._tiles.chains(request.questions, request.retries, self._config.candidates)
-        return ChainAnswers([[self._pool.submit(self._answer, one) for one in each] for each in chains], self.shutdown)
+        return ChainAnswers([[self._threads.submit(one) for one in each] for each in chains], self.shutdown)
 
     def shutdown(self, wait: bool = False) -> None:
-        """Let go of the threads; chains that wait are not begun, those under way end before their next question.
+        """Let go of the endpoint; chains that wait are not begun, those under way end before their next question.
 
-        wait: until they have.
+        wait: until they have. The process does not, whatever they wait for.
         """
-        self._closed.set()
-        self._pool.shutdown(wait=wait, cancel_futures=True)
+        self._endpoint.close()
+        self._threads.end(wait)
 
     def _answer(self, asked: ChainQuestion) -> Answer:
         config, progress = self._config, ChainProgress(asked)
         picture = png(asked.picture) if config.picture else None
 
         def ask(prompt: str, clauses: Sequence[Clause]) -> str:
-            if self._closed.is_set():
-                raise EndpointFailed(f"The captioner of {config.url} was shut down.")
             return progress.take(self._endpoint.complete(prompt, clauses, progress.seed, picture))
 
         result = run_chain(ask, **asked.settings(evidence=config.evidence, picture=config.picture,

@@ -49,8 +49,9 @@ class Fence:
         found = json.loads(path.read_bytes()) if path.exists() else None
         if found is None or found["token"] != self.token:
             owner = "nobody" if found is None else f"process {found['owner']['pid']} on {found['owner']['host']}"
+            # Whatever failed before it, a full disk say, is the successor's concern now.
             raise LeaseLost(f"This process held the lease of {self.run_dir} with token {self.token}, but {owner} has "
-                            "taken over since. It stops and changes nothing more.")
+                            "taken over since. It stops and changes nothing more.") from None
 
     @contextmanager
     def holding(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Joins tiles with the current annotations and reshuffles them for a round, with Ray Data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pyarrow.compute as pc
 import ray
 import ray.data
 from ray.data.context import ShuffleStrategy
+from ray.exceptions import RayTaskError
 
 from corpus.geotiff import model_image
 from corpus.seeds import derive_seed
+from corpus.tiles import check_tile, tile_path
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,32 @@ def read_images(tiles: pa.Table, corpus_dir: Path, rows_per_block: int) -> ray.d
 
     Columns: tile_id, split, image (bytes of float16 [2, H, W]). Blocks hold `rows_per_block` rows in the
     order of the tile index, so that a scorer that takes whole blocks always sees the same batches.
+
+    Raises:
+        CorpusError: a tile has changed since it was recorded. Ray makes a block that was lost with a node by reading
+            its tiles once more: whoever takes it gets an error of Ray's that holds this one's words.
     """
     def read(batch: pa.Table) -> pa.Table:
-        images = [model_image(corpus_dir / path).tobytes() for path in batch["path"].to_pylist()]
+        images = [model_image(_unchanged(corpus_dir, tile)).tobytes() for tile in batch.to_pylist()]
         return pa.table({"tile_id": batch["tile_id"], "split": batch["split"],
                          "image": pa.array(images, pa.large_binary())})
 
-    source = tiles.select(["tile_id", "split", "path"]).sort_by("tile_id")
+    source = tiles.select(["tile_id", "split", "path", "sha256"]).sort_by("tile_id")
     chunks = [source.slice(start, rows_per_block) for start in range(0, source.num_rows, rows_per_block)]
     dataset = ray.data.from_arrow([chunk.combine_chunks() for chunk in chunks])
-    return dataset.map_batches(read, batch_format="pyarrow", batch_size=None).materialize()
+    try:
+        return dataset.map_batches(read, batch_format="pyarrow", batch_size=None).materialize()
+    except RayTaskError:  # holds the worker's error as text alone
+        for tile in source.to_pylist():
+            _unchanged(corpus_dir, tile)
+        raise
+
+
+def _unchanged(corpus_dir: Path, tile: Mapping[str, str]) -> Path:
+    """The file of a tile. Raises CorpusError: it is no longer the one that was recorded."""
+    path = tile_path(corpus_dir, tile["path"])
+    check_tile(tile["tile_id"], path, tile["sha256"])
+    return path
 
 
 def image_of(table: pa.Table, row: int) -> np.ndarray:

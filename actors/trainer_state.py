@@ -12,6 +12,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -78,7 +79,24 @@ def _finish(partial: Path, final: Path, position: TrainerPosition, keep: int, fe
     put_in_place(partial, final, fence)
     complete = sorted(path for path in final.parent.glob("step-*") if (path / MANIFEST).exists())
     for old in complete[:-keep]:
-        shutil.rmtree(old)
+        _delete(old, fence)
+
+
+def _delete(checkpoint: Path, fence: Fence | NoFence) -> None:
+    """Cut off anywhere, it leaves the checkpoint whole or as what `_remove_left_over` removes.
+
+    Raises:
+        LeaseLost: another driver has taken over; the checkpoint is its own now, and stays.
+    """
+    deleted = checkpoint.with_name(f".{checkpoint.name}.{uuid.uuid4().hex}")
+    with fence.holding(), suppress(FileNotFoundError):
+        checkpoint.rename(deleted)
+    _remove(deleted)
+
+
+def _remove(folder: Path) -> None:
+    """A process that was stopped and woke up may be removing the same folder."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _temporary(directory: Path, name: str) -> Path:
@@ -112,7 +130,7 @@ def _remove_left_over(directory: Path, fence: Fence | NoFence) -> None:
     if left_over:
         with fence.holding():
             for path in left_over:
-                shutil.rmtree(path)
+                _remove(path)
 
 
 def load_checkpoint(engine_of, directory: Path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from rasterio.windows import transform as window_transform
 
 from corpus import metadata
 from corpus.backscatter import resample_power
-from corpus.geotiff import (Reason, TileError, open_geotiff, read_decibels, refuse_bad_pixels, scene_polarisations,
-                            scene_units)
+from corpus.geotiff import (Reason, TileError, create_geotiff, open_geotiff, read_decibels, refuse_bad_pixels,
+                            scene_polarisations, scene_units)
 from corpus.tiles import TILES_FOLDER, file_sha256
 
 
@@ -48,7 +47,8 @@ def cut_scene(path: Path | str, name: str, sha256: str, out: Path, *, window_px:
     """Write every usable window of a scene as a tile; returns them and the scene's box in degrees.
 
     Windows without a picture are added to `skipped`. Raises TileError where the file itself is unusable, or no
-    window of it is; tiles already written are then removed, so a broken scene leaves nothing behind.
+    window of it is; tiles already written are then removed, so a broken scene leaves nothing behind. Raises OSError
+    (DiskFull, if that is why) where a tile cannot be written.
     """
     tiles: list[CutTile] = []
     try:
@@ -120,15 +120,13 @@ def _write(src: rasterio.DatasetReader, decibels: np.ndarray, window: Window, sh
     extra |= {"PLATFORM": platform, "BAND": band, "ACQUIRED": acquired, "GROUND_SAMPLE_DISTANCE_M": f"{gsd:.6g}",
               "MAP_SAMPLE_DISTANCE": f"{metadata.map_sample_distance(transform):.10g}", "MAP_UNIT": _map_unit(src.crs),
               "SOURCE_FILE": name, "SOURCE_SHA256": sha256, "SOURCE_WINDOW": f"{row},{col},{size}"}
-    partial = out / f"{path}.partial"
-    with rasterio.open(partial, "w", driver="GTiff", width=tile_px, height=tile_px, count=src.count,
-                       dtype=pixels.dtype, crs=src.crs, transform=transform, nodata=nodata, compress="DEFLATE",
-                       predictor=3 if pixels.dtype == np.float32 else 2) as dst:
+    with create_geotiff(out / path, "a tile", width=tile_px, height=tile_px, count=src.count, dtype=pixels.dtype,
+                        crs=src.crs, transform=transform, nodata=nodata, compress="DEFLATE",
+                        predictor=3 if pixels.dtype == np.float32 else 2) as dst:
         dst.write(pixels)
         dst.update_tags(**extra)
         for index, polarisation in enumerate(polarisations, start=1):
             dst.set_band_description(index, polarisation)
-    os.replace(partial, out / path)
     (lon,), (lat,) = metadata.lonlat(src.crs, *[[value] for value in transform @ (tile_px / 2, tile_px / 2)])
     return CutTile(tile_id, path, file_sha256(out / path), metadata.crs_text(src.crs), tuple(transform)[:6], tile_px,
                    gsd, platform, band, polarisations, acquired, lon, lat)

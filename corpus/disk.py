@@ -49,13 +49,13 @@ def is_disk_full(error: BaseException, path: str | Path | None = None) -> bool:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and those behind it."""
+    """An error, and those behind it; as in a traceback, none behind one that was raised `from None`."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:
         seen.add(id(each))
         yield each
-        each = each.__cause__ or each.__context__
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
 
 
 def disk_full(what: str, path: str | Path) -> DiskFull:

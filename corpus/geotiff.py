@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.windows import Window
 
 from corpus import tiff_layout
 from corpus.backscatter import Backscatter, check_pixels, resample_power, stated_units, to_decibels
+from corpus.disk import writing
 from corpus.metadata import NoPosition, crs_text, ground_sample_distance, lonlat, polarisations_of
 
 MAX_TILE_PIXELS = 4096 * 4096
@@ -149,6 +152,38 @@ def open_geotiff(path: str | Path, *, allow_virtual: bool = False) -> Iterator[D
             except (RasterioError, CPLE_BaseError) as error:
                 raise TileError(path, Reason.UNREADABLE,
                                 f"GDAL says: {_cause(error)}. Copy or download the file again.") from error
+
+
+@contextmanager
+def create_geotiff(path: Path, what: str, **profile: Any) -> Iterator[DatasetWriter]:
+    """The body fills a new GeoTIFF; at its end the file has its name and is whole, or is not there.
+
+    Args:
+        what: it is, for errors: "a tile". profile: as `rasterio.open` takes it.
+    Raises:
+        DiskFull: the disk is full. OSError: it cannot be made for another reason; never blamed on a file that is being
+            read around it, as an error of GDAL's would be by `open_geotiff`.
+    """
+    with MemoryFile() as memory:
+        try:
+            with memory.open(driver="GTiff", **profile) as target:
+                yield target
+        except (RasterioError, CPLE_BaseError) as error:
+            raise OSError(f"{what} could not be made for {path}. GDAL says: {_cause(error)}.") from error
+        with writing(what, path):
+            _put_on_disk(memory.getbuffer(), path, what)
+
+
+def _put_on_disk(content: memoryview, path: Path, what: str) -> None:
+    """By Python: where a file finds no room, GDAL leaves its end out and says nothing."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):  # what keeps a file from being written may keep it from being removed
+            partial.unlink()
+        raise OSError(error.errno, f"{what} could not be written to {path}: {error.strerror}") from error
 
 
 def _cause(error: BaseException) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpus.disk import writing
 from corpus.parquet import ParquetError, read_parquet
 
 TILES_FILE = "tiles.parquet"
@@ -77,8 +78,9 @@ def write_tiles(corpus_dir: str | Path, tiles: Iterable[Tile]) -> pa.Table:
     table = pa.Table.from_pylist(rows, schema=TILE_SCHEMA)
     target = Path(corpus_dir) / TILES_FILE
     partial = target.with_suffix(".partial")
-    pq.write_table(table, partial)
-    os.replace(partial, target)
+    with writing("the list of tiles", target):
+        pq.write_table(table, partial)
+        os.replace(partial, target)
     return table
 
 
@@ -117,13 +119,37 @@ def check_tiles(corpus_dir: str | Path) -> list[Problem]:
             problems.append(Problem(tile_id, path, "duplicate", f"Tile {tile_id} is listed twice."))
         seen.add(tile_id)
         try:
-            found = file_sha256(tile_path(corpus_dir, path))
+            problem = _compare(tile_id, path, tile_path(corpus_dir, path), recorded)
         except CorpusError as error:
-            problems.append(Problem(tile_id, path, "outside_corpus", str(error)))
-        except FileNotFoundError:
-            problems.append(Problem(tile_id, path, "missing", f"Tile {tile_id} has no file {path}."))
-        else:
-            if found != recorded:
-                problems.append(Problem(tile_id, path, "changed", f"Tile {tile_id} ({path}) has changed since it was "
-                                        f"recorded: SHA-256 {found[:12]}, recorded {recorded[:12]}."))
+            problem = Problem(tile_id, path, "outside_corpus", str(error))
+        if problem is not None:
+            problems.append(problem)
     return problems
+
+
+def check_tile(tile_id: str, file: Path, recorded: str) -> None:
+    """See, just before a tile is read, that its file is still the one whose SHA-256 was recorded.
+
+    A run compares all tiles when it starts; what it reads later, for a block that was lost say, may have changed since.
+    Raises CorpusError: it has, or cannot be read.
+    """
+    try:
+        problem = _compare(tile_id, str(file), file, recorded)
+    except OSError as error:
+        raise CorpusError(f"Tile {tile_id} ({file}) cannot be read: {error.strerror or error}. Check the path and its "
+                          "rights, then `knowlip resume RUN_DIR`.") from error
+    if problem is not None:
+        raise CorpusError(f"{problem.message} A run that went on would not be the same run. Put back what it was, then "
+                          "`knowlip resume RUN_DIR`, or start a new run.")
+
+
+def _compare(tile_id: str, path: str, file: Path, recorded: str) -> Problem | None:
+    """What is wrong with a tile's file, which the problem names as `path`."""
+    try:
+        found = file_sha256(file)
+    except FileNotFoundError:
+        return Problem(tile_id, path, "missing", f"Tile {tile_id} has no file {path}.")
+    if found == recorded:
+        return None
+    return Problem(tile_id, path, "changed", f"Tile {tile_id} ({path}) has changed since it was recorded: SHA-256 "
+                   f"{found[:12]}, recorded {recorded[:12]}.")

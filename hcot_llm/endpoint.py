@@ -76,6 +76,12 @@ class Endpoint:
         self._client = openai.OpenAI(base_url=config.url, api_key=self._key, timeout=config.timeout_s, max_retries=0)
         self._without: set[str] = set()
         self._lock = threading.Lock()
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Ask nothing more: a question that comes now, or waits to be repeated, fails. One under way may, too."""
+        self._closed.set()
+        self._client.close()
 
     @property
     def model_id(self) -> str:
@@ -86,7 +92,7 @@ class Endpoint:
         """Ask the endpoint for its models.
 
         Raises:
-            EndpointFailed: it does not answer, refuses the key, or does not have the model.
+            EndpointFailed: it does not answer, refuses the key, or does not have the model; or this was closed.
         """
         try:
             found = self._patiently(lambda: self._client.models.with_raw_response.list().text)
@@ -156,9 +162,11 @@ class Endpoint:
 
     def _patiently(self, call):
         try:
-            for attempt in stamina.retry_context(_may_pass, attempts=None, timeout=self._config.patience_s,
+            for attempt in stamina.retry_context(self._is_repeated, attempts=None, timeout=self._config.patience_s,
                                                  wait_initial=0.5, wait_max=10.0):
                 with attempt:
+                    if self._closed.is_set():
+                        raise self._shut_down()
                     return call()
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             # Without the server's words: they may quote the key.
@@ -173,12 +181,20 @@ class Endpoint:
         except (openai.BadRequestError, openai.UnprocessableEntityError):
             raise
         except (openai.APIError, Unreadable) as error:
+            if self._closed.is_set():
+                raise self._shut_down() from None
             if not _may_pass(error):
                 raise self._refused(error) from None
             raise EndpointFailed(
                 f"The endpoint {self._config.url} gave no answer for {self._config.patience_s:g} s "
                 f"(captioner.endpoint.patience_s); the last trouble: {self._clean(error)}. Start it again; "
                 "`knowlip resume` goes on from the last finished shard.") from None
+
+    def _is_repeated(self, error: Exception) -> bool:
+        return _may_pass(error) and not self._closed.is_set()
+
+    def _shut_down(self) -> EndpointFailed:
+        return EndpointFailed(f"The captioner of {self._config.url} was shut down.")
 
     def _refused(self, error: openai.APIError) -> EndpointFailed:
         return EndpointFailed(f"The endpoint {self._config.url} refused a request: {self._clean(error)}. "

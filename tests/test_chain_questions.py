@@ -3,8 +3,11 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
+from shared_chain import make_tiles, question
 
-from actors.chain_questions import ChainProgress
+from actors.chain_questions import ChainProgress, ChainTiles
+from corpus.tiles import CorpusError, read_tiles
 from hcot_llm.chain import ChainResult
 from hcot_llm.completion import Completion
 from hcot_llm.schema import VOCABULARY, Clause
@@ -41,3 +44,19 @@ def test_a_corrected_value_has_the_corrections_distribution_or_none():
     answer = answered({Clause.WATER: "sea"}, {}, {Clause.WATER: "none"}, {Clause.WATER: "sea"})
     assert VOCABULARY[Clause.WATER][answer.distributions[Clause.WATER].argmax()] == "sea"
     assert answered({Clause.WATER: "sea"}, {}, {Clause.WATER: "none"}).distributions == {}
+
+
+def test_a_tile_that_changed_since_the_run_began_is_not_asked_about(tmp_path):
+    corpus_dir = make_tiles(tmp_path / "data", 1)
+    tiles = read_tiles(corpus_dir)
+    [row] = tiles.to_pylist()
+    path = corpus_dir / row["path"]
+
+    def settings() -> dict:
+        [[chain]] = ChainTiles(tiles, corpus_dir).chains([question(row["tile_id"])], None, 1)
+        return chain.settings(evidence=True, picture=True, attempts=0)
+
+    assert settings()["evidence"]
+    path.write_bytes(path.read_bytes() + b"more")  # still a good GeoTIFF
+    with pytest.raises(CorpusError, match=f"{path}.* has changed since it was recorded: .*knowlip resume"):
+        settings()

@@ -1,5 +1,6 @@
 """A disk that really is full: one clear error, what was there stays readable, and with room again it goes on."""
 
+import json
 import logging
 import re
 import time
@@ -17,13 +18,14 @@ from test_records import record
 
 from actors.blocks import take
 from actors.epoch_plan import MicroBatch
-from actors.fence import NoFence
+from actors.fence import LEASE, Fence, LeaseLost, NoFence, placing
 from actors.labeller import SHARD_SCHEMA, Question, _Shard, _write_shard
 from actors.train_worker import _Window
 from actors.weights import create_weights
 from corpus.annotations import AnnotationStore
 from corpus.digest import annotation_digest
 from corpus.disk import DiskFull, is_disk_full, writing
+from corpus.ingest import IngestConfig, cut_scenes
 from corpus.parquet import read_parquet
 from hcot_llm.engine import Answer
 from hcot_llm.schema import Clause
@@ -35,6 +37,7 @@ from orchestrator.preflight import PreflightError, preflight_disk
 from orchestrator.quiet_ray import silent_about_a_full_disk
 from orchestrator.records import read_records, write_record
 from orchestrator.tracking import Tracker, tracking_uri
+from tests.geotiffs import speckled_dn, write_geotiff
 
 BLOCK_BYTES = 10 * 2**20
 ROOM = r"has \d[\d,.]* MiB free of \d+ MiB.*knowlip resume RUN_DIR"
@@ -68,6 +71,16 @@ def test_a_record_that_does_not_fit(disk):
     disk.empty()
     write_record(disk.path, record(2))
     assert [each.round for each in read_records(disk.path)] == [1, 2]
+
+
+def test_a_tile_that_does_not_fit(disk, tmp_path):
+    write_geotiff(tmp_path / "in" / "scene.tif", speckled_dn(2, 512))
+    disk.fill(leave_bytes=100_000)
+    with pytest.raises(DiskFull, match=f"a tile could not be written to {disk.path}/corpus/tiles/.*.tif.*{ROOM}"):
+        cut_scenes(tmp_path / "in", disk.path / "corpus", IngestConfig(tile_px=128))
+    assert not list((disk.path / "corpus").rglob("*.partial"))
+    disk.empty()
+    assert cut_scenes(tmp_path / "in", disk.path / "corpus", IngestConfig(tile_px=128)).tiles == 16
 
 
 def test_a_commit_that_does_not_fit(disk):
@@ -276,6 +289,14 @@ def test_a_trainer_holds_few_blocks_of_a_corpus_that_is_larger_than_the_store(sp
             assert row.tile_id == f"tile-{number}"
             assert len(window.tables) <= 3 and number in window.tables
     assert list(window.tables) == [9, 10, 11]
+
+
+def test_a_lost_lease_counts_and_not_the_full_disk_before_it(tmp_path):
+    """The disk is the successor's concern."""
+    (tmp_path / LEASE).write_text(json.dumps({"token": 2, "owner": {"pid": 1, "host": "elsewhere"}}))
+    with pytest.raises(LeaseLost, match="process 1 on elsewhere has taken over"), writing("a file", tmp_path / "a"):
+        with placing(tmp_path / "a", Fence(str(tmp_path), 1)):
+            raise OSError(28, "No space left on device")
 
 
 def test_other_errors_are_left_alone(tmp_path):

@@ -2,12 +2,17 @@
 
 import base64
 import json
+import subprocess
+import sys
+import textwrap
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from shared_run import ROOT
 
 from actors.captioner import CaptionerConfig
 from actors.endpoint_captioner import EndpointCaptioner
@@ -23,7 +28,7 @@ from hcot_llm.schema import CLAUSES as ALL
 from hcot_llm.schema import VOCABULARY, Clause, parse_answer
 from orchestrator.config import ConfigError, load_config
 from orchestrator.errors import expected_errors
-from orchestrator.preflight import Resources, needed
+from orchestrator.needs import needed
 
 KEY = "sk-a-secret-that-nobody-may-read"
 CLAUSES = (Clause.WATER, Clause.ROAD)
@@ -299,8 +304,7 @@ def test_a_model_elsewhere_needs_no_replica_here(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("captioner: {kind: endpoint, endpoint: {model: m}}\n")
     there, here = load_config(path), load_config(path, ["captioner.kind=native"])
-    plenty = Resources(cpus=64, gpus=8, memory_gib=512)
-    assert needed(here, plenty).cpus - needed(there, plenty).cpus == here.captioner.cpus_per_replica
+    assert needed(here).cpus - needed(there).cpus == here.captioner.cpus_per_replica
     assert CaptionerConfig().candidates == CaptionerConfig().engine.candidates and there.captioner.candidates == 1
 
 
@@ -389,6 +393,78 @@ def test_chains_that_wait_are_not_asked_once_it_is_shut_down(corpus_dir):
         go_on.set()
         captioner.shutdown(wait=True)
     assert len(received) == 1
+
+
+def test_once_it_is_closed_nothing_is_asked_again():
+    asked = threading.Event()
+
+    def respond(body, headers):
+        asked.set()
+        return 503, {"error": {"message": "busy"}}
+
+    said = []
+
+    def ask(endpoint) -> None:
+        try:
+            endpoint.complete("", CLAUSES, None)
+        except EndpointFailed as error:
+            said.append(str(error))
+
+    with server(respond) as (url, received):
+        endpoint = client(url, patience_s=600)
+        waiting = threading.Thread(target=ask, args=[endpoint])
+        waiting.start()
+        asked.wait(30)
+        endpoint.close()
+        waiting.join(15)  # longer than it waits for the next attempt
+        assert not waiting.is_alive()
+        ask(endpoint)
+        assert said == [f"The captioner of {url} was shut down."] * 2 and len(received) == 1
+
+
+@pytest.mark.parametrize("trouble", ["busy", "silent"])
+def test_a_process_that_ends_waits_neither_for_an_answer_nor_for_patience(corpus_dir, trouble):
+    over = threading.Event()
+
+    def respond(body, headers):
+        if trouble == "silent":
+            over.wait(60)
+        return 503, {"error": {"message": "busy"}}
+
+    program = """
+        import sys, time
+        from pathlib import Path
+        from actors.captioner import CaptionerConfig
+        from actors.endpoint_captioner import EndpointCaptioner
+        from corpus.tiles import read_tiles
+        from hcot_llm.endpoint import EndpointConfig
+        sys.path.insert(0, "tests")
+        from shared_chain import question
+
+        url, corpus_dir = sys.argv[1], Path(sys.argv[2])
+        tiles = read_tiles(corpus_dir)
+        captioner = EndpointCaptioner(CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(url=url, model="m")),
+                                      tiles, corpus_dir)
+        captioner.submit(captioner.request([question(tile_id) for tile_id in tiles["tile_id"].to_pylist()], None, 0))
+        sys.stdin.readline()
+        captioner.shutdown()
+        print("shut down", flush=True)
+        """
+    with server(respond) as (url, received):
+        process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program), url, str(corpus_dir)], cwd=ROOT,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            deadline = time.monotonic() + 120
+            while len(received) < 3:
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.05)
+            process.stdin.write("end\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "shut down\n"
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            over.set()
 
 
 def test_a_server_that_goes_leaves_finished_shards_and_no_others(corpus_dir, tmp_path):

@@ -11,13 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 import rasterio
 from affine import Affine
+from file_limit import largest_file
 from pydantic import ValidationError
+from rasterio.errors import RasterioError
 
-from corpus.geotiff import model_image, read_backscatter
+from corpus.cutting import cut_scene
+from corpus.geotiff import create_geotiff, model_image, open_geotiff, read_backscatter
 from corpus.ingest import IngestConfig, IngestError, cut_scenes
 from corpus.quarantine import Quarantine, QuarantineRecord
 from corpus.split import split_by_place
-from corpus.tiles import TILE_SCHEMA, CorpusError, Tile, check_tiles, read_tiles, tile_path, write_tiles
+from corpus.tiles import TILE_SCHEMA, CorpusError, Tile, check_tile, check_tiles, read_tiles, tile_path, write_tiles
 from tests.geotiffs import NORTH_UP, speckled_dn, write_geotiff, write_vrt, write_zero_band_tiff
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "sar"
@@ -265,6 +268,40 @@ def test_a_changed_tile_is_found_and_named(folder, tmp_path):
     assert (missing.tile_id, missing.reason) == (second["tile_id"], "missing")
 
 
+def test_a_tile_is_compared_once_more_when_it_is_read(folder, tmp_path):
+    first, second, third, *_ = cut_scenes(folder, tmp_path / "out", SMALL).table.to_pylist()
+    path = tile_path(tmp_path / "out", first["path"])
+    check_tile(first["tile_id"], path, first["sha256"])
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(CorpusError, match=f"{first['tile_id']} .*{path}.* has changed since .*Put back what it was"):
+        check_tile(first["tile_id"], path, first["sha256"])
+    with pytest.raises(CorpusError, match="has no file .*gone.tif.*Put back what it was"):
+        check_tile(second["tile_id"], tmp_path / "gone.tif", second["sha256"])
+    with pytest.raises(CorpusError, match="cannot be read: Is a directory. .*knowlip resume"):
+        check_tile(third["tile_id"], tmp_path, third["sha256"])
+
+
+def test_a_tile_that_cannot_be_written_whole_ends_the_ingest_and_leaves_nothing_of_it(tmp_path):
+    """GDAL itself says nothing of it, and the hash of what there is would be recorded."""
+    write_geotiff(tmp_path / "in" / "scene.tif", speckled_dn(2, 128))
+    with pytest.raises(OSError, match=f"a tile could not be written to {tmp_path}/out/tiles/.*.tif: File too large"):
+        with largest_file(6000):
+            cut_scenes(tmp_path / "in", tmp_path / "out", IngestConfig(tile_px=128))
+    assert list((tmp_path / "out" / "tiles").iterdir()) == []
+    assert cut_scenes(tmp_path / "in", tmp_path / "out", IngestConfig(tile_px=128)).tiles == 1
+
+
+def test_a_scene_is_not_to_blame_for_what_happens_to_its_tiles(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"a tile could not be written to {tmp_path}/nowhere/tiles/"):
+        cut_scene(folder / "0.tif", "0.tif", "0" * 64, tmp_path / "nowhere", window_px=32, tile_px=32,
+                  max_missing_share=0.05, polarisations=None, skipped=[])
+    with pytest.raises(OSError, match="a tile could not be made for .*a.tif. GDAL says: no memory."):
+        with open_geotiff(folder / "0.tif"), create_geotiff(tmp_path / "a.tif", "a tile", width=8, height=8, count=1,
+                                                            dtype="uint8"):
+            raise RasterioError("no memory")
+    assert not (tmp_path / "a.tif").exists()
+
+
 def test_a_tile_list_cannot_point_outside(folder, tmp_path):
     row = cut_scenes(folder, tmp_path / "out", SMALL).table.to_pylist()[0]
     write_tiles(tmp_path / "out", [Tile(**{**row, "path": "../in/0.tif"})])
@@ -293,7 +330,7 @@ def test_quarantine_round_trip(tmp_path):
     assert quarantine.read()[0] == record and len(quarantine.refused()) == 2
     assert [json.loads(line)["reason"] for line in quarantine.path.read_text().splitlines()] == ["no_crs"] * 2
     quarantine.path.write_text('{"path": "a"}\n')
-    with pytest.raises(ValueError, match="line 1"):
+    with pytest.raises(CorpusError, match="line 1"):
         quarantine.read()
 
 

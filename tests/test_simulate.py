@@ -8,11 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 import rasterio
 import rasterio.warp
+from file_limit import largest_file
 from pydantic import ValidationError
 
 from corpus.cities import cities, utm_crs
 from corpus.simulate import FACTS, SceneConfig, simulate_corpus, simulate_scene
 from corpus.simulate.scene import held_out_cities
+from corpus.simulate.write import write_tile
+from corpus.tiles import CorpusError
 
 VOCABULARY = {
     "terrain": "plain hills mountain coast open_water",
@@ -88,6 +91,13 @@ def test_files_of_a_corpus(written):
     assert note["simulated"] is True and note["digest"] == config.digest()
 
 
+def test_a_tile_that_cannot_be_written_whole_is_not_there(scenes, tmp_path):
+    with pytest.raises(OSError, match=f"a simulated tile could not be written to {tmp_path}/a.tif: File too large"):
+        with largest_file(6000):
+            write_tile(scenes[0], tmp_path / "a.tif", CONFIG.calibration_db)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_tile_holds_the_scene(written):
     config, out = written
     row = pq.read_table(out / "corpus" / "tiles.parquet").to_pylist()[0]
@@ -103,7 +113,7 @@ def test_finished_corpus_is_used_again_and_another_is_not_overwritten(written):
     before = (out / "corpus" / "tiles.parquet").stat().st_mtime_ns
     simulate_corpus(config, out)
     assert (out / "corpus" / "tiles.parquet").stat().st_mtime_ns == before
-    with pytest.raises(FileExistsError, match="not empty"):
+    with pytest.raises(CorpusError, match="not empty"):
         simulate_corpus(config.model_copy(update={"seed": 4}), out)
 
 

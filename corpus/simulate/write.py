@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from corpus.simulate.config import SceneConfig
 from corpus.simulate.scene import Scene, simulate_scene
 from corpus.simulate.truth import FACTS
+from corpus.tiles import CorpusError
 
 TILES_SCHEMA = pa.schema([
     ("tile_id", pa.string()), ("path", pa.string()), ("sha256", pa.string()), ("crs", pa.string()),
@@ -37,7 +38,7 @@ def simulate_corpus(config: SceneConfig, out_dir: str | Path, workers: int = 2,
     """Writes `<out_dir>/corpus` (tiles/*.tif, tiles.parquet) and `<out_dir>/truth/truth.parquet`.
 
     progress is called with (tiles done, tiles in all). A finished corpus of the same configuration stays.
-    All appears at once by a rename, or nothing. Raises FileExistsError when out_dir holds anything else.
+    All appears at once by a rename, or nothing. Raises CorpusError when out_dir holds anything else.
     """
     out = Path(out_dir)
     if is_finished(config, out):
@@ -45,8 +46,8 @@ def simulate_corpus(config: SceneConfig, out_dir: str | Path, workers: int = 2,
             progress(config.tiles, config.tiles)
         return
     if out.exists() and any(out.iterdir()):
-        raise FileExistsError(f"{out} is not empty and does not hold the simulated corpus of this "
-                              "configuration. Give an empty or new directory, or delete this one first.")
+        raise CorpusError(f"{out} is not empty and does not hold the simulated corpus of this configuration. Give an "
+                          "empty or new directory, or delete this one first.")
     building = out.with_name(f"{out.name}.unfinished-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     (building / "corpus" / "tiles").mkdir(parents=True)
@@ -114,14 +115,18 @@ def amplitude_dn(sigma0: np.ndarray, calibration_db: float) -> np.ndarray:
 
 
 def write_tile(scene: Scene, path: Path, calibration_db: float) -> None:
-    """One GeoTIFF: uint16 amplitude, DEFLATE, projection and the tags of the corpus's format."""
+    """One GeoTIFF: uint16 amplitude, DEFLATE, projection and the tags of the corpus's format.
+
+    Raises OSError (DiskFull, if that is why): it cannot be written; there is none then.
+    """
     import rasterio
 
+    from corpus.geotiff import create_geotiff
+
     m = scene.metadata
-    with rasterio.open(path, "w", driver="GTiff", width=m["width"], height=m["height"],
-                       count=len(m["polarisations"]),
-                       dtype="uint16", crs=m["crs"], transform=rasterio.Affine(*m["transform"][:6]),
-                       compress="DEFLATE") as tif:
+    with create_geotiff(path, "a simulated tile", width=m["width"], height=m["height"], count=len(m["polarisations"]),
+                        dtype="uint16", crs=m["crs"], transform=rasterio.Affine(*m["transform"][:6]),
+                        compress="DEFLATE") as tif:
         tif.write(amplitude_dn(scene.bands, calibration_db))
         for k, polarisation in enumerate(m["polarisations"], 1):
             tif.set_band_description(k, polarisation)
