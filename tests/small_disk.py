@@ -1,9 +1,10 @@
 """A disk of a few MiB that can be filled and emptied: a tmpfs, so that what meets its end is the real thing."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from mounts import mount, unmount
 
 from corpus.disk import free_bytes
 
@@ -40,12 +41,9 @@ def small_disk(path: Path, size_mib: int) -> Iterator[SmallDisk]:
         CannotMount: this user may not.
     """
     path.mkdir(parents=True, exist_ok=True)
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(path)], check=True,
-                       capture_output=True, text=True)
-    except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        raise CannotMount(f"a tmpfs cannot be mounted here: {getattr(error, 'stderr', '') or error}") from error
+    if (refused := mount(path, size_mib * 2**20)) is not None:
+        raise CannotMount(f"a tmpfs cannot be mounted here: {refused}")
     try:
         yield SmallDisk(path)
     finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
+        unmount(path)

@@ -1,37 +1,46 @@
 """The short version of `make chaos`: real processes killed in a real run, which ends as if nothing had happened."""
 
 import argparse
+import os
 import shutil
 import signal
 import sys
+from types import SimpleNamespace
 
+import psutil
+import pyarrow as pa
 import pytest
 from chaos.__main__ import main, seeds
-from chaos.blows import Strike
-from chaos.compare import compare
+from chaos.blows import Outcome, Strike, strike
+from chaos.compare import compare, count, pairs
 from chaos.contests import digest
 from chaos.cut_tiles import write_cut_scenes
+from chaos.driver import ChaosError, Driver, DriverEnded, NotSurvived, wait_for_phase
 from chaos.faults import ABSENT, BOUNDARY, FAULTS, INSIDE, LIVES_IN, START_UP, TRAINERS, Fault
-from chaos.full_disk import Filler, mount, said_of_full_disk, unmount
+from chaos.full_disk import Filler, said_of_full_disk
 from chaos.mlflow_away import differences, tracked
 from chaos.reference import Reference
 from chaos.results import Result, write_result
 from chaos.rows import ROWS
-from chaos.run import run_with_faults
-from chaos.shared import share
+from chaos.run import complaints_of, run_with_faults
+from chaos.shared import TOGETHER, share
 from chaos.table import summarise
-from chaos.victims import TITLE
+from chaos.victims import TITLE, rank_of
+from deltalake import CommitProperties, write_deltalake
 from mlflow import MlflowClient
+from mounts import mount, unmount
 from shared_run import ROOT
 
 from actors.deployment import DEPLOYMENT
 from actors.evaluator import Evaluator
 from actors.mailbox import Mailbox
+from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.disk import free_bytes
 from corpus.quarantine import Quarantine
 from orchestrator.config import CorpusConfig, load_config
 from orchestrator.corpus_setup import prepare_corpus
-from orchestrator.records import PHASES
+from orchestrator.now import Now, write_now
+from orchestrator.records import PHASES, write_json
 from orchestrator.tracking import Tracker, tracking_uri
 
 
@@ -79,7 +88,7 @@ def test_seeds_are_a_number_or_a_range():
 @pytest.mark.parametrize("seeds_", [1, 3])
 def test_faults_that_share_runs_are_all_run_once_and_never_two_in_one_phase(seeds_):
     wanted = [(fault, seed) for seed in range(seeds_) for fault in FAULTS]
-    runs = share(wanted, rounds=2)
+    runs = share(wanted, rounds=3)
     assert sorted((blow.fault.name, blow.seed) for run in runs for blow in run) == sorted(
         (fault.name, seed) for fault, seed in wanted if fault.shares)
     assert {fault.blow for fault in FAULTS if not fault.shares} == {"second driver", "pause"}
@@ -89,6 +98,86 @@ def test_faults_that_share_runs_are_all_run_once_and_never_two_in_one_phase(seed
         assert moments == sorted(set(moments)), "in the order of time, no phase twice"
         assert len({blow.fault.ends_driver for blow in run}) == 1, "a resume would hide an actor that did not come back"
         assert all(blow.round == 1 for blow in run if blow.fault.phase == START_UP)
+        assert all(blow.fault.ends_driver or blow.round < 3 for blow in run), "what broke has to be needed again"
+
+
+def test_seeds_strike_other_rounds():
+    struck = {}
+    for run in share([(fault, seed) for seed in range(20) for fault in FAULTS], rounds=3):
+        for blow in run:
+            struck.setdefault(blow.fault, set()).add(blow.round)
+    assert {fault for fault, rounds in struck.items() if len(rounds) == 1} == {
+        fault for fault in struck if fault.phase == START_UP}
+
+
+def test_a_trainer_is_known_by_the_rank_that_ray_train_gave_it(tmp_path):
+    me = psutil.Process()
+    assert rank_of(me) is None
+    with open(tmp_path / "ray-train-sys-worker-0a.log", "w") as log:
+        log.write('{"message": "before it has one"}\n{"message": "as Ray 2.60 writes", "world_rank": 1, "local_rank": 0}\n{"wor')
+        log.flush()
+        assert rank_of(me) == 1
+
+
+def test_a_recovery_is_judged_by_how_it_came_about(tmp_path):
+    driver, trainer, pause = (Strike(Fault(victim, "train", INSIDE, blow), 1, 0.0) for victim, blow in
+                              (("driver", "kill"), ("trainer", "kill"), ("driver", "pause")))
+
+    def said(struck, resumes, status):
+        return [each.partition(";")[0] for each in complaints_of(Outcome(
+            tmp_path / "run", struck=struck, resumes=resumes, status=status, finished=True))]
+
+    assert said([driver], 1, 0) == said([trainer], 0, 0) == said([pause], 0, 1) == said([driver], 0, -9) == []
+    assert said([trainer], 1, 0) == ["1 resumes were needed, 0 expected"]
+    assert said([driver, driver], 3, 0) == ["3 resumes were needed, 2 expected"]
+    assert said([trainer], 0, -9) == ["all rounds are recorded, but the driver's exit status was -9"]
+    assert said([driver], 1, 1) == ["all rounds are recorded, but the driver's exit status was 1"]
+
+
+def test_a_driver_that_died_before_is_not_killed_again(tmp_path):
+    driver = Driver(tmp_path / "log", "--help")
+    driver.process.wait()
+    write_json(tmp_path, tmp_path / "now.json", Now(phase="train", round=1, since=0, pid=driver.process.pid, started=0))
+    blow = Strike(Fault("driver", "train", BOUNDARY), 1, 0.0)
+    with pytest.raises(DriverEnded):
+        wait_for_phase(driver, tmp_path, 1, "train")
+    with pytest.raises(ChaosError, match="had ended by itself"):
+        strike(blow, driver, Outcome(tmp_path))
+
+
+def test_a_phase_that_does_not_begin_is_not_waited_for_for_ever(tmp_path):
+    """A driver that lives, and stands still in another phase; what another driver wrote does not count."""
+    alive = SimpleNamespace(log="log", ended=False, process=SimpleNamespace(pid=os.getpid()))
+    alive.is_in = lambda *where: Driver.is_in(alive, *where)
+    write_now(tmp_path, "train", 1)
+    wait_for_phase(alive, tmp_path, 1, "train", patience_s=0)
+    with pytest.raises(NotSurvived, match="score of round 1 did not begin"):
+        wait_for_phase(alive, tmp_path, 1, "score", patience_s=0.1)
+    alive.process.pid += 1
+    with pytest.raises(NotSurvived):
+        wait_for_phase(alive, tmp_path, 1, "train", patience_s=0.1)
+
+
+def test_annotations_that_are_lost_or_stand_twice_and_rounds_that_do_are_counted(tmp_path):
+    """As they lie in the table; its own reader refuses a doubled one."""
+    store = AnnotationStore(tmp_path)
+    rows = pa.Table.from_pylist([
+        {"tile_id": tile, "clause": clause, "value": "plain", "text": "", "level": 1, "source": "seed", "confidence": 0.5,
+         "round": 0, "weights_sha256": "", "prompt_sha256": ""} for tile in "ab" for clause in ("terrain", "road")],
+        schema=ANNOTATION_SCHEMA)
+    store.commit(rows, run_id="run", round_=0)
+    whole = [pairs(store, "run", 0)] * 2
+    store.commit(rows, run_id="run", round_=1)
+    assert count(store, "run", whole) == (0, 0, 0) and count(store, "run", whole * 2) == (8, 0, 0)
+
+    def commit(table):
+        write_deltalake(str(tmp_path), table, mode="overwrite", commit_properties=CommitProperties(
+            custom_metadata={"run_id": "run", "round": "2"}))
+
+    commit(pa.concat_tables([rows.slice(1), rows.slice(3)]))
+    assert count(store, "run", [*whole, whole[0]]) == (1, 1, 0)
+    commit(rows)
+    assert count(store, "run", [*whole, whole[0]])[2] == 1
 
 
 def test_a_blow_before_the_first_round_has_no_round(smoke_run):
@@ -145,6 +234,20 @@ def test_what_is_finished_is_not_run_again(lost, tmp_path, monkeypatch, capsys):
         signal.signal(signal.SIGTERM, on_terminate)
     assert "1 of them done" in capsys.readouterr().out and not (tmp_path / "undisturbed-1").exists()
     assert f"| two drivers x 50 | 1 | 50 | 1/1 | {lost} |" in (tmp_path / "chaos.md").read_text()
+
+
+def test_a_shared_run_that_came_out_wrong_stands_in_the_table_and_in_the_exit_status(tmp_path, monkeypatch):
+    """Also where each of its faults came out well in a run of its own."""
+    write_result(tmp_path, Result(fault="two drivers x 50", seed=0, injected=50, survived=True, equal=True))
+    monkeypatch.setattr(sys, "argv", ["chaos", "--out", str(tmp_path), "--only", "two drivers x"])
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main() == 0
+        write_result(tmp_path, Result(fault=f"{TOGETHER}a fault", seed=0, injected=12, notes=("differs: counts",)))
+        assert main() == 1
+    finally:
+        signal.signal(signal.SIGTERM, on_terminate)
+    assert f"| {TOGETHER}a fault | 1 | 12 | 0/1 |" in (tmp_path / "chaos.md").read_text()
 
 
 def test_files_that_were_cut_are_set_aside_and_named_and_no_other(tmp_path):
@@ -221,20 +324,21 @@ def test_the_digest_of_a_run_directory_sees_any_change_but_the_lease(tmp_path):
 
 @pytest.fixture(scope="module")
 def struck(smoke_run, tmp_path_factory):
-    """The run of `smoke_run` once more; its captioner is killed in round 1, its driver in round 2, and a scorer after
-    the resume.
+    """The run of `smoke_run` once more; its captioner and a trainer are killed in round 1, its driver in round 2, and a scorer
+    after the resume.
     """
     label_s, train_s = smoke_run.records[0].timings.label_s, smoke_run.records[1].timings.train_s
     return run_with_faults(
         ROOT / "configs" / "smoke.yaml", tmp_path_factory.mktemp("chaos") / "struck",
         [f"corpus.data_dir={smoke_run.data_dir}", "train.min_workers=2", "train.checkpoint_every_steps=1"],
         [Strike(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s),
+         Strike(Fault("trainer", "evaluate", BOUNDARY, number=1), 1, 0.0),
          Strike(Fault("driver", "train", INSIDE), 2, 0.8 * train_s),
          Strike(Fault("scorer", "score", BOUNDARY), 2, 0.0)])
 
 
-def test_a_killed_captioner_driver_and_scorer_are_survived(struck):
-    assert struck.injected == 3 and struck.finished and struck.resumes == 1 and not struck.complaints
+def test_a_killed_captioner_trainer_driver_and_scorer_are_survived(struck):
+    assert struck.injected == 4 and struck.finished and struck.resumes == 1 and not struck.complaints
 
 
 def test_nothing_is_lost_doubled_or_different(smoke_run, struck):

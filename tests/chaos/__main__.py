@@ -15,10 +15,10 @@ from pathlib import Path
 from rich.console import Console
 
 from chaos.driver import ChaosError
-from chaos.reference import Reference, make_reference
+from chaos.reference import Reference, check_config, make_reference
 from chaos.results import read_result, read_results, slug, write_result
 from chaos.rows import ROWS, Row, run_row
-from chaos.shared import run_shared, share
+from chaos.shared import TOGETHER, run_shared, share
 from chaos.table import for_console, markdown, summarise, write_csv
 
 
@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true",
                         help="give every fault a run of its own, which takes three times as long; else blows on processes "
                              "strike the same run one after the other, at most one in a phase, and where it comes out "
-                             "wrong, each of its faults gets a run of its own")
+                             "wrong, that is a result, and each of its faults gets a run of its own beside it")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     chosen = parser.parse_args()
     rows = [row for row in ROWS if any(part in row.name for part in chosen.only.split("|"))]
@@ -56,6 +56,7 @@ def main() -> int:
         raise SystemExit("Interrupted; what is finished is kept. Go on with the same command and "
                          f"--out {chosen.out}") from None
     results = [read_result(chosen.out, row.name, seed) for row, seed in wanted]
+    results += [each for each in read_results(chosen.out) if each.fault.startswith(TOGETHER) and each.seed in chosen.seeds]
     return 0 if not failed and all(result is not None and result.good for result in results) else 1
 
 
@@ -72,6 +73,7 @@ def _run_missing(wanted: list[tuple[Row, int]], config: Path, out: Path, alone: 
     """Returns how many faults could not be injected; they have no result, and another call tries them again."""
     missing = _missing(wanted, out)
     console.print(f"chaos {out}: {len(wanted)} faults and seeds, {len(wanted) - len(missing)} of them done")
+    check_config(config, out)
     failed = 0
     if missing:
         reference = make_reference(config, out, console.print)
@@ -99,7 +101,9 @@ def _run_missing(wanted: list[tuple[Row, int]], config: Path, out: Path, alone: 
 
 
 def _missing(wanted: list[tuple[Row, int]], out: Path) -> list[tuple[Row, int]]:
-    return [(row, seed) for row, seed in wanted if read_result(out, row.name, seed) is None]
+    """What has no result, or was not possible then: it may be now."""
+    found = [(row, seed, read_result(out, row.name, seed)) for row, seed in wanted]
+    return [(row, seed) for row, seed, result in found if result is None or result.not_possible is not None]
 
 
 def _run_together(missing: list[tuple[Row, int]], reference: Reference, out: Path, console: Console) -> None:
@@ -110,7 +114,9 @@ def _run_together(missing: list[tuple[Row, int]], reference: Reference, out: Pat
         folder = out / f"shared-{blows[0].seed}-{slug(blows[0].fault.name, blows[0].seed)}"
         try:
             results = run_shared(blows, reference, folder)
-            words = f"{len(results)} of {len(blows)} faults survived" if results else f"SOMETHING IS WRONG, see {folder}"
+            wrong = [note for result in results for note in result.notes]
+            words = (f"NOT AS IT SHOULD BE: {'; '.join(wrong)}" if wrong else
+                     f"{len(results)} of {len(blows)} faults survived")
         except ChaosError as error:
             results, words = [], f"NOT INJECTED: {error}"
         for result in results:
@@ -121,7 +127,9 @@ def _run_together(missing: list[tuple[Row, int]], reference: Reference, out: Pat
 
 def _write_table(out: Path) -> list[dict[str, str]]:
     results = read_results(out)
-    rows = summarise([row.name for row in ROWS if any(each.fault == row.name for each in results)], results)
+    there = dict.fromkeys(each.fault for each in results)
+    rows = summarise([name for name in (*(row.name for row in ROWS), *(each for each in there if each.startswith(TOGETHER)))
+                      if name in there], results)
     (out / "chaos.md").write_text(markdown(rows), encoding="utf-8")
     write_csv(out / "chaos.csv", rows)
     return rows

@@ -5,11 +5,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from actors.train_worker import trainer_state_dir
 from actors.trainer_state import latest_checkpoint
 from chaos import victims
 from chaos.compare import Comparison
-from chaos.driver import ChaosError, Driver, NotSurvived, is_in
+from chaos.driver import ChaosError, Driver, NotSurvived
 from chaos.faults import BOUNDARY, Fault
 from orchestrator.lease import LASTS_S
 from orchestrator.now import read_now
@@ -33,7 +35,7 @@ class Outcome:
     """What became of one run.
 
     injected: how often a fault is known to have struck. struck: the blows among them. resumes: how often `knowlip
-    resume` was needed. complaints: what was not as it should be, apart from the results (a wrong exit status, a driver that should have
+    resume` was needed. status: with which the last driver ended. complaints: what was not as it should be, apart from the results (a wrong exit status, a driver that should have
     lost). left_over: processes that had to be killed after the driver's end. found: the comparison with the undisturbed
     run, once there is one. not_possible: why this machine cannot inject the fault.
     """
@@ -43,6 +45,7 @@ class Outcome:
     injected: int = 0
     struck: list[Strike] = field(default_factory=list)
     resumes: int = 0
+    status: int | None = None
     finished: bool = False
     left_over: int = 0
     complaints: list[str] = field(default_factory=list)
@@ -58,17 +61,19 @@ def strike(blow: Strike, driver: Driver, outcome: Outcome) -> None:
     """
     until = time.monotonic() + blow.delay_s
     while (rest := until - time.monotonic()) > 0:
-        _check_inside(outcome.run_dir, blow)
+        _check_inside(driver, outcome.run_dir, blow)
         time.sleep(min(rest, 0.02))
-    _check_inside(outcome.run_dir, blow)
+    _check_inside(driver, outcome.run_dir, blow)
     _BLOWS[blow.fault.blow](driver, blow, outcome)
     outcome.struck.append(blow)
     outcome.injected += 1
 
 
-def _check_inside(run_dir: Path, blow: Strike) -> None:
-    """A blow that falls in another phase would be counted for this one."""
-    if not is_in(run_dir, blow.round, blow.fault.phase):
+def _check_inside(driver: Driver, run_dir: Path, blow: Strike) -> None:
+    """A blow that falls in another phase would be counted for this one, and one on a dead driver for a kill."""
+    if driver.ended:
+        raise ChaosError(f"the driver had ended by itself before {blow.fault.name} fell; its words are in {driver.log}")
+    if not driver.is_in(run_dir, blow.round, blow.fault.phase):
         moment = "began" if blow.fault.moment == BOUNDARY else f"was struck after {blow.delay_s:.2f} s"
         raise TooLate(f"{blow.fault.phase} of round {blow.round} was over before it {moment}")
 
@@ -77,11 +82,14 @@ def _kill(driver: Driver, blow: Strike, outcome: Outcome) -> None:
     fault, deadline = blow.fault, time.monotonic() + 120
     while (process := victims.find(fault.victim, fault.number, driver.process.pid, driver.mark)) is None:
         if driver.ended or time.monotonic() > deadline:
-            raise ChaosError(f"there was no {fault.victim} to kill; see {driver.log}")
-        _check_inside(outcome.run_dir, blow)
+            raise ChaosError(f"there was no {fault.who} to kill; see {driver.log}")
+        _check_inside(driver, outcome.run_dir, blow)
         time.sleep(0.01)
-    _check_inside(outcome.run_dir, blow)
-    victims.kill(process)
+    _check_inside(driver, outcome.run_dir, blow)
+    try:
+        victims.kill(process)
+    except psutil.NoSuchProcess as error:
+        raise ChaosError(f"{fault.who} was gone before it was killed; see {driver.log}") from error
 
 
 def _terminate(driver: Driver, blow: Strike, outcome: Outcome) -> None:

@@ -1,10 +1,11 @@
 """Is a disturbed run equal to an undisturbed one, and has it lost or doubled anything?"""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
+from deltalake import DeltaTable
 
 from corpus.annotations import AnnotationStore
 from model.checkpoint import weights_sha256
@@ -40,16 +41,28 @@ def compare(run_dir: Path, undisturbed: Path) -> Comparison:
         if there != kept or there and weights_sha256(ours.weights(record.round)) != wanted.weights_sha256:
             different.append(f"the weights of round {record.round} on disk")
     store, other = AnnotationStore(ours.annotations), AnnotationStore(theirs.annotations)
-    lost = duplicated = 0
-    for round_ in range(len(expected) + 1):
-        version = store.version_of(ours.run_id, round_)
-        wanted = _pairs(other.read(other.version_of(theirs.run_id, round_)))
-        found = Counter() if version is None else _pairs(store.read(version))
-        lost += sum((wanted - found).values())
-        duplicated += sum((found - wanted).values())
-    commits = Counter(commit.round_ for commit in store.history() if commit.run_id == ours.run_id)
-    return Comparison(lost, duplicated, sum(count > 1 for count in commits.values()), tuple(different))
+    wanted = [pairs(other, theirs.run_id, round_) for round_ in range(len(expected) + 1)]
+    return Comparison(*count(store, ours.run_id, wanted), tuple(different))
 
 
-def _pairs(table: pa.Table) -> Counter:
+def count(store: AnnotationStore, run_id: str, wanted: Sequence[Counter]) -> tuple[int, int, int]:
+    """Annotations of a run that are lost, and that stand there without being wanted or more than once, and rounds that were
+    committed more than once. wanted: the annotations of every round, the seed first.
+    """
+    found = [pairs(store, run_id, round_) for round_ in range(len(wanted))]
+    commits = Counter(commit.round_ for commit in store.history() if commit.run_id == run_id)
+    return (sum((want - has).total() for want, has in zip(wanted, found, strict=True)),
+            sum((has - want).total() for want, has in zip(wanted, found, strict=True)),
+            sum(each > 1 for each in commits.values()))
+
+
+def pairs(store: AnnotationStore, run_id: str, round_: int) -> Counter:
+    """How often each (tile, clause) stands in a round's version; none where the round was not committed.
+
+    Read as the table holds it: the store's own reader would refuse a doubled one.
+    """
+    version = store.version_of(run_id, round_)
+    if version is None:
+        return Counter()
+    table = DeltaTable(str(store.path), version=version).to_pyarrow_table(columns=["tile_id", "clause"])
     return Counter(zip(table["tile_id"].to_pylist(), table["clause"].to_pylist(), strict=True))

@@ -1,17 +1,15 @@
 """Fifty times a second driver for one run directory; one holds it, and the others may change nothing."""
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from chaos.blows import Outcome
-from chaos.driver import ChaosError, Driver
+from chaos.driver import ChaosError, Driver, start, wait_for_phase
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
 from orchestrator.lease import read_lease
-from orchestrator.records import record_path
 
 CONTESTS, AT_ONCE = 50, 5
 _CHANGING = {"lease.json", ".lease.lock"}
@@ -31,12 +29,15 @@ while True:
 
 
 def run_contests(reference: Reference, seed: int, folder: Path) -> Outcome:
-    """A run directory with its last round to do, held by a process with the loop's own lease: 45 real drivers are
-    refused, five at a time. Then the holder is killed and six drivers start at once: one wins and finishes the run, as
+    """The directory of a run that was killed as round 2 began, held by a process with the loop's own lease: 45 real drivers
+    are refused, five at a time. Then the holder is killed and six drivers start at once: one wins and finishes the run, as
     the undisturbed one was finished, and five are refused."""
     outcome = Outcome(new_folder(folder) / "run")
-    shutil.copytree(reference.run_dir, outcome.run_dir, symlinks=True)
-    record_path(outcome.run_dir, len(reference.records)).unlink()
+    driver = start(reference.config, folder, reference.settings)
+    try:
+        wait_for_phase(driver, outcome.run_dir, 2, "train")
+    finally:
+        driver.clear()
     racers = AT_ONCE + 1
     holder = subprocess.Popen([sys.executable, "-c", _HOLD, str(outcome.run_dir)], stdout=subprocess.PIPE, text=True)
     try:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.blows import Outcome
-from chaos.compare import Comparison
+from chaos.compare import Comparison, count
 from chaos.reference import Reference
-from chaos.run import run_with_faults
+from chaos.run import new_folder, run_with_faults
 from corpus.annotations import AnnotationStore
 from corpus.cutting import tile_id_of
 from corpus.ingest import IngestConfig
@@ -52,9 +52,8 @@ def write_cut_scenes(folder: Path, seed: int, files: int = FILES, share: float =
 
 def run_on_cut_scenes(reference: Reference, seed: int, folder: Path) -> Outcome:
     """A run on such files: each that was cut has to be set aside and named, and no other may be missing."""
-    shutil.rmtree(folder, ignore_errors=True)
     # Beside the run's folder, which is made anew.
-    scenes = write_cut_scenes(folder.with_name(f"{folder.name}-scenes"), seed)
+    scenes = write_cut_scenes(new_folder(folder.with_name(f"{folder.name}-scenes")), seed)
     data = scenes.folder.with_name("data")
     settings = ["corpus.kind=geotiff", f"corpus.tiles={scenes.folder.resolve()}", f"corpus.data_dir={data.resolve()}"]
     outcome = run_with_faults(reference.config, folder, settings)
@@ -66,8 +65,7 @@ def run_on_cut_scenes(reference: Reference, seed: int, folder: Path) -> Outcome:
     summary = read_seed_summary(outcome.run_dir)
     if summary is None or summary.quarantined != len(scenes.cut):
         outcome.complaints.append(f"seed.json does not count {len(scenes.cut)} files set aside: {summary}")
-    if outcome.finished:
-        outcome.found = compare_with_tiles(outcome.run_dir, scenes.tile_ids, rounds=len(reference.records))
+    outcome.found = compare_with_tiles(outcome.run_dir, scenes.tile_ids, rounds=len(reference.records))
     if not outcome.complaints:
         shutil.rmtree(scenes.folder.parent)
     return outcome
@@ -78,13 +76,4 @@ def compare_with_tiles(run_dir: Path, tile_ids: frozenset[str], rounds: int) -> 
     directory = RunDirectory(run_dir.resolve())
     store = AnnotationStore(directory.annotations)
     wanted = Counter((tile_id, str(clause)) for tile_id in tile_ids for clause in CLAUSES)
-    lost = duplicated = 0
-    for round_ in range(rounds + 1):
-        version = store.version_of(directory.run_id, round_)
-        table = None if version is None else store.read(version)
-        found = Counter() if table is None else Counter(
-            zip(table["tile_id"].to_pylist(), table["clause"].to_pylist(), strict=True))
-        lost += (wanted - found).total()
-        duplicated += (found - wanted).total()
-    commits = Counter(commit.round_ for commit in store.history())
-    return Comparison(lost, duplicated, sum(count > 1 for count in commits.values()), ())
+    return Comparison(*count(store, directory.run_id, [wanted] * (rounds + 1)), ())

@@ -56,6 +56,12 @@ class Driver:
     def ended(self) -> bool:
         return self.process.poll() is not None
 
+    def is_in(self, run_dir: Path, round_: int | None, phase: str) -> bool:
+        """Whether it lives and is in a phase now. What a driver before it has left in now.json does not count."""
+        now = read_now(run_dir)
+        return (now is not None and (now.pid, now.round, now.phase) == (self.process.pid, round_, phase)
+                and not self.ended)
+
     def said(self) -> str:
         """All it printed, on one line: a console breaks lines where it likes."""
         return " ".join(self.log.read_text(errors="replace").split())
@@ -76,19 +82,18 @@ def start(config: Path, folder: Path, settings: Sequence[str], variables: Mappin
                   variables=variables)
 
 
-def wait_for_phase(driver: Driver, run_dir: Path, round_: int | None, phase: str) -> None:
+def wait_for_phase(driver: Driver, run_dir: Path, round_: int | None, phase: str,
+                   patience_s: float = LONGEST_RUN_S) -> None:
     """Until the phase has begun.
 
     Raises:
-        DriverEnded: it did not begin in this driver's life.
+        DriverEnded: it did not begin in this driver's life. NotSurvived: it does not begin.
     """
-    while not is_in(run_dir, round_, phase):
+    deadline = time.monotonic() + patience_s
+    while not driver.is_in(run_dir, round_, phase):
         if driver.ended:
             raise DriverEnded(f"the run ended before {phase} of round {round_}; its words are in {driver.log}")
+        if time.monotonic() > deadline:
+            raise NotSurvived(f"{phase} of round {round_} did not begin within {patience_s:g} s; the driver's words are "
+                              f"in {driver.log}")
         time.sleep(0.02)  # each look parses a file; on few cores looking more often would slow the run down
-
-
-def is_in(run_dir: Path, round_: int | None, phase: str) -> bool:
-    """Whether a run is in a phase now."""
-    now = read_now(run_dir)
-    return now is not None and (now.round, now.phase) == (round_, phase)

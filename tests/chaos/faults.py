@@ -27,7 +27,7 @@ TRAINERS = 2
 class Fault:
     """One kind of fault at one moment.
 
-    victim: a kind of process (victims.VICTIMS), number: which of several, by process id. phase: of the loop.
+    victim: a kind of process (victims.VICTIMS), number: a trainer's rank. phase: of the loop.
     moment: as the phase begins, or somewhere inside. blow: kill (-9), terminate (SIGTERM, with its grace
     period), second driver (started on the same run directory) or pause (SIGSTOP until another driver has taken over).
     """
@@ -41,10 +41,13 @@ class Fault:
     @property
     def name(self) -> str:
         """As the table's rows say it."""
-        who = f"trainer rank {self.number}" if self.victim == "trainer" else self.victim
-        what = {"kill": f"kill -9 {who}", "terminate": "SIGTERM to the driver", "second driver": "two drivers",
+        what = {"kill": f"kill -9 {self.who}", "terminate": "SIGTERM to the driver", "second driver": "two drivers",
                 "pause": "driver paused, another takes over"}[self.blow]
         return f"{what}, {'at the start of' if self.moment == BOUNDARY else 'inside'} {self.phase}"
+
+    @property
+    def who(self) -> str:
+        return f"trainer rank {self.number}" if self.victim == "trainer" else self.victim
 
     @property
     def ends_driver(self) -> bool:
@@ -55,6 +58,12 @@ class Fault:
     def shares(self) -> bool:
         """Whether other faults may strike the same run. Another driver takes longer to start than a phase lasts."""
         return self._strikes
+
+    def rounds(self, of_run: int) -> range:
+        """Rounds of a run that it may strike. What it breaks has to be needed again, so not in the last one; a resume needs
+        everything.
+        """
+        return range(1, of_run + 1 if self.ends_driver else of_run)
 
     @property
     def _strikes(self) -> bool:

@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+from mounts import mount, unmount
+
 from actors.train_worker import trainer_state_dir
 from chaos.blows import Outcome
 from chaos.driver import KNOWLIP, ChaosError, Driver, start, wait_for_phase
@@ -151,18 +153,6 @@ def _make_tight(driver: Driver, run_dir: Path, reference: Reference, phase: str,
 
 def _shards(run_dir: Path) -> list[Path]:
     return list(RunDirectory(run_dir).shards(ROUND).glob("shard-*"))
-
-
-def mount(folder: Path, size_bytes: int) -> str | None:
-    """Mount an empty file system of `size_bytes`; returns why that is not possible, or None."""
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)],
-                          capture_output=True, text=True)
-    return None if done.returncode == 0 else f"mount: {done.stderr.strip()}"
-
-
-def unmount(folder: Path) -> None:
-    """Take it away again, whoever still looks at it."""
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def size_of(folder: Path) -> int:

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+from mounts import mount, unmount
+
 from chaos.blows import Outcome
 from chaos.compare import compare
 from chaos.driver import ChaosError
-from chaos.full_disk import fill_and_resume, mount, unmount
+from chaos.full_disk import fill_and_resume
 from chaos.reference import Reference
 from chaos.run import new_folder, run_with_faults
 
@@ -47,6 +49,6 @@ def run_without_room_to_spill(reference: Reference, seed: int, folder: Path) -> 
 
 def _undisturbed(reference: Reference, folder: Path) -> Reference:
     outcome = run_with_faults(reference.config, folder / "undisturbed", reference.settings)
-    if not outcome.finished or outcome.resumes:
+    if not outcome.finished or outcome.complaints:
         raise ChaosError(f"the undisturbed run of large tiles failed; see {outcome.run_dir.parent}")
     return Reference(reference.config, reference.settings, outcome.run_dir, outcome.seconds)

@@ -21,10 +21,9 @@ NAMED = 5
 """Differences between two MLflow runs that the table names."""
 
 
-def run_without_mlflow(reference: Reference, seed: int, folder: Path) -> Outcome:
-    """A run whose server goes away in round 1. With an even seed it comes back while the run goes on; with an odd one after
-    its end, and `knowlip resume` delivers what waits."""
-    during = seed % 2 == 0
+def run_without_mlflow(during: bool, reference: Reference, seed: int, folder: Path) -> Outcome:
+    """A run whose server goes away in round 1. It comes back while the run goes on, or after its end, and then `knowlip
+    resume` delivers what waits."""
     outcome = Outcome(new_folder(folder) / "run")
     store, port = folder / "server", free_port()
     store.mkdir()

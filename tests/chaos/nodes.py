@@ -16,6 +16,7 @@ from chaos.blows import Outcome
 from chaos.driver import ChaosError, Driver, NotSurvived, start, wait_for_phase
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
+from corpus.seeds import derive_seed
 
 PATIENCE_S = 300
 CPUS_PER_WORKER = 4
@@ -28,6 +29,8 @@ SETTINGS = (
     "train.regroup_timeout_s=40", "train.checkpoint_every_steps=5")
 EPOCHS = 80
 """Of the first round: long enough for a node to come and go."""
+LATEST_STEP = 60
+"""At which the node comes, of 240 in these epochs; the seed draws it."""
 FEW_CPUS = 2
 """Of the driver's node, where a node is lost: most of the run's actors have to live on the other one."""
 _OTHER_NODE = {"num_cpus": 6, "object_store_memory": 200 * 2**20}
@@ -58,13 +61,14 @@ def first_node(cpus: int = CPUS_PER_WORKER + 3):
         cluster.shutdown()
 
 
-def grow_and_shrink(cluster: Cluster, driver: Driver, run_dir: Path) -> Resized:
-    """Add a node once one worker trains, kill it once two do, and wait until one goes on.
+def grow_and_shrink(cluster: Cluster, driver: Driver, run_dir: Path, from_step: int = 0) -> Resized:
+    """Add a node once one worker has trained up to a step, kill it once two do, and wait until one goes on.
 
     Raises:
         ChaosError: the run was over before. NotSurvived: it failed, or does not grow or shrink.
     """
-    alone = _wait_for(driver, run_dir, "checkpoint of one worker", lambda position: position.world_size == 1)
+    alone = _wait_for(driver, run_dir, "checkpoint of one worker",
+                      lambda position: position.world_size == 1 and position.step >= from_step)
     node = cluster.add_node(num_cpus=CPUS_PER_WORKER, object_store_memory=200 * 2**20)
     together = _wait_for(driver, run_dir, "checkpoint of two workers", lambda position: position.world_size == 2)
     cluster.remove_node(node, allow_graceful=False)
@@ -81,7 +85,7 @@ def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
         driver = start(reference.config, folder, settings, authentication())
 
         def change() -> int:
-            resized = grow_and_shrink(cluster, driver, outcome.run_dir)
+            resized = grow_and_shrink(cluster, driver, outcome.run_dir, derive_seed(seed, "node comes") % LATEST_STEP)
             if resized.again.round != 1 or resized.again.round_finished:
                 raise ChaosError("round 1 was over before the group had shrunk")
             return 2  # both were seen in the trainer's own checkpoints

@@ -77,27 +77,41 @@ def make_reference(config: Path, out: Path, say: Callable[[str], None]) -> Refer
     Raises:
         ChaosError: it fails, two undisturbed runs differ, or `out` is of another configuration.
     """
-    settings = (f"corpus.data_dir={(out / 'data').resolve()}",)
-    content = json.dumps(portable(load_config(config, list(settings))), sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()
-    first, second = (_run(config, out / f"undisturbed-{number}", settings, digest, say) for number in (1, 2))
+    check_config(config, out)
+    first, second = (_run(config, out, number, say) for number in (1, 2))
     found = compare(out / "undisturbed-2" / "run", out / "undisturbed-1" / "run")
     if found.different or found.lost or found.duplicated:
         raise ChaosError(f"two undisturbed runs differ ({found}), so that a comparison would show nothing; see {out}")
     say(f"undisturbed: {second:.0f} s ({first:.0f} s the first time)")
-    return Reference(config, settings, out / "undisturbed-2" / "run", second)
+    return Reference(config, _settings(out), out / "undisturbed-2" / "run", second)
 
 
-def _run(config: Path, folder: Path, settings: tuple[str, ...], digest: str, say: Callable[[str], None]) -> float:
-    path = folder.with_suffix(".json")
+def check_config(config: Path, out: Path) -> None:
+    """Raises ChaosError where results in `out` are of another configuration."""
+    if (path := _path(out, 1)).exists() and read_json(out, path, _Kept).config_sha256 != _digest(config, out):
+        raise ChaosError(f"{out} holds results of another configuration; name another directory with --out")
+
+
+def _run(config: Path, out: Path, number: int, say: Callable[[str], None]) -> float:
+    path = _path(out, number)
     if path.exists():
-        kept = read_json(path.parent, path, _Kept)
-        if kept.config_sha256 != digest:
-            raise ChaosError(f"{path.parent} holds results of another configuration; name another directory with --out")
-        return kept.seconds
-    say(f"undisturbed run in {folder}")
-    outcome = run_with_faults(config, folder, settings)
-    if not outcome.finished or outcome.resumes:
-        raise ChaosError(f"the undisturbed run failed; see {folder}")
-    write_json(path.parent, path, _Kept(config_sha256=digest, seconds=outcome.seconds))
+        return read_json(out, path, _Kept).seconds
+    say(f"undisturbed run in {path.with_suffix('')}")
+    outcome = run_with_faults(config, path.with_suffix(""), _settings(out))
+    if not outcome.finished or outcome.complaints:
+        raise ChaosError(f"the undisturbed run failed; see {path.with_suffix('')}")
+    write_json(out, path, _Kept(config_sha256=_digest(config, out), seconds=outcome.seconds))
     return outcome.seconds
+
+
+def _settings(out: Path) -> tuple[str, ...]:
+    return (f"corpus.data_dir={(out / 'data').resolve()}",)
+
+
+def _digest(config: Path, out: Path) -> str:
+    content = json.dumps(portable(load_config(config, list(_settings(out)))), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _path(out: Path, number: int) -> Path:
+    return out / f"undisturbed-{number}.json"

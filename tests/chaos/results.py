@@ -1,6 +1,7 @@
 """What became of one fault with one seed, kept on disk, so that a long `make chaos` can be run in pieces."""
 
 import re
+import subprocess
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +26,7 @@ class Result(BaseModel):
     extra_s: float | None = Field(None, description="wall time beyond the undisturbed run's, seconds; in a shared run the mean over its faults")
     at_most_s: float | None = Field(None, description="what a start and the struck phase take undisturbed, seconds, over the same faults: the goal for extra_s")
     notes: tuple[str, ...] = Field((), description="what was not as it should be")
+    commit: str = Field("", description="of the code that ran; + where files differed from it")
     not_possible: str | None = Field(None, description="why this machine cannot inject the fault")
 
     @property
@@ -55,8 +57,19 @@ def read_result(out: Path, fault: str, seed: int) -> Result | None:
 
 
 def write_result(out: Path, result: Result) -> None:
-    """Keep a result: whole or not at all."""
-    write_json(out, _path(out, result.fault, result.seed), result)
+    """Keep a result, with the code that it is of: whole or not at all."""
+    write_json(out, _path(out, result.fault, result.seed), result.model_copy(update={"commit": commit()}))
+
+
+def commit() -> str:
+    """The commit that is checked out, shortened; "" outside of a repository."""
+    here = Path(__file__).parent
+    try:
+        head, changed = (subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+                         for words in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "-uno")))
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{head}+" if changed else head
 
 
 def read_results(out: Path) -> list[Result]:

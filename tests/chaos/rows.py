@@ -1,6 +1,8 @@
 """The rows of the table of `make chaos`: every fault, and how it is injected."""
 
 import shutil
+import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +11,7 @@ from pathlib import Path
 from chaos.blows import Outcome, TooLate
 from chaos.contests import CONTESTS, run_contests
 from chaos.cut_tiles import run_on_cut_scenes
-from chaos.driver import NotSurvived
+from chaos.driver import ChaosError, NotSurvived
 from chaos.faults import FAULTS, Fault
 from chaos.full_disk import PHASES as FULL_IN
 from chaos.full_disk import run_on_full_disk
@@ -22,6 +24,8 @@ from chaos.results import Result
 from chaos.run import run_with_faults
 from chaos.verdict import judge
 from corpus.seeds import derive_seed
+from hcot_llm.poison import DAMAGES
+from hcot_llm.schema import AnswerError
 from orchestrator.records import read_records
 
 
@@ -52,6 +56,11 @@ def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
         outcome = row.inject(reference, seed, folder)
     except NotSurvived as error:
         return Result(fault=row.name, seed=seed, injected=1, equal=False if row.equal else None, notes=(str(error),))
+    except ChaosError:
+        raise
+    except Exception as error:  # what a run has left is so wrong that it cannot be looked at
+        traceback.print_exc()
+        return Result(fault=row.name, seed=seed, notes=(f"{type(error).__name__}: {error}; see {folder}",))
     if outcome.not_possible is not None:
         return Result(fault=row.name, seed=seed, not_possible=outcome.not_possible)
     verdict = judge(outcome, reference, row.equal)
@@ -67,7 +76,8 @@ def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
 
 def strike_once(fault: Fault, reference: Reference, seed: int, folder: Path) -> Outcome:
     """A run that one fault hits at a moment drawn from the seed; at an earlier one where the phase was over by then."""
-    strike = reference.blow(fault, 1 + derive_seed(seed, fault.name, "round") % len(reference.records), seed)
+    rounds = fault.rounds(len(reference.records))
+    strike = reference.blow(fault, rounds[derive_seed(seed, fault.name, "round") % len(rounds)], seed)
     for last in (False, False, True):
         try:
             return run_with_faults(reference.config, folder, reference.settings, [strike])
@@ -83,9 +93,12 @@ def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
     outcome = run_with_faults(reference.config, folder, [*reference.settings, "captioner.engine.poison_share=0.1"])
     metrics = [record.metrics for record in read_records(outcome.run_dir)]
     outcome.injected = sum(int(each.get("poison_injected") or 0) for each in metrics)
-    counted = {name for each in metrics for name, value in each.items() if name.startswith("invalid_") and value}
-    if not counted:
-        outcome.complaints.append("no answer was counted as invalid, by its reason")
+    counted = Counter({reason: sum(int(each.get(f"invalid_{reason}") or 0) for each in metrics)
+                       for reason in AnswerError.REASONS})
+    if counted.total() < outcome.injected:
+        outcome.complaints.append(f"{outcome.injected} answers were spoiled, {counted.total()} counted as invalid")
+    if missing := [damage for damage in DAMAGES if not counted[damage]]:
+        outcome.complaints.append(f"no answer was counted as invalid by reason of {', '.join(missing)}")
     if not sum(int(each.get("recovered") or 0) for each in metrics):
         outcome.complaints.append("no answer came right when it was asked again")
     return outcome
@@ -96,7 +109,8 @@ ROWS = (
     Row("add and remove a node, inside train", run_with_nodes, equal=False, timed=False),
     *(Row(f"kill -9 another node than the driver's, in {phase}", partial(run_losing_a_node, phase), once=True, timed=False)
       for phase in ("train", "score", "label")),
-    Row("MLflow stop and start", run_without_mlflow),
+    *(Row(f"MLflow stop and start, {when}", partial(run_without_mlflow, during), once=True)
+      for when, during in (("in the run", True), ("after its end", False))),
     *(Row(f"disk full, in {phase} ({what})", partial(run_on_full_disk, phase), once=True)
       for phase, what in FULL_IN.items()),
     Row(f"disk full, in {SPILLS_IN} (spill)", run_without_room_to_spill, once=True, timed=False),

@@ -1,9 +1,12 @@
 """One run of the loop, with faults injected from outside."""
 
 import shutil
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from mounts import unmount
 
 from chaos.blows import Outcome, Strike, TooLate, strike
 from chaos.driver import Driver, DriverEnded, start, wait_for_phase
@@ -38,12 +41,26 @@ def run_with_faults(config: Path, folder: Path, settings: Sequence[str], strikes
             except TooLate:
                 if blow is strikes[-1] and not outcome.struck:
                     raise
-        driver.wait()
+        outcome.status = driver.wait()
     finally:
         outcome.left_over += driver.clear()
     resume_until_finished(outcome, variables)
     outcome.seconds = time.monotonic() - begun
+    outcome.complaints += complaints_of(outcome)
     return outcome
+
+
+def complaints_of(outcome: Outcome) -> list[str]:
+    """A run may need a resume where a blow ends the driver, and nowhere else; what comes to its end says so."""
+    faults = [blow.fault for blow in outcome.struck]
+    wrong, ends = [], sum(fault.ends_driver for fault in faults)
+    if outcome.resumes > ends:
+        wrong.append(f"{outcome.resumes} resumes were needed, {ends} expected; see {outcome.run_dir.parent}")
+    # A paused driver gives way to another one, which is asked for its status there; one may be killed after its last record.
+    by_a_blow = any(fault.blow == "pause" for fault in faults) or ends and outcome.status == -signal.SIGKILL
+    if outcome.finished and outcome.status != 0 and not by_a_blow:
+        wrong.append(f"all rounds are recorded, but the driver's exit status was {outcome.status}; see {outcome.run_dir.parent}")
+    return wrong
 
 
 def _until_phase(driver: Driver, outcome: Outcome, blow: Strike, variables: Mapping[str, str] | None) -> Driver:
@@ -62,8 +79,12 @@ def _until_phase(driver: Driver, outcome: Outcome, blow: Strike, variables: Mapp
 
 
 def new_folder(folder: Path) -> Path:
-    """An empty folder for a run and its logs."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """An empty folder for a run and its logs, whatever a broken-off call has left there."""
+    for mounted in folder.glob("*/"):
+        if mounted.is_mount():
+            unmount(mounted)
+    if folder.exists():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder
 
@@ -76,7 +97,7 @@ def resume_until_finished(outcome: Outcome, variables: Mapping[str, str] | None 
             break
         again = _resume(outcome, variables, logs)
         try:
-            again.wait()
+            outcome.status = again.wait()
         finally:
             outcome.left_over += again.clear()
     outcome.finished = is_finished(outcome.run_dir)

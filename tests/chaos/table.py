@@ -9,8 +9,8 @@ from rich.table import Table
 from chaos.results import Result
 
 COLUMNS = ("fault", "runs", "injected", "survived", "lost", "duplicated", "equal", "extra wall time",
-           "start and phase", "within it", "notes")
-_WORDS = ("fault", "notes")
+           "start and phase", "within it", "code", "notes")
+_WORDS = ("fault", "code", "notes")
 
 
 def summarise(faults: Sequence[str], results: Sequence[Result]) -> list[dict[str, str]]:
@@ -32,6 +32,7 @@ def _row(fault: str, results: list[Result]) -> dict[str, str]:
         f"{sum(each.equal for each in comparable)}/{len(comparable)}" if comparable else "",
         _mean_s([each.extra_s for each in ran], "+"), _mean_s([each.at_most_s for each in ran]),
         f"{sum(timed)}/{len(timed)}" if timed else "",
+        ", ".join(dict.fromkeys(each.commit for each in ran if each.commit)),
         "; ".join(dict.fromkeys(notes))), strict=True))
 
 

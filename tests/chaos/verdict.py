@@ -22,10 +22,13 @@ class Verdict:
 def judge(outcome: Outcome, reference: Reference, has_to_be_equal: bool = True) -> Verdict:
     """Compare a run with the undisturbed one, unless its injector has done so already."""
     notes, found = list(outcome.complaints), outcome.found
-    if outcome.finished and found is None:
-        found = compare(outcome.run_dir, reference.run_dir)
     if not outcome.finished:
         notes.append(f"did not finish, see {outcome.run_dir.parent}")
+    if found is None:
+        try:
+            found = compare(outcome.run_dir, reference.run_dir)
+        except Exception as error:  # a run that is damaged in whatever way is a result, and a bad one
+            notes.append(f"cannot be compared: {type(error).__name__}: {error}")
     if has_to_be_equal and found is not None and found.different:
         notes.append(f"differs: {', '.join(found.different)}")
     if outcome.left_over:

@@ -1,9 +1,11 @@
 """The processes of one run, by the part they play."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -16,6 +18,7 @@ TITLE = {
     "captioner": "ray::ServeReplica:captioner", "serve controller": "ray::ServeController",
     "scorer": "ray::MapWorker", "evaluator": "ray::Judge", "mailbox": "ray::Mailbox",
 }
+_RANK_LOG = "ray-train-sys-worker-"
 DAEMON = {"node": "raylet", "gcs": "gcs_server"}
 VICTIMS = ("driver", *TITLE, *DAEMON)
 
@@ -28,11 +31,22 @@ def of_run(driver_pid: int, mark: str) -> list[psutil.Process]:
 
 
 def find(kind: str, number: int, driver_pid: int, mark: str) -> psutil.Process | None:
-    """The number-th (by process id) process of a kind, or None while there is none."""
+    """A live process of a kind, the trainer of rank `number`, or None while there is none."""
     if kind == "driver":
         return psutil.Process(driver_pid) if psutil.pid_exists(driver_pid) else None
-    matches = sorted((process for process in of_run(driver_pid, mark) if _is(process, kind)), key=lambda p: p.pid)
-    return matches[number] if number < len(matches) else None
+    matches = [process for process in of_run(driver_pid, mark)
+               if _is(process, kind) and (kind != "trainer" or rank_of(process) == number)]
+    return min(matches, key=lambda process: process.pid, default=None)
+
+
+def rank_of(trainer: psutil.Process) -> int | None:
+    """What Ray Train calls a worker in the log that this keeps open, or None while it has no rank."""
+    try:
+        logs = [file.path for file in trainer.open_files() if Path(file.path).name.startswith(_RANK_LOG)]
+    except psutil.Error:
+        return None
+    ranks = [rank for log in logs for rank in re.findall(r'"world_rank": (\d+)', Path(log).read_text(encoding="utf-8"))]
+    return int(ranks[-1]) if ranks else None
 
 
 def kill(process: psutil.Process, patience_s: float = 20) -> None:
