@@ -9,6 +9,7 @@ from ray.data._internal.cluster_autoscaler.base_autoscaling_coordinator import R
 from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
 
 RENEWED_EVERY_S, EXPIRES_AFTER_S, PATIENCE_S = 5.0, 60.0, 30.0
+_LAST_WORD_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Reservation:
     def close(self, cancel: bool = True) -> None:
         """Renew it no more. cancel: and give it up at once; else it expires, unless somebody goes on with it."""
         self._stop.set()
-        self._thread.join(PATIENCE_S)
+        self._thread.join(_LAST_WORD_S)  # of a Ray that answers no more there may be none; the end does not wait for it
         if cancel and ray.is_initialized():
             self._coordinator.cancel_request.remote(self._owner)
 
