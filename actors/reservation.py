@@ -8,8 +8,9 @@ import ray
 from ray.data._internal.cluster_autoscaler.base_autoscaling_coordinator import ResourceRequestPriority
 from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
 
-RENEWED_EVERY_S, EXPIRES_AFTER_S, PATIENCE_S = 5.0, 60.0, 30.0
-_LAST_WORD_S = 5.0
+RENEWED_EVERY_S, PATIENCE_S, _LAST_WORD_S = 5.0, 30.0, 5.0
+EXPIRES_AFTER_S = 300.0
+"""Longer than a training group's own request, so that no gap between renewals puts this one behind it."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Reservation:
 
     def __init__(self, owner: str, wanted: Callable[[], list[dict[str, float]]]) -> None:
         self._owner, self._wanted = f"knowlip-{owner}", wanted
+        self._known: list[dict[str, float]] = []
         self._coordinator = get_or_create_autoscaling_coordinator()
         self._renew()  # heard before the training group asks for the first time
         self._stop = threading.Event()
@@ -44,12 +46,17 @@ class Reservation:
 
     def _keep(self) -> None:
         while not self._stop.wait(RENEWED_EVERY_S):
-            try:
-                self._renew()
-            except Exception as error:  # the next one may come through; what is wrong with Ray the loop meets itself
-                _log.warning("What is kept free beside training could not be said: %s", error)
+            self._renew()
 
     def _renew(self) -> None:
-        ray.get(self._coordinator.request_resources.remote(
-            requester_id=self._owner, resources=self._wanted(), expire_after_s=EXPIRES_AFTER_S,
-            priority=ResourceRequestPriority.HIGH), timeout=PATIENCE_S)
+        """Of what goes wrong here the next time may know nothing; what is wrong with Ray the loop meets itself."""
+        try:
+            self._known = self._wanted()
+        except Exception as error:
+            _log.warning("What has to be kept free beside training is not known, it stays as it is: %s", error)
+        try:
+            ray.get(self._coordinator.request_resources.remote(
+                requester_id=self._owner, resources=self._known, expire_after_s=EXPIRES_AFTER_S,
+                priority=ResourceRequestPriority.HIGH), timeout=PATIENCE_S)
+        except Exception as error:
+            _log.warning("What has to be kept free beside training could not be said: %s", error)

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ray
-from ray.exceptions import RayError
-from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.exceptions import RayActorError, RayError
+from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig
 
 from actors.fence import Fence
+from actors.forgotten_groups import CleanTorchTrainer
 from actors.mailbox import RoundOrder, RoundResult, start_mailbox
 from actors.shuffler import Blocks
 from actors.train_worker import train_worker, trainer_state_dir
@@ -53,31 +54,57 @@ class TrainerGroup:
         self._config = config
         self._mailbox = start_mailbox()
         self._error: BaseException | None = None
+        self._deaths_at_start = 0
+        self._ray_train_dir = run_dir / "ray_train"
         settings = WorkerSettings(run_seed, config.model_dump(), str(start_dir),
                                   str(trainer_state_dir(run_dir)), feedback, levels, fence)
         trainer_state_dir(run_dir).mkdir(parents=True, exist_ok=True)
+        self._settings = asdict(settings)
+        self._thread = threading.Thread(target=self._keep_training, name="trainer", daemon=True)
+        self._thread.start()
+
+    def _keep_training(self) -> None:
+        try:
+            while not self._fit():
+                continue
+        except BaseException as error:  # handed to the loop's thread, which raises it
+            self._error = error
+
+    def _fit(self) -> bool:
+        """Train until the run is over; False where groups have to be started anew.
+
+        Ray Train 2.60 starts one again in place of any that fails, but gives up where a worker dies while it is handed what
+        to run, which takes seconds.
+        """
+        try:
+            self._trainer().fit()
+        except ControllerError as error:
+            self._deaths_at_start += 1
+            most = self._config.max_failures
+            if not isinstance(error.controller_failure, RayActorError) or 0 <= most < self._deaths_at_start:
+                raise
+            # The group did not come so far as to say so itself.
+            ray.get(self._mailbox.starting.remote())
+            ray.get(self._mailbox.put_error.remote(str(error.controller_failure)))
+            return ray.get(self._mailbox.closed.remote())
+        return True
+
+    def _trainer(self) -> CleanTorchTrainer:
+        config = self._config
         resources = {"CPU": config.cpus_per_worker}
         if config.gpus_per_worker:
             resources["GPU"] = config.gpus_per_worker
-        workers = (config.min_workers if config.min_workers == config.max_workers
-                   else (config.min_workers, config.max_workers))
-        self._trainer = TorchTrainer(
+        workers = (config.min_workers if config.min_workers == config.most_workers
+                   else (config.min_workers, config.most_workers))
+        return CleanTorchTrainer(
             train_worker,
-            train_loop_config={"settings": asdict(settings), "mailbox": self._mailbox},
+            train_loop_config={"settings": self._settings, "mailbox": self._mailbox},
             torch_config=TorchConfig(backend=config.communication_backend),
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=bool(config.gpus_per_worker),
                                          resources_per_worker=resources,
                                          elastic_resize_monitor_interval_s=config.resize_interval_s),
-            run_config=RunConfig(name=f"workers-{time.time_ns()}", storage_path=str(run_dir / "ray_train"),
+            run_config=RunConfig(name=f"workers-{time.time_ns()}", storage_path=str(self._ray_train_dir),
                                  failure_config=FailureConfig(max_failures=config.max_failures)))
-        self._thread = threading.Thread(target=self._fit, name="trainer", daemon=True)
-        self._thread.start()
-
-    def _fit(self) -> None:
-        try:
-            self._trainer.fit()
-        except BaseException as error:  # handed to the loop's thread, which raises it
-            self._error = error
 
     def _check(self) -> None:
         if (reason := ray.get(self._mailbox.given_up.remote())) is not None:

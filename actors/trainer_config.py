@@ -24,8 +24,8 @@ class TrainConfig(BaseModel):
     gradient_clipping: float = Field(1.0, gt=0, description="largest norm of the gradient")
     min_workers: int = Field(1, ge=1, description="training workers at least (elastic)")
     max_workers: int = Field(2, ge=1, description="training workers at most (elastic); they take what the cluster has beside "
-                             "captioner and scorer, and no more than micro_batches_per_step, as others would have "
-                             "nothing to do")
+                             "captioner and scorer, and are no more than micro_batches_per_step, as others would "
+                             "have nothing to do")
     cpus_per_worker: int = Field(1, ge=1, description="logical CPUs reserved for a worker; whole CPUs only")
     gpus_per_worker: int = Field(0, ge=0, description="GPUs reserved for a worker: 0 trains on the CPU over gloo")
     threads_per_worker: int = Field(1, ge=1, description="CPU threads of a worker")
@@ -47,10 +47,12 @@ class TrainConfig(BaseModel):
     def _bounds(self) -> "TrainConfig":
         if self.min_workers > self.max_workers:
             raise ValueError(f"min_workers ({self.min_workers}) is larger than max_workers ({self.max_workers})")
-        if self.max_workers > self.micro_batches_per_step:
-            raise ValueError(f"max_workers ({self.max_workers}) is larger than micro_batches_per_step "
-                             f"({self.micro_batches_per_step}): a worker without a micro-batch has nothing to do")
         return self
+
+    @property
+    def most_workers(self) -> int:
+        """Training workers at most that each have a micro-batch of a step, or the least number if that is larger."""
+        return max(self.min_workers, min(self.max_workers, self.micro_batches_per_step))
 
     @property
     def communication_backend(self) -> str:

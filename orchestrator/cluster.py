@@ -57,7 +57,7 @@ def leave() -> None:
 @contextmanager
 def _own_end_on_terminate() -> Iterator[None]:
     """Ray replaces the handler of SIGTERM by one that ends the process at once, with nothing saved, and as it shuts down by
-    none at all; what comes meanwhile is handled as it would have been before."""
+    none at all. It is put back; a signal that comes while Ray starts is handled by it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

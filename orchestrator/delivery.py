@@ -4,6 +4,7 @@ The SQL stores keep a metric's point once per run, key, timestamp, step and valu
 Runs and models get an id from the server, so they are looked up by a tag of ours before they are created.
 """
 
+import errno
 import os
 import uuid
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from rich.console import Console
 
 from corpus.disk import is_disk_full
 from orchestrator.records import RecordError
@@ -37,16 +39,14 @@ _AWAY = (requests.exceptions.ConnectionError, requests.exceptions.Timeout, reque
 _AWAY_CODES = {"TEMPORARILY_UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND"}
 # The same from where artifacts go, which answers without MLflow's codes; 5xx as well.
 _AWAY_STATUSES = {401, 403, 404, 408, 429}
+# Of a place for artifacts that is a path.
+_REFUSALS = {errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
 # MLflow has no code of its own for a run or an experiment that a user has deleted and can restore.
 _DELETED = "must be in the 'active' state"
 
 # Part of a path below mlartifacts/.
 RunId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+\z")]
 _RUN_ID = TypeAdapter(RunId)
-
-
-class ArtifactsRefused(RuntimeError):
-    """Files cannot be put where the MLflow store wants them; the message names the place and what to do."""
 
 
 class TrackedRuns(BaseModel):
@@ -86,6 +86,7 @@ class Delivery:
         self._experiment, self._run_name, self._kind = experiment, run_name, kind
         self._artifact_location = artifact_location
         self._runs, self._save, self._kept_files = runs, save, kept_files
+        self._said_refused = False
         # Whatever the journal names, nothing else is called.
         self._kinds = {"close": self._close, "params": self._params, "metrics": self._metrics, "tags": self._tags,
                        "dataset": self._dataset, "model": self._model, "deletion": self._deletion, "files": self._files}
@@ -98,7 +99,6 @@ class Delivery:
                 as a whole (401, 403, 404 of a proxy); or the run or its experiment is deleted there. The same of the
                 server that takes the artifacts.
             RunGone: the run or its experiment is not there any more, not even as a deleted one.
-            ArtifactsRefused: files cannot be put where the server wants them.
             MlflowException: the server refuses the entry.
             RecordError: there is no such kind of entry.
         """
@@ -123,7 +123,11 @@ class Delivery:
             f"The MLflow store of this run ({self._runs.tracking_uri}) has no {lost} any more: it was deleted for "
             "good, or the server came back with another or an empty store.",
             f"All that was written is kept in {self._run_dir}. If the old store can be had back, restore it first. "
-            f"Then, or to have the run entered once more from its beginning: knowlip resume {self._run_dir}")
+            f"Then, or to have the run entered once more from its beginning: {self._go_on}")
+
+    @property
+    def _go_on(self) -> str:
+        return f"knowlip resume {self._run_dir}" if self._kind == "loop" else "give the same command again"
 
     def _open(self, entry: Entry) -> None:
         run_id = self._runs.run_id(entry.run)
@@ -243,18 +247,22 @@ class Delivery:
             try:
                 self._client.log_artifact(run_id, str(path), artifact_path=folder)
             except Exception as error:  # of any kind: each sort of place has a client of its own
-                if _is_away(error) or is_disk_full(error):
+                if _is_away(error) or is_disk_full(error) or isinstance(error, OSError) and not _is_refusal(error):
                     raise
-                raise self._refused(path, run_id, location, error) from error
+                self._say_refused(path, run_id, location, error)
+                return
 
-    def _refused(self, path: Path, run_id: str, location: str, error: Exception) -> ArtifactsRefused:
+    def _say_refused(self, path: Path, run_id: str, location: str, error: Exception) -> None:
+        """Pictures are no reason to end a run, and what refuses one of them refuses the next."""
+        if self._said_refused:
+            return
+        self._said_refused = True
         reason = without_user(" ".join(str(error).split()))[:_LONGEST_REASON]
-        return ArtifactsRefused(
-            f"{path.name} cannot be put where the MLflow store of this run ({self._runs.tracking_uri}) wants the files "
-            f"of run {run_id}: {without_user(location)} ({type(error).__name__}: {reason}). Let this machine write "
-            "there, or have the server take files itself (`mlflow server --serve-artifacts`; an experiment keeps the "
-            "place that it was made with, so that needs a configuration of another name). These files are not sent "
-            f"again. To go on: knowlip resume {self._run_dir}")
+        say(f"Warning: {path.name} cannot be put where the MLflow store of this run ({self._runs.tracking_uri}) wants the "
+            f"files of run {run_id}: {without_user(location)} ({type(error).__name__}: {reason}). Files lie in "
+            f"{self._run_dir} alone; all else goes to MLflow. Let this machine write there, or have the server take files "
+            "itself (`mlflow server --serve-artifacts`; an experiment keeps the place that it was made with, so that needs "
+            "a configuration of another name).")
 
 
 @contextmanager
@@ -271,6 +279,16 @@ def reaching_store() -> Iterator[None]:
     finally:
         for name in mine:
             del os.environ[name]
+
+
+def _is_refusal(error: OSError) -> bool:
+    """Whether trying again would meet the same: an HTTP server's answer, or a place where this user cannot write."""
+    return isinstance(error, requests.exceptions.HTTPError) or error.errno in _REFUSALS
+
+
+def say(text: str) -> None:
+    """Tell the user, beside what the loop prints."""
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _has_code(error: MlflowException, code: int) -> bool:

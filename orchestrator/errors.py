@@ -23,7 +23,6 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from orchestrator.ablation_config import AblationFailed
     from orchestrator.cluster import ClusterUnreachable
     from orchestrator.config import ConfigError
-    from orchestrator.delivery import ArtifactsRefused
     from orchestrator.hcot_report import RecordsError
     from orchestrator.lease import LeaseHeld
     from orchestrator.preflight import PreflightError
@@ -36,4 +35,4 @@ def expected_errors() -> tuple[type[BaseException], ...]:
             KnowledgeError, WeightsNotServed, TrainingFailed, CaptionerFailed, EndpointFailed, RecordError,
             LeaseHeld, LeaseLost, LockHeld, DiskFull, RunStalled, ReferenceFileError, ParquetError, WeightsError,
             StateRefused, TrainingDiverged, AblationFailed, RecordsError, ClusterUnreachable, VisionLanguageError,
-            RunGone, ArtifactsRefused)
+            RunGone)

@@ -51,11 +51,22 @@ def needed(config: RunConfig) -> Resources:
     return Resources(cpus, gpus, config.cluster.memory_gib)
 
 
-def beside_training(config: RunConfig, captioners: int) -> list[dict[str, float]]:
-    """What of `needs` an elastic training group leaves free, process by process, as Ray counts resources.
+def beside_training(config: RunConfig, captioners: int, total: Resources) -> list[dict[str, float]]:
+    """What is held back from an elastic training group, process by process, as Ray counts resources.
 
-    captioners: as many as there are now, where they have grown beyond the least number.
+    Captioners always. Scorers and Ray Data's tasks only where the largest group would take what they need: Ray Data may
+    use nothing that is held back, so where there is more than enough it gets what is left.
+
+    Args:
+        captioners: as many as there are now, where they have grown beyond the least number. total: of the cluster.
     """
-    _, captioner, *others = needs(config)
-    kinds = [replace(captioner, count=max(captioner.count, captioners)), *others]
+    worker, captioner, *others = needs(config)
+    captioner = replace(captioner, count=max(captioner.count, captioners))
+    largest = replace(worker, count=config.train.most_workers)
+    kinds = [captioner] if _fit([largest, captioner, *others], total) else [captioner, *others]
     return [{"CPU": kind.each.cpus, "GPU": kind.each.gpus} for kind in kinds for _ in range(kind.count)]
+
+
+def _fit(kinds: list[Need], total: Resources) -> bool:
+    return (sum(kind.count * kind.each.cpus for kind in kinds) <= total.cpus
+            and round(sum(kind.count * kind.each.gpus for kind in kinds), 4) <= total.gpus)

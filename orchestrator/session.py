@@ -41,6 +41,7 @@ from orchestrator.losses import read_losses, write_losses
 from orchestrator.memory import MemorySampler
 from orchestrator.needs import beside_training
 from orchestrator.now import write_now
+from orchestrator.offer import offer_of
 from orchestrator.progress import Progress
 from orchestrator.records import (
     RoundRecord, SeedSummary, is_over, read_records, read_seed_summary, write_seed_summary,
@@ -112,10 +113,10 @@ class Session:
                 if self.trainer is not None and interrupted:
                     steps.callback(self.trainer.stop, self.config.cluster.grace_period_s)
         except Exception as trouble:
-            # The run's own error is the one to be raised; of a disk that ended it, that it is still full is no news.
+            # The run's own error is the one to be raised; that what ended it is still so is no news.
             if error is None or interrupted and isinstance(trouble, (DiskFull, LeaseLost)):
                 raise
-            if not (isinstance(trouble, DiskFull) and is_disk_full(error)):
+            if type(trouble) is not type(error) and not (isinstance(trouble, DiskFull) and is_disk_full(error)):
                 self.progress.console.print(f"The run did not come to a clean end: {type(trouble).__name__}: {trouble}",
                                             highlight=False, soft_wrap=True, markup=False)
 
@@ -187,8 +188,9 @@ class Session:
         prompt = {"feedback": config.captioner.feedback_in_prompt, "levels": config.captioner.levels_in_prompt}
         # Runs of one name may lie in several places.
         owner = f"{directory.run_id}-{derive_seed(str(directory.path.resolve())) % 2**32:08x}"
-        if config.train.min_workers < config.train.max_workers:
-            self._reservation = Reservation(owner, lambda: beside_training(config, replicas_of(owner)))
+        if config.train.min_workers < config.train.most_workers:
+            self._reservation = Reservation(
+                owner, lambda: beside_training(config, replicas_of(owner), offer_of(ray.nodes()).total))
         self.trainer = TrainerGroup(config.train, run_seed=config.seed, run_dir=directory.path, start_dir=start,
                                     fence=self.lease.fence, **prompt)
         self.evaluator = Evaluator.remote(None if self.prepared.truth_dir is None else str(self.prepared.truth_dir))

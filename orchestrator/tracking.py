@@ -16,9 +16,8 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
-from rich.console import Console
 
-from orchestrator.delivery import Delivery, TrackedRuns, reaching_store
+from orchestrator.delivery import Delivery, TrackedRuns, reaching_store, say
 from orchestrator.records import RecordError, RoundRecord, read_json, record_path, write_json
 from orchestrator.redaction import without_user
 from orchestrator.spool import LOOP, RunGone, Spool, open_runs
@@ -225,7 +224,7 @@ class Tracker:
         try:
             yield
         except RunGone as error:
-            _say(f"{error.lost} The run is entered there once more, from its beginning; only files that were sent "
+            say(f"{error.lost} The run is entered there once more, from its beginning; only files that were sent "
                  "before are not sent again.")
             self._spool.begin_again()  # first: an interrupt before the ids are forgotten comes here again
             self._runs.forget()
@@ -286,10 +285,6 @@ def ui_command(run_dir: Path) -> str:
     # A database's URI may hold a password; the shell knows it.
     store = shlex.quote(uri) if without_user(uri) == uri else '"$MLFLOW_TRACKING_URI"'
     return f"{shlex.quote(str(program))} ui --backend-store-uri {store}"
-
-
-def _say(text: str) -> None:
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _sign_in(uri: str) -> str:

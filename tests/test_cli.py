@@ -91,8 +91,7 @@ def test_a_run_directory_that_is_not_empty(refused, tmp_path):
 
 
 def test_too_many_cpus(refused):
-    error = refused("run", SMOKE, "--set", "train.min_workers=500", "--set", "train.max_workers=500",
-                    "--set", "train.micro_batches_per_step=500")
+    error = refused("run", SMOKE, "--set", "train.min_workers=500", "--set", "train.max_workers=500")
     assert "503 CPUs are needed" in error and "6 are offered" in error and "cluster.local_cpus" in error
 
 

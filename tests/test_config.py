@@ -65,7 +65,6 @@ def test_keys_that_contradict_each_other_are_explained_without_a_dump():
 @pytest.mark.parametrize(("overrides", "said"), [
     (["captioner.min_replicas=2"], r"captioner: .*min_replicas \(2\) is larger than max_replicas \(1\)"),
     (["score.min_workers=3"], r"score: .*min_workers \(3\) is larger than max_workers \(2\)"),
-    (["train.max_workers=3"], r"train: .*max_workers \(3\) is larger than micro_batches_per_step \(2\)"),
     (["score.leave_one_out=false"], "flag.leave_one_out is true and score.leave_one_out is false"),
     (["acceptance.use_encoder=false", "acceptance.use_captioner=false"],
      "acceptance.use_encoder and acceptance.use_captioner are both false"),

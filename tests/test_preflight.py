@@ -172,7 +172,7 @@ def test_enough_is_enough():
 
 
 def test_every_shortfall_is_named_with_its_keys():
-    config = load_config(SMOKE, ["train.min_workers=40", "train.max_workers=40", "train.micro_batches_per_step=40", "train.gpus_per_worker=1",
+    config = load_config(SMOKE, ["train.min_workers=40", "train.max_workers=40", "train.gpus_per_worker=1",
                                  "cluster.memory_gib=4000"])
     with pytest.raises(PreflightError) as error:
         check(config, Offer((Resources(cpus=6, gpus=0, memory_gib=16),)))
@@ -318,5 +318,5 @@ def test_a_local_cluster_is_checked_without_starting_it():
     import ray
 
     with pytest.raises(PreflightError, match="cluster is too small"):
-        preflight(load_config(SMOKE, ["train.min_workers=1000", "train.max_workers=1000", "train.micro_batches_per_step=1000"]))
+        preflight(load_config(SMOKE, ["train.min_workers=1000", "train.max_workers=1000"]))
     assert not ray.is_initialized()

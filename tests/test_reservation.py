@@ -13,6 +13,7 @@ from actors import reservation
 from actors.reservation import Reservation
 from orchestrator.config import load_config
 from orchestrator.needs import beside_training
+from orchestrator.offer import Resources
 
 ONE = {"CPU": 1.0}
 
@@ -75,9 +76,32 @@ def test_what_is_held_back_follows_those_who_hold_it_and_is_given_up(five_cpus, 
     wait_for(0)
 
 
-def test_captioners_that_have_grown_are_held_back_as_they_are():
-    config = load_config(ROOT / "configs" / "smoke.yaml", ["captioner.max_replicas=3", "captioner.gpus_per_replica=0.5",
-                                                           "captioner.cpus_per_replica=2"])
+def test_captioners_are_held_back_as_they_are_and_others_only_where_the_group_would_take_what_they_need():
+    config = load_config(ROOT / "configs" / "smoke.yaml", [
+        "captioner.max_replicas=3", "captioner.gpus_per_replica=0.5", "captioner.cpus_per_replica=2",
+        "train.max_workers=8"])
+    assert config.train.most_workers == config.train.micro_batches_per_step == 2
     captioner, scorer, data = {"CPU": 2, "GPU": 0.5}, {"CPU": 1, "GPU": 0}, {"CPU": 1, "GPU": 0}
-    assert beside_training(config, captioners=0) == [captioner, scorer, data]
-    assert beside_training(config, captioners=3) == [captioner] * 3 + [scorer, data]
+
+    def held(captioners: int, cpus: int, gpus: float = 2) -> list[dict[str, float]]:
+        return beside_training(config, captioners, Resources(cpus, gpus))
+
+    assert held(0, cpus=2 + 2 + 1 + 1) == held(1, cpus=6) == [captioner]
+    assert held(0, cpus=5) == held(0, cpus=9, gpus=0.4) == [captioner, scorer, data]
+    assert held(3, cpus=10) == [captioner] * 3 and held(3, cpus=9) == [captioner] * 3 + [scorer, data]
+
+
+def test_what_cannot_be_asked_or_said_ends_no_run(five_cpus, monkeypatch, caplog):
+    monkeypatch.setattr(reservation, "RENEWED_EVERY_S", 0.05)
+    answers = [[ONE]]
+
+    def wanted() -> list[dict[str, float]]:
+        if not answers:
+            raise ConnectionError("Serve does not answer")
+        return answers.pop()
+
+    kept = Reservation("run", wanted)
+    time.sleep(0.5)
+    nodes = ray.get(get_or_create_autoscaling_coordinator().get_reserved_resources.remote("knowlip-run"))
+    kept.close()
+    assert sum(node.get("CPU", 0) for node in nodes.values()) == 1 and "Serve does not answer" in caplog.text

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as dist
+from ray.exceptions import RayActorError
+from ray.train import ControllerError
 from torch.distributed.distributed_c10d import BackendConfig
 
 from actors import train_worker as worker_module
@@ -122,8 +124,49 @@ def group(box) -> TrainerGroup:
     """The loop's side of a worker group, without the group."""
     made = TrainerGroup.__new__(TrainerGroup)
     made._config, made._mailbox = TrainConfig(start_timeout_s=0.1), Handle(box)
-    made._error, made._thread = None, threading.current_thread()
+    made._error, made._thread, made._deaths_at_start = None, threading.current_thread(), 0
     return made
+
+
+class Fits:
+    """Ray Train, whose runs end as they are told to: with an error, or well."""
+
+    def __init__(self, *ends: Exception | None) -> None:
+        self.ends = list(ends)
+
+    def fit(self) -> None:
+        if (end := self.ends.pop(0)) is not None:
+            raise end
+
+
+def died_at_start() -> ControllerError:
+    return ControllerError(RayActorError(error_msg="killed while it was handed what to run"))
+
+
+def test_a_worker_that_dies_while_it_is_handed_what_to_run_is_started_again(box):
+    made, fits = group(box), Fits(died_at_start(), died_at_start(), None)
+    made._trainer = lambda: fits
+    made._keep_training()
+    assert made._error is None and fits.ends == []
+    starts, said = box.trouble()
+    assert starts == 2 and "killed while it was handed what to run" in said
+
+
+@pytest.mark.parametrize("error, most", [(ControllerError(ValueError("no such backend")), -1), (died_at_start(), 0),
+                                         (ValueError("not Ray Train's"), -1)])
+def test_other_ends_of_ray_train_and_too_many_are_raised(box, error, most):
+    made, fits = group(box), Fits(error)
+    made._trainer, made._config = lambda: fits, TrainConfig(max_failures=most)
+    made._keep_training()
+    assert made._error is error
+
+
+def test_no_group_is_started_again_for_a_run_that_is_over(box):
+    made, fits = group(box), Fits(died_at_start())
+    made._trainer = lambda: fits
+    box.close()
+    made._keep_training()
+    assert made._error is None
 
 
 def test_restarts_between_orders_do_not_end_the_run(box):

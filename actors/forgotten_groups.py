@@ -1,0 +1,44 @@
+"""Worker groups that Ray Train 2.60 forgets."""
+
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.callback import ControllerCallback, RayTrainCallback, WorkerGroupCallback
+from ray.train.v2._internal.execution.worker_group import WorkerGroup, WorkerGroupContext
+
+
+class ForgottenGroups(WorkerGroupCallback, ControllerCallback):
+    """Ends a group that Ray Train has started and does not know of.
+
+    It learns of a group only when all of its start is over. Where a worker dies while processes find each other, or while
+    it is handed what to run, the group's placement group stays, with nobody to give it back, and the groups to come wait for
+    its resources for ever.
+    """
+
+    def __init__(self) -> None:
+        self._group: WorkerGroup | None = None
+
+    def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
+        self._group = worker_group
+
+    def after_worker_group_shutdown(self, worker_group_context: WorkerGroupContext) -> None:
+        self._group = None
+
+    def after_worker_group_abort(self, worker_group_context: WorkerGroupContext) -> None:
+        self._group = None
+
+    def before_worker_group_start(self, worker_group_context: WorkerGroupContext) -> None:
+        self._end_forgotten()
+
+    async def before_controller_shutdown(self) -> None:
+        self._end_forgotten()
+
+    def _end_forgotten(self) -> None:
+        group, self._group = self._group, None
+        if group is not None and group.has_started():
+            group.get_worker_group_state().shutdown()
+
+
+class CleanTorchTrainer(TorchTrainer):
+    """Ray Train's trainer with ForgottenGroups before its other callbacks, as it calls none after one that fails."""
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        return [ForgottenGroups(), *super()._create_default_callbacks()]
