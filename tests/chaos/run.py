@@ -29,21 +29,21 @@ def run_with_faults(config: Path, folder: Path, settings: Sequence[str], strikes
     """
     outcome = Outcome(new_folder(folder) / "run")
     begun = time.monotonic()
-    driver = start(config, folder, settings, variables)
+    drivers = [start(config, folder, settings, variables)]
     try:
         for blow in strikes:
             if outcome.struck:
-                driver = _until_phase(driver, outcome, blow, variables)
+                _until_phase(drivers, outcome, blow, variables)
             else:
-                wait_for_phase(driver, outcome.run_dir, blow.round, blow.fault.phase)
+                wait_for_phase(drivers[-1], outcome.run_dir, blow.round, blow.fault.phase)
             try:
-                strike(blow, driver, outcome)
+                strike(blow, drivers[-1], outcome)
             except TooLate:
                 if blow is strikes[-1] and not outcome.struck:
                     raise
-        outcome.status = driver.wait()
+        outcome.status = drivers[-1].wait()
     finally:
-        outcome.left_over += driver.clear()
+        outcome.left_over += drivers[-1].clear()
     resume_until_finished(outcome, variables)
     outcome.seconds = time.monotonic() - begun
     outcome.complaints += complaints_of(outcome)
@@ -63,19 +63,18 @@ def complaints_of(outcome: Outcome) -> list[str]:
     return wrong
 
 
-def _until_phase(driver: Driver, outcome: Outcome, blow: Strike, variables: Mapping[str, str] | None) -> Driver:
-    """Wait for a blow's phase; where an earlier blow ended the driver, in the driver that resumes the run."""
+def _until_phase(drivers: list[Driver], outcome: Outcome, blow: Strike, variables: Mapping[str, str] | None) -> None:
+    """Wait for a blow's phase; where an earlier blow ended the driver, in one that resumes the run and is added."""
     for _ in range(RESUMES):
         try:
-            wait_for_phase(driver, outcome.run_dir, blow.round, blow.fault.phase)
-            return driver
+            wait_for_phase(drivers[-1], outcome.run_dir, blow.round, blow.fault.phase)
+            return
         except DriverEnded:
             if is_finished(outcome.run_dir):
                 raise
-        outcome.left_over += driver.clear()
-        driver = _resume(outcome, variables)
-    wait_for_phase(driver, outcome.run_dir, blow.round, blow.fault.phase)
-    return driver
+        outcome.left_over += drivers[-1].clear()
+        drivers.append(_resume(outcome, variables))
+    wait_for_phase(drivers[-1], outcome.run_dir, blow.round, blow.fault.phase)
 
 
 def new_folder(folder: Path) -> Path:
