@@ -46,6 +46,8 @@ class Reservation:
 
     def _keep(self) -> None:
         while not self._stop.wait(RENEWED_EVERY_S):
+            if not ray.is_initialized():  # whoever asks Ray something then would start a cluster to ask
+                return
             self._renew()
 
     def _renew(self) -> None:

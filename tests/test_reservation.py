@@ -91,6 +91,15 @@ def test_captioners_are_held_back_as_they_are_and_others_only_where_the_group_wo
     assert held(3, cpus=10) == [captioner] * 3 and held(3, cpus=9) == [captioner] * 3 + [scorer, data]
 
 
+def test_it_is_renewed_no_more_once_ray_is_gone(five_cpus, monkeypatch):
+    """Asking then would start a cluster."""
+    monkeypatch.setattr(reservation, "RENEWED_EVERY_S", 0.2)
+    kept = Reservation("run", lambda: [ONE])
+    ray.shutdown()
+    kept._thread.join(10)
+    assert not kept._thread.is_alive() and not ray.is_initialized()
+
+
 def test_what_cannot_be_asked_or_said_ends_no_run(five_cpus, monkeypatch, caplog):
     monkeypatch.setattr(reservation, "RENEWED_EVERY_S", 0.05)
     answers = [[ONE]]

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
@@ -223,6 +224,7 @@ def test_start_weights_are_written_under_the_lease(tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.session.create_weights", lambda *arguments: given.append(arguments))
     monkeypatch.setattr("orchestrator.session.copy_weights", lambda *arguments: given.append(arguments))
     monkeypatch.setattr("orchestrator.session.TrainerGroup", stop)
+    monkeypatch.setattr("orchestrator.session.Reservation", lambda *arguments: SimpleNamespace(close=lambda cancel: None))
     with session:
         for start in (None, tmp_path / "earlier"):
             session.config = session.config.model_copy(update={"start_weights": start})
