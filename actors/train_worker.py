@@ -311,8 +311,8 @@ class _Worker:
         ids = torch.full((len(mine), tiles), -1, dtype=torch.int64)
         sums = torch.zeros(len(LOSSES) + 1)
         sums[-1] = float(stop)
-        layers = self.model.normalisation_layers()
-        statistics = StatisticsReplay(layers, len(mine)) if layers and self.world_size > 1 else None
+        layers = self.model.normalisation_layers() if self.world_size > 1 else []
+        statistics = StatisticsReplay(layers, len(mine)) if layers else None
         for turn, index in enumerate(mine):
             if index is None:
                 # A rank without a micro-batch still takes part in the reduction, with a zero gradient.

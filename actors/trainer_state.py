@@ -88,7 +88,7 @@ def _delete(checkpoint: Path, fence: Fence | NoFence) -> None:
     Raises:
         LeaseLost: another driver has taken over; the checkpoint is its own now, and stays.
     """
-    deleted = checkpoint.with_name(f".{checkpoint.name}.{uuid.uuid4().hex}")
+    deleted = _unused(checkpoint.parent, checkpoint.name)
     with fence.holding(), suppress(FileNotFoundError):
         checkpoint.rename(deleted)
     _remove(deleted)
@@ -101,9 +101,14 @@ def _remove(folder: Path) -> None:
 
 def _temporary(directory: Path, name: str) -> Path:
     """A new directory that no other process, earlier or later, has the name of."""
-    path = directory / f".{name}.{uuid.uuid4().hex}"
+    path = _unused(directory, name)
     path.mkdir(parents=True)
     return path
+
+
+def _unused(directory: Path, name: str) -> Path:
+    """A name that `_remove_left_over` finds."""
+    return directory / f".{name}.{uuid.uuid4().hex}"
 
 
 def _by_rank_0(work: Callable[[], Result]) -> Result:

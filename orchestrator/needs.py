@@ -44,11 +44,7 @@ def needs(config: RunConfig) -> list[Need]:
 
 def needed(config: RunConfig) -> Resources:
     """The sum of `needs`, and the memory that the configuration names."""
-    kinds = needs(config)
-    # Ray counts in ten-thousandths; 2 x 0.1 and 7 x 0.4 GPUs would be a little more than 3.
-    cpus, gpus = (round(sum(amounts), 4) for amounts in
-                  ([kind.count * kind.each.cpus for kind in kinds], [kind.count * kind.each.gpus for kind in kinds]))
-    return Resources(cpus, gpus, config.cluster.memory_gib)
+    return Resources(*_sum(needs(config)), config.cluster.memory_gib)
 
 
 def beside_training(config: RunConfig, captioners: int, total: Resources) -> list[dict[str, float]]:
@@ -63,10 +59,14 @@ def beside_training(config: RunConfig, captioners: int, total: Resources) -> lis
     worker, captioner, *others = needs(config)
     captioner = replace(captioner, count=max(captioner.count, captioners))
     largest = replace(worker, count=config.train.most_workers)
-    kinds = [captioner] if _fit([largest, captioner, *others], total) else [captioner, *others]
+    cpus, gpus = _sum([largest, captioner, *others])
+    kinds = [captioner] if cpus <= total.cpus and gpus <= total.gpus else [captioner, *others]
     return [{"CPU": kind.each.cpus, "GPU": kind.each.gpus} for kind in kinds for _ in range(kind.count)]
 
 
-def _fit(kinds: list[Need], total: Resources) -> bool:
-    return (sum(kind.count * kind.each.cpus for kind in kinds) <= total.cpus
-            and round(sum(kind.count * kind.each.gpus for kind in kinds), 4) <= total.gpus)
+def _sum(kinds: list[Need]) -> tuple[float, float]:
+    """CPUs and GPUs of all processes. Ray counts in ten-thousandths; 2 x 0.1 and 7 x 0.4 GPUs would be a little more
+    than 3."""
+    cpus, gpus = (round(sum(amounts), 4) for amounts in
+                  ([kind.count * kind.each.cpus for kind in kinds], [kind.count * kind.each.gpus for kind in kinds]))
+    return cpus, gpus

@@ -117,8 +117,7 @@ class Session:
             if error is None or interrupted and isinstance(trouble, (DiskFull, LeaseLost)):
                 raise
             if type(trouble) is not type(error) and not (isinstance(trouble, DiskFull) and is_disk_full(error)):
-                self.progress.console.print(f"The run did not come to a clean end: {type(trouble).__name__}: {trouble}",
-                                            highlight=False, soft_wrap=True, markup=False)
+                self._say(f"The run did not come to a clean end: {type(trouble).__name__}: {trouble}")
 
     def _let_captioner_go(self) -> None:
         """After an error, which is the one to be raised; Ray may be what failed, and may answer no more.
@@ -132,8 +131,7 @@ class Session:
             try:
                 self.captioner.shutdown(wait=False)
             except Exception as trouble:
-                self.progress.console.print(f"The captioner was not shut down: {trouble}", highlight=False,
-                                            soft_wrap=True, markup=False)
+                self._say(f"The captioner was not shut down: {trouble}")
 
         thread = threading.Thread(target=let_go, name="captioner's end", daemon=True)
         thread.start()
@@ -224,11 +222,14 @@ class Session:
         return f"{ray_demand()}{why_ray_waits(self.config)}"
 
     def _warn_of_stall(self, said: str) -> None:
-        self.progress.console.print(f"Warning: {said}", highlight=False, soft_wrap=True, markup=False)
+        self._say(f"Warning: {said}")
         try:
             self.tracker.log_tags({"knowlip.stalled": said})
         except Exception as error:  # the watchdog's thread has to go on; the loop meets the same where it writes
-            self.progress.console.print(f"MLflow was not told: {error}", highlight=False, soft_wrap=True, markup=False)
+            self._say(f"MLflow was not told: {error}")
+
+    def _say(self, text: str) -> None:
+        self.progress.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def train(self, corpus: CorpusState, fold: Fold, round_: int, on_progress=None) -> RoundResult:
         """Train a fold's model on the tiles that it may see."""
