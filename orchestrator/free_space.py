@@ -8,7 +8,7 @@ from pathlib import Path
 
 from corpus.disk import DiskFull, causes, disk_full, free_bytes, is_disk_full, room, total_bytes
 from orchestrator.config import RunConfig
-from orchestrator.quiet_ray import silent_about_a_full_disk
+from orchestrator.quiet_ray import quiet_ray
 
 _RAY_WORDS = "local disk is full"
 _LEFT_FREE = 0.05
@@ -52,7 +52,7 @@ def naming_a_full_disk(config: RunConfig, run_dir: Path) -> Iterator[None]:
         DiskFull: in place of an error that a full disk has caused. All others pass.
     """
     try:
-        with silent_about_a_full_disk():
+        with quiet_ray():
             yield
     except DiskFull:
         raise

@@ -34,7 +34,6 @@ from orchestrator.config import load_config
 from orchestrator.free_space import naming_a_full_disk, why_ray_waits
 from orchestrator.lease import LeaseHeld, LeaseKeeper, read_lease
 from orchestrator.preflight import PreflightError, preflight_disk
-from orchestrator.quiet_ray import silent_about_a_full_disk
 from orchestrator.records import read_records, write_record
 from orchestrator.tracking import Tracker, tracking_uri
 from tests.geotiffs import speckled_dn, write_geotiff
@@ -249,29 +248,6 @@ def test_a_full_disk_is_why_ray_waits(disk):
     assert why_ray_waits(config) == ""
     disk.fill(leave_bytes=300_000)  # less than 5 % of 8 MiB
     assert f"no room to spill to {disk.path}: that file system has 0.3 MiB free of 8 MiB" in why_ray_waits(config)
-
-
-def test_rays_own_words_on_a_full_disk_are_left_out_and_no_others(caplog, monkeypatch):
-    import ray._private.worker as worker
-
-    printed, ours = [], logging.getLogger("ray.data.exceptions")
-    monkeypatch.setattr(worker, "print_to_stdstream", lambda data, **_: printed.extend(data["lines"]))
-    monkeypatch.setattr(ours, "propagate", True)
-
-    def say(number: int) -> None:
-        for error in (RuntimeError("Local disk is full"), RuntimeError("a block was lost")):
-            try:
-                raise error
-            except RuntimeError:
-                ours.error("a bug report, please %s", number)
-            worker.print_to_stdstream({"lines": [f"Traceback {number}", str(error)], "pid": "raylet"})
-
-    with silent_about_a_full_disk():
-        say(1)
-    assert [record.getMessage() for record in caplog.records] == ["a bug report, please 1"]
-    assert printed == ["Traceback 1", "a block was lost"]
-    say(2)
-    assert len(caplog.records) == 3 and len(printed) == 6
 
 
 def test_a_trainer_holds_few_blocks_of_a_corpus_that_is_larger_than_the_store(spilling):
