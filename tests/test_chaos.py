@@ -145,6 +145,36 @@ def test_a_driver_that_died_before_is_not_killed_again(tmp_path):
         strike(blow, driver, Outcome(tmp_path))
 
 
+_SLOW_TO_NOTICE = """
+import subprocess, sys, time
+from pathlib import Path
+from orchestrator.now import write_now
+
+run_dir = Path(sys.argv[sys.argv.index("--run-dir") + 1] if sys.argv[1] == "run" else sys.argv[2])
+run_dir.mkdir(exist_ok=True)
+start = len(list(run_dir.glob("start-*")))
+(run_dir / f"start-{start}").touch()
+if start < 2:
+    node = subprocess.Popen(["raylet", "60"], executable="/bin/sleep")
+    write_now(run_dir, ("train", "label")[start], 1)
+    node.wait()
+    write_now(run_dir, "label", 1)
+    time.sleep(1)
+sys.exit(1)
+"""
+
+
+def test_a_driver_that_goes_on_for_a_while_without_its_node_is_not_struck_again(tmp_path, monkeypatch):
+    """The next blow is for the driver that resumes. A script stands for `knowlip`, which takes a minute to start."""
+    knowlip = tmp_path / "knowlip"
+    knowlip.write_text(f"#!{sys.executable}\n{_SLOW_TO_NOTICE}")
+    knowlip.chmod(0o700)
+    monkeypatch.setattr("chaos.driver.KNOWLIP", knowlip)
+    blows = [Strike(Fault("node", phase, BOUNDARY), 1, 0.0) for phase in ("train", "label")]
+    outcome = run_with_faults(ROOT / "configs" / "chaos.yaml", tmp_path / "run", [], blows)
+    assert outcome.injected == 2 and outcome.struck == blows and not outcome.finished
+
+
 def test_a_phase_that_does_not_begin_is_not_waited_for_for_ever(tmp_path):
     """A driver that lives, and stands still in another phase; what another driver wrote does not count."""
     alive = SimpleNamespace(log="log", ended=False, process=SimpleNamespace(pid=os.getpid()))

@@ -38,6 +38,8 @@ def run_with_faults(config: Path, folder: Path, settings: Sequence[str], strikes
                 wait_for_phase(drivers[-1], outcome.run_dir, blow.round, blow.fault.phase)
             try:
                 strike(blow, drivers[-1], outcome)
+                if blow.fault.ends_driver:  # one that has lost its node comes on for a phase or two that need none
+                    drivers[-1].wait()
             except TooLate:
                 if blow is strikes[-1] and not outcome.struck:
                     raise
