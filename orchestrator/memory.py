@@ -63,6 +63,7 @@ class MemorySampler:
         if self._thread is not None:
             self._thread.join(timeout=10)
             self._thread = None
+            self.sample()
         self._save()
         return self._report
 

@@ -214,9 +214,9 @@ def test_who_waits_for_another_process_says_so(scenes, capsys):
         with open(root.with_name(f".{root.name}.lock"), "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             made, said, deadline = pool.submit(prepare_corpus, scenes, run_seed=0), "", time.monotonic() + 20
-            while not said and time.monotonic() < deadline:
+            while not said.endswith("\n") and time.monotonic() < deadline:
                 time.sleep(0.05)
-                said = capsys.readouterr().err
+                said += capsys.readouterr().err
             assert not root.exists()
         assert made.result().tiles.num_rows == 16
     assert said == f"waiting for another process that prepares this corpus, {root}\n"

@@ -33,8 +33,7 @@ def train_fn(config) -> None:
 
 
 @pytest.fixture
-def three_cpus(monkeypatch):
-    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "5")
+def three_cpus():
     ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20,
              runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}})
     yield
@@ -53,8 +52,9 @@ def test_groups_that_die_as_they_start_leave_room_for_the_next(three_cpus, tmp_p
     assert (tmp_path / "log").read_text().count("killed") == 2
 
 
-def test_ray_train_by_itself_still_forgets_them(three_cpus, tmp_path):
+def test_ray_train_by_itself_still_forgets_them(three_cpus, tmp_path, monkeypatch):
     """When this fails, actors/forgotten_groups.py has become needless."""
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "5")
     with pytest.raises(Exception, match="timed out"):
         trainer(TorchTrainer, tmp_path, groups=1, failures=1).fit()
     assert (tmp_path / "log").read_text().count("killed") == 1

@@ -59,11 +59,11 @@ def test_a_paused_driver_finds_that_it_lost(tmp_path):
 
 
 def test_a_living_driver_keeps_its_lease_by_renewing(tmp_path):
-    keeper = LeaseKeeper(tmp_path, lasts_s=0.4)
+    keeper = LeaseKeeper(tmp_path, lasts_s=2.0)
     keeper.acquire()
-    time.sleep(1.0)
+    time.sleep(3.0)
     with pytest.raises(LeaseHeld):
-        LeaseKeeper(tmp_path, lasts_s=0.4).acquire()
+        LeaseKeeper(tmp_path, lasts_s=2.0).acquire()
     keeper.release()
 
 
@@ -330,7 +330,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_and_nothing_else_is(tm
 
 
 def test_a_volume_that_fails_for_a_moment_does_not_end_the_renewal(tmp_path, monkeypatch):
-    keeper = LeaseKeeper(tmp_path, lasts_s=0.2)
+    keeper = LeaseKeeper(tmp_path, lasts_s=2.0)
     write, failures = keeper._write, iter([OSError(errno.ESTALE, "stale"), OSError(errno.EIO, "input/output error")])
     keeper.acquire()
 
@@ -340,9 +340,9 @@ def test_a_volume_that_fails_for_a_moment_does_not_end_the_renewal(tmp_path, mon
         write()
 
     monkeypatch.setattr(keeper, "_write", fail_twice)
-    time.sleep(0.6)
+    time.sleep(3.0)
     with pytest.raises(LeaseHeld):
-        LeaseKeeper(tmp_path, lasts_s=0.2).acquire()
+        LeaseKeeper(tmp_path, lasts_s=2.0).acquire()
     monkeypatch.undo()
     keeper.release()
 

@@ -69,7 +69,7 @@ def test_a_lesson_is_read_as_it_was_written(tmp_path):
 
 @pytest.fixture(scope="module")
 def images():
-    ray.init(num_cpus=2, object_store_memory=200 * 2**20, include_dashboard=False)
+    ray.init("local", num_cpus=2, object_store_memory=200 * 2**20, include_dashboard=False)
     table = pa.table({"tile_id": list(TILES), "image": pa.array([b"pixels"] * len(TILES), pa.large_binary())})
     yield ray.data.from_arrow([table.slice(start, 50) for start in range(0, len(TILES), 50)]).materialize()
     ray.shutdown()

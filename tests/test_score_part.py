@@ -63,7 +63,7 @@ def to_score(tmp_path_factory):
         tuple(table["tile_id"].to_pylist()), np.asarray(table["values"].to_pylist()),
         np.ones((TILES, len(CLAUSES)), np.float32), np.full((TILES, len(CLAUSES)), "seed", object))
     table = pa.table({"tile_id": table["tile_id"], "split": ["train"] * TILES, "image": table["image"]})
-    ray.init(num_cpus=4, object_store_memory=200 * 2**20, include_dashboard=False)
+    ray.init("local", num_cpus=4, object_store_memory=200 * 2**20, include_dashboard=False)
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the actors' processes cannot import a test
     try:
         images = ray.data.from_arrow([table.slice(start, BLOCK) for start in range(0, TILES, BLOCK)]).materialize()

@@ -8,6 +8,7 @@ More of them are tried beside what they attack:
 - the truth, which the loop must not read: test_truth.py; tokens and pods of the manifests: test_k8s.py
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -635,9 +636,12 @@ def test_a_local_cluster_obeys_its_token_alone_and_its_captioner_has_no_port(tmp
 
         replicas = 0
         for process in [psutil.Process(cluster.pid), *psutil.Process(cluster.pid).children(recursive=True)]:
-            command = " ".join(process.cmdline())
+            try:
+                command, connections = " ".join(process.cmdline()), process.net_connections()
+            except psutil.NoSuchProcess:  # it has ended since
+                continue
             assert "ProxyActor" not in command
-            listening = {each.laddr.port for each in process.net_connections() if each.status == psutil.CONN_LISTEN}
+            listening = {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
             assert not listening & {8000, 9000, 8265}, f"{command} listens on {listening}"
             if "ServeReplica" in command:
                 replicas += 1
@@ -648,5 +652,5 @@ def test_a_local_cluster_obeys_its_token_alone_and_its_captioner_has_no_port(tmp
         cluster.terminate()
         cluster.wait(30)
         for process in family:
-            if process.is_running():
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -106,7 +106,7 @@ def test_a_phase_that_ends_before_it_is_interrupted_ends_no_run(clock, monkeypat
     exits = []
     monkeypatch.setattr(signal, "pthread_kill", lambda *_: None)  # it comes late, see below
     monkeypatch.setattr(os, "_exit", exits.append)
-    dog = Watchdog(CONFIG, str, print, exit_after_s=0.3, interval_s=0.01, clock=clock)
+    dog = Watchdog(CONFIG, str, print, exit_after_s=1.0, interval_s=0.01, clock=clock)
     with dog.phase("score", 1):
         clock.now = 31
         watching = threading.Thread(target=dog._watch)
@@ -115,7 +115,7 @@ def test_a_phase_that_ends_before_it_is_interrupted_ends_no_run(clock, monkeypat
             time.sleep(0.001)
     with contextlib.nullcontext() if next_phase is None else dog.phase(next_phase, 1):
         dog._interrupt(signal.SIGUSR1, None)
-        time.sleep(0.5)
+        time.sleep(1.3)
     dog.stop()
     watching.join()
     assert exits == []
@@ -158,7 +158,7 @@ def test_a_driver_that_waits_for_an_infeasible_actor_is_named_and_ended():
     from orchestrator.demand import ray_demand
 
     warned = []
-    ray.init(num_cpus=1, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False,
+    ray.init("local", num_cpus=1, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False,
              logging_level=logging.ERROR)
     dog = Watchdog(WatchdogConfig(warn_after_s=3, give_up_after_s=8), ray_demand, warned.append)
     dog.start()
@@ -168,8 +168,11 @@ def test_a_driver_that_waits_for_an_infeasible_actor_is_named_and_ended():
             def score(self):
                 return 1
 
+        scored, deadline = Scorer.remote().score.remote(), time.monotonic() + 60
+        while not ray_demand().pending and time.monotonic() < deadline:  # which the cluster counts now and then
+            time.sleep(0.1)
         with pytest.raises(RunStalled) as stalled, dog.phase("score", 2):
-            ray.get(Scorer.remote().score.remote())
+            ray.get(scored)
     finally:
         dog.stop()
         ray.shutdown()
