@@ -1,4 +1,4 @@
-"""What Ray prints and logs beside a run: not of a full disk, which the run's own error says once; the rest in a line each."""
+"""What Ray prints and logs beside a run: not of a full disk, which the run's own error says once; the rest plain."""
 
 import logging
 import re
