@@ -396,6 +396,11 @@ def test_the_comparison_sees_a_difference(smoke_run, struck, tmp_path):
         "corpus_digest of round 2", "the weights of round 1 on disk"}
 
 
+def test_a_struck_run_does_not_take_the_place_of_the_users_last_one(struck):
+    folder = struck.run_dir.parent
+    assert (folder / "runs" / "latest").resolve() == struck.run_dir
+
+
 def test_status_of_a_run_that_died_and_went_on(struck):
     from orchestrator.now import read_now
 

@@ -28,7 +28,10 @@ class NotSurvived(RuntimeError):
 
 
 class Driver:
-    """A `knowlip run` or `knowlip resume`, with a log of its own. variables: added to its environment."""
+    """A `knowlip run` or `knowlip resume`, at home where its log is: `runs/latest` of whoever injects stays what it was.
+
+    variables: added to its environment.
+    """
 
     def __init__(self, log: Path, *arguments: str | Path, variables: Mapping[str, str] | None = None) -> None:
         self.mark, self.log = uuid.uuid4().hex, log
@@ -36,9 +39,10 @@ class Driver:
                        if not name.startswith(("RAY_", "VLLM_", "DS_", "MLFLOW_"))}
         environment |= {victims.MARK: self.mark, "COLUMNS": "120",
                         "PATH": f"{KNOWLIP.parent}{os.pathsep}{os.environ['PATH']}", **(variables or {})}
+        command = [KNOWLIP, *(each.absolute() if isinstance(each, Path) else each for each in arguments)]
         with open(log, "ab") as file:
             # A group of its own: what strikes the driver must not strike the injector.
-            self.process = subprocess.Popen([str(KNOWLIP), *map(str, arguments)], env=environment, stdout=file,
+            self.process = subprocess.Popen(command, cwd=log.parent, env=environment, stdout=file,
                                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def wait(self, seconds: float = LONGEST_RUN_S) -> int:
