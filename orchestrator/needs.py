@@ -65,8 +65,6 @@ def beside_training(config: RunConfig, captioners: int, total: Resources) -> lis
 
 
 def _sum(kinds: list[Need]) -> tuple[float, float]:
-    """CPUs and GPUs of all processes. Ray counts in ten-thousandths; 2 x 0.1 and 7 x 0.4 GPUs would be a little more
-    than 3."""
-    cpus, gpus = (round(sum(amounts), 4) for amounts in
-                  ([kind.count * kind.each.cpus for kind in kinds], [kind.count * kind.each.gpus for kind in kinds]))
-    return cpus, gpus
+    """CPUs and GPUs of all processes. Ray counts in ten-thousandths; 2 x 0.1 and 7 x 0.4 GPUs would be a little more than 3."""
+    return (round(sum(kind.count * kind.each.cpus for kind in kinds), 4),
+            round(sum(kind.count * kind.each.gpus for kind in kinds), 4))
