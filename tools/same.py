@@ -1,0 +1,92 @@
+"""Proves that a refactoring changed nothing: small runs whose every number is compared with a stored record.
+
+    python tools/same.py                     compare configs/smoke.yaml and configs/chaos.yaml with tools/same.json
+    python tools/same.py --config chaos      only one of them
+    python tools/same.py --record            store what the code of today gives, after a change that alters numbers on purpose
+
+Bit-equal floating point needs the same kind of processor, so the record names the one it was made on; on another one,
+record with the code before the change, then compare with the code after it.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = ROOT / "tools" / "same.json"
+CONFIGS = ("smoke", "chaos")
+# Keys of a round record that name the run, or measure it.
+VARYING = ("run_id", "mlflow_run_id", "timings")
+
+
+def processor() -> str:
+    """The vector extensions that torch's kernels are chosen by."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
+
+
+def rounds_of(config: str, folder: Path) -> list[dict]:
+    """Run a configuration from its beginning and return its round records without what varies.
+
+    Args:
+        config: name of a file in configs/, without its suffix.
+        folder: where the run and its corpus are written.
+
+    Raises:
+        RuntimeError: the run failed; the message has the end of its output.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    done = subprocess.run(
+        [sys.executable, "-c", "from orchestrator.cli import main; main()", "run", str(ROOT / "configs" / f"{config}.yaml"),
+         "--run-dir", str(folder / "run"), "--set", f"corpus.data_dir={folder / 'data'}"],
+        cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"configs/{config}.yaml failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    records = [json.loads(path.read_text()) for path in sorted((folder / "run" / "rounds").glob("*.json"))]
+    return [{key: value for key, value in record.items() if key not in VARYING} for record in records]
+
+
+def differences(found: object, expected: object, where: str = "") -> list[str]:
+    """Every place where two JSON values differ, in words."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        return [line for key in sorted({*found, *expected}) for line in
+                differences(found.get(key, "absent"), expected.get(key, "absent"), f"{where}.{key}" if where else key)]
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        return [line for index, (one, other) in enumerate(zip(found, expected, strict=True))
+                for line in differences(one, other, f"{where}[{index}]")]
+    return [] if found == expected else [f"{where}: {found} instead of {expected}"]
+
+
+def main() -> int:
+    """Run, then record or compare; the exit status is 1 where something differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", choices=CONFIGS, action="append", help="which to run; default both")
+    parser.add_argument("--record", action="store_true", help="store what the code of today gives")
+    arguments = parser.parse_args()
+    stored = json.loads(RECORD.read_text()) if RECORD.exists() else {"processor": processor(), "rounds": {}}
+    if not arguments.record and stored["processor"] != processor():
+        print(f"{RECORD} was made on {stored['processor']}, this machine has {processor()}: floating point differs.")
+        return 1
+    lines = []
+    for config in arguments.config or CONFIGS:
+        with tempfile.TemporaryDirectory() as folder:
+            rounds = rounds_of(config, Path(folder))
+        if arguments.record:
+            stored["rounds"][config] = rounds
+        lines += differences(rounds, stored["rounds"].get(config), config)
+    if arguments.record:
+        RECORD.write_text(json.dumps({**stored, "processor": processor()}, indent=1, sort_keys=True) + "\n")
+        print(f"recorded in {RECORD}")
+        return 0
+    print("\n".join(lines) or "the same, bit for bit")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
