@@ -10,16 +10,25 @@ export PYTHON
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test bench chaos lock clean
+.PHONY: help env run lint test test-fast bench chaos same lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 env: ## make or update .venv from requirements.lock
 	@tools/install.sh
 
 run: env ## run the loop: CONFIG=configs/default.yaml ARGS='--set rounds=2'
 	$(BIN)/knowlip run $(CONFIG) $(ARGS)
+
+lint: env ## check rules, format, types and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/codespell
+
+test-fast: env ## run the unit tests alone, which start no cluster, engine or server: ARGS='-k losses'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/unit $(ARGS)
 
 test: env ## run all tests: ARGS='-k losses'
 	$(BIN)/python -m pytest -q $(ARGS)
@@ -29,6 +38,9 @@ bench: env ## measure and print the numbers of the README
 
 chaos: env ## inject every fault into real runs: ARGS='--out runs/chaos --seeds 20 --only captioner'
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
+
+same: env ## prove that a refactoring changed nothing: two small runs against tools/same.json
+	$(BIN)/python tools/same.py $(ARGS)
 
 lock: env ## write requirements.lock anew from pyproject.toml and what is installed
 	$(BIN)/python tools/lock.py

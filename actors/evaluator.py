@@ -1,7 +1,7 @@
 """Evaluation: the one place that may read hidden truth.
 
 The driver hands the truth's location on to this actor and opens nothing there. What comes back are numbers for the
-record, and true values for a gallery; no later phase reads either (tests/test_truth.py takes the truth away).
+record, and true values for a gallery; no later phase reads either (tests/integration/test_truth.py takes the truth away).
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ from benchmark.accuracy import annotation_accuracy, repairs
 from benchmark.rarity import rare_tiles
 from benchmark.retrieval import retrieval
 from benchmark.slots import slot_report
-from corpus.parquet import read_parquet
-from hcot_llm.matrix import AnnotationMatrix
-from hcot_llm.render import render_caption
-from hcot_llm.schema import CLAUSES, GROUP, VOCABULARY, Clause
+from corpus.storage.parquet import read_parquet
+from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.schema.clauses import CLAUSES, GROUP, VOCABULARY, Clause
+from hcot_llm.text.render import render_caption
 
 
 class Judge:
@@ -48,11 +48,16 @@ class Judge:
         report = annotation_accuracy(current, self._truth, group)
         change = repairs(seed, current, self._truth)
         trusted = current if taught is None else current.filter(pa.array(taught))
-        metrics = {"annotation_accuracy": report.overall, "annotation_accuracy_stated": report.stated,
-                   "expected_calibration_error": report.expected_calibration_error,
-                   "true_repair_rate": change.true_repair_rate, "false_repair_rate": change.false_repair_rate,
-                   "true_repairs": change.true_repairs, "false_repairs": change.false_repairs,
-                   **{f"annotation_accuracy_{name}": value for name, value in report.by_group.items()}}
+        metrics = {
+            "annotation_accuracy": report.overall,
+            "annotation_accuracy_stated": report.stated,
+            "expected_calibration_error": report.expected_calibration_error,
+            "true_repair_rate": change.true_repair_rate,
+            "false_repair_rate": change.false_repair_rate,
+            "true_repairs": change.true_repairs,
+            "false_repairs": change.false_repairs,
+            **{f"annotation_accuracy_{name}": value for name, value in report.by_group.items()},
+        }
         if trusted.num_rows:
             metrics["annotation_accuracy_trusted"] = annotation_accuracy(trusted, self._truth, group).overall
         rare = rare_tiles(self._truth, current["tile_id"].to_pylist())
@@ -61,12 +66,15 @@ class Judge:
             metrics["rare_tiles"] = len(rare)
             for name, where in (("rare", is_rare), ("common", pc.invert(is_rare))):
                 part = annotation_accuracy(current.filter(where), self._truth, group)
-                metrics |= {f"annotation_accuracy_{name}": part.overall,
-                            **{f"annotation_accuracy_{name}_{each}": value for each, value in part.by_group.items()}}
+                metrics |= {
+                    f"annotation_accuracy_{name}": part.overall,
+                    **{f"annotation_accuracy_{name}_{each}": value for each, value in part.by_group.items()},
+                }
         return {"metrics": metrics, "by_clause": report.by_clause}
 
-    def held_out(self, weights_dir: str, tile_ids: list[str], zero_shot: dict[Clause, np.ndarray],
-                 image_embeddings: np.ndarray) -> dict[str, float | None]:
+    def held_out(
+        self, weights_dir: str, tile_ids: list[str], zero_shot: dict[Clause, np.ndarray], image_embeddings: np.ndarray
+    ) -> dict[str, float | None]:
         """How the encoder does on tiles it never saw, against their truth.
 
         Args:
@@ -75,15 +83,23 @@ class Judge:
         if self._truth is None or not tile_ids:
             return {"held_out_slot_accuracy": None, "held_out_mean_recall": None, "held_out_count_mae": None}
         tiles = len(tile_ids)
-        predicted = pa.table({
-            "tile_id": list(tile_ids) * len(CLAUSES), "clause": [str(c) for c in CLAUSES for _ in range(tiles)],
-            "value": [VOCABULARY[c][index] for c in CLAUSES for index in zero_shot[c].argmax(axis=1)]})
+        predicted = pa.table(
+            {
+                "tile_id": list(tile_ids) * len(CLAUSES),
+                "clause": [str(c) for c in CLAUSES for _ in range(tiles)],
+                "value": [VOCABULARY[c][index] for c in CLAUSES for index in zero_shot[c].argmax(axis=1)],
+            }
+        )
         slots = slot_report(predicted, self._truth)
         truth = {row["tile_id"]: row for row in self._truth.to_pylist()}
         captions = [render_caption({c: truth[tile_id][c] for c in CLAUSES}, seed=0) for tile_id in tile_ids]
         recall = retrieval(image_embeddings, self._embed(weights_dir, captions), captions)
-        return {"held_out_slot_accuracy": slots.accuracy, "held_out_count_mae": slots.count_mae,
-                "held_out_count_mae_present": slots.count_mae_present, "held_out_mean_recall": recall.mean_recall}
+        return {
+            "held_out_slot_accuracy": slots.accuracy,
+            "held_out_count_mae": slots.count_mae,
+            "held_out_count_mae_present": slots.count_mae_present,
+            "held_out_mean_recall": recall.mean_recall,
+        }
 
     @staticmethod
     def _embed(weights_dir: str, texts: list[str]) -> np.ndarray:
@@ -104,8 +120,14 @@ Evaluator = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Judge)
 def rows_of(matrix: AnnotationMatrix) -> pa.Table:
     """Rows (tile_id, clause, value, confidence) of a matrix."""
     tiles, clauses = len(matrix), len(CLAUSES)
-    values = [VOCABULARY[clause][matrix.values[row, column]]
-              for row in range(tiles) for column, clause in enumerate(CLAUSES)]
-    return pa.table({"tile_id": np.repeat(np.asarray(matrix.tile_ids, dtype=object), clauses),
-                     "clause": [str(clause) for clause in CLAUSES] * tiles, "value": values,
-                     "confidence": matrix.confidence.reshape(-1).astype(np.float32)})
+    values = [
+        VOCABULARY[clause][matrix.values[row, column]] for row in range(tiles) for column, clause in enumerate(CLAUSES)
+    ]
+    return pa.table(
+        {
+            "tile_id": np.repeat(np.asarray(matrix.tile_ids, dtype=object), clauses),
+            "clause": [str(clause) for clause in CLAUSES] * tiles,
+            "value": values,
+            "confidence": matrix.confidence.reshape(-1).astype(np.float32),
+        }
+    )

@@ -9,12 +9,12 @@ import torch
 import yaml
 from transformers.utils.logging import disable_progress_bar
 
-from actors.fence import Fence, NoFence, placing, remove_unfinished
-from actors.probe import Probe, compute_probe, save_probe
-from corpus.disk import writing
-from hcot_llm.render import render_clause
-from hcot_llm.schema import CLAUSES, VOCABULARY
-from hcot_llm.text_corpus import tokenizer_texts
+from actors.captioner.probe import Probe, compute_probe, save_probe
+from corpus.storage.disk import writing
+from corpus.storage.fence import Fence, NoFence, placing, remove_unfinished
+from hcot_llm.prompts.tokenizer_texts import tokenizer_texts
+from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
+from hcot_llm.text.render import render_clause
 from model.captioner import SarCaptioner
 from model.checkpoint import load_captioner, load_encoder, load_tokenizer, save_model, weights_sha256
 from model.clause_text import ClauseText
@@ -29,8 +29,10 @@ MODEL_CONFIG = "model.yaml"
 def slot_texts(tokenizer) -> ClauseText:
     """The sentence of every value of every clause, which the encoder compares tiles with."""
     return ClauseText.from_texts(
-        tokenizer, [clause.value.replace("_", " ") for clause in CLAUSES],
-        [[render_clause(clause, value, variant=0) for value in VOCABULARY[clause]] for clause in CLAUSES])
+        tokenizer,
+        [clause.value.replace("_", " ") for clause in CLAUSES],
+        [[render_clause(clause, value, variant=0) for value in VOCABULARY[clause]] for clause in CLAUSES],
+    )
 
 
 def create_weights(directory: Path, config: ModelConfig, seed: int, fence: Fence | NoFence = NoFence()) -> str:
@@ -71,8 +73,9 @@ def load_training_model(directory: Path) -> tuple[TrainingModel, object]:
     return TrainingModel(encoder, captioner, slot_texts(tokenizer), config), tokenizer
 
 
-def publish_weights(directory: Path, model: TrainingModel, tokenizer, images, prompts: list[str],
-                    fence: Fence | NoFence = NoFence()) -> str:
+def publish_weights(
+    directory: Path, model: TrainingModel, tokenizer, images, prompts: list[str], fence: Fence | NoFence = NoFence()
+) -> str:
     """Write a round's weights with a probe of the captioner as it is in memory; returns the weights' hash.
 
     Args:
@@ -86,24 +89,37 @@ def publish_weights(directory: Path, model: TrainingModel, tokenizer, images, pr
     device = next(captioner.parameters()).device
     was_training = captioner.training
     captioner.eval()
-    probe = compute_probe(captioner.decoder,
-                          captioner.prompt_embeddings(torch.as_tensor(images, device=device), token_ids))
+    probe = compute_probe(
+        captioner.decoder, captioner.prompt_embeddings(torch.as_tensor(images, device=device), token_ids)
+    )
     captioner.train(was_training)
     config = ModelConfig.model_validate(
-        {"encoder": model.encoder.config.sizes, "captioner": captioner.config.sizes,
-         "objective": model.objective.model_dump(mode="json"), "share_vision": model.shared_vision})
+        {
+            "encoder": model.encoder.config.sizes,
+            "captioner": captioner.config.sizes,
+            "objective": model.objective.model_dump(mode="json"),
+            "share_vision": model.shared_vision,
+        }
+    )
     return _write(directory, model, tokenizer, config, probe, fence)
 
 
-def _write(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None = None,
-           fence: Fence | NoFence = NoFence()) -> str:
+def _write(
+    directory: Path,
+    model: TrainingModel,
+    tokenizer,
+    config: ModelConfig,
+    probe: Probe | None = None,
+    fence: Fence | NoFence = NoFence(),
+) -> str:
     """A weights directory is complete or absent."""
     with writing("the weights", directory):
         return _write_whole(directory, model, tokenizer, config, probe, fence)
 
 
-def _write_whole(directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None,
-                 fence: Fence | NoFence) -> str:
+def _write_whole(
+    directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None, fence: Fence | NoFence
+) -> str:
     disable_progress_bar()
     with _placing(directory, fence) as partial:
         save_model(partial, model.encoder, model.captioner, tokenizer)

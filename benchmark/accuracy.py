@@ -65,17 +65,22 @@ def annotation_accuracy(annotations: pa.Table, truth: pa.Table, group: Mapping[s
         raise ValueError(f"Clauses without a group: {', '.join(without)}.")
     correct, stated = joined.correct, joined.stated
     of_clause = {clause: joined.clause == clause for clause in clauses}
-    of_group = {name: np.logical_or.reduce([of_clause[clause] for clause in clauses if group[clause] == name])
-                for name in sorted({group[clause] for clause in clauses})}
+    of_group = {
+        name: np.logical_or.reduce([of_clause[clause] for clause in clauses if group[clause] == name])
+        for name in sorted({group[clause] for clause in clauses})
+    }
     return AccuracyReport(
         overall=float(correct.mean()),
         stated=float(correct[stated].mean()) if stated.any() else None,
         by_clause={clause: float(correct[here].mean()) for clause, here in of_clause.items()},
         by_group={name: float(correct[here].mean()) for name, here in of_group.items()},
-        expected_calibration_error=None if joined.confidence is None
+        expected_calibration_error=None
+        if joined.confidence is None
         else expected_calibration_error(joined.confidence, correct),
-        n_annotations=len(correct), n_stated=int(stated.sum()),
-        n_tiles=pc.count_distinct(pa.array(joined.tile_id, pa.string())).as_py())
+        n_annotations=len(correct),
+        n_stated=int(stated.sum()),
+        n_tiles=pc.count_distinct(pa.array(joined.tile_id, pa.string())).as_py(),
+    )
 
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
@@ -106,6 +111,10 @@ def _aligned(before: pa.Table, after: pa.Table, truth: pa.Table) -> tuple[Joined
 
 def _count(old: Joined, new: Joined) -> RepairReport:
     was, now, changed = old.correct, new.correct, old.value != new.value
-    return RepairReport(true_repairs=int((~was & now).sum()), false_repairs=int((was & ~now).sum()),
-                        sideways=int((~was & ~now & changed).sum()), n_wrong_before=int((~was).sum()),
-                        n_right_before=int(was.sum()))
+    return RepairReport(
+        true_repairs=int((~was & now).sum()),
+        false_repairs=int((was & ~now).sum()),
+        sideways=int((~was & ~now & changed).sum()),
+        n_wrong_before=int((~was).sum()),
+        n_right_before=int(was.sum()),
+    )

@@ -27,11 +27,12 @@ def cohen_kappa(predicted: Sequence[str], true: Sequence[str]) -> float:
 def confusion_matrix(predicted: Sequence[str], true: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """int64 [classes, classes], rows true, columns predicted, and the classes in order (all that occur)."""
     if len(predicted) != len(true) or len(true) == 0:
-        raise ValueError(f"Predicted and true values have to be as many, and at least one; got {len(predicted)} and "
-                         f"{len(true)}.")
+        raise ValueError(
+            f"Predicted and true values have to be as many, and at least one; got {len(predicted)} and {len(true)}."
+        )
     both = np.asarray([*predicted, *true], dtype=object).astype(str)
     classes, codes = np.unique(both, return_inverse=True)
-    found, target = codes[: len(predicted)], codes[len(predicted):]
+    found, target = codes[: len(predicted)], codes[len(predicted) :]
     matrix = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(matrix, (target, found), 1)
     return matrix, [str(name) for name in classes]

@@ -101,12 +101,14 @@ def read_reference(path: Path, vocabulary: Mapping[str, Sequence[str]]) -> list[
 
     Args:
         vocabulary: clause -> its values; a reference value outside it is an error.
+
     Raises:
         ReferenceFileError: no such file, a column or value that is not known, a window listed twice, no window.
     """
     if not path.is_file():
-        raise ReferenceFileError(f"There is no reference {path}. Name a CSV with the columns "
-                             f"{', '.join(ReferenceWindow.model_fields)}.")
+        raise ReferenceFileError(
+            f"There is no reference {path}. Name a CSV with the columns {', '.join(ReferenceWindow.model_fields)}."
+        )
     try:
         # Spreadsheets put a byte order mark before UTF-8.
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -122,8 +124,10 @@ def read_reference(path: Path, vocabulary: Mapping[str, Sequence[str]]) -> list[
     seen = set()
     for window in windows:
         if window.place in seen:
-            raise ReferenceFileError(f"The reference {path} lists window {window.row_off}, {window.col_off} of "
-                                 f"{window.file} twice. Keep one reading.")
+            raise ReferenceFileError(
+                f"The reference {path} lists window {window.row_off}, {window.col_off} of "
+                f"{window.file} twice. Keep one reading."
+            )
         seen.add(window.place)
     return windows
 
@@ -133,13 +137,16 @@ def _window(row: dict, path: Path, line: int, vocabulary: Mapping[str, Sequence[
         window = ReferenceWindow.model_validate(row)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise ReferenceFileError(f"{path}, line {line}: {problem['loc'][0]}: {problem['msg']} "
-                             f"(got {problem['input']!r}).") from error
+        raise ReferenceFileError(
+            f"{path}, line {line}: {problem['loc'][0]}: {problem['msg']} (got {problem['input']!r})."
+        ) from error
     for field in FIELDS:
         value = getattr(window, field.column)
         if isinstance(value, str) and value not in vocabulary[field.clause]:
-            raise ReferenceFileError(f"{path}, line {line}: {value!r} is no value of {field.column}; it takes: "
-                                 f"{', '.join(vocabulary[field.clause])}.")
+            raise ReferenceFileError(
+                f"{path}, line {line}: {value!r} is no value of {field.column}; it takes: "
+                f"{', '.join(vocabulary[field.clause])}."
+            )
     return window
 
 
@@ -152,8 +159,9 @@ def score(field: ReferenceField, values: Sequence[str], windows: Sequence[Refere
     return FieldScore(len(true), right / len(true), balanced, kappa)
 
 
-def agreement(field: ReferenceField, first: Sequence[ReferenceWindow],
-              second: Sequence[ReferenceWindow]) -> FieldScore | None:
+def agreement(
+    field: ReferenceField, first: Sequence[ReferenceWindow], second: Sequence[ReferenceWindow]
+) -> FieldScore | None:
     """How the second reading does against the first, over the windows of `first`; None where none was read twice."""
     again = {window.place: window for window in second}
     both = [window for window in first if window.place in again]

@@ -23,8 +23,14 @@ class RetrievalReport:
     n_distinct_captions: int
 
 
-def retrieval(image: torch.Tensor | np.ndarray, text: torch.Tensor | np.ndarray, captions: Sequence[str], *,
-              ranks: Sequence[int] = RANKS, chunk: int = 1024) -> RetrievalReport:
+def retrieval(
+    image: torch.Tensor | np.ndarray,
+    text: torch.Tensor | np.ndarray,
+    captions: Sequence[str],
+    *,
+    ranks: Sequence[int] = RANKS,
+    chunk: int = 1024,
+) -> RetrievalReport:
     """Rank texts by cosine similarity to each image, and images to each text.
 
     image, text: float [n, d], row i of both from tile i; need not be normalised. captions: n strings.
@@ -37,8 +43,10 @@ def retrieval(image: torch.Tensor | np.ndarray, text: torch.Tensor | np.ndarray,
     image, text = (torch.as_tensor(array).float() for array in (image, text))
     n = len(captions)
     if n == 0 or image.ndim != 2 or image.shape != text.shape or len(image) != n:
-        raise ValueError(f"Retrieval needs two [n, d] embeddings and n captions; got {tuple(image.shape)}, "
-                         f"{tuple(text.shape)} and {n} captions.")
+        raise ValueError(
+            f"Retrieval needs two [n, d] embeddings and n captions; got {tuple(image.shape)}, "
+            f"{tuple(text.shape)} and {n} captions."
+        )
     if not (torch.isfinite(image).all() and torch.isfinite(text).all()):
         raise ValueError("Retrieval needs finite embeddings; found NaN or infinity.")
     image, text = (torch.nn.functional.normalize(array, dim=1) for array in (image, text))
@@ -53,13 +61,14 @@ def retrieval(image: torch.Tensor | np.ndarray, text: torch.Tensor | np.ndarray,
     return RetrievalReport(forward, backward, sum(values) / len(values), n, len(distinct))
 
 
-def _ranks(queries: torch.Tensor, candidates: torch.Tensor, query_key: torch.Tensor, candidate_key: torch.Tensor,
-           chunk: int) -> torch.Tensor:
-    """float [queries]: rank of the best candidate with the query's key."""
+def _ranks(
+    queries: torch.Tensor, candidates: torch.Tensor, query_key: torch.Tensor, candidate_key: torch.Tensor, chunk: int
+) -> torch.Tensor:
+    """Float [queries]: rank of the best candidate with the query's key."""
     ranks = []
     for start in range(0, len(queries), chunk):
-        similarity = queries[start: start + chunk] @ candidates.T
-        match = query_key[start: start + chunk, None] == candidate_key[None, :]
+        similarity = queries[start : start + chunk] @ candidates.T
+        match = query_key[start : start + chunk, None] == candidate_key[None, :]
         best = similarity.masked_fill(~match, -torch.inf).amax(dim=1, keepdim=True)
         # Rounding must not order what is equal.
         tied = (~match) & ((similarity - best).abs() <= 1e-6)

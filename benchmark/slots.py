@@ -36,7 +36,9 @@ def slot_report(predicted: pa.Table, truth: pa.Table, *, count_clause: str = "ta
     return SlotReport(
         accuracy=float(joined.correct.mean()),
         by_clause={name: float((found == true).mean()) for name, (found, true) in values.items()},
-        count_mae=mae, count_mae_present=mae_present)
+        count_mae=mae,
+        count_mae_present=mae_present,
+    )
 
 
 def _counts(values: np.ndarray, clause: str) -> np.ndarray:

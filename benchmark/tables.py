@@ -25,12 +25,12 @@ class Joined:
 
     @property
     def correct(self) -> np.ndarray:
-        """bool [n]."""
+        """Bool [n]."""
         return self.value == self.truth
 
     @property
     def stated(self) -> np.ndarray:
-        """bool [n]: the truth is neither 'none' nor '0'."""
+        """Bool [n]: the truth is neither 'none' nor '0'."""
         return np.logical_and.reduce([self.truth != value for value in UNSTATED])
 
     @property
@@ -48,8 +48,10 @@ def join_truth(annotations: pa.Table, truth: pa.Table) -> Joined:
     """
     needed = {"tile_id", "clause", "value"} - set(annotations.column_names)
     if needed or "tile_id" not in truth.column_names:
-        raise ValueError("Annotations need the columns tile_id, clause and value, the truth needs tile_id; missing: "
-                         f"{', '.join(sorted(needed)) or 'tile_id of the truth'}.")
+        raise ValueError(
+            "Annotations need the columns tile_id, clause and value, the truth needs tile_id; missing: "
+            f"{', '.join(sorted(needed)) or 'tile_id of the truth'}."
+        )
     if annotations.num_rows == 0:
         raise ValueError("There are no annotations to compare with the truth.")
     tile_id, clause, value = (_strings(annotations[name]) for name in ("tile_id", "clause", "value"))
@@ -59,8 +61,10 @@ def join_truth(annotations: pa.Table, truth: pa.Table) -> Joined:
     row = pc.index_in(annotations["tile_id"].cast(pa.string()), truth_tiles)
     if row.null_count:
         unknown = tile_id[np.flatnonzero(row.is_null().to_numpy())[0]]
-        raise ValueError(f"{row.null_count} annotations are of tiles without a truth, such as {unknown}. The truth and "
-                         "the annotations are of different corpora; or select the tiles first.")
+        raise ValueError(
+            f"{row.null_count} annotations are of tiles without a truth, such as {unknown}. The truth and "
+            "the annotations are of different corpora; or select the tiles first."
+        )
     row = row.to_numpy()
     true_value = np.empty(len(value), object)
     names = sorted(pc.unique(annotations["clause"].cast(pa.string())).to_pylist())
@@ -79,8 +83,7 @@ def join_truth(annotations: pa.Table, truth: pa.Table) -> Joined:
     confidence = None
     if "confidence" in annotations.column_names:
         confidence = annotations["confidence"].to_numpy().astype(np.float64)[order]
-    return Joined(tile_id[order], clause[order], value[order],
-                  true_value[order], confidence)
+    return Joined(tile_id[order], clause[order], value[order], true_value[order], confidence)
 
 
 def _strings(column: pa.ChunkedArray) -> np.ndarray:

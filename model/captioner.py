@@ -27,7 +27,8 @@ WEIGHTS = "model.safetensors"
 
 class SarCaptionerConfig(PreTrainedConfig):
     """Hugging Face's form of CaptionerConfig (`model.config`), in `sizes`, and the tokenizer's special
-    tokens."""
+    tokens.
+    """
 
     model_type = "sar-captioner"
     sizes: dict | None = None
@@ -82,9 +83,7 @@ class SarCaptioner(PreTrainedModel):
             self.vision = vision
         self.slots = None
         if sizes.slot_tokens:
-            self.slots = SlotTokens(
-                sizes.vision.width, self.vision.summary.width, sizes.width, sizes.slot_tokens
-            )
+            self.slots = SlotTokens(sizes.vision.width, self.vision.summary.width, sizes.width, sizes.slot_tokens)
             self.slots.apply(initialise)
         self.projector.apply(initialise)
 
@@ -98,9 +97,7 @@ class SarCaptioner(PreTrainedModel):
         """New, untrained weights."""
         special = {}
         if tokenizer is not None:
-            special = {
-                name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")
-            }
+            special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
         return cls(SarCaptionerConfig(sizes=sizes.model_dump(mode="json"), **special), vision)
 
     def prefix(self, images: Tensor) -> Tensor:
@@ -109,7 +106,8 @@ class SarCaptioner(PreTrainedModel):
 
     def project(self, image_tokens: Tensor) -> Tensor:
         """Tokens of the vision tower [B, N, vision width] to the image prefix [B, P, decoder width]: pooled
-        tokens, then the slot tokens."""
+        tokens, then the slot tokens.
+        """
         batch, count, width = image_tokens.shape
         slots = [] if self.slots is None else [self.slots(image_tokens, self.vision.summary(image_tokens))]
         if count != self.prefix_tokens:
@@ -121,7 +119,8 @@ class SarCaptioner(PreTrainedModel):
     def hidden_states(self, prefix: Tensor, input_ids: Tensor) -> Tensor:
         """Image prefix [B, P, width] and right-padded tokens int64 [B, L] to the decoder's last states of the
         text positions [B, L, width]. Needs no mask: causal attention never looks right, where the padding
-        is."""
+        is.
+        """
         embeddings = torch.cat([prefix, self.decoder.get_input_embeddings()(input_ids)], dim=1)
         states = self.decoder.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
         return states[:, prefix.shape[1] :]
@@ -133,25 +132,23 @@ class SarCaptioner(PreTrainedModel):
     @torch.no_grad()
     def prompt_embeddings(self, images: Tensor, input_ids: Sequence[Sequence[int]]) -> list[Tensor]:
         """One float32 [image prefix + len(ids), width] per tile: the whole prompt, as vLLM's `prompt_embeds`
-        takes it."""
+        takes it.
+        """
         table = self.decoder.get_input_embeddings()
         return [
             torch.cat([prefix, table(torch.as_tensor(ids, dtype=torch.int64, device=prefix.device))]).float()
             for prefix, ids in zip(self.prefix(images), input_ids, strict=True)
         ]
 
-    def save_pretrained(
-        self, save_directory: str | Path, tokenizer: PreTrainedTokenizerFast | None = None
-    ) -> None:  # type: ignore[override]
+    def save_pretrained(self, save_directory: str | Path, tokenizer: PreTrainedTokenizerFast | None = None) -> None:  # type: ignore[override]
         """Vision tower and projector in the folder, the decoder (and tokenizer) in its subfolder `decoder`,
-        which any Llama engine can load."""
+        which any Llama engine can load.
+        """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.config.save_pretrained(folder)
         own = {
-            name: tensor.contiguous()
-            for name, tensor in self.state_dict().items()
-            if not name.startswith("decoder.")
+            name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("decoder.")
         }
         save_file(own, folder / WEIGHTS, metadata={"format": "pt"})
         self.decoder.save_pretrained(folder / DECODER)
@@ -164,8 +161,7 @@ class SarCaptioner(PreTrainedModel):
         folder = Path(directory)
         if not (folder / WEIGHTS).is_file() or not (folder / DECODER).is_dir():
             raise FileNotFoundError(
-                f"{folder} holds no captioner: {WEIGHTS} and {DECODER}/ are expected. "
-                "Save one with save_pretrained."
+                f"{folder} holds no captioner: {WEIGHTS} and {DECODER}/ are expected. Save one with save_pretrained."
             )
         model = cls(SarCaptionerConfig.from_pretrained(folder))
         state = load_file(folder / WEIGHTS)

@@ -26,7 +26,8 @@ def save_model(
 
 def load_encoder(directory: str | Path) -> SarEncoder:
     """The encoder of `save_model`, in evaluation mode. Raises FileNotFoundError when there is none, and
-    WeightsError (as the others here) when the folder holds what `check_weights` refuses."""
+    WeightsError (as the others here) when the folder holds what `check_weights` refuses.
+    """
     return SarEncoder.from_pretrained(
         _existing(Path(directory) / ENCODER), use_safetensors=True, local_files_only=True
     ).eval()
@@ -68,8 +69,6 @@ def weights_sha256(directory: str | Path) -> str:
 
 def _existing(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no model (no config.json). Point to a folder written by save_model."
-        )
+        raise FileNotFoundError(f"{folder} holds no model (no config.json). Point to a folder written by save_model.")
     check_weights(folder)
     return folder

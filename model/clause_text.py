@@ -14,7 +14,8 @@ from model.tokenizer import encode_texts
 class ClauseText:
     """names: int64 [S, Ln], one query text per slot; values: int64 [V, Lv], the sentences of all slots'
     values one slot after the other; masks: bool, true at tokens; sizes: number of values of each slot,
-    summing to V."""
+    summing to V.
+    """
 
     names: Tensor
     names_mask: Tensor
@@ -24,25 +25,26 @@ class ClauseText:
 
     @classmethod
     def from_texts(
-        cls, tokenizer: PreTrainedTokenizerFast, names: Sequence[str], values: Sequence[
-            Sequence[str]
-        ], max_tokens: int = 64
+        cls,
+        tokenizer: PreTrainedTokenizerFast,
+        names: Sequence[str],
+        values: Sequence[Sequence[str]],
+        max_tokens: int = 64,
     ) -> "ClauseText":
         """One name and one list of value sentences per slot; any number of slots and values, in any order."""
         if len(names) != len(values) or not all(values):
             raise ValueError(
-                f"{len(names)} slot names were given with {len(values)} lists of values; "
-                "each needs at least one."
+                f"{len(names)} slot names were given with {len(values)} lists of values; each needs at least one."
             )
         name_ids, name_mask = encode_texts(tokenizer, names, max_tokens)
-        value_ids, value_mask = encode_texts(
-            tokenizer, [text for slot in values for text in slot], max_tokens
-        )
+        value_ids, value_mask = encode_texts(tokenizer, [text for slot in values for text in slot], max_tokens)
         return cls(name_ids, name_mask, value_ids, value_mask, tuple(len(slot) for slot in values))
 
     def to(self, device: torch.device) -> "ClauseText":
         return ClauseText(
-            self.names.to(
-                device
-            ), self.names_mask.to(device), self.values.to(device), self.values_mask.to(device), self.sizes
+            self.names.to(device),
+            self.names_mask.to(device),
+            self.values.to(device),
+            self.values_mask.to(device),
+            self.sizes,
         )

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from corpus.plain_yaml import load_yaml
+from corpus.storage.yaml import load_yaml
 
 
 class _Section(BaseModel):
@@ -16,15 +16,15 @@ class VisionConfig(_Section):
     """A stem that turns pixels into a grid of tokens, then ViT layers."""
 
     image_size_px: int = Field(128, gt=0)
-    channels: int = Field(2, gt=0, description="input bands: co- and cross-polarised; a single polarisation is in the first, and zeros in the second")
+    channels: int = Field(
+        2,
+        gt=0,
+        description="input bands: co- and cross-polarised; a single polarisation is in the first, and zeros in the second",
+    )
     stem: Literal["patch", "convolution"] = "convolution"
     patch_size_px: int = Field(16, gt=0, description="stem 'patch': side of one patch")
-    stem_channels: tuple[int, ...] = Field(
-        (32, 64), description="stem 'convolution': width of each convolution"
-    )
-    stem_strides: tuple[int, ...] = Field(
-        (4, 2), description="stem 'convolution': stride of each convolution"
-    )
+    stem_channels: tuple[int, ...] = Field((32, 64), description="stem 'convolution': width of each convolution")
+    stem_strides: tuple[int, ...] = Field((4, 2), description="stem 'convolution': stride of each convolution")
     stem_blocks: tuple[int, ...] = Field((0, 0), description="residual blocks after each strided convolution")
     width: int = Field(128, gt=0)
     depth: int = Field(2, ge=0)
@@ -58,9 +58,7 @@ class VisionConfig(_Section):
         if not len(self.stem_channels) == len(self.stem_strides) == len(self.stem_blocks):
             raise ValueError("stem_channels, stem_strides and stem_blocks must have the same length")
         if self.image_size_px % self.stride:
-            raise ValueError(
-                f"image_size_px={self.image_size_px} is not a multiple of the stem's stride {self.stride}"
-            )
+            raise ValueError(f"image_size_px={self.image_size_px} is not a multiple of the stem's stride {self.stride}")
         if self.summary == "spatial" and self.grid % 4:
             raise ValueError(f"summary 'spatial' needs a grid whose side is a multiple of 4, not {self.grid}")
         if self.width % self.heads:
@@ -147,17 +145,11 @@ class ObjectiveConfig(_Section):
 
     itc_weight: float = Field(1.0, ge=0)
     itm_weight: float = Field(1.0, ge=0)
-    itm_share: float = Field(
-        1.0, gt=0, le=1, description="share of a micro-batch that the fusion passes of ITM see"
-    )
+    itm_share: float = Field(1.0, gt=0, le=1, description="share of a micro-batch that the fusion passes of ITM see")
     clause_weight: float = Field(1.0, ge=0)
     reconstruction_weight: float = Field(1.0, ge=0)
-    reconstruction_share: float = Field(
-        1.0, gt=0, le=1, description="share of a micro-batch that the decoder sees"
-    )
-    slot_weight: float = Field(
-        1.0, ge=0, description="weight of reading each clause off its slot token directly"
-    )
+    reconstruction_share: float = Field(1.0, gt=0, le=1, description="share of a micro-batch that the decoder sees")
+    slot_weight: float = Field(1.0, ge=0, description="weight of reading each clause off its slot token directly")
     queue_size: int = Field(512, gt=0)
     momentum: float = Field(0.995, ge=0, lt=1)
     temperature: float = Field(0.07, gt=0.01, lt=0.5, description="initial; learned within (0.01, 0.5)")
@@ -177,9 +169,7 @@ class ModelConfig(_Section):
         if self.share_vision and self.encoder.vision != self.captioner.vision:
             raise ValueError("share_vision needs the same vision section in encoder and captioner")
         if self.encoder.text.vocab_size != self.captioner.vocab_size:
-            raise ValueError(
-                "encoder.text.vocab_size and captioner.vocab_size must be equal: both read one tokenizer"
-            )
+            raise ValueError("encoder.text.vocab_size and captioner.vocab_size must be equal: both read one tokenizer")
         return self
 
     @classmethod
@@ -189,6 +179,4 @@ class ModelConfig(_Section):
         try:
             return cls.model_validate(content or {})
         except ValidationError as error:
-            raise ValueError(
-                f"The model configuration {path} is not valid: {error}. Correct these keys."
-            ) from error
+            raise ValueError(f"The model configuration {path} is not valid: {error}. Correct these keys.") from error

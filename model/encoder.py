@@ -75,7 +75,8 @@ class SarEncoder(PreTrainedModel):
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens [B, T] to unit vectors [B, embed_dim], and the states [B, T, text width] that fusion starts
-        from."""
+        from.
+        """
         states, start = self.text(input_ids, attention_mask)
         return F.normalize(self.text_projection(self.text.pool(states, attention_mask)), dim=-1), start
 
@@ -87,9 +88,7 @@ class SarEncoder(PreTrainedModel):
         """Per slot, log-probabilities [B, V_slot] of its values."""
         names, _ = self.embed_text(clause_text.names, clause_text.names_mask)
         values, _ = self.embed_text(clause_text.values, clause_text.values_mask)
-        return self.clause_head(
-            image_tokens, self.vision.summary(image_tokens), names, values, clause_text.sizes
-        )
+        return self.clause_head(image_tokens, self.vision.summary(image_tokens), names, values, clause_text.sizes)
 
     def zero_shot(self, images: Tensor, clause_text: ClauseText) -> list[Tensor]:
         """Per slot, log-probabilities [B, V_slot] of its values for tiles [B, channels, H, W]."""

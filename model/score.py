@@ -27,7 +27,8 @@ class Scorer:
     @torch.inference_mode()
     def image_tokens(self, images: Tensor) -> Tensor:
         """float32 [n, channels, H, W] to [n, N, vision width]; the other methods take these, so tiles are
-        seen once."""
+        seen once.
+        """
         return self._batched(self.encoder.image_tokens, images)
 
     @torch.inference_mode()
@@ -65,20 +66,18 @@ class Scorer:
         """Per slot, log-probabilities float32 [n, V_slot] of its values."""
         clause_text = clause_text.to(self.device)
         parts = [
-            self.encoder.clause_log_probabilities(
-                part.to(self.device), clause_text
-            ) for part in image_tokens.split(self.batch_size)
+            self.encoder.clause_log_probabilities(part.to(self.device), clause_text)
+            for part in image_tokens.split(self.batch_size)
         ]
         return [torch.cat(slot).cpu() for slot in zip(*parts)]
 
     def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         return torch.cat([function(part.to(self.device)) for part in rows.split(self.batch_size)])
 
-    def _by_length(
-        self, texts: Sequence[str], function: Callable[[Tensor, Tensor, Tensor], Tensor]
-    ) -> Tensor:
+    def _by_length(self, texts: Sequence[str], function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
         """Applies function(ids, mask, row indices) to texts of similar length together, and restores their
-        order."""
+        order.
+        """
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         parts = []
         for first in range(0, len(order), self.batch_size):

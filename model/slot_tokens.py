@@ -19,9 +19,7 @@ class SlotTokens(nn.Module):
         self.queries = nn.Parameter(torch.zeros(slots, width))
         self.key_value = nn.Linear(image_width, 2 * width)
         self.norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width))
         self.picked = nn.Linear(summary_width, slots * width)
 
     def forward(self, image_tokens: Tensor, summary: Tensor) -> Tensor:

@@ -10,23 +10,23 @@ from model.config import TextConfig
 
 class TextEncoder(nn.Module):
     """BERT layers; those of the fusion part also attend to image tokens (see TextConfig for which are
-    which)."""
+    which).
+    """
 
     def __init__(self, config: TextConfig, image_width: int) -> None:
         super().__init__()
         self.config = config
         self.embeddings = BertEmbeddings(_bert(config, cross_attention=False))
         self.layers = nn.ModuleList(
-            BertLayer(
-                _bert(config, cross_attention=index >= config.fusion_start)
-            ) for index in range(config.depth)
+            BertLayer(_bert(config, cross_attention=index >= config.fusion_start)) for index in range(config.depth)
         )
         # BERT's cross-attention takes keys of the text's own width.
         self.image_projection = nn.Linear(image_width, config.width)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """int64 [B, T], bool or int [B, T] (true: a token) to the text-only states [B, T, width] and the
-        fusion's starting states [B, T, width]."""
+        fusion's starting states [B, T, width].
+        """
         if input_ids.shape[1] > self.config.max_tokens:
             raise ValueError(
                 f"A text of {input_ids.shape[1]} tokens is longer than "
@@ -50,12 +50,11 @@ class TextEncoder(nn.Module):
 
     def fuse(self, start: Tensor, attention_mask: Tensor, image_tokens: Tensor) -> Tensor:
         """Starting states [B, T, width] and image tokens [B, N, image width] to fused states [B, T,
-        width]."""
+        width].
+        """
         mask = attention_mask.bool()[:, None, None, :]
         image = self.image_projection(image_tokens)
-        seen = torch.ones(
-            1, 1, 1, image.shape[1], dtype=torch.bool, device=image.device
-        ).expand(len(image), -1, -1, -1)
+        seen = torch.ones(1, 1, 1, image.shape[1], dtype=torch.bool, device=image.device).expand(len(image), -1, -1, -1)
         states = start
         for layer in self.layers[self.config.fusion_start :]:
             states = layer(states, mask, image, seen)

@@ -22,9 +22,7 @@ _JSON = ('{"', '": "', '", "', '"}', '":"', '","')
 _PIECES = r" ?[\p{L}_]+| ?\p{N}|[^\s\p{L}\p{N}_]+(?: +[^\s\p{L}\p{N}_]+)*|\s+(?!\S)|\s+"
 
 
-def train_tokenizer(
-    texts: Iterable[str], vocab_size: int = 1024, words: Sequence[str] = ()
-) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     """Trains a tokenizer of at most `vocab_size` tokens; deterministic for the same texts in any order.
 
     words: pieces that must be single tokens where they follow punctuation (slot values, clause names): their
@@ -51,8 +49,14 @@ def train_tokenizer(
     boosted = [word for word in sorted({*words, *_JSON}) for _ in repeat(None, min(often, 2000))]
     tokenizer.train_from_iterator(corpus + boosted, trainer)
     result = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, cls_token=CLS, sep_token=SEP, bos_token=BOS, eos_token=EOS,
-        clean_up_tokenization_spaces=False, padding_side="right",
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        cls_token=CLS,
+        sep_token=SEP,
+        bos_token=BOS,
+        eos_token=EOS,
+        clean_up_tokenization_spaces=False,
+        padding_side="right",
     )
     split = [word for word in sorted(set(words)) if len(plain_ids(result, word)) != 1]
     if split:
@@ -69,9 +73,7 @@ def plain_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False)
 
 
-def encode_texts(
-    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int
-) -> tuple[Tensor, Tensor]:
+def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int) -> tuple[Tensor, Tensor]:
     """[CLS] text [SEP], padded to the longest: int64 [B, T] and bool [B, T]; longer texts lose their end."""
     rows = [
         [tokenizer.cls_token_id, *ids[: max_tokens - 2], tokenizer.sep_token_id]

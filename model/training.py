@@ -37,9 +37,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         moved = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(
-            **{name: None if tensor is None else tensor.to(device) for name, tensor in moved.items()}
-        )
+        return Batch(**{name: None if tensor is None else tensor.to(device) for name, tensor in moved.items()})
 
 
 class LossReport(NamedTuple):
@@ -76,9 +74,7 @@ class MomentumTeacher(nn.Module):
     def follow(self, encoder: SarEncoder, momentum: float) -> None:
         source = dict(encoder.named_parameters())
         mine = list(self.named_parameters())
-        torch._foreach_lerp_(
-            [value for _, value in mine], [source[name].detach() for name, _ in mine], 1 - momentum
-        )
+        torch._foreach_lerp_([value for _, value in mine], [source[name].detach() for name, _ in mine], 1 - momentum)
 
 
 class TrainingModel(nn.Module):
@@ -138,7 +134,8 @@ class TrainingModel(nn.Module):
 
     def set_noise(self, noise: list[Tensor] | None) -> None:
         """Forward correction of the clause loss: per slot [V, V], noise[true, noted], rows summing to one.
-        None: identity."""
+        None: identity.
+        """
         self.corrects_noise = noise is not None
         for slot, size in enumerate(self.clause_sizes):
             getattr(self, f"noise_{slot}").copy_(torch.eye(size) if noise is None else noise[slot])
@@ -151,8 +148,16 @@ class TrainingModel(nn.Module):
         text, start = encoder.embed_text(batch.caption_ids, batch.caption_mask)
         teacher_image, teacher_text = self.teacher(batch.images, batch.caption_ids, batch.caption_mask)
         itc = itc_loss(
-            image, text, teacher_image, teacher_text, batch.tile_ids,
-            self.queue.image, self.queue.text, self.queue.ids, encoder.temperature(), self._soft_weight(),
+            image,
+            text,
+            teacher_image,
+            teacher_text,
+            batch.tile_ids,
+            self.queue.image,
+            self.queue.text,
+            self.queue.ids,
+            encoder.temperature(),
+            self._soft_weight(),
         )
         itm = self._itm(batch, image_tokens, image, text, start, generator)
         clause = self._clause(batch, encoder.clause_log_probabilities(image_tokens, self.clause_text))
@@ -191,9 +196,7 @@ class TrainingModel(nn.Module):
         noise = None
         if self.corrects_noise:
             noise = [getattr(self, f"noise_{slot}") for slot in range(len(self.clause_sizes))]
-        return clause_loss(
-            log_probabilities, batch.clause_labels, self.objective.clause_label_smoothing, noise
-        )
+        return clause_loss(log_probabilities, batch.clause_labels, self.objective.clause_label_smoothing, noise)
 
     def _soft_weight(self) -> float:
         warmup = self.objective.soft_target_warmup_steps
@@ -232,5 +235,6 @@ class TrainingModel(nn.Module):
 
 def _first(rows: Tensor, share: float) -> slice:
     """The first `share` of the rows, at least one: micro-batches come shuffled, so it is a fair part of
-    them."""
+    them.
+    """
     return slice(0, max(1, round(share * len(rows))))

@@ -38,9 +38,7 @@ class ConvolutionStem(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         channels = config.channels
-        for out, stride, blocks in zip(
-            config.stem_channels, config.stem_strides, config.stem_blocks, strict=True
-        ):
+        for out, stride, blocks in zip(config.stem_channels, config.stem_strides, config.stem_blocks, strict=True):
             layers.append(nn.Conv2d(channels, out, 2 * stride - 1, stride, padding=stride - 1, bias=False))
             layers.append(nn.BatchNorm2d(out))
             layers.append(nn.ReLU())
@@ -89,15 +87,14 @@ class SpatialSummary(nn.Module):
 
 class VisionTower(nn.Module):
     """float32 [B, channels, H, W] to tokens [B, grid * grid, width], row by row from the tile's upper left;
-    `summary` makes one vector per tile of them."""
+    `summary` makes one vector per tile of them.
+    """
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config
         if config.stem == "patch":
-            self.stem: nn.Module = nn.Conv2d(
-                config.channels, config.width, config.patch_size_px, config.patch_size_px
-            )
+            self.stem: nn.Module = nn.Conv2d(config.channels, config.width, config.patch_size_px, config.patch_size_px)
         else:
             self.stem = ConvolutionStem(config)
         self.positions = nn.Parameter(torch.zeros(1, config.grid**2, config.width))

@@ -3,13 +3,27 @@
 import json
 from pathlib import Path
 
-from corpus.links import link_out_of
+from corpus.storage.links import link_out_of
 
-_NAMES = {"config.json", "generation_config.json", "model.safetensors.index.json", "model.yaml", "probe.json",
-          "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"}
+_NAMES = {
+    "config.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "model.yaml",
+    "probe.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
 # Settings by which a file makes a library import code or read other files.
-_KEYS = {"auto_map", "trust_remote_code", "custom_pipelines", "custom_generate", "transformers_weights",
-         "base_model_name_or_path"}
+_KEYS = {
+    "auto_map",
+    "trust_remote_code",
+    "custom_pipelines",
+    "custom_generate",
+    "transformers_weights",
+    "base_model_name_or_path",
+}
 _ATTENTION = {"attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation"}
 
 
@@ -42,7 +56,7 @@ def _check_settings(root: Path, name: Path) -> None:
     except (ValueError, RecursionError) as error:
         raise _refused(root, f"{name} is not JSON ({error})") from error
     for key, value in _pairs(content):
-        if key in _KEYS or key in _ATTENTION and "/" in str(value):
+        if key in _KEYS or (key in _ATTENTION and "/" in str(value)):
             raise _refused(root, f"{name} asks for code or weights from elsewhere ({key})")
     if name.name.endswith(".index.json"):
         files = content.get("weight_map", {}).values() if isinstance(content, dict) else [content]
@@ -60,5 +74,7 @@ def _pairs(content):
 
 
 def _refused(root: Path, why: str) -> WeightsError:
-    return WeightsError(f"The weights in {root} are not read: {why}. Use a weights directory as a run writes it "
-                        "(RUN_DIR/weights/round-NNNN), or remove that file if you know what it is.")
+    return WeightsError(
+        f"The weights in {root} are not read: {why}. Use a weights directory as a run writes it "
+        "(RUN_DIR/weights/round-NNNN), or remove that file if you know what it is."
+    )

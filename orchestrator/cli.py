@@ -5,31 +5,45 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="Trains a SAR image-text model and repairs its training text while doing so.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Trains a SAR image-text model and repairs its training text while doing so.",
+)
 data_app = typer.Typer(no_args_is_help=True, help="Make and check corpora.")
 app.add_typer(data_app, name="data")
 console = Console()
 
-Settings = Annotated[Optional[list[str]], typer.Option(
-    "--set", metavar="KEY=VALUE", help="Override a configuration key, for instance --set rounds=5. Repeatable.")]
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML configuration, for instance configs/default.yaml.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a configuration key, for instance --set rounds=5. Repeatable."
+    ),
+]
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="A YAML configuration, for instance configs/default.yaml.")
+]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory, for instance runs/latest.")]
-Tiles = Annotated[Optional[Path], typer.Option("--tiles", metavar="DIR", help="Folder or list of GeoTIFFs to run on.")]
+Tiles = Annotated[Path | None, typer.Option("--tiles", metavar="DIR", help="Folder or list of GeoTIFFs to run on.")]
 
 
 @app.command()
-def run(config: Config, tiles: Tiles = None,
-        run_dir: Annotated[Optional[Path], typer.Option("--run-dir", metavar="D", help="Where to write; default "
-                                                        "runs/<config>-<UTC time>.")] = None,
-        settings: Settings = None) -> None:
+def run(
+    config: Config,
+    tiles: Tiles = None,
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", metavar="D", help="Where to write; default runs/<config>-<UTC time>.")
+    ] = None,
+    settings: Settings = None,
+) -> None:
     """Run the closed loop: train, publish, score, relabel, accept, refresh, evaluate, round by round."""
-    from orchestrator.running import start_run
+    from orchestrator.start import start_run
 
     start_run(_load(config, tiles, settings), run_dir, console)
 
@@ -37,7 +51,7 @@ def run(config: Config, tiles: Tiles = None,
 @app.command()
 def resume(run_dir: RunDir) -> None:
     """Continue a run after its last recorded round."""
-    from orchestrator.running import resume_run
+    from orchestrator.start import resume_run
 
     resume_run(run_dir, console)
 
@@ -45,21 +59,24 @@ def resume(run_dir: RunDir) -> None:
 @app.command()
 def status(run_dir: RunDir) -> None:
     """Say how far a run has come and where its results lie."""
-    from orchestrator.report import print_status
+    from orchestrator.report.summary import print_status
 
     print_status(run_dir, console)
 
 
 @app.command()
-def report(run_dir: RunDir = Path("runs/latest"),
-           reference: Annotated[Optional[Path], typer.Option("--reference", metavar="CSV", help="Compare the annotations "
-                                                             "with a reference made by hand.")] = None,
-           as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False
-           ) -> None:
+def report(
+    run_dir: RunDir = Path("runs/latest"),
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", metavar="CSV", help="Compare the annotations with a reference made by hand."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
     """Print what a run came to: rounds, accuracies, memory, quarantined tiles; or how it does against a reference."""
-    from orchestrator.reference_report import compare_with_reference, print_reference_report
-    from orchestrator.report import print_report
-    from orchestrator.report import report as make_report
+    from orchestrator.report.reference import compare_with_reference, print_reference_report
+    from orchestrator.report.summary import print_report
+    from orchestrator.report.summary import report as make_report
 
     if reference is not None:
         compared = compare_with_reference(run_dir, reference)
@@ -74,12 +91,15 @@ def report(run_dir: RunDir = Path("runs/latest"),
 
 
 @app.command()
-def caption(tile: Annotated[Path, typer.Argument(metavar="TILE.tif", help="One georeferenced GeoTIFF.")],
-            run_dir: Annotated[Path, typer.Option("--run", metavar="RUN_DIR", help="Run whose weights to use.")] =
-            Path("runs/latest"),
-            as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def caption(
+    tile: Annotated[Path, typer.Argument(metavar="TILE.tif", help="One georeferenced GeoTIFF.")],
+    run_dir: Annotated[Path, typer.Option("--run", metavar="RUN_DIR", help="Run whose weights to use.")] = Path(
+        "runs/latest"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
     """Write the HCoT annotation of one GeoTIFF with the newest weights of a run."""
-    from orchestrator.captioning import caption_tile, print_caption
+    from orchestrator.experiments.caption_tile import caption_tile, print_caption
 
     with _standard_output_to_error():
         annotation = caption_tile(tile, run_dir)
@@ -90,12 +110,15 @@ def caption(tile: Annotated[Path, typer.Argument(metavar="TILE.tif", help="One g
 
 
 @app.command()
-def hcot(path: Annotated[Path, typer.Argument(metavar="FILE.json", help="A JSON list of records with the eight "
-                                              "landform texts of FUSAR-KLIP.")],
-         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False
-         ) -> None:
+def hcot(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.json", help="A JSON list of records with the eight landform texts of FUSAR-KLIP."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
     """Read free-text annotations into the schema and say, per clause, how many state a value."""
-    from orchestrator.hcot_report import print_shares, read_shares, shares_as_json
+    from orchestrator.report.free_text import print_shares, read_shares, shares_as_json
 
     shares = read_shares(path)
     if as_json:
@@ -105,12 +128,16 @@ def hcot(path: Annotated[Path, typer.Argument(metavar="FILE.json", help="A JSON 
 
 
 @app.command()
-def config(path: Annotated[Optional[Path], typer.Argument(metavar="CONFIG", help="Show this configuration, defaults "
-                                                          "filled in.")] = None, settings: Settings = None) -> None:
+def config(
+    path: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="Show this configuration, defaults filled in.")
+    ] = None,
+    settings: Settings = None,
+) -> None:
     """List every configuration key with its default and meaning, or show one configuration in full."""
     import yaml
 
-    from orchestrator.config_reference import print_reference
+    from orchestrator.config.reference import print_reference
 
     if path is None:
         print_reference(console)
@@ -119,28 +146,40 @@ def config(path: Annotated[Optional[Path], typer.Argument(metavar="CONFIG", help
 
 
 @app.command()
-def bench(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration to measure with.")] =
-          Path("configs/default.yaml"),
-          run_dir: Annotated[Optional[Path], typer.Option("--run", metavar="RUN_DIR", help="Measure the captioner with "
-                                                          "this run's weights and print this run's numbers.")] = None,
-          ) -> None:
+def bench(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration to measure with.")] = Path(
+        "configs/default.yaml"
+    ),
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--run",
+            metavar="RUN_DIR",
+            help="Measure the captioner with this run's weights and print this run's numbers.",
+        ),
+    ] = None,
+) -> None:
     """Measure ratios within one run: the captioner through Ray Serve against the bare engine, and where time goes."""
-    from orchestrator.bench import run_bench
+    from orchestrator.experiments.bench import run_bench
 
     run_bench(config, run_dir, console)
 
 
 @app.command()
-def ablate(path: Annotated[Path, typer.Argument(metavar="CONFIG", help="An ablation: base, seeds and rows.")] =
-           Path("configs/ablation.yaml"),
-           out: Annotated[Optional[Path], typer.Option("--out", metavar="D", help="Where runs and table go; default "
-                                                       "runs/<ablation>.")] = None,
-           rows: Annotated[Optional[str], typer.Option("--rows", metavar="A,B", help="Run only these rows.")] = None,
-           seeds: Annotated[Optional[str], typer.Option("--seeds", metavar="0,1", help="Run only these seeds.")] = None,
-           settings: Settings = None) -> None:
+def ablate(
+    path: Annotated[Path, typer.Argument(metavar="CONFIG", help="An ablation: base, seeds and rows.")] = Path(
+        "configs/ablation.yaml"
+    ),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="D", help="Where runs and table go; default runs/<ablation>.")
+    ] = None,
+    rows: Annotated[str | None, typer.Option("--rows", metavar="A,B", help="Run only these rows.")] = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", metavar="0,1", help="Run only these seeds.")] = None,
+    settings: Settings = None,
+) -> None:
     """Run the rows of an ablation over seeds and write one table; given again, it goes on where it was interrupted."""
-    from orchestrator.ablation import run_ablation
-    from orchestrator.ablation_config import load_ablation
+    from orchestrator.experiments.ablation import run_ablation
+    from orchestrator.experiments.config import load_ablation
 
     run_ablation(load_ablation(path, settings or []), out, _rows(rows), _numbers(seeds), console)
 
@@ -148,16 +187,19 @@ def ablate(path: Annotated[Path, typer.Argument(metavar="CONFIG", help="An ablat
 @data_app.command("make")
 def data_make(config: Config, tiles: Tiles = None, settings: Settings = None) -> None:
     """Make the corpus a configuration names, without running the loop."""
-    from orchestrator.running import make_data
+    from orchestrator.start import make_data
 
     make_data(_load(config, tiles, settings), console)
 
 
 @data_app.command("check")
-def data_check(corpus: Annotated[Path, typer.Argument(metavar="DIR", help="A corpus directory (with tiles.parquet), or "
-                                                      "a folder of GeoTIFFs.")]) -> None:
+def data_check(
+    corpus: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A corpus directory (with tiles.parquet), or a folder of GeoTIFFs.")
+    ],
+) -> None:
     """Check a corpus, or GeoTIFFs before a run: names every file that cannot be used, and why."""
-    from orchestrator.data_check import check_data
+    from orchestrator.data.check import check_data
 
     raise typer.Exit(check_data(corpus, console))
 
@@ -195,7 +237,7 @@ def _numbers(text: str | None) -> list[int] | None:
 
 
 def _load(path: Path, tiles: Path | None, settings: list[str] | None):
-    from orchestrator.config import load_config
+    from orchestrator.config.schema import load_config
 
     overrides = list(settings or [])
     if tiles is not None:
@@ -205,8 +247,8 @@ def _load(path: Path, tiles: Path | None, settings: list[str] | None):
 
 def main() -> None:
     """Entry point: expected errors become one paragraph on stderr and exit status 1."""
+    from orchestrator.cluster.retry_notice import announce_retries
     from orchestrator.errors import expected_errors
-    from orchestrator.retry_notice import announce_retries
 
     announce_retries(Console(stderr=True))
     # DeepSpeed looks for ninja, which the environment has, on the PATH, which need not have the environment.

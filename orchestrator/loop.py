@@ -1,6 +1,6 @@
 """The closed loop, as the algorithm reads."""
 
-from orchestrator.session import Session
+from orchestrator.run.session import Session
 
 
 def run_loop(session: Session) -> None:
@@ -24,8 +24,9 @@ def run_loop(session: Session) -> None:
                     doubtful, asked = session.find_doubtful(corpus, fold, scores, round_)
 
                 with this.phase("label"):
-                    proposals = session.relabel(corpus, fold, scores, asked, round_,
-                                                on_progress=this.labelling_progress)
+                    proposals = session.relabel(
+                        corpus, fold, scores, asked, round_, on_progress=this.labelling_progress
+                    )
                     this.found(fold, scores, doubtful, asked, proposals)
 
             with this.phase("label"):

@@ -2,15 +2,15 @@
 
 import os
 import shutil
-from pathlib import Path
 
 # Before torch and vLLM are imported: on shared cores several threads wait for each other more than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import hypothesis  # noqa: E402
-import pytest  # noqa: E402
-from shared_run import Run, run_loop_once  # noqa: E402
-from shared_training import CleanCorpus, TrainedCaptioner, make_clean_corpus, train_captioner  # noqa: E402
+import hypothesis
+import pytest
+
+from support.shared_run import Run, run_loop_once
+from support.shared_training import CleanCorpus, TrainedCaptioner, make_clean_corpus, train_captioner
 
 # Cores are shared: how long one example takes says nothing.
 hypothesis.settings.register_profile("knowlip", deadline=None)
@@ -32,7 +32,7 @@ def trained_captioner(clean_corpus, tmp_path_factory) -> TrainedCaptioner:
 @pytest.fixture(scope="session")
 def engine(trained_captioner):
     """A real vLLM engine in this process, on the trained captioner's decoder. Tests leave those weights in it."""
-    from hcot_llm.engine import EngineConfig, NativeEngine
+    from hcot_llm.engines.native import EngineConfig, NativeEngine
 
     return NativeEngine(trained_captioner.decoder_dir, EngineConfig(candidates=3))
 

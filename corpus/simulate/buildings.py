@@ -39,8 +39,18 @@ def draw_buildings(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.nd
             continue
         heading = np.full(m, c.axes["heading"]) + (0.0 if plan.regular else rng.uniform(-90, 90, m))
         c.roof_db[built & (c.zone == zone)] = roof_db
-        add_buildings(c, plan.acquisition, rng, rows, cols, rng.uniform(l0, l1, m) * scale,
-                      rng.uniform(w0, w1, m) * scale, heading, rng.uniform(h0, h1, m), taken)
+        add_buildings(
+            c,
+            plan.acquisition,
+            rng,
+            rows,
+            cols,
+            rng.uniform(l0, l1, m) * scale,
+            rng.uniform(w0, w1, m) * scale,
+            heading,
+            rng.uniform(h0, h1, m),
+            taken,
+        )
 
 
 def _places(c: Canvas, plan: Plan, rng, where: np.ndarray, length: float, width: float, wanted: float):
@@ -82,8 +92,18 @@ def _lattice(c: Canvas, rng, along_m: float, across_m: float, plan: Plan):
     return mid + uu * hr - vv * hc, mid + uu * hc + vv * hr
 
 
-def add_buildings(c: Canvas, acquisition: Acquisition, rng: np.random.Generator, rows, cols, lengths, widths,
-                  headings, heights, taken: np.ndarray | None = None) -> None:
+def add_buildings(
+    c: Canvas,
+    acquisition: Acquisition,
+    rng: np.random.Generator,
+    rows,
+    cols,
+    lengths,
+    widths,
+    headings,
+    heights,
+    taken: np.ndarray | None = None,
+) -> None:
     """Adds rectangular buildings: roofs, heights, wall returns and truth objects.
 
     rows, cols in canvas pixels; sides and heights in m; headings in degrees. A building of which a
@@ -95,8 +115,9 @@ def add_buildings(c: Canvas, acquisition: Acquisition, rng: np.random.Generator,
     blocked = np.zeros(which.size)
     if taken is not None:
         blocked[ok] = (taken | c.water())[ir[ok], ik[ok]]
-    share = np.bincount(which, weights=blocked,
-                        minlength=rows.size) / np.maximum(np.bincount(which, minlength=rows.size), 1)
+    share = np.bincount(which, weights=blocked, minlength=rows.size) / np.maximum(
+        np.bincount(which, minlength=rows.size), 1
+    )
     fine = share < 0.25
     ok &= fine[which] & (blocked == 0)
     flat = ir[ok] * c.n + ik[ok]
@@ -121,8 +142,12 @@ def _walls(c: Canvas, acq: Acquisition, rng, rows, cols, lengths, widths, headin
     degrees it returns little more than its windows and edges.
     """
     g, (lr, lc) = c.gsd_m, acq.look
-    for turn, half, side in ((0, lengths, widths), (90, widths, lengths), (180, lengths, widths),
-                             (270, widths, lengths)):
+    for turn, half, side in (
+        (0, lengths, widths),
+        (90, widths, lengths),
+        (180, lengths, widths),
+        (270, widths, lengths),
+    ):
         a = np.deg2rad(headings + turn)
         nr, nc = -np.cos(a), np.sin(a)  # outward normal
         facing = -(nr * lr + nc * lc)
@@ -134,8 +159,9 @@ def _walls(c: Canvas, acq: Acquisition, rng, rows, cols, lengths, widths, headin
         height, wall = heights[sees], side[sees]
         base_r = rows[sees] + nr * half[sees] / 2 / g
         base_c = cols[sees] + nc * half[sees] / 2 / g
-        per_metre = height * (0.35 * facing + 0.9 *
-                              np.exp(-((off / 13.0) ** 2))) * 10 ** rng.normal(0, 0.2, height.size)
+        per_metre = (
+            height * (0.35 * facing + 0.9 * np.exp(-((off / 13.0) ** 2))) * 10 ** rng.normal(0, 0.2, height.size)
+        )
         count = np.maximum(1, np.ceil(wall / (0.7 * g))).astype(np.int64)
         which = np.repeat(np.arange(count.size), count)
         t = (np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + 0.5) / count[which] - 0.5

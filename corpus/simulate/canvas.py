@@ -8,9 +8,21 @@ import numpy as np
 
 from corpus.simulate.fields import heading_vector
 
-LAND_COVER = ("sea", "lake", "river", "beach", "cropland", "grass", "forest", "bare", "urban_ground", "paved",
-              "road",
-              "runway", "building")
+LAND_COVER = (
+    "sea",
+    "lake",
+    "river",
+    "beach",
+    "cropland",
+    "grass",
+    "forest",
+    "bare",
+    "urban_ground",
+    "paved",
+    "road",
+    "runway",
+    "building",
+)
 SEA, LAKE, RIVER, BEACH, CROPLAND, GRASS, FOREST, BARE, URBAN, PAVED, ROAD, RUNWAY, BUILDING = range(13)
 ZONES = ("water", "natural", "cropland", "residential", "commercial_core", "industrial", "port", "airport")
 Z_WATER, Z_NATURAL, Z_CROPLAND, Z_RESIDENTIAL, Z_COMMERCIAL, Z_INDUSTRIAL, Z_PORT, Z_AIRPORT = range(8)
@@ -58,7 +70,7 @@ class Canvas:
     def crop(self, array: np.ndarray) -> np.ndarray:
         """The part of [..., n, n] inside the tile."""
         p = self.pad
-        return array[..., p:p + self.size, p:p + self.size]
+        return array[..., p : p + self.size, p : p + self.size]
 
     def water(self) -> np.ndarray:
         return self.cover <= RIVER
@@ -88,8 +100,7 @@ def splat(n: int, rows, cols, values) -> np.ndarray:
     c0 = np.floor(cols).astype(np.int64)
     fr, fc = rows - r0, cols - c0
     out = np.zeros(n * n)
-    for dr, dc, w in ((0, 0, (1 - fr) * (1 - fc)), (0, 1, (1 - fr) * fc), (1, 0, fr * (1 - fc)),
-                      (1, 1, fr * fc)):
+    for dr, dc, w in ((0, 0, (1 - fr) * (1 - fc)), (0, 1, (1 - fr) * fc), (1, 0, fr * (1 - fc)), (1, 1, fr * fc)):
         r, c = r0 + dr, c0 + dc
         ok = (r >= 0) & (r < n) & (c >= 0) & (c < n)
         out += np.bincount(r[ok] * n + c[ok], weights=(values * w)[ok], minlength=n * n)

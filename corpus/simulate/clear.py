@@ -43,17 +43,26 @@ def clear_arrangement(at: np.ndarray, size: int) -> str:
 
 def unclear(plan: Plan, facts: dict[str, str], roofed: float, roughness: float) -> str:
     """The first fact that differs from the wish or lies near its limit, '' for a clear scene."""
-    wishes = {"functionality": plan.function, "water": plan.water, "building": plan.density, "road": plan.road,
-              "boundary": plan.boundary, "target_count": str(min(plan.targets, 9)), "distribution": plan.pattern,
-              "terrain": ("open_water" if plan.function == "open_water" else "coast" if plan.water == "sea"
-                          else plan.relief),
-              "layout": "none" if plan.density == "none" else "regular" if plan.regular else "irregular",
-              "target_distribution": plan.arrangement, "target_size": plan.size}
+    wishes = {
+        "functionality": plan.function,
+        "water": plan.water,
+        "building": plan.density,
+        "road": plan.road,
+        "boundary": plan.boundary,
+        "target_count": str(min(plan.targets, 9)),
+        "distribution": plan.pattern,
+        "terrain": ("open_water" if plan.function == "open_water" else "coast" if plan.water == "sea" else plan.relief),
+        "layout": "none" if plan.density == "none" else "regular" if plan.regular else "irregular",
+        "target_distribution": plan.arrangement,
+        "target_size": plan.size,
+    }
     for name, wish in wishes.items():
         if facts[name] != wish:
             return f"{name} {facts[name]} for {wish}"
-    for name, value, (low, high) in (("roofed", roofed, ROOFED[plan.density]),
-                                     ("roughness", roughness, ROUGHNESS[plan.boundary])):
+    for name, value, (low, high) in (
+        ("roofed", roofed, ROOFED[plan.density]),
+        ("roughness", roughness, ROUGHNESS[plan.boundary]),
+    ):
         if not low <= value <= high:
             return f"{name} {value:.3f}"
     return ""

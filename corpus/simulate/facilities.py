@@ -39,9 +39,18 @@ def _stack_containers(c: Canvas, plan: Plan, rng: np.random.Generator, blocked: 
     uu, vv = (a.ravel() for a in np.meshgrid(u, v))
     hr, hc = heading_vector(heading)
     mid, m = (c.n - 1) / 2, uu.size
-    add_buildings(c, plan.acquisition, rng, mid + uu * hr - vv * hc, mid + uu * hc + vv * hr,
-                  rng.uniform(0.9, 1.05, m) * length, rng.uniform(0.9, 1.0, m) * width,
-                  np.full(m, heading), rng.uniform(0.8, 1.3, m) * g, blocked)
+    add_buildings(
+        c,
+        plan.acquisition,
+        rng,
+        mid + uu * hr - vv * hc,
+        mid + uu * hc + vv * hr,
+        rng.uniform(0.9, 1.05, m) * length,
+        rng.uniform(0.9, 1.0, m) * width,
+        np.full(m, heading),
+        rng.uniform(0.8, 1.3, m) * g,
+        blocked,
+    )
 
 
 def _cranes(c: Canvas, rng, inner: np.ndarray) -> None:
@@ -54,9 +63,17 @@ def _cranes(c: Canvas, rng, inner: np.ndarray) -> None:
     for k in np.unique(np.floor(along_quay)):
         row, col = edge[int(np.argmin(np.abs(along_quay - k - 0.5)))]
         m, spread = 5, 0.6
-        c.points.append(np.column_stack([row + rng.normal(0, spread, m), col + rng.normal(0, spread, m),
-                                         rng.uniform(0, 0.5 * c.gsd_m, m),
-                                         10 ** rng.uniform(-0.2, 0.4, m) * c.gsd_m**2, np.full(m, -8.0)]))
+        c.points.append(
+            np.column_stack(
+                [
+                    row + rng.normal(0, spread, m),
+                    col + rng.normal(0, spread, m),
+                    rng.uniform(0, 0.5 * c.gsd_m, m),
+                    10 ** rng.uniform(-0.2, 0.4, m) * c.gsd_m**2,
+                    np.full(m, -8.0),
+                ]
+            )
+        )
 
 
 def draw_airport(c: Canvas, plan: Plan, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -72,8 +89,14 @@ def draw_airport(c: Canvas, plan: Plan, rng: np.random.Generator) -> dict[str, n
     long = 1.3 * e if fine else float(rng.uniform(0.75, 0.9)) * e
 
     def strip(offset: float, length_m: float, width_m: float, along: float = 0.0) -> np.ndarray:
-        return fill_rectangle(c, mid + (vr * offset * e + hr * along) / g, mid + (vc * offset * e + hc * along) / g,
-                              length_m, width_m, heading)
+        return fill_rectangle(
+            c,
+            mid + (vr * offset * e + hr * along) / g,
+            mid + (vc * offset * e + hc * along) / g,
+            length_m,
+            width_m,
+            heading,
+        )
 
     near, far = runway_at - (0.12 if fine else 0.09), apron_at + deep / 2 + (0.12 if fine else 0.09)
     field = strip((near + far) / 2, 3 * e, (far - near) * e)  # the airfield; woods beyond its fence
@@ -89,7 +112,16 @@ def draw_airport(c: Canvas, plan: Plan, rng: np.random.Generator) -> dict[str, n
     m = 4 if fine else 6
     at = (np.arange(m) - (m - 1) / 2) * (0.28 if fine else 0.17) * e
     offset = (apron_at + deep / 2) * e + (3.0 if fine else 4.5) * g
-    add_buildings(c, plan.acquisition, rng, mid + (hr * at + vr * offset) / g, mid + (hc * at + vc * offset) / g,
-                  np.full(m, (0.22 if fine else 0.13) * e), np.full(m, 0.035 * e), np.full(m, heading),
-                  rng.uniform(1.2, 1.6, m) * (6 if fine else g), c.water())
+    add_buildings(
+        c,
+        plan.acquisition,
+        rng,
+        mid + (hr * at + vr * offset) / g,
+        mid + (hc * at + vc * offset) / g,
+        np.full(m, (0.22 if fine else 0.13) * e),
+        np.full(m, 0.035 * e),
+        np.full(m, heading),
+        rng.uniform(1.2, 1.6, m) * (6 if fine else g),
+        c.water(),
+    )
     return {"apron": apron & ~runway, "runway": runway}

@@ -18,9 +18,17 @@ POINT_PIXELS = 12.0
 SIDELOBE_DB = 6.0
 
 
-def measure(*, cover: np.ndarray, zone: np.ndarray, rural: np.ndarray, footprint: np.ndarray,
-            ground_m: np.ndarray,
-            gsd_m: float, roads: list[dict], objects: list[SceneObject]) -> dict[str, str]:
+def measure(
+    *,
+    cover: np.ndarray,
+    zone: np.ndarray,
+    rural: np.ndarray,
+    footprint: np.ndarray,
+    ground_m: np.ndarray,
+    gsd_m: float,
+    roads: list[dict],
+    objects: list[SceneObject],
+) -> dict[str, str]:
     """All 16 facts, clause name -> value. Arrays [H, W] of the tile, heights in m, positions in pixels."""
     buildings = [o for o in objects if o.category == "building"]
     targets = [o for o in objects if o.category != "building"]
@@ -136,8 +144,7 @@ def distribution(footprint: np.ndarray) -> str:
         return "scattered"
     labels, count = ndimage.label(cells, np.ones((3, 3)))
     largest = np.bincount(labels.ravel())[1:].max() / len(at)
-    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(at.T)), 1e-6)) if len(at) > 2 else np.array([1.0,
-                                                                                                       1.0])
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(at.T)), 1e-6)) if len(at) > 2 else np.array([1.0, 1.0])
     middle = float((np.abs(at - (n - 1) / 2).max(1) < n / 4 + 0.5).mean())
     if count >= 3 and largest < 0.6:
         return "scattered"
@@ -149,12 +156,11 @@ def distribution(footprint: np.ndarray) -> str:
 
 
 def layout(buildings: list[SceneObject]) -> str:
-    """regular when the walls share one orientation (modulo 90 degrees), irregular otherwise."""
+    """Regular when the walls share one orientation (modulo 90 degrees), irregular otherwise."""
     if not buildings:
         return "irregular"
     a = np.deg2rad([4.0 * o.heading_deg for o in buildings])
-    return "regular" if np.hypot(np.cos(a).mean(),
-                                 np.sin(a).mean()) > 0.75 and len(buildings) > 1 else "irregular"
+    return "regular" if np.hypot(np.cos(a).mean(), np.sin(a).mean()) > 0.75 and len(buildings) > 1 else "irregular"
 
 
 def target_facts(targets: list[SceneObject], size: int, gsd_m: float) -> dict[str, str]:
@@ -185,8 +191,9 @@ def target_facts(targets: list[SceneObject], size: int, gsd_m: float) -> dict[st
 def location(at: np.ndarray, size: int) -> str:
     """Cell of the 3x3 grid that a mean position (row, col) falls in."""
     row, col = (int(np.clip((x + 0.5) * 3 // size, 0, 2)) for x in at)
-    return (("northwest", "north", "northeast"), ("west", "center", "east"),
-            ("southwest", "south", "southeast"))[row][col]
+    return (("northwest", "north", "northeast"), ("west", "center", "east"), ("southwest", "south", "southeast"))[row][
+        col
+    ]
 
 
 def arrangement(at: np.ndarray, size: int) -> str:

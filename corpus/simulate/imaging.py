@@ -45,9 +45,8 @@ def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell_db:
     stands = c.height_m * np.minimum(c.roof * 1.2, 1.0)
     lit = ~shadow(c.ground_m + stands, acquisition, g)
     # The product is geocoded with a coarse elevation model: only what it misses moves in the image.
-    missed = c.ground_m - ndimage.gaussian_filter(c.ground_m,
-                                                  0.08 * c.size) if relief else np.zeros_like(c.ground_m)
-    rows, cols = np.mgrid[0:c.n, 0:c.n].astype(np.float32)
+    missed = c.ground_m - ndimage.gaussian_filter(c.ground_m, 0.08 * c.size) if relief else np.zeros_like(c.ground_m)
+    rows, cols = np.mgrid[0 : c.n, 0 : c.n].astype(np.float32)
     base_r, base_c = rows - lr * missed / tan / g, cols - lc * missed / tan / g
     top_r, top_c = base_r - lr * c.height_m / tan / g, base_c - lc * c.height_m / tan / g
     texture = 10.0 ** ((c.texture_db + np.where(c.water(), swell_db, 0.0)) / 10.0)
@@ -57,8 +56,7 @@ def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell_db:
         table = class_table(acquisition, polarisation, wind_m_s)
         ground = table[c.cover] * texture * gain * (1.0 - c.roof) * lit
         roofs = table[cv.BUILDING] * 10.0 ** (c.roof_db / 10.0) * c.roof * gain * (lit | (c.height_m > 0))
-        image = splat(c.n, base_r.ravel(), base_c.ravel(),
-                      ground.ravel()) if relief else ground.astype(np.float32)
+        image = splat(c.n, base_r.ravel(), base_c.ravel(), ground.ravel()) if relief else ground.astype(np.float32)
         up = c.roof > 0
         if up.any():
             image = image + splat(c.n, top_r[up], top_c[up], roofs[up])
@@ -76,8 +74,9 @@ def swell(c: Canvas, rough: bool, rng: np.random.Generator) -> np.ndarray:
     return (3.0 * groups * np.sin(2 * np.pi * phase)).astype(np.float32)
 
 
-def _placed(c: Canvas, acquisition: Acquisition, parts: list[np.ndarray],
-            missed: np.ndarray | None = None) -> np.ndarray:
+def _placed(
+    c: Canvas, acquisition: Acquisition, parts: list[np.ndarray], missed: np.ndarray | None = None
+) -> np.ndarray:
     """Scatterers in image geometry: moved towards the sensor by their height."""
     if not parts:
         return np.zeros((0, 5))
@@ -113,13 +112,11 @@ def transfer(c: Canvas, acquisition: Acquisition) -> np.ndarray:
     bandwidth = (0.886 + 0.9 * (1.0 - alpha)) * c.gsd_m / acquisition.sensor.resolution_m
     h = np.ones((c.n, c.n), np.float32)
     for u in (f[:, None] * lr + f[None, :] * lc, -f[:, None] * lc + f[None, :] * lr):
-        h *= np.where(np.abs(u) <= bandwidth / 2, alpha + (1 - alpha) * np.cos(2 * np.pi * u / bandwidth),
-                      0.0)
+        h *= np.where(np.abs(u) <= bandwidth / 2, alpha + (1 - alpha) * np.cos(2 * np.pi * u / bandwidth), 0.0)
     return h / np.sqrt((h**2).mean())
 
 
-def point_amplitudes(c: Canvas, acquisition: Acquisition, polarisation: str,
-                     rng: np.random.Generator) -> np.ndarray:
+def point_amplitudes(c: Canvas, acquisition: Acquisition, polarisation: str, rng: np.random.Generator) -> np.ndarray:
     """Complex field complex64 [n, n] of the dominant scatterers, with random phases."""
     s = _placed(c, acquisition, c.points)
     phase = rng.uniform(0, 2 * np.pi, len(s))
@@ -144,8 +141,9 @@ def looks_weights(looks: float) -> np.ndarray:
     return weights / weights.sum()
 
 
-def focus(mean: np.ndarray, points: np.ndarray, h: np.ndarray, nesz: float, looks: float,
-          rng: np.random.Generator) -> np.ndarray:
+def focus(
+    mean: np.ndarray, points: np.ndarray, h: np.ndarray, nesz: float, looks: float, rng: np.random.Generator
+) -> np.ndarray:
     """Intensity float32 [n, n]: speckled, band-limited, with sidelobes of the points and the noise floor."""
     amplitude = np.sqrt(np.maximum(mean, 0) + nesz).astype(np.float32) * np.float32(np.sqrt(0.5))
     image = np.zeros(mean.shape, np.float32)

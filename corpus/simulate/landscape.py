@@ -40,8 +40,7 @@ def draw_terrain(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
         field = (field - field.min()) * np.clip(shore / (0.08 * c.size), 0, 1)
     wanted = rng.uniform(*_SLOPE_DEG[plan.relief])
     for _ in range(2):  # the mean of arctangents is not linear in the scale: a second step gets it right
-        field *= np.tan(np.deg2rad(wanted)) / max(np.tan(np.deg2rad(mean_slope_deg(c.crop(field), c.gsd_m))),
-                                                  1e-9)
+        field *= np.tan(np.deg2rad(wanted)) / max(np.tan(np.deg2rad(mean_slope_deg(c.crop(field), c.gsd_m))), 1e-9)
     c.ground_m = (field - field.min()).astype(np.float32)
 
 
@@ -135,8 +134,9 @@ def draw_cover(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarra
     alone = plan.water == "none" and not built.any() and not crops
     if plan.boundary == "gradual" or (plan.boundary == "sharp" and alone and plan.function == "natural"):
         line = along(c.n, heading_vector(rng.uniform(0, 360)))
-        second = line > np.quantile(c.crop(line)[c.crop(land)], rng.uniform(0.62, 0.72) if crops
-                                    else rng.uniform(0.45, 0.6))
+        second = line > np.quantile(
+            c.crop(line)[c.crop(land)], rng.uniform(0.62, 0.72) if crops else rng.uniform(0.45, 0.6)
+        )
         if plan.boundary == "gradual":
             second = dissolve(c, rng, second, 0.11)
     c.zone[land] = cv.Z_NATURAL
@@ -152,8 +152,7 @@ def draw_cover(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarra
 
 
 def _ground_of_towns(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarray) -> None:
-    kind = {"residential": cv.Z_RESIDENTIAL, "commercial_core": cv.Z_COMMERCIAL,
-            "industrial": cv.Z_INDUSTRIAL}
+    kind = {"residential": cv.Z_RESIDENTIAL, "commercial_core": cv.Z_COMMERCIAL, "industrial": cv.Z_INDUSTRIAL}
     zone = np.full((c.n, c.n), kind.get(plan.function, cv.Z_RESIDENTIAL), np.uint8)
     if plan.function == "mixed_urban":  # housing in one half, work in the other
         cut = along(c.n, heading_vector(c.axes["heading"] + 90.0 * rng.integers(4)))

@@ -46,15 +46,25 @@ class Plan:
 Weights = dict[str, float]
 # Functions by sensor (1 m shows too little ground for landforms) and by whether there are targets.
 _FINE = "xband_spotlight"
-_EMPTY: Weights = {"residential": 0.20, "commercial_core": 0.15, "industrial": 0.15, "port": 0.03, "airport": 0.03,
-                   "cropland": 0.15, "natural": 0.26, "mixed_urban": 0.13, "open_water": 0.12}
+_EMPTY: Weights = {
+    "residential": 0.20,
+    "commercial_core": 0.15,
+    "industrial": 0.15,
+    "port": 0.03,
+    "airport": 0.03,
+    "cropland": 0.15,
+    "natural": 0.26,
+    "mixed_urban": 0.13,
+    "open_water": 0.12,
+}
 _SHIPS_AT_SEA: Weights = {"port": 0.26, "natural": 0.14, "cropland": 0.10, "open_water": 0.50}
 _SHIPS_INLAND: Weights = {"port": 0.34, "natural": 0.33, "cropland": 0.33}
 _FINE_EMPTY: Weights = {"residential": 0.4, "commercial_core": 0.3, "industrial": 0.3}
 _SHARE_AIRCRAFT = 0.52  # of the tiles with targets at 5 m; aircraft are too small for 10 m
 
 _RELIEF: dict[str, Weights] = {
-    "natural": {"plain": 0.10, "hills": 0.32, "mountain": 0.58}, "cropland": {"plain": 0.6, "hills": 0.4},
+    "natural": {"plain": 0.10, "hills": 0.32, "mountain": 0.58},
+    "cropland": {"plain": 0.6, "hills": 0.4},
     "residential": {"plain": 0.4, "hills": 0.6},
 }
 _WATER: dict[str, Weights] = {  # a coastal city has the sea too
@@ -64,7 +74,9 @@ _WATER: dict[str, Weights] = {  # a coastal city has the sea too
     "mixed_urban": {"none": 0.75, "channel": 0.25},
     "cropland": {"none": 0.55, "channel": 0.22, "lake": 0.23, "sea": 0.4},
     "natural": {"none": 0.52, "channel": 0.16, "lake": 0.20, "sea": 0.45},
-    "port": {"channel": 0.25, "sea": 0.75}, "airport": {"none": 1.0}, "open_water": {"sea": 1.0},
+    "port": {"channel": 0.25, "sea": 0.75},
+    "airport": {"none": 1.0},
+    "open_water": {"sea": 1.0},
 }
 _WATER_SHARE = {"none": (0, 0), "sea": (0.35, 0.55), "lake": (0.09, 0.18), "channel": (0.10, 0.15)}
 _WATER_SHARE_WITH_SHIPS = {"sea": (0.42, 0.62), "lake": (0.24, 0.33), "channel": (0.19, 0.26)}
@@ -72,8 +84,11 @@ _PATTERN: dict[str, Weights] = {
     "residential": {"uniform": 0.28, "central": 0.18, "peripheral": 0.08, "scattered": 0.26, "linear": 0.20},
     "commercial_core": {"uniform": 0.45, "central": 0.40, "peripheral": 0.15},
     "industrial": {"uniform": 0.35, "central": 0.25, "peripheral": 0.15, "linear": 0.25},
-    "mixed_urban": {"uniform": 1.0}, "airport": {"linear": 1.0}, "port": {"peripheral": 1.0},
-    "cropland": {"none": 0.58, "scattered": 0.42}, "natural": {"none": 0.75, "scattered": 0.25},
+    "mixed_urban": {"uniform": 1.0},
+    "airport": {"linear": 1.0},
+    "port": {"peripheral": 1.0},
+    "cropland": {"none": 0.58, "scattered": 0.42},
+    "natural": {"none": 0.75, "scattered": 0.25},
     "open_water": {"none": 1.0},
 }
 _ROOFED_SHARE = {"none": (0.0, 0.0), "sparse": (0.015, 0.024), "medium": (0.075, 0.10), "dense": (0.235, 0.29)}
@@ -93,8 +108,11 @@ def draw_plan(config: SceneConfig, rng: np.random.Generator, coastal: bool) -> P
     else:
         function = pick(_SHIPS_AT_SEA if coastal else _SHIPS_INLAND)
     ships = has_targets and function != "airport"
-    water = "none" if fine else pick(_without(_WATER[function], (() if coastal else ("sea",))
-                                              + (("none",) if ships else ())))
+    water = (
+        "none"
+        if fine
+        else pick(_without(_WATER[function], (() if coastal else ("sea",)) + (("none",) if ships else ())))
+    )
     if ships and coastal and function in ("natural", "cropland"):
         water = "sea"
     low, high = (_WATER_SHARE_WITH_SHIPS if ships else _WATER_SHARE)[water]
@@ -107,7 +125,7 @@ def draw_plan(config: SceneConfig, rng: np.random.Generator, coastal: bool) -> P
     if fine or water == "sea" or (relief == "mountain" and water == "channel"):
         relief = "plain"
     pattern = pick(_PATTERN[function])
-    if ships and function != "port" or relief == "mountain":
+    if (ships and function != "port") or relief == "mountain":
         pattern = "none"
     if fine and function != "airport":
         pattern = "uniform"
@@ -125,11 +143,20 @@ def draw_plan(config: SceneConfig, rng: np.random.Generator, coastal: bool) -> P
     count = int(pick({str(k): v for k, v in _COUNT.items()})) if has_targets else 0
     wishes = _target_wishes(pick, function, water, fine, count)
     return Plan(
-        acquisition=draw_acquisition(sensor, rng, wishes["sidelobes"]), function=function, relief=relief, water=water, water_share=share,
-        pattern=pattern, regular=regular, density=density, roofed_share=pick.between(*_ROOFED_SHARE[density]),
-        road=_road(pick, function, relief, water, pattern, density, regular), boundary=boundary,
+        acquisition=draw_acquisition(sensor, rng, wishes["sidelobes"]),
+        function=function,
+        relief=relief,
+        water=water,
+        water_share=share,
+        pattern=pattern,
+        regular=regular,
+        density=density,
+        roofed_share=pick.between(*_ROOFED_SHARE[density]),
+        road=_road(pick, function, relief, water, pattern, density, regular),
+        boundary=boundary,
         wind_m_s=pick.between(1.0, 1.8) if pick.chance(0.5 if has_targets else 0.7) else pick.between(6.5, 8.0),
-        **wishes)
+        **wishes,
+    )
 
 
 def _density(pick: _Picker, function: str, pattern: str, fine: bool) -> str:
@@ -153,8 +180,9 @@ def _road(pick: _Picker, function: str, relief: str, water: str, pattern: str, d
     return pick(_without(options, ("highway",) if water in ("sea", "lake") else ()))
 
 
-def _boundary(pick: _Picker, config: SceneConfig, function: str, relief: str, water: str, pattern: str,
-              ships: bool) -> str:
+def _boundary(
+    pick: _Picker, config: SceneConfig, function: str, relief: str, water: str, pattern: str, ships: bool
+) -> str:
     either = "gradual" if pick.chance(config.share_gradual) and not ships else "sharp"
     if function == "open_water":
         return "none"
@@ -192,8 +220,13 @@ def _target_wishes(pick: _Picker, function: str, water: str, fine: bool, count: 
         options = {1: ("single",), 2: ("cluster", "scattered")}.get(count, ("line",))
     if fine and count == 2:
         options = ("scattered",)
-    return {"targets": count, "arrangement": options[int(pick.rng.integers(len(options)))], "size": size,
-            "sidelobes": sidelobes, "on_runway": on_runway}
+    return {
+        "targets": count,
+        "arrangement": options[int(pick.rng.integers(len(options)))],
+        "size": size,
+        "sidelobes": sidelobes,
+        "on_runway": on_runway,
+    }
 
 
 class _Picker:

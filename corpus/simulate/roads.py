@@ -36,8 +36,14 @@ def draw_roads(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarra
             position = np.abs((line / spacing + 0.5) % 1.0 - 0.5) * spacing
             street = (position * c.gsd_m < width / 2) & built & land
             if street.any():
-                c.roads.append({"kind": "street", "direction": k, "width_m": round(width, 1),
-                                "spacing_m": round(c.axes["spacing_m"][k], 1)})
+                c.roads.append(
+                    {
+                        "kind": "street",
+                        "direction": k,
+                        "width_m": round(width, 1),
+                        "spacing_m": round(c.axes["spacing_m"][k], 1),
+                    }
+                )
             taken |= street
         c.cover[taken] = cv.ROAD
         c.texture_db[taken] = -2.0

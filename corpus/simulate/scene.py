@@ -12,7 +12,6 @@ from rasterio import warp
 from scipy import fft
 
 from corpus.cities import City, cities, utm_crs
-from corpus.seeds import derive_seed
 from corpus.simulate import canvas as cv
 from corpus.simulate import facts, landscape
 from corpus.simulate.buildings import draw_buildings
@@ -25,6 +24,7 @@ from corpus.simulate.plan import Plan, draw_plan
 from corpus.simulate.roads import draw_roads, street_axes
 from corpus.simulate.targets import draw_aircraft, draw_ships
 from corpus.simulate.truth import SceneTruth
+from corpus.storage.rng import derive_seed
 
 _MARGIN_PIXELS = 16
 _ATTEMPTS, _ATTEMPTS_PER_PLAN = 60, 4
@@ -73,8 +73,10 @@ def simulate_scene(config: SceneConfig, index: int) -> Scene:
             bands = _image(config, index, plan, c)
             truth = _truth(plan, c)
             return Scene(bands, _metadata(config, index, plan, city, where), truth)
-    raise RuntimeError(f"scene {index} came out near a class limit {_ATTEMPTS} times, at last with {reason}. Choose "
-                       "larger tiles (tile_size_pixels) or other shares of sensors and targets.")
+    raise RuntimeError(
+        f"scene {index} came out near a class limit {_ATTEMPTS} times, at last with {reason}. Choose "
+        "larger tiles (tile_size_pixels) or other shares of sensors and targets."
+    )
 
 
 def _draw(config: SceneConfig, index: int, plan: Plan, attempt: int) -> Canvas:
@@ -105,8 +107,9 @@ def _image(config: SceneConfig, index: int, plan: Plan, c: Canvas) -> np.ndarray
     means = reflectivity(c, acquisition, plan.wind_m_s, swell(c, plan.rough, waves))
     h = transfer(c, acquisition)
     bands = []
-    for polarisation, mean, nesz_db in zip(acquisition.sensor.polarisations, means,
-                                           acquisition.sensor.nesz_db, strict=True):
+    for polarisation, mean, nesz_db in zip(
+        acquisition.sensor.polarisations, means, acquisition.sensor.nesz_db, strict=True
+    ):
         if polarisation == acquisition.sensor.polarisations[0]:
             _set_peaks(c, plan, mean, h, 10 ** (nesz_db / 10), waves)
         points = point_amplitudes(c, acquisition, polarisation, generator(config, index, "phase"))
@@ -131,7 +134,7 @@ def _set_peaks(c: Canvas, plan: Plan, mean: np.ndarray, h: np.ndarray, nesz: flo
         k = int(np.ceil(o.length_m / c.gsd_m / 2 + 1))
         far = k + int(5 * cell)
         r0, c0 = int(round(o.row)) + c.pad, int(round(o.col)) + c.pad
-        clutter = float(np.median(mean[max(r0 - far, 0):r0 + far + 1, max(c0 - far, 0):c0 + far + 1])) + nesz
+        clutter = float(np.median(mean[max(r0 - far, 0) : r0 + far + 1, max(c0 - far, 0) : c0 + far + 1])) + nesz
         strongest = peaks[:, 3].max() / c.gsd_m**2 * arm / clutter
         if plan.sidelobes:
             wanted = 10 ** (rng.uniform(*_SIDELOBES_DB) / 10)
@@ -145,8 +148,9 @@ def _set_peaks(c: Canvas, plan: Plan, mean: np.ndarray, h: np.ndarray, nesz: flo
 def _unclear(plan: Plan, c: Canvas) -> str:
     """Why this scene is to be drawn again, '' if it is not."""
     truth = _truth(plan, c)
-    return unclear(plan, truth.measured, float(truth.footprint.mean()),
-                   facts.border_roughness(c.crop(c.zone), c.crop(c.rural)))
+    return unclear(
+        plan, truth.measured, float(truth.footprint.mean()), facts.border_roughness(c.crop(c.zone), c.crop(c.rural))
+    )
 
 
 def _truth(plan: Plan, c: Canvas) -> SceneTruth:
@@ -155,15 +159,20 @@ def _truth(plan: Plan, c: Canvas) -> SceneTruth:
     cover[footprint >= 0.5] = cv.BUILDING
     ground = c.crop(c.ground_m).copy()
     inside = [o for o in c.objects if -0.5 <= o.row < c.size - 0.5 and -0.5 <= o.col < c.size - 0.5]
-    measured = facts.measure(cover=cover, zone=c.crop(c.zone), rural=c.crop(c.rural), footprint=footprint,
-                             ground_m=ground, gsd_m=c.gsd_m,
-                             roads=c.roads, objects=inside)
-    return SceneTruth(cover, footprint, ground, ground + c.crop(c.height_m), inside, measured, c.roads,
-                      plan.wind_m_s)
+    measured = facts.measure(
+        cover=cover,
+        zone=c.crop(c.zone),
+        rural=c.crop(c.rural),
+        footprint=footprint,
+        ground_m=ground,
+        gsd_m=c.gsd_m,
+        roads=c.roads,
+        objects=inside,
+    )
+    return SceneTruth(cover, footprint, ground, ground + c.crop(c.height_m), inside, measured, c.roads, plan.wind_m_s)
 
 
-def _metadata(config: SceneConfig, index: int, plan: Plan, city: City, rng: np.random.Generator) -> dict[str,
-                                                                                                         Any]:
+def _metadata(config: SceneConfig, index: int, plan: Plan, city: City, rng: np.random.Generator) -> dict[str, Any]:
     """Position, grid and acquisition of the tile: near its city, on a grid of whole pixels."""
     sensor, size = plan.acquisition.sensor, config.tile_size_pixels
     away, bearing = config.city_radius_km * 0.95 * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
@@ -177,15 +186,24 @@ def _metadata(config: SceneConfig, index: int, plan: Plan, city: City, rng: np.r
     (lon,), (lat,) = warp.transform(crs, "EPSG:4326", [left + size * g / 2], [top - size * g / 2])
     second = int(rng.integers(0, 3 * 365 * 86400))
     acquired = np.datetime64("2022-01-01T00:00:00") + np.timedelta64(second, "s")
-    slug = re.sub(r"[^a-z0-9]+", "-",
-                  unicodedata.normalize("NFKD", city.name).encode("ascii", "ignore").decode().lower())
+    slug = re.sub(
+        r"[^a-z0-9]+", "-", unicodedata.normalize("NFKD", city.name).encode("ascii", "ignore").decode().lower()
+    )
     return {
-        "tile_id": f"{slug.strip('-')}_{index:05d}", "crs": crs,
+        "tile_id": f"{slug.strip('-')}_{index:05d}",
+        "crs": crs,
         "transform": [g, 0.0, float(left), 0.0, -g, float(top)],
-        "width": size, "height": size, "gsd_m": g, "platform": sensor.platform, "band": sensor.band,
-        "polarisations": list(sensor.polarisations), "acquired": f"{acquired}Z", "lon": float(lon),
+        "width": size,
+        "height": size,
+        "gsd_m": g,
+        "platform": sensor.platform,
+        "band": sensor.band,
+        "polarisations": list(sensor.polarisations),
+        "acquired": f"{acquired}Z",
+        "lon": float(lon),
         "lat": float(lat),
-        "city": city.name, "country": city.country,
+        "city": city.name,
+        "country": city.country,
         "split": "held_out" if city.geoname_id in held_out_cities(config) else "train",
         "incidence_deg": plan.acquisition.incidence_deg,
         "look_azimuth_deg": plan.acquisition.look_azimuth_deg,

@@ -27,12 +27,31 @@ class Sensor:
 SENSORS: dict[str, Sensor] = {
     s.key: s
     for s in (
-        Sensor("sentinel1_iw", "Sentinel-1", "C", ("VV", "VH"), 10.0, 20.0, (4.4, 4.4), (30.0, 45.0),
-               (-25.0, -26.0), (0.75, 0.95)),
-        Sensor("gaofen3_fsii", "Gaofen-3", "C", ("HH", "HV"), 5.0, 9.0, (3.0, 4.0), (27.0, 45.0),
-               (-23.0, -24.0), (0.75, 1.0)),
-        Sensor("xband_spotlight", "X-SAR", "X", ("HH",), 1.0, 1.5, (1.8, 2.0), (30.0, 48.0), (-21.0,),
-               (0.60, 1.0)),
+        Sensor(
+            "sentinel1_iw",
+            "Sentinel-1",
+            "C",
+            ("VV", "VH"),
+            10.0,
+            20.0,
+            (4.4, 4.4),
+            (30.0, 45.0),
+            (-25.0, -26.0),
+            (0.75, 0.95),
+        ),
+        Sensor(
+            "gaofen3_fsii",
+            "Gaofen-3",
+            "C",
+            ("HH", "HV"),
+            5.0,
+            9.0,
+            (3.0, 4.0),
+            (27.0, 45.0),
+            (-23.0, -24.0),
+            (0.75, 1.0),
+        ),
+        Sensor("xband_spotlight", "X-SAR", "X", ("HH",), 1.0, 1.5, (1.8, 2.0), (30.0, 48.0), (-21.0,), (0.60, 1.0)),
     )
 }
 
@@ -68,5 +87,10 @@ def draw_acquisition(sensor: Sensor, rng: np.random.Generator, sidelobes: bool =
     third = (high - low) / 3
     ascending = rng.random() < 0.5
     azimuth = (79.0 if ascending else 281.0) + rng.uniform(-2.0, 2.0)
-    return Acquisition(sensor, float(rng.uniform(*sensor.incidence_deg)), float(azimuth),
-                       float(rng.uniform(*sensor.looks)), float(rng.uniform(high - third, high) if sidelobes else rng.uniform(low, low + third)))
+    return Acquisition(
+        sensor,
+        float(rng.uniform(*sensor.incidence_deg)),
+        float(azimuth),
+        float(rng.uniform(*sensor.looks)),
+        float(rng.uniform(high - third, high) if sidelobes else rng.uniform(low, low + third)),
+    )

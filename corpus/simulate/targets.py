@@ -11,12 +11,15 @@ from corpus.simulate.fields import heading_vector
 from corpus.simulate.plan import Plan
 from corpus.simulate.truth import SceneObject
 
-
 # Lengths in m by GSD, well inside the size classes; in pixels, too, the classes do not overlap (10 m and 5 m).
-SHIP_LENGTH_M = {10.0: {"small": (50, 68), "medium": (135, 180), "large": (290, 350)},
-                 5.0: {"small": (26, 36), "medium": (92, 118), "large": (215, 250)}}
-AIRCRAFT_LENGTH_M = {5.0: {"small": (16, 21), "medium": (36, 43), "large": (64, 74)},
-                     1.0: {"small": (18, 24), "medium": (36, 43), "large": (56, 70)}}
+SHIP_LENGTH_M = {
+    10.0: {"small": (50, 68), "medium": (135, 180), "large": (290, 350)},
+    5.0: {"small": (26, 36), "medium": (92, 118), "large": (215, 250)},
+}
+AIRCRAFT_LENGTH_M = {
+    5.0: {"small": (16, 21), "medium": (36, 43), "large": (64, 74)},
+    1.0: {"small": (18, 24), "medium": (36, 43), "large": (56, 70)},
+}
 _GAP_PIXELS = 10.0  # between two targets
 _SHORE_PIXELS = 5.0  # between a ship and the shore
 
@@ -32,14 +35,32 @@ def draw_ships(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
     spots = arrange(c, plan, rng, room, length / c.gsd_m, width / c.gsd_m, course, _SHORE_PIXELS)
     region = "harbour" if plan.function == "port" else plan.water
     for k, (row, col) in enumerate(spots):
-        ship = SceneObject("ship", float(row), float(col), float(length[k]), float(width[k]), float(heading[k] % 360),
-                           8.0, region, "rough_water" if plan.rough else "calm_water")
+        ship = SceneObject(
+            "ship",
+            float(row),
+            float(col),
+            float(length[k]),
+            float(width[k]),
+            float(heading[k] % 360),
+            8.0,
+            region,
+            "rough_water" if plan.rough else "calm_water",
+        )
         _draw_ship(c, rng, ship)
         c.objects.append(ship)
 
 
-def arrange(c: Canvas, plan: Plan, rng: np.random.Generator, room: np.ndarray, length: np.ndarray, width: np.ndarray,
-            heading: float, margin: float, tries: int = 1200) -> np.ndarray:
+def arrange(
+    c: Canvas,
+    plan: Plan,
+    rng: np.random.Generator,
+    room: np.ndarray,
+    length: np.ndarray,
+    width: np.ndarray,
+    heading: float,
+    margin: float,
+    tries: int = 1200,
+) -> np.ndarray:
     """Tile positions [k, 2] of targets that lie apart, inside and unmistakably in the wished arrangement.
 
     room [n, n]: distance in pixels of the free area's pixels to its border; length, width [k] in pixels. The
@@ -57,12 +78,21 @@ def arrange(c: Canvas, plan: Plan, rng: np.random.Generator, room: np.ndarray, l
         radius = pitch * np.sqrt(k) * rng.uniform(0.6, 1.1, (tries, 1, 1)) + 0.15 * length.max()
         at = first[:, None] + rng.uniform(-1, 1, (tries, k, 2)) * radius
     else:  # a line: in file, abreast or oblique
-        turn = np.deg2rad(heading + (rng.choice([0.0, 0.0, 90.0, 60.0], tries) if plan.water not in ("channel",)
-                                     and not plan.on_runway else np.zeros(tries)))
+        turn = np.deg2rad(
+            heading
+            + (
+                rng.choice([0.0, 0.0, 90.0, 60.0], tries)
+                if plan.water not in ("channel",) and not plan.on_runway
+                else np.zeros(tries)
+            )
+        )
         step = rng.uniform(0.2, 1.0, tries) * 0.12 * size + pitch + 0.5 * length.max()
         line = np.stack([-np.cos(turn), np.sin(turn)], 1) * step[:, None]
-        at = first[:, None] + (np.arange(k) - (k - 1) / 2)[None, :, None] * line[:, None] + rng.normal(
-            0, 0.5, (tries, k, 2))
+        at = (
+            first[:, None]
+            + (np.arange(k) - (k - 1) / 2)[None, :, None] * line[:, None]
+            + rng.normal(0, 0.5, (tries, k, 2))
+        )
     at = np.concatenate([first[:, None], at[:, 1:]], 1) if plan.arrangement == "cluster" else at
     good = np.ones(tries, bool)
     for t in np.linspace(-0.5, 0.5, 7):  # the whole hull on free ground and inside the tile
@@ -74,11 +104,18 @@ def arrange(c: Canvas, plan: Plan, rng: np.random.Generator, room: np.ndarray, l
         for b in range(a):
             d = at[:, a] - at[:, b]
             ahead, abeam = np.abs(d @ np.array([hr, hc])), np.abs(d @ np.array([-hc, hr]))
-            good &= ((ahead > (length[a] + length[b]) / 2 + _GAP_PIXELS - 2) |
-                     (abeam > (width[a] + width[b]) / 2 + _GAP_PIXELS))
+            good &= (ahead > (length[a] + length[b]) / 2 + _GAP_PIXELS - 2) | (
+                abeam > (width[a] + width[b]) / 2 + _GAP_PIXELS
+            )
     at = at[good]
-    at = at[[clear_arrangement(p, size) == plan.arrangement and clear_location(p.mean(0), size) for p in at[:160]]
-            + [False] * max(len(at) - 160, 0)] if len(at) else at
+    at = (
+        at[
+            [clear_arrangement(p, size) == plan.arrangement and clear_location(p.mean(0), size) for p in at[:160]]
+            + [False] * max(len(at) - 160, 0)
+        ]
+        if len(at)
+        else at
+    )
     if len(at) == 0:
         return np.zeros((0, 2))
     cells = ((at.mean(1) + 0.5) * 3 // size).astype(int) @ np.array([3, 1])
@@ -96,18 +133,29 @@ def _draw_ship(c: Canvas, rng, ship: SceneObject) -> None:
     k = int(np.clip(ship.length_m * ship.width_m / g**2 * 4, 40, 6000))
     u = rng.uniform(-0.5, 0.5, k)
     v = rng.uniform(-0.5, 0.5, k) * np.clip((0.5 - u) / 0.22, 0.05, 1.0)
-    deck = np.column_stack([row + (u * ship.length_m * hr - v * ship.width_m * hc) / g,
-                            col + (u * ship.length_m * hc + v * ship.width_m * hr) / g, np.full(k, 4.0),
-                            0.7 * ship.length_m * ship.width_m / k * rng.gamma(0.5, 2.0, k),
-                            np.full(k, -7.0)])
+    deck = np.column_stack(
+        [
+            row + (u * ship.length_m * hr - v * ship.width_m * hc) / g,
+            col + (u * ship.length_m * hc + v * ship.width_m * hr) / g,
+            np.full(k, 4.0),
+            0.7 * ship.length_m * ship.width_m / k * rng.gamma(0.5, 2.0, k),
+            np.full(k, -7.0),
+        ]
+    )
     c.diffuse.append(deck)
     m = 5 if ship.length_m / g < 12 else 12
     u = np.where(rng.random(m) < 0.45, rng.uniform(-0.46, -0.28, m), rng.uniform(-0.4, 0.42, m))
     v = rng.uniform(-0.35, 0.35, m)
     rcs = 10 ** rng.uniform(0.3, 0.9, m) * g**2
-    peaks = np.column_stack([row + (u * ship.length_m * hr - v * ship.width_m * hc) / g,
-                             col + (u * ship.length_m * hc + v * ship.width_m * hr) / g,
-                             rng.uniform(0.0, 0.3 * g, m), rcs, np.full(m, -9.0)])
+    peaks = np.column_stack(
+        [
+            row + (u * ship.length_m * hr - v * ship.width_m * hc) / g,
+            col + (u * ship.length_m * hc + v * ship.width_m * hr) / g,
+            rng.uniform(0.0, 0.3 * g, m),
+            rcs,
+            np.full(m, -9.0),
+        ]
+    )
     peaks[0, :2] = row, col
     c.points.append(peaks)
     c.peaks.append((ship, peaks))
@@ -124,8 +172,17 @@ def draw_aircraft(c: Canvas, plan: Plan, rng: np.random.Generator, airport: dict
     margin = 2.0 - (span.max() / c.gsd_m / 2 if plan.on_runway else 0.0)
     spots = arrange(c, plan, rng, room, length / c.gsd_m, span / c.gsd_m, heading, margin)
     for k, (row, col) in enumerate(spots):
-        plane = SceneObject("aircraft", float(row), float(col), float(length[k]), float(span[k]),
-                            float(headings[k] % 360), 5.0, "runway" if plan.on_runway else "apron", "pavement")
+        plane = SceneObject(
+            "aircraft",
+            float(row),
+            float(col),
+            float(length[k]),
+            float(span[k]),
+            float(headings[k] % 360),
+            5.0,
+            "runway" if plan.on_runway else "apron",
+            "pavement",
+        )
         _draw_plane(c, rng, plane)
         c.objects.append(plane)
 
@@ -137,8 +194,7 @@ def _draw_plane(c: Canvas, rng, plane: SceneObject) -> None:
     body = np.column_stack([np.linspace(-0.5, 0.5, 15), np.zeros(15)])
     wing = np.column_stack([0.08 - 0.22 * np.abs(np.linspace(-1, 1, 15)), 0.5 * np.linspace(-1, 1, 15)])
     tail = np.column_stack([np.full(5, -0.45), np.linspace(-0.17, 0.17, 5)])
-    strong = np.array([[0.45, 0], [0.1, 0.0], [0.05, 0.17], [0.05, -0.17], [-0.46, 0], [-0.12, 0.46],
-                       [-0.12, -0.46]])
+    strong = np.array([[0.45, 0], [0.1, 0.0], [0.05, 0.17], [0.05, -0.17], [-0.46, 0], [-0.12, 0.46], [-0.12, -0.46]])
     shape = np.concatenate([body, wing, tail])
     shape = np.repeat(shape, 4, axis=0) + rng.normal(0, 0.02, (len(shape) * 4, 2))
 
@@ -148,12 +204,15 @@ def _draw_plane(c: Canvas, rng, plane: SceneObject) -> None:
 
     area = plane.length_m * plane.width_m
     rows, cols = at(shape)
-    c.diffuse.append(np.column_stack([rows, cols, np.full(rows.size, 3.0),
-                                      np.full(rows.size, 0.22 * area / rows.size),
-                                      np.full(rows.size, -8.0)]))
+    c.diffuse.append(
+        np.column_stack(
+            [rows, cols, np.full(rows.size, 3.0), np.full(rows.size, 0.22 * area / rows.size), np.full(rows.size, -8.0)]
+        )
+    )
     rows, cols = at(strong)
     rcs = area / len(strong) * 10 ** rng.uniform(-0.6, 0.3, len(strong))
-    peaks = np.column_stack([rows, cols, rng.uniform(0, 0.3 * g, len(strong)), np.maximum(rcs, 0.6 * g * g),
-                             np.full(len(strong), -9.0)])
+    peaks = np.column_stack(
+        [rows, cols, rng.uniform(0, 0.3 * g, len(strong)), np.maximum(rcs, 0.6 * g * g), np.full(len(strong), -9.0)]
+    )
     c.points.append(peaks)
     c.peaks.append((plane, peaks))

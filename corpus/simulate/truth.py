@@ -9,10 +9,24 @@ import numpy as np
 
 from corpus.simulate.canvas import LAND_COVER
 
-FACTS = ("terrain", "functionality", "distribution", "layout", "boundary", "building", "road", "water",
-         "target_count",
-         "target_location", "target_feature", "target_size", "target_category", "target_distribution",
-         "target_region", "target_environment")
+FACTS = (
+    "terrain",
+    "functionality",
+    "distribution",
+    "layout",
+    "boundary",
+    "building",
+    "road",
+    "water",
+    "target_count",
+    "target_location",
+    "target_feature",
+    "target_size",
+    "target_category",
+    "target_distribution",
+    "target_region",
+    "target_environment",
+)
 
 
 @dataclass
@@ -63,8 +77,10 @@ class SceneTruth:
             "building_count": len(houses),
             "wind_m_s": round(self.wind_m_s, 2),
             "roads": self.roads,
-            "cover_share": {name: round(float((self.land_cover == i).sum()) / total, 4)
-                            for i, name in enumerate(self.land_cover_names)},
+            "cover_share": {
+                name: round(float((self.land_cover == i).sum()) / total, 4)
+                for i, name in enumerate(self.land_cover_names)
+            },
             "footprint_share": round(float(self.footprint.mean()), 4),
             "relief_m": round(float(np.ptp(self.ground_m)), 2),
         }

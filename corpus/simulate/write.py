@@ -21,20 +21,33 @@ from corpus.simulate.scene import Scene, simulate_scene
 from corpus.simulate.truth import FACTS
 from corpus.tiles import CorpusError
 
-TILES_SCHEMA = pa.schema([
-    ("tile_id", pa.string()), ("path", pa.string()), ("sha256", pa.string()), ("crs", pa.string()),
-    ("transform", pa.list_(pa.float64())), ("width", pa.int32()), ("height", pa.int32()),
-    ("gsd_m", pa.float64()),
-    ("platform", pa.string()), ("band", pa.string()), ("polarisations", pa.list_(pa.string())),
-    ("acquired", pa.string()), ("lon", pa.float64()), ("lat", pa.float64()), ("city", pa.string()),
-    ("country", pa.string()), ("split", pa.string()),
-])
-TRUTH_SCHEMA = pa.schema([("tile_id", pa.string()), *((name, pa.string()) for name in FACTS),
-                          ("scene", pa.string())])
+TILES_SCHEMA = pa.schema(
+    [
+        ("tile_id", pa.string()),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("crs", pa.string()),
+        ("transform", pa.list_(pa.float64())),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("gsd_m", pa.float64()),
+        ("platform", pa.string()),
+        ("band", pa.string()),
+        ("polarisations", pa.list_(pa.string())),
+        ("acquired", pa.string()),
+        ("lon", pa.float64()),
+        ("lat", pa.float64()),
+        ("city", pa.string()),
+        ("country", pa.string()),
+        ("split", pa.string()),
+    ]
+)
+TRUTH_SCHEMA = pa.schema([("tile_id", pa.string()), *((name, pa.string()) for name in FACTS), ("scene", pa.string())])
 
 
-def simulate_corpus(config: SceneConfig, out_dir: str | Path, workers: int = 2,
-                    progress: Callable[[int, int], None] | None = None) -> None:
+def simulate_corpus(
+    config: SceneConfig, out_dir: str | Path, workers: int = 2, progress: Callable[[int, int], None] | None = None
+) -> None:
     """Writes `<out_dir>/corpus` (tiles/*.tif, tiles.parquet) and `<out_dir>/truth/truth.parquet`.
 
     progress is called with (tiles done, tiles in all). A finished corpus of the same configuration stays.
@@ -46,21 +59,28 @@ def simulate_corpus(config: SceneConfig, out_dir: str | Path, workers: int = 2,
             progress(config.tiles, config.tiles)
         return
     if out.exists() and any(out.iterdir()):
-        raise CorpusError(f"{out} is not empty and does not hold the simulated corpus of this configuration. Give an "
-                          "empty or new directory, or delete this one first.")
+        raise CorpusError(
+            f"{out} is not empty and does not hold the simulated corpus of this configuration. Give an "
+            "empty or new directory, or delete this one first."
+        )
     building = out.with_name(f"{out.name}.unfinished-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     (building / "corpus" / "tiles").mkdir(parents=True)
     (building / "truth").mkdir()
     try:
         rows = _write_all(config, building / "corpus" / "tiles", workers, progress)
-        pq.write_table(pa.Table.from_pylist([tile for tile, _ in rows], TILES_SCHEMA),
-                       building / "corpus" / "tiles.parquet")
-        pq.write_table(pa.Table.from_pylist([truth for _, truth in rows], TRUTH_SCHEMA),
-                       building / "truth" / "truth.parquet")
-        (building / "simulated.json").write_text(json.dumps(
-            {"simulated": True, "digest": config.digest(), "config": config.model_dump(mode="json")},
-            indent=2) + "\n")
+        pq.write_table(
+            pa.Table.from_pylist([tile for tile, _ in rows], TILES_SCHEMA), building / "corpus" / "tiles.parquet"
+        )
+        pq.write_table(
+            pa.Table.from_pylist([truth for _, truth in rows], TRUTH_SCHEMA), building / "truth" / "truth.parquet"
+        )
+        (building / "simulated.json").write_text(
+            json.dumps(
+                {"simulated": True, "digest": config.digest(), "config": config.model_dump(mode="json")}, indent=2
+            )
+            + "\n"
+        )
         if out.exists():
             out.rmdir()
         building.rename(out)
@@ -103,8 +123,11 @@ def _write_one(config: SceneConfig, tiles: Path, index: int) -> tuple[dict[str, 
     write_tile(scene, path, config.calibration_db)
     row = {k: scene.metadata[k] for k in TILES_SCHEMA.names if k in scene.metadata}
     row |= {"path": f"tiles/{path.name}", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    truth = {"tile_id": row["tile_id"], **scene.truth.facts(),
-             "scene": json.dumps(scene.truth.as_json(config.buildings_in_truth), separators=(",", ":"))}
+    truth = {
+        "tile_id": row["tile_id"],
+        **scene.truth.facts(),
+        "scene": json.dumps(scene.truth.as_json(config.buildings_in_truth), separators=(",", ":")),
+    }
     return row, truth
 
 
@@ -121,17 +144,30 @@ def write_tile(scene: Scene, path: Path, calibration_db: float) -> None:
     """
     import rasterio
 
-    from corpus.geotiff import create_geotiff
+    from corpus.geotiff.read import create_geotiff
 
     m = scene.metadata
-    with create_geotiff(path, "a simulated tile", width=m["width"], height=m["height"], count=len(m["polarisations"]),
-                        dtype="uint16", crs=m["crs"], transform=rasterio.Affine(*m["transform"][:6]),
-                        compress="DEFLATE") as tif:
+    with create_geotiff(
+        path,
+        "a simulated tile",
+        width=m["width"],
+        height=m["height"],
+        count=len(m["polarisations"]),
+        dtype="uint16",
+        crs=m["crs"],
+        transform=rasterio.Affine(*m["transform"][:6]),
+        compress="DEFLATE",
+    ) as tif:
         tif.write(amplitude_dn(scene.bands, calibration_db))
         for k, polarisation in enumerate(m["polarisations"], 1):
             tif.set_band_description(k, polarisation)
-        tif.update_tags(CALIBRATION_DB=f"{calibration_db:g}", PLATFORM=m["platform"], BAND=m["band"],
-                        ACQUIRED=m["acquired"], GROUND_SAMPLE_DISTANCE_M=f"{m['gsd_m']:g}",
-                        INCIDENCE_ANGLE_DEG=f"{m['incidence_deg']:.2f}",
-                        LOOK_AZIMUTH_DEG=f"{m['look_azimuth_deg']:.2f}",
-                        SIMULATED="true")
+        tif.update_tags(
+            CALIBRATION_DB=f"{calibration_db:g}",
+            PLATFORM=m["platform"],
+            BAND=m["band"],
+            ACQUIRED=m["acquired"],
+            GROUND_SAMPLE_DISTANCE_M=f"{m['gsd_m']:g}",
+            INCIDENCE_ANGLE_DEG=f"{m['incidence_deg']:.2f}",
+            LOOK_AZIMUTH_DEG=f"{m['look_azimuth_deg']:.2f}",
+            SIMULATED="true",
+        )

@@ -10,9 +10,7 @@ UNKNOWN = -100
 
 
 def clause_loss(
-    log_probabilities: Sequence[
-        Tensor
-    ], labels: Tensor, smoothing: float = 0.0, noise: Sequence[Tensor] | None = None
+    log_probabilities: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0, noise: Sequence[Tensor] | None = None
 ) -> Tensor:
     """Mean cross-entropy over all known labels; zero when there are none.
 

@@ -1,5 +1,6 @@
 """Slot reconstruction: the decoder answers the masked slots; prompts and templates stay visible and are never
-predicted."""
+predicted.
+"""
 
 from collections.abc import Sequence
 
@@ -14,7 +15,8 @@ def answer_labels(
     prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Right-padded input_ids int64 [B, L], attention_mask bool [B, L], labels int64 [B, L]: the answer's
-    tokens at their own positions, IGNORED elsewhere."""
+    tokens at their own positions, IGNORED elsewhere.
+    """
     rows = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
     length = max(map(len, rows))
     input_ids = torch.full((len(rows), length), pad, dtype=torch.int64)
@@ -28,9 +30,7 @@ def answer_labels(
     return input_ids, mask, labels
 
 
-def reconstruction_loss(
-    states: Tensor, head: nn.Module, labels: Tensor, weights: Tensor | None = None
-) -> Tensor:
+def reconstruction_loss(states: Tensor, head: nn.Module, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Weighted mean of the next-token cross-entropy over the answers; zero when no token is to be predicted.
 
     states: [B, L, width], those at position t predict the token at t + 1; head: states to vocabulary logits,

@@ -26,16 +26,25 @@ def main() -> int:
     """Run what is missing of the chosen faults and seeds; the exit status says whether all goals were met."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("configs/chaos.yaml"))
-    parser.add_argument("--out", type=Path, default=Path("runs") / f"chaos-{datetime.now(UTC):%Y%m%dT%H%M%SZ}",
-                        help="results and table; given again, what is missing is run")
-    parser.add_argument("--seeds", type=seeds, default="1",
-                        help="20: seeds 0 to 19, each at other moments; 3..8: those")
-    parser.add_argument("--only", default="",
-                        help="faults whose name contains this, such as 'captioner' or 'driver|node'")
-    parser.add_argument("--alone", action="store_true",
-                        help="give every fault a run of its own, which takes three times as long; else blows on processes "
-                             "strike the same run one after the other, at most one in a phase, and where it comes out "
-                             "wrong, that is a result, and each of its faults gets a run of its own beside it")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs") / f"chaos-{datetime.now(UTC):%Y%m%dT%H%M%SZ}",
+        help="results and table; given again, what is missing is run",
+    )
+    parser.add_argument(
+        "--seeds", type=seeds, default="1", help="20: seeds 0 to 19, each at other moments; 3..8: those"
+    )
+    parser.add_argument(
+        "--only", default="", help="faults whose name contains this, such as 'captioner' or 'driver|node'"
+    )
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help="give every fault a run of its own, which takes three times as long; else blows on processes "
+        "strike the same run one after the other, at most one in a phase, and where it comes out "
+        "wrong, that is a result, and each of its faults gets a run of its own beside it",
+    )
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     chosen = parser.parse_args()
     rows = [row for row in ROWS if any(part in row.name for part in chosen.only.split("|"))]
@@ -53,10 +62,13 @@ def main() -> int:
     except ChaosError as error:
         raise SystemExit(str(error)) from error
     except KeyboardInterrupt:
-        raise SystemExit("Interrupted; what is finished is kept. Go on with the same command and "
-                         f"--out {chosen.out}") from None
+        raise SystemExit(
+            f"Interrupted; what is finished is kept. Go on with the same command and --out {chosen.out}"
+        ) from None
     results = [read_result(chosen.out, row.name, seed) for row, seed in wanted]
-    results += [each for each in read_results(chosen.out) if each.fault.startswith(TOGETHER) and each.seed in chosen.seeds]
+    results += [
+        each for each in read_results(chosen.out) if each.fault.startswith(TOGETHER) and each.seed in chosen.seeds
+    ]
     return 0 if not failed and all(result is not None and result.good for result in results) else 1
 
 
@@ -89,9 +101,12 @@ def _run_missing(wanted: list[tuple[Row, int]], config: Path, out: Path, alone: 
             console.print(f"{number}/{len(missing)} {row.name}, seed {seed}: NOT INJECTED: {error}")
             continue
         write_result(out, result)
-        words = ("not possible here" if result.not_possible is not None else
-                 f"{'survived' if result.survived else 'LOST'}, {result.resumes} resumes"
-                 f"{'' if result.good else ', NOT AS IT SHOULD BE: ' + '; '.join(result.notes)}")
+        words = (
+            "not possible here"
+            if result.not_possible is not None
+            else f"{'survived' if result.survived else 'LOST'}, {result.resumes} resumes"
+            f"{'' if result.good else ', NOT AS IT SHOULD BE: ' + '; '.join(result.notes)}"
+        )
         console.print(f"{number}/{len(missing)} {row.name}, seed {seed}: {words}; {time.monotonic() - begun:.0f} s")
         _write_table(out)
     results = read_results(out)
@@ -115,8 +130,11 @@ def _run_together(missing: list[tuple[Row, int]], reference: Reference, out: Pat
         try:
             results = run_shared(blows, reference, folder)
             wrong = [note for result in results for note in result.notes]
-            words = (f"NOT AS IT SHOULD BE: {'; '.join(wrong)}" if wrong else
-                     f"{len(results)} of {len(blows)} faults survived")
+            words = (
+                f"NOT AS IT SHOULD BE: {'; '.join(wrong)}"
+                if wrong
+                else f"{len(results)} of {len(blows)} faults survived"
+            )
         except ChaosError as error:
             results, words = [], f"NOT INJECTED: {error}"
         for result in results:
@@ -128,8 +146,14 @@ def _run_together(missing: list[tuple[Row, int]], reference: Reference, out: Pat
 def _write_table(out: Path) -> list[dict[str, str]]:
     results = read_results(out)
     there = dict.fromkeys(each.fault for each in results)
-    rows = summarise([name for name in (*(row.name for row in ROWS), *(each for each in there if each.startswith(TOGETHER)))
-                      if name in there], results)
+    rows = summarise(
+        [
+            name
+            for name in (*(row.name for row in ROWS), *(each for each in there if each.startswith(TOGETHER)))
+            if name in there
+        ],
+        results,
+    )
     (out / "chaos.md").write_text(markdown(rows), encoding="utf-8")
     write_csv(out / "chaos.csv", rows)
     return rows

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import psutil
 
-from actors.train_worker import trainer_state_dir
-from actors.trainer_state import latest_checkpoint
+from actors.trainer.checkpoint import latest_checkpoint
+from actors.trainer.worker import trainer_state_dir
 from chaos import victims
 from chaos.compare import Comparison
 from chaos.driver import ChaosError, Driver, NotSurvived
 from chaos.faults import BOUNDARY, Fault
-from orchestrator.lease import LASTS_S
-from orchestrator.now import read_now
+from orchestrator.monitoring.status import read_now
+from orchestrator.state.lease import LASTS_S
 
 
 class TooLate(ChaosError):

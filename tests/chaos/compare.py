@@ -9,8 +9,8 @@ from deltalake import DeltaTable
 
 from corpus.annotations import AnnotationStore
 from model.checkpoint import weights_sha256
-from orchestrator.records import read_records
-from orchestrator.run_directory import RunDirectory
+from orchestrator.state.records import read_records
+from orchestrator.state.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def compare(run_dir: Path, undisturbed: Path) -> Comparison:
             if getattr(record, name) != getattr(wanted, name):
                 different.append(f"{name} of round {record.round}")
         there, kept = ours.weights(record.round).is_dir(), theirs.weights(record.round).is_dir()
-        if there != kept or there and weights_sha256(ours.weights(record.round)) != wanted.weights_sha256:
+        if there != kept or (there and weights_sha256(ours.weights(record.round)) != wanted.weights_sha256):
             different.append(f"the weights of round {record.round} on disk")
     store, other = AnnotationStore(ours.annotations), AnnotationStore(theirs.annotations)
     wanted = [pairs(other, theirs.run_id, round_) for round_ in range(len(expected) + 1)]
@@ -51,9 +51,11 @@ def count(store: AnnotationStore, run_id: str, wanted: Sequence[Counter]) -> tup
     """
     found = [pairs(store, run_id, round_) for round_ in range(len(wanted))]
     commits = Counter(commit.round_ for commit in store.history() if commit.run_id == run_id)
-    return (sum((want - has).total() for want, has in zip(wanted, found, strict=True)),
-            sum((has - want).total() for want, has in zip(wanted, found, strict=True)),
-            sum(each > 1 for each in commits.values()))
+    return (
+        sum((want - has).total() for want, has in zip(wanted, found, strict=True)),
+        sum((has - want).total() for want, has in zip(wanted, found, strict=True)),
+        sum(each > 1 for each in commits.values()),
+    )
 
 
 def pairs(store: AnnotationStore, run_id: str, round_: int) -> Counter:

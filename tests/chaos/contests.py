@@ -9,7 +9,7 @@ from chaos.blows import Outcome
 from chaos.driver import ChaosError, Driver, start, wait_for_phase
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
-from orchestrator.lease import read_lease
+from orchestrator.state.lease import read_lease
 
 CONTESTS, AT_ONCE = 50, 5
 _CHANGING = {"lease.json", ".lease.lock"}
@@ -18,7 +18,7 @@ _CHANGING = {"lease.json", ".lease.lock"}
 _HOLD = """
 import sys, time
 from pathlib import Path
-from orchestrator.lease import LeaseKeeper
+from orchestrator.state.lease import LeaseKeeper
 keeper = LeaseKeeper(Path(sys.argv[1]))
 keeper.acquire()
 print("held", flush=True)
@@ -49,8 +49,9 @@ def run_contests(reference: Reference, seed: int, folder: Path) -> Outcome:
             for driver in drivers:
                 _finish(driver, outcome, refused=True)
             if digest(outcome.run_dir) != before or read_lease(outcome.run_dir).token != token:
-                outcome.complaints.append(f"a refused driver changed the run directory (contests {first + 1} to "
-                                          f"{first + AT_ONCE})")
+                outcome.complaints.append(
+                    f"a refused driver changed the run directory (contests {first + 1} to {first + AT_ONCE})"
+                )
                 before = digest(outcome.run_dir)
         if holder.poll() is not None:
             outcome.complaints.append("the driver that held the directory lost it")

@@ -10,16 +10,16 @@ from chaos.compare import Comparison, count
 from chaos.reference import Reference
 from chaos.run import new_folder, run_with_faults
 from corpus.annotations import AnnotationStore
-from corpus.cutting import tile_id_of
-from corpus.ingest import IngestConfig
-from corpus.quarantine import Quarantine
-from corpus.seeds import derive_seed
+from corpus.ingest.cutting import tile_id_of
+from corpus.ingest.ingest import IngestConfig
+from corpus.ingest.quarantine import Quarantine
 from corpus.simulate.config import SceneConfig
 from corpus.simulate.write import simulate_corpus
+from corpus.storage.rng import derive_seed
 from corpus.tiles import file_sha256
-from hcot_llm.schema import CLAUSES
-from orchestrator.records import read_seed_summary
-from orchestrator.run_directory import RunDirectory
+from hcot_llm.schema.clauses import CLAUSES
+from orchestrator.state.records import read_seed_summary
+from orchestrator.state.run_directory import RunDirectory
 
 FILES, SHARE = 200, 0.01
 
@@ -40,7 +40,7 @@ def write_cut_scenes(folder: Path, seed: int, files: int = FILES, share: float =
     shutil.move(folder / "simulated" / "corpus" / "tiles", scenes)
     shutil.rmtree(folder / "simulated")
     paths = sorted(scenes.iterdir(), key=lambda path: derive_seed(seed, path.name, "cut or not"))
-    cut, whole = paths[:round(files * share)], paths[round(files * share):]
+    cut, whole = paths[: round(files * share)], paths[round(files * share) :]
     side = IngestConfig().tile_px
     tile_ids = frozenset(tile_id_of(file_sha256(path), 0, 0, side, side) for path in whole)
     for path in cut:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaos import victims
-from orchestrator.now import read_now
+from orchestrator.monitoring.status import read_now
 
 KNOWLIP = Path(sys.executable).with_name("knowlip")
 LONGEST_RUN_S = 1800
@@ -35,15 +35,29 @@ class Driver:
 
     def __init__(self, log: Path, *arguments: str | Path, variables: Mapping[str, str] | None = None) -> None:
         self.mark, self.log = uuid.uuid4().hex, log
-        environment = {name: value for name, value in os.environ.items()
-                       if not name.startswith(("RAY_", "VLLM_", "DS_", "MLFLOW_"))}
-        environment |= {victims.MARK: self.mark, "COLUMNS": "120",
-                        "PATH": f"{KNOWLIP.parent}{os.pathsep}{os.environ['PATH']}", **(variables or {})}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RAY_", "VLLM_", "DS_", "MLFLOW_"))
+        }
+        environment |= {
+            victims.MARK: self.mark,
+            "COLUMNS": "120",
+            "PATH": f"{KNOWLIP.parent}{os.pathsep}{os.environ['PATH']}",
+            **(variables or {}),
+        }
         command = [KNOWLIP, *(each.absolute() if isinstance(each, Path) else each for each in arguments)]
         with open(log, "ab") as file:
             # A group of its own: what strikes the driver must not strike the injector.
-            self.process = subprocess.Popen(command, cwd=log.parent, env=environment, stdout=file,
-                                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+            self.process = subprocess.Popen(
+                command,
+                cwd=log.parent,
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def wait(self, seconds: float = LONGEST_RUN_S) -> int:
         """The exit status.
@@ -63,8 +77,9 @@ class Driver:
     def is_in(self, run_dir: Path, round_: int | None, phase: str) -> bool:
         """Whether it lives and is in a phase now. What a driver before it has left in now.json does not count."""
         now = read_now(run_dir)
-        return (now is not None and (now.pid, now.round, now.phase) == (self.process.pid, round_, phase)
-                and not self.ended)
+        return (
+            now is not None and (now.pid, now.round, now.phase) == (self.process.pid, round_, phase) and not self.ended
+        )
 
     def said(self) -> str:
         """All it printed, on one line: a console breaks lines where it likes."""
@@ -78,16 +93,23 @@ class Driver:
         return victims.clear(self.process.pid, self.mark)
 
 
-def start(config: Path, folder: Path, settings: Sequence[str], variables: Mapping[str, str] | None = None,
-          run_dir: Path | None = None) -> Driver:
+def start(
+    config: Path,
+    folder: Path,
+    settings: Sequence[str],
+    variables: Mapping[str, str] | None = None,
+    run_dir: Path | None = None,
+) -> Driver:
     """`knowlip run` with its log in `folder` and its run directory there too, unless another one is given."""
     options = [part for setting in settings for part in ("--set", setting)]
-    return Driver(folder / "run.log", "run", config, "--run-dir", run_dir or folder / "run", *options,
-                  variables=variables)
+    return Driver(
+        folder / "run.log", "run", config, "--run-dir", run_dir or folder / "run", *options, variables=variables
+    )
 
 
-def wait_for_phase(driver: Driver, run_dir: Path, round_: int | None, phase: str,
-                   patience_s: float = LONGEST_RUN_S) -> None:
+def wait_for_phase(
+    driver: Driver, run_dir: Path, round_: int | None, phase: str, patience_s: float = LONGEST_RUN_S
+) -> None:
     """Until the phase has begun.
 
     Raises:
@@ -98,6 +120,8 @@ def wait_for_phase(driver: Driver, run_dir: Path, round_: int | None, phase: str
         if driver.ended:
             raise DriverEnded(f"the run ended before {phase} of round {round_}; its words are in {driver.log}")
         if time.monotonic() > deadline:
-            raise NotSurvived(f"{phase} of round {round_} did not begin within {patience_s:g} s; the driver's words are "
-                              f"in {driver.log}")
+            raise NotSurvived(
+                f"{phase} of round {round_} did not begin within {patience_s:g} s; the driver's words are "
+                f"in {driver.log}"
+            )
         time.sleep(0.02)  # each look parses a file; on few cores looking more often would slow the run down

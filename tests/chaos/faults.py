@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 
-from corpus.seeds import derive_seed
-from orchestrator.records import PHASES
+from corpus.storage.rng import derive_seed
+from orchestrator.state.records import PHASES
 
 START_UP = "start-up"
 BOUNDARY, INSIDE = "boundary", "inside"
 
 LIVES_IN = {
-    "driver": (START_UP, *PHASES), "trainer": PHASES, "captioner": PHASES, "serve controller": PHASES, "node": PHASES,
+    "driver": (START_UP, *PHASES),
+    "trainer": PHASES,
+    "captioner": PHASES,
+    "serve controller": PHASES,
+    "node": PHASES,
     "scorer": ("score",),
 }
 """Phases in which a process is killed, at their start and inside; of a trainer, each rank."""
@@ -41,8 +45,12 @@ class Fault:
     @property
     def name(self) -> str:
         """As the table's rows say it."""
-        what = {"kill": f"kill -9 {self.who}", "terminate": "SIGTERM to the driver", "second driver": "two drivers",
-                "pause": "driver paused, another takes over"}[self.blow]
+        what = {
+            "kill": f"kill -9 {self.who}",
+            "terminate": "SIGTERM to the driver",
+            "second driver": "two drivers",
+            "pause": "driver paused, another takes over",
+        }[self.blow]
         return f"{what}, {'at the start of' if self.moment == BOUNDARY else 'inside'} {self.phase}"
 
     @property
@@ -90,10 +98,14 @@ def _kills() -> list[Fault]:
 
 FAULTS = (
     *_kills(),
-    Fault("train controller", "train", INSIDE), Fault("mailbox", "train", INSIDE),
-    Fault("evaluator", "evaluate", BOUNDARY), Fault("gcs", "score", INSIDE),
-    Fault("driver", "train", INSIDE, "terminate"), Fault("driver", "label", INSIDE, "terminate"),
-    Fault("driver", "train", INSIDE, "second driver"), Fault("driver", "label", INSIDE, "second driver"),
+    Fault("train controller", "train", INSIDE),
+    Fault("mailbox", "train", INSIDE),
+    Fault("evaluator", "evaluate", BOUNDARY),
+    Fault("gcs", "score", INSIDE),
+    Fault("driver", "train", INSIDE, "terminate"),
+    Fault("driver", "label", INSIDE, "terminate"),
+    Fault("driver", "train", INSIDE, "second driver"),
+    Fault("driver", "label", INSIDE, "second driver"),
     Fault("driver", "train", INSIDE, "pause"),
 )
 """Processes that are struck. Faults of other kinds, such as a full disk, stand in rows.py beside them."""

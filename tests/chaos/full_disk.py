@@ -8,18 +8,17 @@ import threading
 import time
 from pathlib import Path
 
-from mounts import mount, unmount
-
-from actors.train_worker import trainer_state_dir
+from actors.trainer.worker import trainer_state_dir
 from chaos.blows import Outcome
 from chaos.driver import KNOWLIP, ChaosError, Driver, start, wait_for_phase
 from chaos.reference import Reference
 from chaos.run import new_folder, resume_until_finished
 from corpus.annotations import AnnotationStore
-from corpus.disk import free_bytes
+from corpus.storage.disk import free_bytes
 from model.checkpoint import weights_sha256
-from orchestrator.records import read_records
-from orchestrator.run_directory import RunDirectory
+from orchestrator.state.records import read_records
+from orchestrator.state.run_directory import RunDirectory
+from support.mounts import mount, unmount
 
 PHASES = {"train": "checkpoint", "label": "label shards", "refresh": "commit"}
 """Phase at whose start the disk is filled -> what is written in it."""
@@ -106,12 +105,14 @@ def written_first(phase: str, run_dir: Path) -> Path:
     as it was.
     """
     directory = RunDirectory(run_dir)
-    return {"train": trainer_state_dir(run_dir), "label": directory.shards(ROUND),
-            "refresh": directory.annotations}[phase]
+    return {"train": trainer_state_dir(run_dir), "label": directory.shards(ROUND), "refresh": directory.annotations}[
+        phase
+    ]
 
 
-def fill_and_resume(outcome: Outcome, run_dir: Path, reference: Reference, phase: str, small: Path,
-                    named: Path) -> None:
+def fill_and_resume(
+    outcome: Outcome, run_dir: Path, reference: Reference, phase: str, small: Path, named: Path
+) -> None:
     """A run in `run_dir`, while whose round 2 the file system at `small` is filled: it has to end with an error that
     names a place and says what to do, leave the last round readable, and go on once there is room."""
     begun, logs = time.monotonic(), outcome.run_dir.parent

@@ -3,22 +3,27 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mounts import mount, unmount
-
 from chaos.blows import Outcome
 from chaos.compare import compare
 from chaos.driver import ChaosError
 from chaos.full_disk import fill_and_resume
 from chaos.reference import Reference
 from chaos.run import new_folder, run_with_faults
+from support.mounts import mount, unmount
 
 PHASE = "score"
 """At whose start the disk is filled. What only takes blocks may still find room in the store; refresh, which makes the
 next round's, cannot."""
 LARGE_TILES = (
-    "corpus.simulated.tiles=64", "corpus.simulated.tile_size_pixels=512", "corpus.rows_per_block=8",
-    *(f"model.{part}.vision.{key}" for part in ("encoder", "captioner")
-      for key in ("image_size_px=512", "stem_strides=[16,2,2]")))
+    "corpus.simulated.tiles=64",
+    "corpus.simulated.tile_size_pixels=512",
+    "corpus.rows_per_block=8",
+    *(
+        f"model.{part}.vision.{key}"
+        for part in ("encoder", "captioner")
+        for key in ("image_size_px=512", "stem_strides=[16,2,2]")
+    ),
+)
 """64 MiB of images, and nearly as much of shuffled blocks, in a model that costs no more."""
 SMALL_STORE = "cluster.object_store_memory_gib=0.08"
 """Hardly more than the least that Ray takes."""
@@ -38,8 +43,9 @@ def run_without_room_to_spill(reference: Reference, seed: int, folder: Path) -> 
     try:
         undisturbed = _undisturbed(replace(reference, settings=(*reference.settings, *LARGE_TILES)), folder)
         small_store = (*undisturbed.settings, SMALL_STORE, f"cluster.spill_dir={spill.resolve()}")
-        fill_and_resume(outcome, outcome.run_dir, replace(undisturbed, settings=small_store), PHASE, spill,
-                        named=spill.resolve())
+        fill_and_resume(
+            outcome, outcome.run_dir, replace(undisturbed, settings=small_store), PHASE, spill, named=spill.resolve()
+        )
         if outcome.finished:
             outcome.found = compare(outcome.run_dir, undisturbed.run_dir)
     finally:

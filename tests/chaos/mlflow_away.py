@@ -7,15 +7,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mlflow import MlflowClient
-from ports import free_port
-from tracking_server import server
 
 from chaos.blows import Outcome
 from chaos.driver import ChaosError, Driver, start, wait_for_phase
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
-from orchestrator.spool import waiting
-from orchestrator.tracking import local_uri
+from orchestrator.tracking.mlflow import local_uri
+from orchestrator.tracking.outbox import waiting
+from support.ports import free_port
+from support.tracking_server import server
 
 NAMED = 5
 """Differences between two MLflow runs that the table names."""
@@ -89,9 +89,13 @@ def tracked(client: MlflowClient, run_name: str) -> dict:
             if round_ is None and run.data.tags.get("knowlip.run_dir") != run_name:
                 continue
             found["parents"] += round_ is None
-            points = {key: sorted((point.step, 0.0 if _is_time(key) else point.value)
-                                  for point in client.get_metric_history(run.info.run_id, key))
-                      for key in run.data.metrics}
+            points = {
+                key: sorted(
+                    (point.step, 0.0 if _is_time(key) else point.value)
+                    for point in client.get_metric_history(run.info.run_id, key)
+                )
+                for key in run.data.metrics
+            }
             found.setdefault(round_ or "parent", []).append((run.info.status, points))
     return found
 
@@ -115,8 +119,10 @@ def differences(found: dict, wanted: dict) -> list[str]:
             has, wants = points.get(key, []), expected_points.get(key, [])
             steps, expected_steps = (Counter(step for step, _ in each) for each in (has, wants))
             if steps != expected_steps:
-                said.append(f"{key} of {name}: {(expected_steps - steps).total()} points missing, "
-                            f"{(steps - expected_steps).total()} too many")
+                said.append(
+                    f"{key} of {name}: {(expected_steps - steps).total()} points missing, "
+                    f"{(steps - expected_steps).total()} too many"
+                )
             elif not all(_same(value, wanted) for (_, value), (_, wanted) in zip(has, wants, strict=True)):
                 said.append(f"{key} of {name} has other values")
     return said

@@ -10,23 +10,28 @@ from pathlib import Path
 import psutil
 from ray.cluster_utils import Cluster
 
-from actors.train_worker import trainer_state_dir
-from actors.trainer_state import TrainerPosition, latest_checkpoint
+from actors.trainer.checkpoint import TrainerPosition, latest_checkpoint
+from actors.trainer.worker import trainer_state_dir
 from chaos.blows import Outcome
 from chaos.driver import ChaosError, Driver, NotSurvived, start, wait_for_phase
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
-from corpus.seeds import derive_seed
+from corpus.storage.rng import derive_seed
 
 PATIENCE_S = 300
 CPUS_PER_WORKER = 4
 SETTINGS = (
-    "cluster.memory_gib=1", "score.max_workers=1",
+    "cluster.memory_gib=1",
+    "score.max_workers=1",
     # One worker fits beside captioner and scorer on the first node, two only with the second.
-    f"train.cpus_per_worker={CPUS_PER_WORKER}", "train.min_workers=1", "train.max_workers=2",
+    f"train.cpus_per_worker={CPUS_PER_WORKER}",
+    "train.min_workers=1",
+    "train.max_workers=2",
     "train.resize_interval_s=2",
     # The first group after the loss is asked for at the old size, before the loss is known everywhere.
-    "train.regroup_timeout_s=40", "train.checkpoint_every_steps=5")
+    "train.regroup_timeout_s=40",
+    "train.checkpoint_every_steps=5",
+)
 EPOCHS = 80
 """Of the first round: long enough for a node to come and go."""
 LATEST_STEP = 60
@@ -67,8 +72,12 @@ def grow_and_shrink(cluster: Cluster, driver: Driver, run_dir: Path, from_step: 
     Raises:
         ChaosError: the run was over before. NotSurvived: it failed, or does not grow or shrink.
     """
-    alone = _wait_for(driver, run_dir, "checkpoint of one worker",
-                      lambda position: position.world_size == 1 and position.step >= from_step)
+    alone = _wait_for(
+        driver,
+        run_dir,
+        "checkpoint of one worker",
+        lambda position: position.world_size == 1 and position.step >= from_step,
+    )
     node = cluster.add_node(num_cpus=CPUS_PER_WORKER, object_store_memory=200 * 2**20)
     together = _wait_for(driver, run_dir, "checkpoint of two workers", lambda position: position.world_size == 2)
     cluster.remove_node(node, allow_graceful=False)
@@ -80,8 +89,12 @@ def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
     """A whole run whose cluster grows and shrinks in round 1."""
     outcome = Outcome(new_folder(folder) / "run")
     with first_node() as cluster:
-        settings = [*reference.settings, *SETTINGS, f"cluster.address={cluster.address}",
-                    f"train.first_round_epochs={EPOCHS}"]
+        settings = [
+            *reference.settings,
+            *SETTINGS,
+            f"cluster.address={cluster.address}",
+            f"train.first_round_epochs={EPOCHS}",
+        ]
         driver = start(reference.config, folder, settings, authentication())
 
         def change() -> int:

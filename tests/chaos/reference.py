@@ -14,8 +14,8 @@ from chaos.compare import compare
 from chaos.driver import ChaosError
 from chaos.faults import START_UP, Fault
 from chaos.run import run_with_faults
-from orchestrator.config import load_config, portable
-from orchestrator.records import PHASES, RoundRecord, read_json, read_records, write_json
+from orchestrator.config.schema import load_config, portable
+from orchestrator.state.records import PHASES, RoundRecord, read_json, read_records, write_json
 
 
 class _Kept(BaseModel):
@@ -56,14 +56,16 @@ class Reference:
         """
         last = len(self.records)
         phases_s = sum(self._phase_s(phase, record.round) for record in self.records for phase in PHASES)
-        first_use_s = sum(max(0.0, self._phase_s(phase, 1) - self._phase_s(phase, last))
-                          for phase in PHASES if phase != "train")
+        first_use_s = sum(
+            max(0.0, self._phase_s(phase, 1) - self._phase_s(phase, last)) for phase in PHASES if phase != "train"
+        )
         return self.seconds - phases_s + first_use_s
 
     def recovery_s(self, strikes: Sequence[Strike]) -> float | None:
         """The goal for the extra wall time: a start and the struck phase, the mean over `strikes`; None without any."""
-        phases_s = [0.0 if strike.round is None else self._phase_s(strike.fault.phase, strike.round)
-                    for strike in strikes]
+        phases_s = [
+            0.0 if strike.round is None else self._phase_s(strike.fault.phase, strike.round) for strike in strikes
+        ]
         return self.start_s + sum(phases_s) / len(phases_s) if phases_s else None
 
     def _phase_s(self, phase: str, round_: int) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.records import read_json, write_json
+from orchestrator.state.records import read_json, write_json
 
 
 class Result(BaseModel):
@@ -23,8 +23,13 @@ class Result(BaseModel):
     lost: int = Field(0, description="annotations, over all rounds")
     duplicated: int = Field(0, description="annotations, and rounds committed twice")
     equal: bool | None = Field(None, description="to the undisturbed run, bit for bit; null where it cannot be")
-    extra_s: float | None = Field(None, description="wall time beyond the undisturbed run's, seconds; in a shared run the mean over its faults")
-    at_most_s: float | None = Field(None, description="what a start and the struck phase take undisturbed, seconds, over the same faults: the goal for extra_s")
+    extra_s: float | None = Field(
+        None, description="wall time beyond the undisturbed run's, seconds; in a shared run the mean over its faults"
+    )
+    at_most_s: float | None = Field(
+        None,
+        description="what a start and the struck phase take undisturbed, seconds, over the same faults: the goal for extra_s",
+    )
     notes: tuple[str, ...] = Field((), description="what was not as it should be")
     commit: str = Field("", description="of the code that ran; + where files differed from it")
     not_possible: str | None = Field(None, description="why this machine cannot inject the fault")
@@ -32,8 +37,15 @@ class Result(BaseModel):
     @property
     def good(self) -> bool:
         """All goals met. A fault that could not be injected meets none."""
-        return (self.not_possible is None and self.injected > 0 and self.survived and not self.lost
-                and not self.duplicated and self.equal is not False and not self.notes)
+        return (
+            self.not_possible is None
+            and self.injected > 0
+            and self.survived
+            and not self.lost
+            and not self.duplicated
+            and self.equal is not False
+            and not self.notes
+        )
 
     @property
     def within(self) -> bool | None:
@@ -65,8 +77,10 @@ def commit() -> str:
     """The commit that is checked out, shortened; "" outside of a repository."""
     here = Path(__file__).parent
     try:
-        head, changed = (subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-                         for words in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "-uno")))
+        head, changed = (
+            subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+            for words in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "-uno"))
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
     return f"{head}+" if changed else head

@@ -23,10 +23,10 @@ from chaos.reference import Reference
 from chaos.results import Result
 from chaos.run import run_with_faults
 from chaos.verdict import judge
-from corpus.seeds import derive_seed
-from hcot_llm.poison import DAMAGES
-from hcot_llm.schema import AnswerError
-from orchestrator.records import read_records
+from corpus.storage.rng import derive_seed
+from hcot_llm.engines.fault_injection import DAMAGES
+from hcot_llm.schema.clauses import AnswerError
+from orchestrator.state.records import read_records
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,18 @@ def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
         return Result(fault=row.name, seed=seed, not_possible=outcome.not_possible)
     verdict = judge(outcome, reference, row.equal)
     result = Result(
-        fault=row.name, seed=seed, injected=outcome.injected, survived=outcome.finished, resumes=outcome.resumes,
-        lost=verdict.lost, duplicated=verdict.duplicated, equal=verdict.equal if row.equal else None,
+        fault=row.name,
+        seed=seed,
+        injected=outcome.injected,
+        survived=outcome.finished,
+        resumes=outcome.resumes,
+        lost=verdict.lost,
+        duplicated=verdict.duplicated,
+        equal=verdict.equal if row.equal else None,
         extra_s=outcome.seconds - reference.seconds if row.timed else None,
-        at_most_s=reference.recovery_s(outcome.struck), notes=verdict.notes)
+        at_most_s=reference.recovery_s(outcome.struck),
+        notes=verdict.notes,
+    )
     if result.good:
         shutil.rmtree(folder)
     return result
@@ -93,8 +101,9 @@ def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
     outcome = run_with_faults(reference.config, folder, [*reference.settings, "captioner.engine.poison_share=0.1"])
     metrics = [record.metrics for record in read_records(outcome.run_dir)]
     outcome.injected = sum(int(each.get("poison_injected") or 0) for each in metrics)
-    counted = Counter({reason: sum(int(each.get(f"invalid_{reason}") or 0) for each in metrics)
-                       for reason in AnswerError.REASONS})
+    counted = Counter(
+        {reason: sum(int(each.get(f"invalid_{reason}") or 0) for each in metrics) for reason in AnswerError.REASONS}
+    )
     if counted.total() < outcome.injected:
         outcome.complaints.append(f"{outcome.injected} answers were spoiled, {counted.total()} counted as invalid")
     if missing := [damage for damage in DAMAGES if not counted[damage]]:
@@ -107,12 +116,23 @@ def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
 ROWS = (
     *(Row(fault.name, partial(strike_once, fault), fault=fault) for fault in FAULTS),
     Row("add and remove a node, inside train", run_with_nodes, equal=False, timed=False),
-    *(Row(f"kill -9 another node than the driver's, in {phase}", partial(run_losing_a_node, phase), once=True, timed=False)
-      for phase in ("train", "score", "label")),
-    *(Row(f"MLflow stop and start, {when}", partial(run_without_mlflow, during), once=True)
-      for when, during in (("in the run", True), ("after its end", False))),
-    *(Row(f"disk full, in {phase} ({what})", partial(run_on_full_disk, phase), once=True)
-      for phase, what in FULL_IN.items()),
+    *(
+        Row(
+            f"kill -9 another node than the driver's, in {phase}",
+            partial(run_losing_a_node, phase),
+            once=True,
+            timed=False,
+        )
+        for phase in ("train", "score", "label")
+    ),
+    *(
+        Row(f"MLflow stop and start, {when}", partial(run_without_mlflow, during), once=True)
+        for when, during in (("in the run", True), ("after its end", False))
+    ),
+    *(
+        Row(f"disk full, in {phase} ({what})", partial(run_on_full_disk, phase), once=True)
+        for phase, what in FULL_IN.items()
+    ),
     Row(f"disk full, in {SPILLS_IN} (spill)", run_without_room_to_spill, once=True, timed=False),
     Row(f"two drivers x {CONTESTS}", run_contests, once=True, timed=False),
     Row("poison captions 10 %", poison, equal=False, once=True),

@@ -6,19 +6,23 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mounts import unmount
-
 from chaos.blows import Outcome, Strike, TooLate, strike
 from chaos.driver import Driver, DriverEnded, start, wait_for_phase
-from orchestrator.records import RecordError, is_over, read_records
-from orchestrator.run_directory import RunDirectory, RunDirectoryError
+from orchestrator.state.records import RecordError, is_over, read_records
+from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
+from support.mounts import unmount
 
 RESUMES = 3
 """How often a run is resumed after one blow before it counts as lost."""
 
 
-def run_with_faults(config: Path, folder: Path, settings: Sequence[str], strikes: Sequence[Strike] = (),
-                    variables: Mapping[str, str] | None = None) -> Outcome:
+def run_with_faults(
+    config: Path,
+    folder: Path,
+    settings: Sequence[str],
+    strikes: Sequence[Strike] = (),
+    variables: Mapping[str, str] | None = None,
+) -> Outcome:
     """A run that `strikes` hit one after the other, in the order of their phases, resumed until it ends.
 
     What an earlier, broken-off call left in `folder` is removed.
@@ -59,9 +63,11 @@ def complaints_of(outcome: Outcome) -> list[str]:
     if outcome.resumes > ends:
         wrong.append(f"{outcome.resumes} resumes were needed, {ends} expected; see {outcome.run_dir.parent}")
     # A paused driver gives way to another one, which is asked for its status there; one may be killed after its last record.
-    by_a_blow = any(fault.blow == "pause" for fault in faults) or ends and outcome.status == -signal.SIGKILL
+    by_a_blow = any(fault.blow == "pause" for fault in faults) or (ends and outcome.status == -signal.SIGKILL)
     if outcome.finished and outcome.status != 0 and not by_a_blow:
-        wrong.append(f"all rounds are recorded, but the driver's exit status was {outcome.status}; see {outcome.run_dir.parent}")
+        wrong.append(
+            f"all rounds are recorded, but the driver's exit status was {outcome.status}; see {outcome.run_dir.parent}"
+        )
     return wrong
 
 
@@ -90,8 +96,9 @@ def new_folder(folder: Path) -> Path:
     return folder
 
 
-def resume_until_finished(outcome: Outcome, variables: Mapping[str, str] | None = None,
-                          logs: Path | None = None) -> None:
+def resume_until_finished(
+    outcome: Outcome, variables: Mapping[str, str] | None = None, logs: Path | None = None
+) -> None:
     """`knowlip resume`, a few times at most; `logs`: where its words go, by default beside the run directory."""
     for _ in range(RESUMES):
         if is_finished(outcome.run_dir):

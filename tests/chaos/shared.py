@@ -12,9 +12,8 @@ from chaos.reference import Reference
 from chaos.results import Result
 from chaos.run import run_with_faults
 from chaos.verdict import judge
-from corpus.seeds import derive_seed
-from orchestrator.records import PHASES
-
+from corpus.storage.rng import derive_seed
+from orchestrator.state.records import PHASES
 
 TOGETHER = "several in one run, from "
 """How the result of a run begins that is not of one fault."""
@@ -47,7 +46,10 @@ def share(wanted: Sequence[tuple[Fault, int]], rounds: int) -> list[list[Blow]]:
                 faults.rotate(-3 * place - derive_seed(seed, "order of faults") % 1000)
                 queue.extend((fault, seed) for fault in faults)
         while any(waiting.values()):
-            moments = [(1, START_UP), *((round_, phase) for round_ in may_share[0][0].rounds(rounds) for phase in PHASES)]
+            moments = [
+                (1, START_UP),
+                *((round_, phase) for round_ in may_share[0][0].rounds(rounds) for phase in PHASES),
+            ]
             runs.append([Blow(*waiting[phase].popleft(), round_) for round_, phase in moments if waiting[phase]])
     return runs
 
@@ -68,13 +70,33 @@ def run_shared(blows: Sequence[Blow], reference: Reference, folder: Path) -> lis
     verdict = judge(outcome, reference)
     if verdict.notes or verdict.lost or verdict.duplicated:
         struck = ", ".join(f"{strike.fault.name} of round {strike.round}" for strike in outcome.struck)
-        return [together.model_copy(update={
-            "injected": outcome.injected, "survived": outcome.finished, "resumes": outcome.resumes, "lost": verdict.lost,
-            "duplicated": verdict.duplicated, "equal": verdict.equal,
-            "notes": (*verdict.notes, f"struck: {struck}; see {folder}")})]
+        return [
+            together.model_copy(
+                update={
+                    "injected": outcome.injected,
+                    "survived": outcome.finished,
+                    "resumes": outcome.resumes,
+                    "lost": verdict.lost,
+                    "duplicated": verdict.duplicated,
+                    "equal": verdict.equal,
+                    "notes": (*verdict.notes, f"struck: {struck}; see {folder}"),
+                }
+            )
+        ]
     shutil.rmtree(folder)
     at_most_s = reference.recovery_s(outcome.struck)
-    return [Result(fault=blow.fault.name, seed=blow.seed, injected=1, survived=True, resumes=outcome.resumes, equal=True,
-                   extra_s=(outcome.seconds - reference.seconds) / len(outcome.struck), shared=len(outcome.struck),
-                   at_most_s=at_most_s)
-            for blow, strike in zip(blows, strikes, strict=True) if strike in outcome.struck]
+    return [
+        Result(
+            fault=blow.fault.name,
+            seed=blow.seed,
+            injected=1,
+            survived=True,
+            resumes=outcome.resumes,
+            equal=True,
+            extra_s=(outcome.seconds - reference.seconds) / len(outcome.struck),
+            shared=len(outcome.struck),
+            at_most_s=at_most_s,
+        )
+        for blow, strike in zip(blows, strikes, strict=True)
+        if strike in outcome.struck
+    ]

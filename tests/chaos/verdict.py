@@ -33,5 +33,9 @@ def judge(outcome: Outcome, reference: Reference, has_to_be_equal: bool = True) 
         notes.append(f"differs: {', '.join(found.different)}")
     if outcome.left_over:
         notes.append(f"{outcome.left_over} processes left over")
-    return Verdict(lost=found.lost if found else 0, duplicated=found.duplicated + found.commits_twice if found else 0,
-                   equal=found is not None and not found.different, notes=tuple(notes))
+    return Verdict(
+        lost=found.lost if found else 0,
+        duplicated=found.duplicated + found.commits_twice if found else 0,
+        equal=found is not None and not found.different,
+        notes=tuple(notes),
+    )

@@ -14,9 +14,13 @@ MARK = "KNOWLIP_CHAOS_RUN"
 
 # What a process calls itself. Ray's workers add the method they are in.
 TITLE = {
-    "trainer": "ray::RayTrainWorker", "train controller": "ray::TrainController",
-    "captioner": "ray::ServeReplica:captioner", "serve controller": "ray::ServeController",
-    "scorer": "ray::MapWorker", "evaluator": "ray::Judge", "mailbox": "ray::Mailbox",
+    "trainer": "ray::RayTrainWorker",
+    "train controller": "ray::TrainController",
+    "captioner": "ray::ServeReplica:captioner",
+    "serve controller": "ray::ServeController",
+    "scorer": "ray::MapWorker",
+    "evaluator": "ray::Judge",
+    "mailbox": "ray::Mailbox",
 }
 _RANK_LOG = "ray-train-sys-worker-"
 DAEMON = {"node": "raylet", "gcs": "gcs_server"}
@@ -34,8 +38,11 @@ def find(kind: str, number: int, driver_pid: int, mark: str) -> psutil.Process |
     """A live process of a kind, the trainer of rank `number`, or None while there is none."""
     if kind == "driver":
         return psutil.Process(driver_pid) if psutil.pid_exists(driver_pid) else None
-    matches = [process for process in of_run(driver_pid, mark)
-               if _is(process, kind) and (kind != "trainer" or rank_of(process) == number)]
+    matches = [
+        process
+        for process in of_run(driver_pid, mark)
+        if _is(process, kind) and (kind != "trainer" or rank_of(process) == number)
+    ]
     return min(matches, key=lambda process: process.pid, default=None)
 
 

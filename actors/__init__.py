@@ -1,0 +1,1 @@
+"""Roles on Ray: trainer, captioner, scorer, data, evaluator."""

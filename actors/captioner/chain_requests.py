@@ -1,0 +1,170 @@
+"""Questions for models that are asked by HCoT's chain: what each chain needs to know of its tile."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.geotiff.backscatter import Backscatter
+from corpus.geotiff.evidence import measure
+from corpus.geotiff.picture import grey_picture
+from corpus.geotiff.read import read_backscatter
+from corpus.storage.rng import derive_seed
+from corpus.tiles import check_tile, tile_path
+from hcot_llm.engines.completion import Completion
+from hcot_llm.engines.native import Answer
+from hcot_llm.knowledge.knowledge import tile_knowledge
+from hcot_llm.prompts.chain import ChainResult
+from hcot_llm.prompts.chain_config import ChainConfig
+from hcot_llm.prompts.prompts import prompt_sha256
+from hcot_llm.prompts.retry import Retry
+from hcot_llm.schema.clauses import VOCABULARY, Clause, in_order
+
+if TYPE_CHECKING:
+    from actors.captioner.labelling import Question
+
+
+@dataclass(frozen=True)
+class ChainRequest:
+    """Questions for HCoT chains. source: the model, its settings and the prompts, for the name of the shard."""
+
+    source: str
+    questions: Sequence["Question"]
+    retries: tuple[Retry, ...] | None = None
+
+    @staticmethod
+    def of(
+        model_id: str,
+        config: ChainConfig,
+        without: Collection[str],
+        questions: Sequence["Question"],
+        retries: tuple[Retry, ...] | None,
+    ) -> "ChainRequest":
+        """The request to a model. without: settings that change nothing of its answers."""
+        settings = config.model_dump_json(exclude=set(without))
+        return ChainRequest(f"{model_id} {settings} {prompt_sha256()}", questions, retries)
+
+
+@dataclass(frozen=True)
+class ChainQuestion:
+    """One chain: a question about a tile. seed: of its sampled answers, None is greedy.
+
+    path: the tile's GeoTIFF. sha256: of it, as recorded. gsd_m: metres per pixel. place: sentences about where it lies.
+    """
+
+    question: "Question"
+    path: Path
+    sha256: str
+    gsd_m: float
+    place: str
+    seed: int | None
+
+    @cached_property
+    def _backscatter(self) -> Backscatter:
+        """Raises CorpusError: the tile has changed since it was recorded."""
+        check_tile(self.question.tile_id, self.path, self.sha256)
+        return read_backscatter(self.path)
+
+    @property
+    def picture(self) -> np.ndarray:
+        """The tile for a model that looks, uint8 [H, W]."""
+        return grey_picture(self._backscatter)
+
+    def settings(self, *, evidence: bool, picture: bool, attempts: int) -> dict[str, Any]:
+        """Arguments of `hcot_llm.prompts.chain.chain`."""
+        measured = measure(self._backscatter, self.gsd_m)
+        return {
+            "asked": self.question.asked,
+            "kept": self.question.kept,
+            "feedback": self.question.hints,
+            "evidence": measured.as_prompt() if evidence else None,
+            "measured_pixels": [blob.length_pixels for blob in measured.blobs],
+            "knowledge": self.place,
+            "gsd_m": self.gsd_m,
+            "picture": picture,
+            "attempts": attempts,
+        }
+
+
+class ChainProgress:
+    """What a chain has brought so far."""
+
+    def __init__(self, asked: ChainQuestion) -> None:
+        self._asked = asked
+        self._distributions: dict[Clause, list[np.ndarray]] = {}
+        self._tokens = self._prompts = 0
+
+    @property
+    def seed(self) -> int | None:
+        """Of the next prompt."""
+        return None if self._asked.seed is None else derive_seed(self._asked.seed, self._prompts)
+
+    def take(self, completion: Completion) -> str:
+        """Enter the answer to a prompt; returns its text."""
+        for clause, found in completion.distributions.items():
+            self._distributions.setdefault(clause, []).append(found)
+        self._tokens += completion.tokens
+        self._prompts += 1
+        return completion.text
+
+    def answer(self, result: ChainResult) -> Answer:
+        """What the chain, at its end, says of the asked clauses."""
+        values = in_order(
+            {clause: result.values[clause] for clause in self._asked.question.asked if clause in result.values}
+        )
+        errors = tuple(result.failed.values())
+        return Answer(
+            values,
+            {
+                clause: found
+                for clause, value in values.items()
+                if (found := self._distribution(clause, value)) is not None
+            },
+            errors[0] if errors else None,
+            self._tokens,
+            further_errors=errors[1:],
+        )
+
+    def _distribution(self, clause: Clause, value: str) -> np.ndarray | None:
+        """The last one that speaks for the value: level 5 may have corrected it, or said what was not kept."""
+        return next(
+            (
+                found
+                for found in reversed(self._distributions.get(clause, ()))
+                if VOCABULARY[clause][int(found.argmax())] == value
+            ),
+            None,
+        )
+
+
+class ChainTiles:
+    """The tiles of a corpus, as chains need them."""
+
+    def __init__(self, tiles: pa.Table, corpus_dir: Path) -> None:
+        """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py."""
+        self._corpus_dir = corpus_dir
+        columns = tiles.select(["tile_id", "path", "sha256", "gsd_m", "lon", "lat"])
+        self._tiles = {row["tile_id"]: row for row in columns.to_pylist()}
+
+    def chains(
+        self, questions: Sequence["Question"], retries: Sequence[Retry] | None, candidates: int
+    ) -> list[list[ChainQuestion]]:
+        """For each question its chains: all candidates, or the one that is asked again."""
+        if retries is not None:
+            seeds = [[None if retry.greedy else retry.seed] for retry in retries]
+        else:
+            seeds = [
+                [None, *(derive_seed(question.seed, number, "sampled") for number in range(1, candidates))]
+                for question in questions
+            ]
+        return [self._chains(question, each) for question, each in zip(questions, seeds, strict=True)]
+
+    def _chains(self, question: "Question", seeds: Sequence[int | None]) -> list[ChainQuestion]:
+        tile = self._tiles[question.tile_id]
+        place = tile_knowledge(tile["lon"], tile["lat"]).sentences()
+        path = tile_path(self._corpus_dir, tile["path"])
+        return [ChainQuestion(question, path, tile["sha256"], tile["gsd_m"], place, seed) for seed in seeds]

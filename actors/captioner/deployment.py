@@ -1,0 +1,158 @@
+"""The captioner's deployment on Ray Serve: how it starts, and requests that outlive a replica."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import serve
+from ray.exceptions import ObjectLostError, RayActorError
+from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import ApplicationStatus
+
+if TYPE_CHECKING:
+    from actors.captioner.native import CaptionerConfig
+
+DEPLOYMENT = "captioner"
+DEATHS_PER_REQUEST = 3
+
+
+def replicas_of(owner: str) -> int:
+    """Replicas that Ray Serve runs or starts for an owner; 0 where there is none."""
+    application = serve.status().applications.get(_application_of(owner))
+    return (
+        0
+        if application is None
+        else sum(
+            count for deployment in application.deployments.values() for count in deployment.replica_states.values()
+        )
+    )
+
+
+def _application_of(owner: str) -> str:
+    return f"{DEPLOYMENT}-{owner}" if owner else DEPLOYMENT
+
+
+class CaptionerFailed(RuntimeError):
+    """The captioner's deployment failed or did not start in time; the message carries the reason."""
+
+
+class Deployment:
+    """Replicas of one class, within the configured bounds. Making it does not wait: an engine starts while the first
+    round trains.
+
+    Args:
+        owner: whose it is; runs that share a cluster have one each, and a run that goes on replaces what it left.
+    """
+
+    def __init__(self, replica: type, config: "CaptionerConfig", *arguments: Any, owner: str = "") -> None:
+        self._config = config
+        self._application = _application_of(owner)
+        environment = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(config.threads_per_replica)}
+        options = {
+            "num_cpus": config.cpus_per_replica,
+            "num_gpus": config.gpus_per_replica,
+            "runtime_env": {"env_vars": environment},
+        }
+        scaling = (
+            {"num_replicas": config.min_replicas}
+            if config.min_replicas == config.max_replicas
+            else {
+                "autoscaling_config": {
+                    "min_replicas": config.min_replicas,
+                    "max_replicas": config.max_replicas,
+                    "target_ongoing_requests": 2,
+                }
+            }
+        )
+        deployment = serve.deployment(
+            replica,
+            name=DEPLOYMENT,
+            ray_actor_options=options,
+            max_ongoing_requests=2,
+            health_check_timeout_s=600,
+            **scaling,
+        )
+        serve.start(proxy_location="Disabled")
+        serve.run_many(
+            [serve.RunTarget(deployment.bind(*arguments), name=self._application, route_prefix=None)],
+            wait_for_applications_running=False,
+        )
+        self.handle: DeploymentHandle = serve.get_deployment_handle(DEPLOYMENT, self._application)
+
+    def wait_until_running(self) -> None:
+        """Until the least number of replicas is ready.
+
+        Raises:
+            CaptionerFailed: they do not start, or not in time.
+        """
+        deadline = time.monotonic() + self._config.start_timeout_s
+        while True:
+            application = serve.status().applications.get(self._application)
+            if application is None:
+                raise CaptionerFailed(
+                    f"Ray Serve has no application {self._application} any more: somebody deleted it, or "
+                    "another cluster answers. `knowlip resume RUN_DIR` deploys it anew."
+                )
+            if application.status == ApplicationStatus.RUNNING:
+                return
+            if application.status == ApplicationStatus.DEPLOY_FAILED:
+                reasons = [application.message, *(each.message for each in application.deployments.values())]
+                raise CaptionerFailed(f"the captioner did not start: {' '.join(filter(None, reasons))}")
+            if time.monotonic() > deadline:
+                raise CaptionerFailed(
+                    f"no captioner was ready within {self._config.start_timeout_s:g} s (captioner.start_timeout_s); it asks "
+                    f"for {self._config.cpus_per_replica} CPU and {self._config.gpus_per_replica:g} GPU, and Ray offers "
+                    f"{ray.available_resources()}; training workers may have taken the rest (train.max_workers). Last word "
+                    f"of Ray Serve: {application.message or application.status}"
+                )
+            time.sleep(0.2)
+
+    def call(self, send: Callable[[DeploymentHandle], Any]) -> "PendingAnswers":
+        """Send a request; `.result()` of what comes back waits for the answer."""
+        return PendingAnswers(self, send)
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Remove the deployment; Ray Serve itself may be serving others on a shared cluster.
+
+        wait: until its replicas have ended.
+        """
+        if ray.is_initialized():  # else Serve would start a cluster to look there
+            # Where replicas scale, a thread of the handle's tells the controller of its load; left alone, it would start a
+            # cluster to do so once this one is gone.
+            self.handle.shutdown()
+            serve.delete(self._application, _blocking=wait)
+            serve.status()  # asked after it: by then Serve has heard, whatever becomes of this process
+
+
+class PendingAnswers:
+    """A request under way. A replica that dies is replaced by Ray Serve, and the request is sent again; so is one whose
+    answer was lost with a node.
+
+    That is safe: a replica changes nothing outside itself, and a new one of the native captioner labels only after it has
+    proven the weights.
+    """
+
+    def __init__(self, deployment: Deployment, send: Callable[[DeploymentHandle], Any]) -> None:
+        self._deployment, self._send = deployment, send
+        self._response = send(deployment.handle)
+
+    def result(self) -> Any:
+        """Wait for the answer.
+
+        Raises:
+            CaptionerFailed: replicas died in a row, DEATHS_PER_REQUEST times.
+        """
+        for deaths in range(1, DEATHS_PER_REQUEST + 1):
+            try:
+                return self._response.result()
+            except (RayActorError, ObjectLostError) as error:  # the latter: an answer that lay on a lost node
+                last = error
+                if deaths < DEATHS_PER_REQUEST:
+                    self._deployment.wait_until_running()
+                    self._response = self._send(self._deployment.handle)
+        raise CaptionerFailed(
+            f"{DEATHS_PER_REQUEST} captioner replicas died one after another on the same request; the "
+            f"last: {last}. Often the memory did not suffice: lower captioner.tiles_per_shard or the "
+            "engine's max_sequences."
+        ) from last

@@ -1,0 +1,147 @@
+"""The captioner as a model behind an endpoint: HCoT level by level, from the driver, a few tiles at a time."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from actors.captioner.chain_requests import ChainProgress, ChainQuestion, ChainRequest, ChainTiles
+from actors.captioner.native import CaptionerConfig, PublishReceipt
+from corpus.geotiff.picture import png
+from hcot_llm.engines.endpoint import Endpoint
+from hcot_llm.engines.native import Answer
+from hcot_llm.prompts.chain import run_chain
+from hcot_llm.prompts.retry import Retry
+from hcot_llm.schema.clauses import Clause
+
+if TYPE_CHECKING:
+    from actors.captioner.labelling import ImageIndex, Question
+
+
+class ChainAnswers:
+    """A request under way: one future for every chain."""
+
+    def __init__(self, futures: list[list[Future]], abandon: Callable[[], None]) -> None:
+        self._futures, self._abandon = futures, abandon
+
+    def result(self) -> list[list[Answer]]:
+        """Wait for the answers. After a failure, or an interruption, no chain goes on.
+
+        Raises:
+            EndpointFailed: the endpoint cannot be used.
+        """
+        try:
+            done, _ = wait(
+                [future for candidates in self._futures for future in candidates], return_when=FIRST_EXCEPTION
+            )
+            for future in done:
+                future.result()
+            return [[future.result() for future in candidates] for candidates in self._futures]
+        except BaseException:
+            self._abandon()
+            raise
+
+
+class _Threads:
+    """Threads that answer questions. A ThreadPoolExecutor's would keep a process that has come to its end until the
+    endpoint has answered, or patience with it has ended.
+    """
+
+    def __init__(self, answer: Callable[[ChainQuestion], Answer], count: int) -> None:
+        self._answer, self._closed = answer, False
+        self._waiting: SimpleQueue[tuple[Future, ChainQuestion] | None] = SimpleQueue()  # None ends a thread
+        self._threads = [
+            threading.Thread(target=self._work, name=f"endpoint {number}", daemon=True) for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, asked: ChainQuestion) -> Future:
+        """The future's result is the answer."""
+        if self._closed:
+            raise RuntimeError("the captioner was shut down")
+        future: Future = Future()
+        self._waiting.put((future, asked))
+        return future
+
+    def end(self, wait: bool) -> None:
+        """Cancel what waits. wait: until what is under way has come to its end."""
+        self._closed = True
+        with suppress(Empty):
+            while True:
+                if (entry := self._waiting.get_nowait()) is not None:
+                    entry[0].cancel()
+        for _ in self._threads:
+            self._waiting.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def _work(self) -> None:
+        while (entry := self._waiting.get()) is not None:
+            future, asked = entry
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(self._answer(asked))
+                except BaseException as error:  # raised to whoever takes the result
+                    future.set_exception(error)
+
+
+class EndpointCaptioner:
+    """What the loop calls its captioner, for a model that is not trained here: nothing is published to it."""
+
+    def __init__(self, config: CaptionerConfig, tiles: pa.Table, corpus_dir: Path) -> None:
+        """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py. Raises EndpointFailed: see `Endpoint`."""
+        self._config = config.endpoint
+        self._endpoint = Endpoint(self._config)
+        self._tiles = ChainTiles(tiles, corpus_dir)
+        self._threads = _Threads(self._answer, self._config.concurrency)
+
+    def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
+        """The round's weights stay here. What is checked is that the endpoint answers and has the model."""
+        self._endpoint.check()
+        return PublishReceipt(None, None, self._endpoint.model_id)
+
+    def request(
+        self, questions: Sequence["Question"], images: "ImageIndex", seed: int, retries: tuple[Retry, ...] | None = None
+    ) -> ChainRequest:
+        """A request for a shard of questions, or for what is asked again of it."""
+        return ChainRequest.of(
+            self._endpoint.model_id,
+            self._config,
+            ("url", "key_variable", "timeout_s", "patience_s", "concurrency"),
+            questions,
+            retries,
+        )
+
+    def submit(self, request: ChainRequest) -> ChainAnswers:
+        """Begin the chains of a shard."""
+        # Here and not in the threads: each would read the maps of the whole Earth for itself.
+        chains = self._tiles.chains(request.questions, request.retries, self._config.candidates)
+        return ChainAnswers([[self._threads.submit(one) for one in each] for each in chains], self.shutdown)
+
+    def shutdown(self, wait: bool = False) -> None:
+        """Let go of the endpoint; chains that wait are not begun, those under way end before their next question.
+
+        wait: until they have. The process does not, whatever they wait for.
+        """
+        self._endpoint.close()
+        self._threads.end(wait)
+
+    def _answer(self, asked: ChainQuestion) -> Answer:
+        config, progress = self._config, ChainProgress(asked)
+        picture = png(asked.picture) if config.picture else None
+
+        def ask(prompt: str, clauses: Sequence[Clause]) -> str:
+            return progress.take(self._endpoint.complete(prompt, clauses, progress.seed, picture))
+
+        result = run_chain(
+            ask,
+            **asked.settings(evidence=config.evidence, picture=config.picture, attempts=config.contradiction_attempts),
+        )
+        return progress.answer(result)

@@ -1,0 +1,59 @@
+"""Health of a captioner engine, as a pure state machine: no Ray, no clock, no engine.
+
+The rule that matters: an engine that (re)started holds some weights, but not provably the current ones. It is
+STALE, and may not label, until a probe has shown that it serves the weights of this round.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class EngineState(StrEnum):
+    STARTING = "starting"
+    STALE = "stale"
+    CURRENT = "current"
+    FAILED = "failed"
+
+
+class EngineEvent(StrEnum):
+    STARTED = "started"
+    PUBLISHED = "published"  # new weights exist; whatever the engine holds is old
+    PROBE_MATCHED = "probe_matched"
+    PROBE_DIFFERED = "probe_differed"
+    CRASHED = "crashed"
+
+
+class IllegalTransition(RuntimeError):
+    """An event that makes no sense in the state the engine is in."""
+
+
+@dataclass(frozen=True)
+class EngineHealth:
+    """State, the weights wanted (sha256) and the weights proven to be served."""
+
+    state: EngineState = EngineState.STARTING
+    wanted: str | None = None
+    proven: str | None = None
+
+    @property
+    def may_label(self) -> bool:
+        return self.state is EngineState.CURRENT and self.proven == self.wanted
+
+    def on(self, event: EngineEvent, weights_sha256: str | None = None) -> "EngineHealth":
+        """The state after an event. PUBLISHED and PROBE_MATCHED name the weights they are about."""
+        match event:
+            case EngineEvent.CRASHED:
+                return replace(self, state=EngineState.STARTING, proven=None)
+            case EngineEvent.STARTED if self.state is EngineState.STARTING:
+                return replace(self, state=EngineState.STALE, proven=None)
+            case EngineEvent.PUBLISHED if weights_sha256:
+                state = self.state
+                if state is not EngineState.STARTING and weights_sha256 != self.proven:
+                    state = EngineState.STALE
+                return replace(self, state=state, wanted=weights_sha256)
+            case EngineEvent.PROBE_MATCHED if weights_sha256 and self.state in (EngineState.STALE, EngineState.CURRENT):
+                state = EngineState.CURRENT if weights_sha256 == self.wanted else EngineState.STALE
+                return replace(self, state=state, proven=weights_sha256)
+            case EngineEvent.PROBE_DIFFERED if self.state in (EngineState.STALE, EngineState.CURRENT):
+                return replace(self, state=EngineState.FAILED, proven=None)
+        raise IllegalTransition(f"engine is {self.state}, and '{event}' cannot happen then")

@@ -1,0 +1,97 @@
+"""The captioner as a vision-language model that Ray Serve and vLLM serve here, shown tile after tile."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from actors.captioner.chain_requests import ChainProgress, ChainQuestion, ChainRequest, ChainTiles
+from actors.captioner.deployment import Deployment, PendingAnswers
+from actors.captioner.native import CaptionerConfig, PublishReceipt
+from hcot_llm.engines.native import Answer
+from hcot_llm.engines.vision_language import Shown, VisionLanguageConfig, VisionLanguageModel
+from hcot_llm.prompts.chain import run_chains
+from hcot_llm.prompts.retry import Retry
+from hcot_llm.schema.clauses import Clause
+
+if TYPE_CHECKING:
+    from actors.captioner.labelling import ImageIndex, Question
+
+
+class VisionLanguageReplica:
+    """One engine. Its model never changes, so a new replica may answer at once."""
+
+    def __init__(self, config: dict, threads: int) -> None:
+        # Ray Serve calls from several threads, the engine takes one at a time.
+        self._lock = threading.Lock()
+        self._config = VisionLanguageConfig.model_validate(config)
+        self._model = VisionLanguageModel(self._config)
+        import torch
+
+        torch.set_num_threads(threads)
+
+    def answer(self, chains: list[list[ChainQuestion]]) -> list[list[Answer]]:
+        """All chains to their ends, level by level together."""
+        asked = [one for each in chains for one in each]
+        progress = [ChainProgress(one) for one in asked]
+        pictures = [one.picture for one in asked]
+
+        def ask(prompts: list[tuple[int, str, Sequence[Clause]]]) -> list[str]:
+            with self._lock:
+                completions = self._model.complete(
+                    [
+                        Shown(prompt, clauses, pictures[number], progress[number].seed)
+                        for number, prompt, clauses in prompts
+                    ]
+                )
+            return [
+                progress[number].take(completion) for (number, *_), completion in zip(prompts, completions, strict=True)
+            ]
+
+        results = run_chains(
+            ask,
+            [
+                one.settings(evidence=self._config.evidence, picture=True, attempts=self._config.contradiction_attempts)
+                for one in asked
+            ],
+        )
+        answers = iter([each.answer(result) for each, result in zip(progress, results, strict=True)])
+        return [[next(answers) for _ in each] for each in chains]
+
+
+class VisionLanguageCaptioner:
+    """What the loop calls its captioner, for a model that is not trained here: nothing is published to it."""
+
+    def __init__(self, config: CaptionerConfig, tiles: pa.Table, corpus_dir: Path, owner: str = "") -> None:
+        """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py; replicas read its files. owner: see `Deployment`."""
+        self._config = config.vision_language
+        self._tiles = ChainTiles(tiles, corpus_dir.resolve())
+        self._deployment = Deployment(
+            VisionLanguageReplica, config, self._config.model_dump(), config.threads_per_replica, owner=owner
+        )
+
+    @property
+    def _model_id(self) -> str:
+        return f"vision-language {self._config.model}"
+
+    def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
+        """The round's weights stay here. Waits for the first replica to be ready."""
+        self._deployment.wait_until_running()
+        return PublishReceipt(None, None, self._model_id)
+
+    def request(
+        self, questions: Sequence["Question"], images: "ImageIndex", seed: int, retries: tuple[Retry, ...] | None = None
+    ) -> ChainRequest:
+        """A request for a shard of questions, or for what is asked again of it."""
+        return ChainRequest.of(self._model_id, self._config, ("kv_cache_gib", "max_sequences"), questions, retries)
+
+    def submit(self, request: ChainRequest) -> PendingAnswers:
+        """Send the chains of a shard; `.result()` of what comes back waits for its answers."""
+        chains = self._tiles.chains(request.questions, request.retries, self._config.candidates)
+        return self._deployment.call(lambda handle: handle.answer.remote(chains))
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Remove the deployment. wait: until its replicas have ended."""
+        self._deployment.shutdown(wait)

@@ -1,0 +1,1 @@
+"""Blocks of tiles in the object store, shuffled and reserved for."""

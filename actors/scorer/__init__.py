@@ -1,0 +1,1 @@
+"""Scoring every clause of every annotation with the encoder, on Ray Data."""

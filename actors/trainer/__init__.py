@@ -1,0 +1,1 @@
+"""The DeepSpeed job under Ray Train and what it needs to be resumed."""

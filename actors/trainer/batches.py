@@ -1,0 +1,116 @@
+"""From rows of the corpus to what a micro-batch shows the model: images turned and mirrored, text rendered.
+
+Everything random here comes from the micro-batch's seed, so that it does not depend on the number of workers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from actors.data.dihedral import LOCATION_AFTER, turn
+from corpus.storage.rng import derive_seed
+from hcot_llm.aggregation.feedback import VALUE_INDEX
+from hcot_llm.prompts.prompts import answer_text, captioner_prompt
+from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
+from hcot_llm.text.render import render_caption
+
+NOT_TRUSTED = -100
+
+
+class AugmentConfig(BaseModel):
+    """Random changes of a training row."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dihedral: bool = Field(True, description="turn by multiples of 90 degrees and mirror; locations turn along")
+    speckle_db: float = Field(0.5, ge=0, description="standard deviation of added speckle, in dB")
+    shortest_caption_share: float = Field(
+        0.5, gt=0, le=1, description="captions keep a random share of their clauses, at least this"
+    )
+    feedback_share: float = Field(0.5, ge=0, le=1, description="share of prompts that carry last round's feedback")
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """One annotated tile as the trainer sees it; some of its clauses are to be written.
+
+    image: float32 [2, H, W]. values: int [16]. trusted: bool [16], false for clauses that neither captions nor the
+    clause losses show. reconstructed: bool [16], false for clauses that the captioner is not asked to write.
+    knowledge: one line. hints: 16 texts, empty where there is no feedback.
+    """
+
+    tile_id: str
+    image: np.ndarray
+    values: np.ndarray
+    trusted: np.ndarray
+    reconstructed: np.ndarray
+    knowledge: str
+    hints: Sequence[str]
+
+
+@dataclass(frozen=True)
+class MicroBatchText:
+    """images float32 [B, 2, H, W]; captions, prompts and answers B texts; targets int64 [B, 16], NOT_TRUSTED
+    where a clause teaches nothing.
+    """
+
+    images: np.ndarray
+    captions: list[str]
+    prompts: list[str]
+    answers: list[str]
+    targets: np.ndarray
+
+
+def build_micro_batch(
+    rows: Sequence[TrainingRow], seed: int, augment: AugmentConfig, *, feedback: bool, levels: bool
+) -> MicroBatchText:
+    """Images, texts and targets of one micro-batch. The same rows and seed give the same result."""
+    generator = np.random.default_rng(seed)
+    images, captions, prompts, answers = [], [], [], []
+    targets = np.full((len(rows), len(CLAUSES)), NOT_TRUSTED, dtype=np.int64)
+    for index, row in enumerate(rows):
+        symmetry = int(generator.integers(8)) if augment.dihedral else 0
+        image = turn(row.image, symmetry)
+        if augment.speckle_db:
+            # Images are in units of 10 dB.
+            image = image + generator.normal(0, augment.speckle_db / 10, image.shape).astype(np.float32)
+        images.append(np.ascontiguousarray(image, dtype=np.float32))
+
+        values = {clause: VOCABULARY[clause][row.values[c]] for c, clause in enumerate(CLAUSES)}
+        hints = {clause: hint for clause, hint in zip(CLAUSES, row.hints, strict=True) if hint}
+        where = Clause.TARGET_LOCATION
+        values[where] = LOCATION_AFTER[symmetry][values[where]]
+        if where in hints:
+            hints[where] = " ".join(LOCATION_AFTER[symmetry][word] for word in hints[where].split())
+
+        trusted = [clause for c, clause in enumerate(CLAUSES) if row.trusted[c]]
+        for clause in trusted:
+            targets[index, CLAUSES.index(clause)] = VALUE_INDEX[clause][values[clause]]
+        captions.append(_caption(values, trusted, generator, augment, seed, index))
+
+        reconstructed = [clause for c, clause in enumerate(CLAUSES) if row.reconstructed[c]]
+        asked = _some(reconstructed, generator, 1)
+        kept = {clause: value for clause, value in values.items() if clause not in asked}
+        shown = feedback and generator.random() < augment.feedback_share
+        prompts.append(
+            captioner_prompt(
+                kept, asked, row.knowledge, {c: hints[c] for c in asked if c in hints} if shown else {}, levels
+            )
+        )
+        answers.append(answer_text(values, asked))
+    return MicroBatchText(np.stack(images), captions, prompts, answers, targets)
+
+
+def _caption(values, trusted, generator, augment: AugmentConfig, seed: int, index: int) -> str:
+    least = max(1, round(len(trusted) * augment.shortest_caption_share))
+    shown = _some(trusted, generator, least)
+    return render_caption({clause: values[clause] for clause in shown}, seed=derive_seed(seed, index, "wording"))
+
+
+def _some(clauses: Sequence[Clause], generator, least: int) -> list[Clause]:
+    """A random subset of at least `least` clauses, in schema order."""
+    count = int(generator.integers(least, len(clauses) + 1))
+    chosen = set(generator.choice(len(clauses), count, replace=False).tolist())
+    return [clause for index, clause in enumerate(clauses) if index in chosen]

@@ -1,0 +1,123 @@
+"""Configuration of training: declared once, documented here."""
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from actors.trainer.batches import AugmentConfig
+
+
+class TrainConfig(BaseModel):
+    """The DeepSpeed job under Ray Train."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_round_epochs: int = Field(
+        16, ge=1, description="passes over the corpus in a round that starts from scratch, as round 1 does"
+    )
+    round_epochs: int = Field(
+        10, ge=1, description="passes over the corpus in a round that goes on with the one before"
+    )
+    micro_batch_tiles: int = Field(32, ge=2, description="tiles contrasted with one another in one forward pass")
+    micro_batches_per_step: int = Field(2, ge=1, description="micro-batches whose gradients make one optimiser step")
+    learning_rate: float = Field(
+        4e-3, gt=0, description="peak of AdamW's learning rate in a round that starts from scratch"
+    )
+    later_learning_rate: float = Field(2.5e-3, gt=0, description="peak of the learning rate in a round that goes on")
+    final_learning_rate_share: float = Field(
+        0.02, ge=0, le=1, description="of the peak, at the end of a round (cosine)"
+    )
+    warmup_share: float = Field(0.08, ge=0, lt=1, description="share of a round's steps of linear warm-up")
+    weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay")
+    gradient_clipping: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    min_workers: int = Field(1, ge=1, description="training workers at least (elastic)")
+    max_workers: int = Field(
+        2,
+        ge=1,
+        description="training workers at most (elastic); they take what the cluster has beside "
+        "captioner and scorer, and are no more than micro_batches_per_step, as others would "
+        "have nothing to do",
+    )
+    cpus_per_worker: int = Field(1, ge=1, description="logical CPUs reserved for a worker; whole CPUs only")
+    gpus_per_worker: int = Field(0, ge=0, description="GPUs reserved for a worker: 0 trains on the CPU over gloo")
+    threads_per_worker: int = Field(1, ge=1, description="CPU threads of a worker")
+    max_failures: int = Field(
+        -1,
+        ge=-1,
+        description="worker failures survived in a run; -1: any number, as long as training moves on between them",
+    )
+    resize_interval_s: float = Field(30, gt=0, description="how often the worker group considers growing")
+    checkpoint_every_steps: int = Field(
+        50,
+        ge=1,
+        description="optimiser steps between checkpoints within a round; a kill costs at most these and a start",
+    )
+    keep_checkpoints: int = Field(2, ge=2, description="newest checkpoints of the trainer's state that are kept")
+    start_timeout_s: float = Field(300, gt=0, description="time for the first worker group to start")
+    regroup_timeout_s: float = Field(
+        120,
+        gt=0,
+        description="a worker group that finds no place for so long is asked for again, and smaller if need be",
+    )
+    noise_correction: bool = Field(
+        True,
+        description="the clause losses expect as many wrong labels as the annotations' confidence says (forward "
+        "correction), and do not have the models learn these errors by heart",
+    )
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "TrainConfig":
+        if self.min_workers > self.max_workers:
+            raise ValueError(f"min_workers ({self.min_workers}) is larger than max_workers ({self.max_workers})")
+        return self
+
+    @property
+    def most_workers(self) -> int:
+        """Training workers at most that each have a micro-batch of a step, or the least number if that is larger."""
+        return max(self.min_workers, min(self.max_workers, self.micro_batches_per_step))
+
+    @property
+    def communication_backend(self) -> str:
+        """torch.distributed's backend. Losses and the teacher's embeddings are reduced and gathered on the CPU, which
+        NCCL refuses, so that workers on GPUs have both.
+        """
+        return "cpu:gloo,cuda:nccl" if self.gpus_per_worker else "gloo"
+
+    def epochs(self, from_scratch: bool) -> int:
+        return self.first_round_epochs if from_scratch else self.round_epochs
+
+    def learning_rate_at(self, from_scratch: bool, step: int, steps: int) -> float:
+        """Linear warm-up, then cosine, anew in every round so that each round ends with settled weights."""
+        from math import cos, pi
+
+        peak = self.learning_rate if from_scratch else self.later_learning_rate
+        warmup = max(1, round(steps * self.warmup_share))
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        progress = (step - warmup) / max(1, steps - warmup)
+        low = self.final_learning_rate_share
+        return peak * (low + (1 - low) * 0.5 * (1 + cos(pi * progress)))
+
+    def deepspeed(self, world_size: int) -> dict:
+        """DeepSpeed's own configuration for a world size, with the same global batch at every size."""
+        passes = -(-self.micro_batches_per_step // world_size)
+        return {
+            "train_batch_size": self.micro_batch_tiles * passes * world_size,
+            "train_micro_batch_size_per_gpu": self.micro_batch_tiles,
+            "gradient_accumulation_steps": passes,
+            "gradient_clipping": self.gradient_clipping,
+            # Stage 0 has no universal checkpoint to resize from. Stage 2 reduces gradients in the order of their hooks, which
+            # differs between a rank that trains and one that has no micro-batch left: losses were 4 % off.
+            "zero_optimization": {"stage": 1},
+            "optimizer": {
+                "type": "AdamW",
+                "params": {
+                    "lr": self.learning_rate,
+                    "betas": [0.9, 0.98],
+                    "eps": 1e-8,
+                    "weight_decay": self.weight_decay,
+                    "torch_adam": True,
+                },
+            },
+            "steps_per_print": 10**9,
+            "wall_clock_breakdown": False,
+        }

@@ -1,0 +1,1 @@
+"""Reading SAR GeoTIFFs: layout, units, metadata, pictures."""

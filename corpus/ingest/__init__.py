@@ -1,0 +1,1 @@
+"""GeoTIFF scenes in, tiles of a corpus out."""

@@ -1,0 +1,1 @@
+"""Writing and reading files whole, whatever dies meanwhile: atomic writes, the fence, disks, YAML, redaction."""

@@ -1,0 +1,39 @@
+"""Reading Parquet that someone else may have written: plain columns only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+class ParquetError(Exception):
+    """A Parquet file that cannot be read safely; the message says which, why and what to do."""
+
+
+def read_parquet(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
+    """The table in one Parquet file. `schema`: columns to read, as `pyarrow.parquet.read_table` takes it.
+
+    Raises ParquetError: not a Parquet file, or a column of an extension type. Ray Data registers one whose cells
+    are pickles and are loaded when they are looked at, so such a file would run whatever it holds.
+    """
+    try:
+        found = pq.read_schema(path)
+        extended = [field.name for field in found if _extended(field.type)]
+        if not extended:
+            return pq.read_table(path, schema=schema)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise ParquetError(f"{path} cannot be read as Parquet: {error}. Make it again, or get another copy.") from error
+    raise ParquetError(
+        f"{path} has columns of an extension type ({', '.join(extended)}), which could run code when "
+        "read. Do not use the file; make it again."
+    )
+
+
+def _extended(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return True
+    if pa.types.is_dictionary(kind):
+        return _extended(kind.value_type)
+    return any(_extended(kind.field(index).type) for index in range(kind.num_fields))

@@ -1,0 +1,1 @@
+"""From what the label sources say to one posterior per clause, and the label update."""

@@ -1,0 +1,95 @@
+"""Accept or reject a proposed value by weighing all evidence, never by trusting the proposal.
+
+Evidence on a clause: the encoder's zero-shot distribution, the captioner's own distribution, and the seed
+annotation through a model of the seed's errors, weighed in hcot_llm/aggregation/posterior.py. The seed is an observation that
+never changes, so it is weighed anew every round: a clause can win its old value back.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+NOT_PROPOSED = -1
+
+
+class AcceptanceConfig(BaseModel):
+    """How evidence is weighed and how much better a proposal must be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: Literal["posterior", "proposal"] = Field(
+        "posterior",
+        description="a clause becomes the most probable of proposals, seed and current value; or the "
+        "captioner's first proposal, untested (ablation)",
+    )
+    use_encoder: bool = Field(True, description="the encoder's distribution counts")
+    use_captioner: bool = Field(True, description="the captioner's distribution counts")
+    consistency: bool = Field(
+        True,
+        description="HCoT level 5: the clauses of a tile are weighed together, under the rules of consistency, and "
+        "an annotation can be wrong as a whole; false weighs each clause for itself",
+    )
+    minimum_proposal: float = Field(
+        0.02, gt=0, le=1, description="a value to which the captioner gives at least this probability is proposed too"
+    )
+    minimum_margin: float = Field(
+        0.1, ge=0, le=1, description="posterior of the new value minus that of the current one, at least"
+    )
+    minimum_trust: float = Field(
+        0.5, ge=0, le=1, description="a clause less probable than this is no target of the next round's losses"
+    )
+    noise_pseudo_count: float = Field(
+        10, gt=0, description="clauses per true value that an even spread of the seed's errors is worth"
+    )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Outcome for one clause of N tiles.
+
+    value: int [N], index of the value to keep or take. accepted: bool [N], a new value was taken.
+    rejected: bool [N], a proposal differed from the current value and was refused.
+    confidence: float [N], posterior of the outcome.
+    """
+
+    value: np.ndarray
+    accepted: np.ndarray
+    rejected: np.ndarray
+    confidence: np.ndarray
+
+
+def decide(
+    posterior: np.ndarray,
+    current: np.ndarray,
+    seed: np.ndarray,
+    proposed: np.ndarray,
+    distribution: np.ndarray,
+    config: AcceptanceConfig,
+) -> Decision:
+    """Choose among the current value, the proposals and the seed's value, for one clause of N tiles.
+
+    Args:
+        posterior: float [N, V], of the true value.
+        current, seed: int [N], value indices.
+        proposed: int [N, K], the captioner's answers; NOT_PROPOSED where there is none.
+        distribution: float [N, V], the captioner's probabilities, NaN where there are none; what is probable enough is
+            proposed too, where the clause was asked at all.
+    """
+    rows = np.arange(len(current))
+    if config.rule == "proposal":
+        value = np.where(proposed[:, 0] == NOT_PROPOSED, current, proposed[:, 0])
+        return Decision(value, value != current, np.zeros(len(current), dtype=bool), posterior[rows, value])
+    candidate = np.eye(posterior.shape[1] + 1, dtype=bool)[proposed].any(axis=1)[:, :-1]
+    asked = candidate.any(axis=1)
+    candidate |= np.nan_to_num(distribution) >= config.minimum_proposal
+    differs = asked & (candidate & (np.arange(posterior.shape[1]) != current[:, None])).any(axis=1)
+    # The seed stands for election wherever the clause is open at all.
+    candidate[rows, seed] = True
+    candidate &= asked[:, None]
+    best = np.where(candidate, posterior, -1.0).argmax(axis=1)
+    margin = posterior[rows, best] - posterior[rows, current]
+    accepted = asked & (best != current) & (margin > config.minimum_margin)
+    value = np.where(accepted, best, current)
+    return Decision(value, accepted, differs & ~accepted, posterior[rows, value])

@@ -1,0 +1,97 @@
+"""The encoder's feedback on every clause of every annotation, and which clauses it makes doubtful.
+
+Sign and class conventions live here and nowhere else: similarity and match probability are both "higher is
+better", and a gain is positive when the caption scores better WITHOUT the clause (paper, section on SCIO,
+phase 2). The released code of the paper compares distances to 1 on unbounded logits, which can prefer the
+lower similarity; nothing here does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
+
+VALUE_INDEX: dict[Clause, dict[str, int]] = {
+    clause: {value: index for index, value in enumerate(VOCABULARY[clause])} for clause in CLAUSES
+}
+
+
+class FlagConfig(BaseModel):
+    """Which clauses are doubtful enough to be written again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    leave_one_out: bool = Field(
+        True, description="flag a clause whose removal improves both ITC and ITM (the paper's rule)"
+    )
+    minimum_gain: float = Field(
+        0.0, ge=0, description="both gains must exceed this (similarity, probability) to flag by leave-one-out"
+    )
+    minimum_confidence: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="also flag a clause whose probability, given the encoder and the seed, is lower; 1 flags all",
+    )
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Scores of N annotated tiles, all in the order of `tile_ids`.
+
+    zero_shot: per clause float [N, V], the encoder's distribution over the clause's values.
+    neighbours: per clause float [N, V], the share of the nearest tiles (by image embedding) that say each value.
+    itc_gain, itm_gain: float [N, 16], caption without the clause minus whole caption.
+    itc, itm: float [N], of the whole caption: cosine similarity and probability of a match.
+    """
+
+    tile_ids: Sequence[str]
+    zero_shot: Mapping[Clause, np.ndarray]
+    neighbours: Mapping[Clause, np.ndarray]
+    itc: np.ndarray
+    itm: np.ndarray
+    itc_gain: np.ndarray
+    itm_gain: np.ndarray
+
+
+def leave_one_out_gains(scores: np.ndarray) -> np.ndarray:
+    """What each caption gains without each clause, float [N, C]: positive where it scores better WITHOUT it.
+
+    scores: float [N, 1 + C], higher is better; of the whole caption, then of the caption without each of C clauses.
+    """
+    return scores[:, 1:] - scores[:, :1]
+
+
+def leave_one_out_flags(itc_gain: np.ndarray, itm_gain: np.ndarray, minimum_gain: float = 0.0) -> np.ndarray:
+    """Clauses whose removal improves both scores, bool [N, 16]."""
+    return (itc_gain > minimum_gain) & (itm_gain > minimum_gain)
+
+
+def doubtful_clauses(feedback: Feedback, confidence: np.ndarray, config: FlagConfig) -> np.ndarray:
+    """Clauses to write again, bool [N, 16].
+
+    Args:
+        confidence: float [N, 16], probability of the current value given the encoder and the seed annotation.
+    """
+    # A probability is below 1 even where rounding makes it 1.
+    flags = (confidence < config.minimum_confidence) | (config.minimum_confidence == 1)
+    if config.leave_one_out:
+        flags = flags | leave_one_out_flags(feedback.itc_gain, feedback.itm_gain, config.minimum_gain)
+    return flags
+
+
+def feedback_hints(feedback: Feedback, row: int, clauses: Sequence[Clause]) -> dict[Clause, str]:
+    """What the prompt says of each asked clause: the encoder's favourite and what the neighbours say.
+
+    One or two vocabulary values per clause, the encoder's first: `{"water": "lake sea"}`.
+    """
+    hints = {}
+    for clause in clauses:
+        vocabulary = VOCABULARY[clause]
+        encoder = vocabulary[int(feedback.zero_shot[clause][row].argmax())]
+        neighbours = vocabulary[int(feedback.neighbours[clause][row].argmax())]
+        hints[clause] = encoder if neighbours == encoder else f"{encoder} {neighbours}"
+    return hints

@@ -1,0 +1,1 @@
+"""What generates answers: vLLM engines, vision-language models, endpoints."""

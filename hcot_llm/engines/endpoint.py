@@ -1,0 +1,255 @@
+"""A model behind an OpenAI-compatible endpoint: one question, its text and what its log-probabilities say."""
+
+import base64
+import os
+import re
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import openai
+import stamina
+from pydantic import Field, field_validator
+
+from hcot_llm.engines.completion import Completion
+from hcot_llm.engines.endpoint_answer import ChatAnswer, ModelList, Unreadable, read_response
+from hcot_llm.prompts.chain_config import ChainConfig
+from hcot_llm.schema.clauses import Clause, answer_json_schema
+
+_NO_KEY = "none"
+# What a request may hold that not every server knows, and how a refusal names it. The last two are refused by servers of
+# models that reason; "unsupported" tells that from a prompt that leaves no room for max_tokens.
+_REFUSALS = {
+    "logprobs": ("logprobs", re.compile(r"(?i)logprob")),
+    "structured output": ("response_format", re.compile(r"(?i)response_format|json_schema|structured|guided|grammar")),
+    "max_tokens": ("max_tokens", re.compile(r"(?i)unsupported.{0,40}max_tokens")),
+    "temperature": ("temperature", re.compile(r"(?i)unsupported.{0,40}temperature")),
+}
+
+
+class EndpointFailed(RuntimeError):
+    """The endpoint cannot be used; the message says which, why and what to do, and never holds the key."""
+
+
+class EndpointConfig(ChainConfig):
+    """An OpenAI-compatible endpoint."""
+
+    url: str = Field("http://127.0.0.1:8001/v1", description="of the API, up to and with /v1; holds no user and no key")
+    model: str = Field("", description="name of the model as the endpoint lists it; required for kind endpoint")
+    key_variable: str | None = Field(
+        None, description="name of the environment variable that holds the key; null: no key"
+    )
+    timeout_s: float = Field(120, gt=0, description="time for one answer")
+    patience_s: float = Field(
+        300,
+        ge=0,
+        description="how long a request is repeated while nobody answers, what comes "
+        "cannot be read, or with 408, 409, 429 or 5xx; then the run ends, and `knowlip resume` goes on from the last finished shard",
+    )
+    concurrency: int = Field(8, ge=1, description="tiles asked about at the same time")
+    evidence: bool = Field(True, description="put backscatter statistics and bright blobs of the tile into the prompt")
+    picture: bool = Field(
+        False, description="send the tile as a picture (PNG, grey, co-polarised); for a model that can look"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        if not re.match(r"https?://[^/\s]", url):
+            raise ValueError("write it as http://HOST:PORT/v1 or https://HOST/v1")
+        if "@" in url or "?" in url:
+            raise ValueError(
+                "a URL holds no user, password or key, as it is stored with the run; name the variable of "
+                "the environment that holds the key in key_variable"
+            )
+        return url.rstrip("/")
+
+
+class Endpoint:
+    """A client of one model. Safe to use from several threads."""
+
+    def __init__(self, config: EndpointConfig) -> None:
+        """Raises EndpointFailed: no model is named, or the variable of the key is not set."""
+        self._config = config
+        if not config.model:
+            raise EndpointFailed(
+                "captioner.kind is endpoint and captioner.endpoint.model names no model; "
+                "`curl URL/models` lists what the endpoint has."
+            )
+        self._key = _NO_KEY
+        if config.key_variable is not None:
+            self._key = os.environ.get(config.key_variable, "")
+            if not self._key:
+                raise EndpointFailed(
+                    f"captioner.endpoint.key_variable names {config.key_variable}, which is not set in "
+                    "the environment. Export the key in it, or set key_variable to null."
+                )
+        # Always given, as the library would else send what OPENAI_API_KEY holds to whatever endpoint is named here.
+        self._client = openai.OpenAI(base_url=config.url, api_key=self._key, timeout=config.timeout_s, max_retries=0)
+        self._without: set[str] = set()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Ask nothing more: a question that comes now, or waits to be repeated, fails. One under way may, too."""
+        self._closed.set()
+        self._client.close()
+
+    @property
+    def model_id(self) -> str:
+        """Where answers come from, for records: the model's name and the endpoint; no proof of any weights."""
+        return f"endpoint {self._config.model} at {self._config.url}"
+
+    def check(self) -> None:
+        """Ask the endpoint for its models.
+
+        Raises:
+            EndpointFailed: it does not answer, refuses the key, or does not have the model; or this was closed.
+        """
+        try:
+            found = self._patiently(lambda: self._client.models.with_raw_response.list().text)
+            listed = [model.id for model in read_response(ModelList, found).data]
+        except Unreadable as error:
+            raise EndpointFailed(
+                f"The endpoint {self._config.url} is not the API of a model: {self._clean(error)}. "
+                "Compare captioner.endpoint.url, which goes up to and with /v1."
+            ) from None
+        if self._config.model not in listed:
+            raise EndpointFailed(
+                f"The endpoint {self._config.url} has no model '{self._config.model}'; it lists "
+                f"{', '.join(listed[:20]) or 'none'}. Set captioner.endpoint.model."
+            )
+
+    def complete(
+        self, prompt: str, clauses: Sequence[Clause], seed: int | None, picture: bytes | None = None
+    ) -> Completion:
+        """The model's answer to one prompt.
+
+        Args:
+            clauses: what the answer has to hold as JSON; empty for free text. seed: None is greedy. picture: a PNG file
+                that the model is shown.
+
+        Raises:
+            EndpointFailed: see `check`; or the endpoint refuses the request.
+        """
+        message = {
+            "role": "user",
+            "content": prompt
+            if picture is None
+            else [
+                {
+                    "type": "image_url",
+                    "image_url": {"url": f"data:image/png;base64,{base64.b64encode(picture).decode()}"},
+                },
+                {"type": "text", "text": prompt},
+            ],
+        }
+        while True:
+            used = self._limits(seed) | self._features(clauses)
+            try:
+                found = self._patiently(
+                    lambda: read_response(
+                        ChatAnswer,
+                        self._client.chat.completions.with_raw_response.create(
+                            model=self._config.model, messages=[message], **used
+                        ).text,
+                    )
+                )
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not self._do_without(str(error), used):
+                    raise self._refused(error) from None
+                continue
+            return Completion.of(found.text, clauses, found.steps, found.tokens)
+
+    def _limits(self, seed: int | None) -> dict[str, Any]:
+        """How long an answer may be, and how it is drawn."""
+        longest = "max_completion_tokens" if "max_tokens" in self._without else "max_tokens"
+        used: dict[str, Any] = {longest: self._config.max_new_tokens}
+        if "temperature" not in self._without:
+            used["temperature"] = 0.0 if seed is None else self._config.temperature
+        return used if seed is None else used | {"seed": seed % 2**31}
+
+    def _features(self, clauses: Sequence[Clause]) -> dict[str, Any]:
+        """What makes an answer readable, and tells how sure it is."""
+        used: dict[str, Any] = {}
+        if clauses and "structured output" not in self._without:
+            used["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "annotation", "strict": True, "schema": answer_json_schema(clauses)},
+            }
+        if clauses and self._config.top_logprobs and "logprobs" not in self._without:
+            used |= {"logprobs": True, "top_logprobs": self._config.top_logprobs}
+        return used
+
+    def _do_without(self, refusal: str, used: dict[str, Any]) -> bool:
+        """Leave out from now on what the endpoint does not know; False where that is not the trouble."""
+        for feature, (argument, pattern) in _REFUSALS.items():
+            if argument in used and pattern.search(refusal):
+                with self._lock:
+                    new = feature not in self._without
+                    self._without.add(feature)
+                if new:
+                    warnings.warn(
+                        f"the endpoint {self._config.url} refuses {feature}; its answers are used without", stacklevel=2
+                    )
+                return True
+        return False
+
+    def _patiently(self, call):
+        try:
+            for attempt in stamina.retry_context(
+                self._is_repeated, attempts=None, timeout=self._config.patience_s, wait_initial=0.5, wait_max=10.0
+            ):
+                with attempt:
+                    if self._closed.is_set():
+                        raise self._shut_down()
+                    return call()
+        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            # Without the server's words: they may quote the key.
+            named = self._config.key_variable
+            remedy = f"Correct the key in {named}" if named else "It needs one: name its variable in key_variable"
+            raise EndpointFailed(
+                f"The endpoint {self._config.url} refused the key (HTTP {error.status_code}). "
+                f"{remedy} (captioner.endpoint.key_variable)."
+            ) from None
+        except openai.NotFoundError as error:
+            raise EndpointFailed(
+                f"The endpoint {self._config.url} does not have what was asked of it: "
+                f"{self._clean(error)}. Compare captioner.endpoint.url and model with what it lists."
+            ) from None
+        except (openai.BadRequestError, openai.UnprocessableEntityError):
+            raise
+        except (openai.APIError, Unreadable) as error:
+            if self._closed.is_set():
+                raise self._shut_down() from None
+            if not _may_pass(error):
+                raise self._refused(error) from None
+            raise EndpointFailed(
+                f"The endpoint {self._config.url} gave no answer for {self._config.patience_s:g} s "
+                f"(captioner.endpoint.patience_s); the last trouble: {self._clean(error)}. Start it again; "
+                "`knowlip resume` goes on from the last finished shard."
+            ) from None
+
+    def _is_repeated(self, error: Exception) -> bool:
+        return _may_pass(error) and not self._closed.is_set()
+
+    def _shut_down(self) -> EndpointFailed:
+        return EndpointFailed(f"The captioner of {self._config.url} was shut down.")
+
+    def _refused(self, error: openai.APIError) -> EndpointFailed:
+        return EndpointFailed(
+            f"The endpoint {self._config.url} refused a request: {self._clean(error)}. "
+            "Often the prompt is longer than the model's context."
+        )
+
+    def _clean(self, error: Exception) -> str:
+        text = f"{type(error).__name__}: {error}"
+        return (text.replace(self._key, "***") if self._key != _NO_KEY else text)[:500].rstrip(". ")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Nobody listens, the answer takes too long or cannot be read, too many requests, the server has trouble."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in (408, 409, 429) or error.status_code >= 500
+    return isinstance(error, (openai.APIConnectionError, Unreadable))

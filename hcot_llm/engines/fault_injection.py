@@ -1,0 +1,83 @@
+"""Fault injection: damages answers before they are read, to see that nothing is lost. For tests of durability.
+
+Every damage is named by the reason for which a valid answer is refused after it. All is drawn from the answer's seed.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from corpus.storage.rng import derive_seed
+from hcot_llm.schema.clauses import LONGEST_ANSWER, Clause
+from hcot_llm.schema.repetition import CHARACTERS, COPIES
+
+Damage = Callable[[str, Sequence[Clause], np.random.Generator], str]
+
+
+def cut(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+    """The answer ends too early, after one character at least."""
+    return text[: int(draw.integers(1, max(len(text), 2)))]
+
+
+def repetition(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+    """Somewhere on the way the model falls into a loop."""
+    end = int(draw.integers(1, max(len(text), 2)))
+    unit = text[max(0, end - int(draw.integers(1, 25))) : end] or " "
+    return text[:end] + unit * (COPIES + CHARACTERS // len(unit) + int(draw.integers(20)))
+
+
+def wrong_type(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+    """A value is no string, or the whole answer no object."""
+    other = draw.choice(["3", "null", "true", '["sea"]', '{"is": "sea"}'])
+    values = _values(text, clauses)
+    if not values or draw.random() < 0.2:
+        return f"[{text}]" if values else "3"
+    start, end = values[int(draw.integers(len(values)))]
+    return text[:start] + other + text[end:]
+
+
+def empty(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+    """No text, or an object without clauses."""
+    return str(draw.choice(["", " \n", "{}"]))
+
+
+def over_long(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+    """The model talks on after its answer."""
+    words = [f"{derive_seed(int(draw.integers(2**31))):x}" for _ in range(int(draw.integers(1, LONGEST_ANSWER // 8)))]
+    return f"{text} {' '.join(words)}"
+
+
+def out_of_vocabulary(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+    """A value or a clause that the schema does not have."""
+    values = _values(text, clauses)
+    if not values or draw.random() < 0.2:
+        return text.replace("{", '{"weather": "rain", ', 1) if values else json.dumps({"weather": "rain"})
+    start, end = values[int(draw.integers(len(values)))]
+    return text[:start] + '"volcano"' + text[end:]
+
+
+DAMAGES: Final[dict[str, Damage]] = {
+    damage.__name__: damage for damage in (cut, repetition, wrong_type, empty, over_long, out_of_vocabulary)
+}
+
+
+def poison(text: str, clauses: Sequence[Clause], share: float, seed: int) -> tuple[str, str | None]:
+    """The text as it is to be read, and the name of the damage done to it, None where it was spared.
+
+    Args:
+        share: probability of a damage. seed: of this answer alone, so that others do not matter.
+    """
+    draw = np.random.default_rng(seed)
+    if draw.random() >= share:
+        return text, None
+    name = list(DAMAGES)[int(draw.integers(len(DAMAGES)))]
+    return DAMAGES[name](text, clauses, draw), name
+
+
+def _values(text: str, clauses: Sequence[Clause]) -> list[tuple[int, int]]:
+    """Where the values of clauses stand, quotation marks included."""
+    found = (re.search(rf'"{clause}": ("[^"]*")', text) for clause in clauses)
+    return [match.span(1) for match in found if match]

@@ -1,0 +1,216 @@
+"""The vLLM engine of the native captioner, in the calling process.
+
+Prompts are embeddings (image tokens from our own vision tower, then embedded text), answers are JSON held to
+the schema by structured output. The settings for CPU are those measured to be fastest on small machines:
+engine inside the process, float32, eager.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.storage.rng import derive_seed
+from hcot_llm.engines.distribution import value_distribution
+from hcot_llm.engines.fault_injection import poison
+from hcot_llm.engines.vllm import Pieces, answer_format, start_llm
+from hcot_llm.prompts.retry import Retry
+from hcot_llm.schema.clauses import VOCABULARY, AnswerError, Clause, parse_answer
+
+
+class EngineConfig(BaseModel):
+    """Settings of the captioner's vLLM engine."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dtype: str = Field("float32", description="float32 is twice as fast as bfloat16 on CPUs without AMX")
+    enforce_eager: bool = Field(True, description="no graph compilation; on a GPU set to false")
+    kv_cache_gib: int = Field(1, ge=1, description="key-value cache on CPU, in GiB")
+    max_model_len: int = Field(512, ge=64, description="longest prompt plus answer, in tokens")
+    max_sequences: int = Field(256, ge=1, description="sequences generated together")
+    max_new_tokens: int = Field(160, ge=8, description="longest answer, in tokens")
+    candidates: int = Field(2, ge=1, le=16, description="answers per prompt: the first is greedy, the others sampled")
+    temperature: float = Field(1.0, gt=0, description="of the sampled candidates")
+    poison_share: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="fault injection, for tests of durability: share of answers "
+        "that are damaged before they are read, to see that nothing is lost",
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One generated answer.
+
+    values: per asked clause the value generated; empty when invalid, or what an HCoT chain did answer where one of its
+    levels failed. distributions: per clause float [V], the probability of each value when the clause was generated;
+    empty for sampled candidates, which say nothing of it that the greedy one does not. error: why the answer, or a
+    part of it, is invalid, else None. injected: the damage that fault injection did to it, else None.
+    further_errors: why further levels of an HCoT chain failed, one each.
+    """
+
+    values: dict[Clause, str]
+    distributions: dict[Clause, np.ndarray]
+    error: str | None
+    tokens: int
+    injected: str | None = None
+    further_errors: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Everything that is invalid about it, to be counted by reason."""
+        return () if self.error is None else (self.error, *self.further_errors)
+
+
+@dataclass(frozen=True)
+class ProbeOutput:
+    """Greedy continuation of a fixed probe: token ids and their log-probabilities."""
+
+    tokens: list[list[int]]
+    logprobs: list[list[float]]
+
+
+class NativeEngine:
+    """vLLM serving the Llama decoder in `decoder_dir` (config, safetensors and tokenizer)."""
+
+    def __init__(self, decoder_dir: Path, config: EngineConfig) -> None:
+        self._config = config
+        if config.enforce_eager:
+            # Even then vLLM has a helper compiled that ranks the tokens drawn: 2 s of CPU time at every start, and more
+            # where no compiler's cache is left. As written it costs 0.1 ms a step more with a vocabulary like ours.
+            os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+        self._llm = start_llm(str(decoder_dir), config, enable_prompt_embeds=True, max_logprobs=64)
+        self._pieces = Pieces(self._llm.get_tokenizer())
+        self.generated_tokens = 0
+        self.generate_seconds = 0.0
+
+    def reload(self, decoder_dir: Path) -> None:
+        """Load new weights into the running engine. It may fail silently: `probe` afterwards."""
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(decoder_dir)})
+        self._llm.reset_prefix_cache()
+
+    def probe(self, prompt_embeddings: Sequence, new_tokens: int) -> ProbeOutput:
+        """Greedy continuation of prompts, each a float32 tensor [tokens, hidden]."""
+        from vllm import SamplingParams
+
+        sampling = SamplingParams(temperature=0.0, max_tokens=new_tokens, logprobs=1, ignore_eos=True, detokenize=False)
+        outputs = self._llm.generate(
+            [{"prompt_embeds": prompt} for prompt in prompt_embeddings], sampling, use_tqdm=False
+        )
+        tokens = [list(output.outputs[0].token_ids) for output in outputs]
+        logprobs = [
+            [
+                step[token].logprob
+                for token, step in zip(output.outputs[0].token_ids, output.outputs[0].logprobs, strict=True)
+            ]
+            for output in outputs
+        ]
+        return ProbeOutput(tokens, logprobs)
+
+    def generate(self, prompt_embeddings: Sequence, asked: Sequence[Sequence[Clause]], seed: int) -> list[list[Answer]]:
+        """Answers to prompts: for each prompt its candidates, the greedy one first.
+
+        Args:
+            prompt_embeddings: float32 tensors [tokens, hidden].
+            asked: clauses each prompt asks for.
+            seed: of the sampled candidates. Each prompt draws from its own stream, named by its position, so that what
+                is drawn does not depend on which requests happen to share a step.
+        """
+        start = time.perf_counter()
+        greedy = self._run(
+            prompt_embeddings, [self._sampling(clauses, None, candidates=1, distributions=True) for clauses in asked]
+        )
+        answers = [
+            [self._read(output.outputs[0], clauses, derive_seed(seed, position, 0, "poison"))]
+            for position, (output, clauses) in enumerate(zip(greedy, asked, strict=True))
+        ]
+        if self._config.candidates > 1:
+            sampled = self._run(
+                prompt_embeddings,
+                [
+                    self._sampling(
+                        clauses,
+                        derive_seed(seed, position, "sampled"),
+                        candidates=self._config.candidates - 1,
+                        distributions=False,
+                    )
+                    for position, clauses in enumerate(asked)
+                ],
+            )
+            for position, (candidates, output, clauses) in enumerate(zip(answers, sampled, asked, strict=True)):
+                candidates.extend(
+                    self._read(completion, clauses, derive_seed(seed, position, number, "poison"))
+                    for number, completion in enumerate(output.outputs, start=1)
+                )
+        self._account(start, [answer for candidates in answers for answer in candidates])
+        return answers
+
+    def generate_again(self, prompt_embeddings: Sequence, retries: Sequence[Retry]) -> list[Answer]:
+        """One answer to each prompt, in the place of an unusable one; those for greedy candidates carry distributions."""
+        start = time.perf_counter()
+        outputs = self._run(
+            prompt_embeddings,
+            [
+                self._sampling(
+                    retry.asked, None if retry.greedy else retry.seed, candidates=1, distributions=retry.candidate == 0
+                )
+                for retry in retries
+            ],
+        )
+        answers = [
+            self._read(output.outputs[0], retry.asked, derive_seed(retry.seed, "poison"))
+            for output, retry in zip(outputs, retries, strict=True)
+        ]
+        self._account(start, answers)
+        return answers
+
+    def _account(self, start: float, answers: Sequence[Answer]) -> None:
+        self.generate_seconds += time.perf_counter() - start
+        self.generated_tokens += sum(answer.tokens for answer in answers)
+
+    def _run(self, prompt_embeddings: Sequence, sampling: list) -> list:
+        prompts = [{"prompt_embeds": prompt} for prompt in prompt_embeddings]
+        return self._llm.generate(prompts, sampling, use_tqdm=False)
+
+    def _sampling(self, clauses: Sequence[Clause], seed: int | None, *, candidates: int, distributions: bool):
+        """seed: None is greedy."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        common = {
+            "max_tokens": self._config.max_new_tokens,
+            "detokenize": False,
+            "structured_outputs": answer_format(clauses),
+            "output_kind": RequestOutputKind.FINAL_ONLY,
+        }
+        if distributions:
+            common["logprobs"] = min(max(len(VOCABULARY[clause]) for clause in clauses) + 8, 64)
+        if seed is None:
+            return SamplingParams(temperature=0.0, **common)
+        return SamplingParams(temperature=self._config.temperature, n=candidates, seed=seed % 2**31, **common)
+
+    def _read(self, completion, clauses: Sequence[Clause], poison_seed: int) -> Answer:
+        pieces = [self._pieces[token] for token in completion.token_ids]
+        text, injected = "".join(pieces), None
+        if self._config.poison_share:
+            text, injected = poison(text, clauses, self._config.poison_share, poison_seed)
+        try:
+            values = parse_answer(text, clauses)
+        except AnswerError as error:
+            return Answer({}, {}, error.reason, len(pieces), injected)
+        offsets = np.cumsum([0, *map(len, pieces)])
+        distributions = {}
+        for clause in clauses if completion.logprobs is not None else ():
+            start = text.index(f'"{clause}"') + len(f'"{clause}"')
+            start = text.index('"', start) + 1
+            position = int(np.searchsorted(offsets, start))
+            distributions[clause] = value_distribution(
+                clause, ((self._pieces[token], entry.logprob) for token, entry in completion.logprobs[position].items())
+            )
+        return Answer(values, distributions, None, len(pieces), injected)

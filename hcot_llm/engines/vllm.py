@@ -1,0 +1,74 @@
+"""What the vLLM engines here have in common: how they start, how answers are held to the schema, what tokens say."""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hcot_llm.schema.clauses import Clause, answer_json_schema
+
+if TYPE_CHECKING:
+    from vllm import LLM
+    from vllm.sampling_params import StructuredOutputsParams
+
+
+class EngineSettings(Protocol):
+    """What an engine's configuration says, whatever its model."""
+
+    dtype: str
+    enforce_eager: bool
+    kv_cache_gib: int
+    max_model_len: int
+    max_sequences: int
+
+
+def configure_process(config: EngineSettings) -> None:
+    """Environment that vLLM reads when it is imported; call before the first import of vllm."""
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.kv_cache_gib))
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+
+
+def start_llm(model: str, config: EngineSettings, **own: Any) -> "LLM":
+    """VLLM in this process. It loads safetensors only and runs no code that a model brings. own: this engine's settings."""
+    configure_process(config)
+    from vllm import LLM  # imported here: it takes ten seconds and reads the environment
+
+    return LLM(
+        model=model,
+        dtype=config.dtype,
+        enforce_eager=config.enforce_eager,
+        max_model_len=config.max_model_len,
+        max_num_seqs=config.max_sequences,
+        seed=0,
+        load_format="safetensors",
+        trust_remote_code=False,
+        enable_prefix_caching=False,
+        disable_log_stats=True,
+        use_tqdm_on_load=False,
+        # A prompt cut in two would wind its request's generator back, which those of the CPU cannot.
+        enable_chunked_prefill=False,
+        **own,
+    )
+
+
+def answer_format(clauses: Sequence[Clause]) -> "StructuredOutputsParams":
+    """Holds an answer to JSON with a value of the vocabulary for each clause."""
+    from vllm.sampling_params import StructuredOutputsParams
+
+    return StructuredOutputsParams(json=json.dumps(answer_json_schema(clauses)), disable_any_whitespace=True)
+
+
+class Pieces:
+    """The text of each token by itself, decoded once."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[int, str] = {}
+
+    def __getitem__(self, token: int) -> str:
+        if token not in self._known:
+            self._known[token] = self._tokenizer.decode([token], skip_special_tokens=True)
+        return self._known[token]

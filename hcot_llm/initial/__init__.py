@@ -1,0 +1,1 @@
+"""Initial annotations of simulated corpora, and the error rates they are made with."""

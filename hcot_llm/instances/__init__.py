@@ -1,0 +1,1 @@
+"""Boxes and relations of single targets."""

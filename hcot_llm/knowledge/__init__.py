@@ -1,0 +1,1 @@
+"""What geography says of a place, offline."""

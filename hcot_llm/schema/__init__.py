@@ -1,0 +1,1 @@
+"""What an annotation may say: clauses, vocabularies, instances."""

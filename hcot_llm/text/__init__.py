@@ -1,0 +1,1 @@
+"""Sentences from values, and values from free text."""

@@ -1,0 +1,133 @@
+"""Connecting to the Ray cluster of a run, or starting a local one."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+import ray.data
+from ray.exceptions import AuthenticationError
+
+from orchestrator.config.schema import RunConfig
+
+# What these say at WARNING is no news to a user: how a local cluster guards itself, that our bars replace Ray's.
+_QUIET = {
+    "ray": logging.WARNING,
+    "ray.data": logging.ERROR,
+    "ray.serve": logging.WARNING,
+    "ray.train": logging.WARNING,
+    "ray._private.authentication.authentication_token_setup": logging.ERROR,
+}
+
+
+class ClusterUnreachable(RuntimeError):
+    """The configured Ray cluster does not answer, or does not let this driver in."""
+
+
+def connect(address: str) -> None:
+    """Connect to a running cluster.
+
+    Raises:
+        ClusterUnreachable: says what to look at.
+    """
+    try:
+        _knock(address)
+        with _own_end_on_terminate():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    except (OSError, AuthenticationError) as error:
+        raise ClusterUnreachable(
+            f"cluster.address={address}: no Ray cluster lets this driver in. Is one running there (ray status)? Does it "
+            "ask for a token? Then set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, or put the token into "
+            "~/.ray/auth_token"
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Ray would try a port on which nobody listens for a quarter of an hour."""
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+def leave() -> None:
+    """Disconnect, and end a cluster that was started here."""
+    with _own_end_on_terminate():
+        ray.shutdown()
+
+
+@contextmanager
+def _own_end_on_terminate() -> Iterator[None]:
+    """Ray replaces the handler of SIGTERM by one that ends the process at once, with nothing saved, and as it shuts down by
+    none at all. It is put back; a signal that comes while Ray starts is handled by it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    terminated = False
+    try:
+        yield
+    except SystemExit as end:
+        terminated = end.code == signal.SIGTERM
+        if not terminated:
+            raise
+    finally:
+        if on_terminate is not None:
+            signal.signal(signal.SIGTERM, on_terminate)
+    if terminated:
+        signal.raise_signal(signal.SIGTERM)
+        raise SystemExit(signal.SIGTERM)
+
+
+def start_cluster(config: RunConfig) -> None:
+    """Connect to the configured cluster, or start a local one.
+
+    Raises:
+        ClusterUnreachable: there is none at the configured address.
+    """
+    for name, level in _QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    cluster = config.cluster
+    if config.train.gpus_per_worker == 0:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    if cluster.address is not None:
+        connect(cluster.address)
+    else:
+        spill = {}
+        if cluster.spill_dir is not None:
+            cluster.spill_dir.mkdir(parents=True, exist_ok=True)
+            spill["object_spilling_directory"] = str(cluster.spill_dir.resolve())
+        with _own_end_on_terminate():
+            # "local": without it Ray would join a cluster that somebody else has started on this machine.
+            ray.init(
+                "local",
+                **spill,
+                num_cpus=cluster.local_cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                object_store_memory=int(cluster.object_store_memory_gib * 2**30),
+                _system_config={
+                    # Idle workers are kept for a phase, as starting one and importing Arrow again takes longer than
+                    # most tasks, but not for the run: two dozen of them held 3 GB.
+                    "idle_worker_killing_time_threshold_ms": 60_000,
+                    "worker_maximum_startup_concurrency": cluster.local_cpus,
+                },
+            )
+        _guard_token()
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # Order must not depend on which task finishes first.
+    context.execution_options.preserve_order = True
+
+
+def _guard_token() -> None:
+    """Ray makes a token for a local cluster and leaves it readable to every user of the machine."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.is_file() and token.stat().st_uid == os.getuid():
+        token.chmod(0o600)

@@ -1,0 +1,1 @@
+"""The run configuration: its schema, how it is loaded, its reference."""

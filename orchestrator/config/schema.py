@@ -1,0 +1,296 @@
+"""A run's configuration: every key is declared once, here or in the component's own model."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from actors.captioner.native import CaptionerConfig
+from actors.scorer.scorer import ScoreConfig
+from actors.trainer.config import TrainConfig
+from corpus.ingest.ingest import IngestConfig
+from corpus.simulate.config import SceneConfig
+from corpus.storage.redaction import without_user
+from corpus.storage.yaml import load_yaml
+from hcot_llm.aggregation.acceptance import AcceptanceConfig
+from hcot_llm.aggregation.feedback import FlagConfig
+from hcot_llm.initial.annotations import CorruptionConfig
+from model.config import ModelConfig
+from orchestrator.monitoring.watchdog import WatchdogConfig
+from orchestrator.policies.retention import RetentionConfig
+from orchestrator.policies.schedule import ScheduleConfig
+from orchestrator.state.records import write_whole
+
+_FILED = ("model", "schedule")  # sections that may be given by the name of a file
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message says which key, why, and what to do."""
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+-]*$", max_length=100)]
+"""Part of a path: no separators, and nothing like '..'."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CorpusConfig(_Section):
+    """Where tiles and seed annotations come from."""
+
+    kind: Literal["simulated", "geotiff"] = Field(
+        "simulated", description="simulated scenes with known truth, or GeoTIFFs given by --tiles or `tiles`"
+    )
+    name: Name = Field("default", description="folder of the prepared corpus below data_dir")
+    data_dir: Path = Field(Path("data"), description="prepared corpora are kept and reused here")
+    tiles: Path | None = Field(None, description="folder or list of GeoTIFFs, for kind geotiff")
+    simulated: SceneConfig = Field(default_factory=SceneConfig, description="the simulated scenes")
+    corruption: CorruptionConfig = Field(default_factory=CorruptionConfig, description="errors of the simulated seed")
+    ingest: IngestConfig = Field(default_factory=IngestConfig, description="cutting and checking of real scenes")
+    rows_per_block: int = Field(64, ge=1, description="tiles in one block of Ray Data, the batch of the scorer")
+
+    @property
+    def tile_size(self) -> tuple[str, int]:
+        """The key that says how large the tiles are, and their side in pixels."""
+        if self.kind == "simulated":
+            return "corpus.simulated.tile_size_pixels", self.simulated.tile_size_pixels
+        return "corpus.ingest.tile_px", self.ingest.tile_px
+
+
+class ClusterConfig(_Section):
+    """The Ray cluster."""
+
+    address: str | None = Field(
+        None, description="address of a running cluster ('auto' finds one); null starts a local one"
+    )
+    local_cpus: int = Field(6, ge=2, description="logical CPUs of a local cluster; more than the machine has is fine")
+    object_store_memory_gib: float = Field(
+        2, ge=0.075, description="object store of a local cluster, in GiB; it spills to disk"
+    )
+    grace_period_s: float = Field(30, gt=0, description="time to save the state when the run is told to end")
+    memory_gib: float = Field(6, gt=0, description="memory the run needs at least, in GiB, named by the preflight")
+    free_disk_gib: float = Field(
+        2,
+        gt=0,
+        description="free disk, in GiB, that the run directory and a local cluster's "
+        "spilled objects need at least, named by the preflight",
+    )
+    spill_dir: Path | None = Field(
+        None, description="where a local cluster's object store spills to; null: Ray's own place"
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _without_secret(cls, address: str | None) -> str | None:
+        if address is not None and "@" in address:
+            raise ValueError(
+                "an address holds no user and no password, as it is stored with the run; Ray takes its "
+                "token from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+            )
+        return address
+
+
+class RunConfig(_Section):
+    """One run of the loop."""
+
+    name: Name = Field(description="names the run directory and the MLflow experiment")
+    seed: int = Field(0, ge=0, description="every random draw derives from it")
+    rounds: int = Field(3, ge=1, description="rounds of the loop")
+    start_weights: Path | None = Field(
+        None, description="weights directory of an earlier run of the same model to start from; null: untrained"
+    )
+    corpus: CorpusConfig = Field(default_factory=CorpusConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig, description="a YAML file beside this one, or its content")
+    schedule: ScheduleConfig = Field(
+        default_factory=ScheduleConfig, description="a YAML file beside this one, or its content"
+    )
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    captioner: CaptionerConfig = Field(default_factory=CaptionerConfig)
+    score: ScoreConfig = Field(default_factory=ScoreConfig)
+    flag: FlagConfig = Field(default_factory=FlagConfig)
+    acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
+    cluster: ClusterConfig = Field(default_factory=ClusterConfig)
+    retention: RetentionConfig = Field(default_factory=RetentionConfig)
+    watchdog: WatchdogConfig = Field(default_factory=WatchdogConfig)
+
+    @model_validator(mode="after")
+    def _reaches_every_phase(self) -> "RunConfig":
+        if len(self.schedule.phase) > self.rounds:
+            raise ValueError(
+                f"schedule.phase has {len(self.schedule.phase)} entries, one a round, and the run ends "
+                f"after {self.rounds}: set rounds to {len(self.schedule.phase)} or more"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scores_what_is_flagged(self) -> "RunConfig":
+        if self.flag.leave_one_out and not self.score.leave_one_out:
+            raise ValueError(
+                "flag.leave_one_out is true and score.leave_one_out is false, so nothing would ever be "
+                "flagged by it: set score.leave_one_out to true, or flag.leave_one_out to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_witness(self) -> "RunConfig":
+        if not self.acceptance.use_encoder and not self.acceptance.use_captioner:
+            raise ValueError(
+                "acceptance.use_encoder and acceptance.use_captioner are both false, so nothing is left "
+                "to weigh the seed against: set one of them to true"
+            )
+        return self
+
+
+def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
+    """Read a YAML file and apply `key.sub=value` overrides.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown or mistyped key (with the nearest known one), a bad value.
+    """
+    if not path.is_file():
+        raise ConfigError(f"There is no configuration {path}. The ones that come with the project lie in configs/.")
+    content = _read_yaml(path)
+    content.setdefault("name", path.stem)
+    # A section's file is opened first where single keys of it are overridden.
+    for override in sorted(overrides, key=lambda override: override.partition("=")[0] not in _FILED):
+        for section in _FILED:
+            if override.startswith(f"{section}."):
+                _open_section(content, section, path)
+        _override(content, override)
+    for section in _FILED:
+        _open_section(content, section, path)
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path)) from error
+
+
+def save_config(config: RunConfig, path: Path) -> None:
+    """Write the whole configuration, defaults included and paths absolute, so that a run can be resumed from it alone
+    and from anywhere. A kill or a power cut leaves the whole file or none.
+    """
+    write_whole(path, yaml.safe_dump(portable(config), sort_keys=False))
+
+
+def load_saved_config(path: Path) -> RunConfig:
+    """Read what `save_config` wrote: no default stands in for a key that was lost.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    content = _read_yaml(path)
+    if missing := [name for name in RunConfig.model_fields if name not in content]:
+        raise ConfigError(
+            f"{path} is damaged: it has no {', '.join(missing)}. It is written whole, so it was changed "
+            "afterwards; restore it from a copy."
+        )
+    return load_config(path)
+
+
+def portable(config: RunConfig) -> dict[str, Any]:
+    """The whole configuration as plain values, paths absolute."""
+    content = config.model_dump(mode="json")
+    for section, key in (
+        (content, "start_weights"),
+        (content["corpus"], "data_dir"),
+        (content["corpus"], "tiles"),
+        (content["cluster"], "spill_dir"),
+    ):
+        if section[key] is not None:
+            section[key] = str(Path(section[key]).resolve())
+    return content
+
+
+def flatten(config: RunConfig) -> dict[str, Any]:
+    """Dotted keys and plain values, for MLflow's parameters."""
+    return flat_keys(config.model_dump(mode="json"))
+
+
+def flat_keys(content: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys and values of nested sections."""
+
+    def walk(prefix: str, value: Any):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from walk(f"{prefix}.{key}" if prefix else key, inner)
+        else:
+            yield prefix, value
+
+    return dict(walk("", content))
+
+
+def parse_override(override: str) -> tuple[str, Any]:
+    """Key and value of `key.sub=value`, the value read as YAML.
+
+    Raises:
+        ConfigError: it is not of that form, or the value is not YAML.
+    """
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override}: write it as key=value, for instance --set train.round_epochs=4.")
+    try:
+        return key, load_yaml(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}.") from error
+
+
+def _override(content: dict, override: str) -> None:
+    key, value = parse_override(override)
+    *parents, last = key.split(".")
+    place = content
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise ConfigError(
+                f"--set {override}: '{parent}' is a value in the configuration file and has no keys inside."
+            )
+    place[last] = value
+
+
+def _open_section(content: dict, section: str, path: Path) -> None:
+    """Put a section's keys in place of the name of the file that holds them."""
+    name = content.get(section)
+    if not isinstance(name, str):
+        return
+    file = path.parent / name
+    if not file.is_file():
+        raise ConfigError(
+            f"The configuration's `{section}` names {file}, which does not exist. See configs/{section}/."
+        )
+    content[section] = _read_yaml(file)
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        content = load_yaml(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}. Correct the file.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold keys and values, not {type(content).__name__}.")
+    return content
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    lines = [f"The configuration {path} cannot be used:"]
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, _all_keys(RunConfig), n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else " `knowlip config` lists the keys."
+            lines.append(f"  {key}: no such key.{hint}")
+        else:
+            got = "" if isinstance(problem["input"], dict) else f" (got {without_user(repr(problem['input']))[:200]})"
+            lines.append(f"  {key or 'configuration'}: {problem['msg']}{got}.")
+    return "\n".join(lines)
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys.extend(_all_keys(field.annotation, f"{prefix}{name}."))
+    return keys

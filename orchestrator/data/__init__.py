@@ -1,0 +1,1 @@
+"""From a configuration to a prepared corpus, and from one round's annotations to the next."""

@@ -1,0 +1,219 @@
+"""Makes sure that the corpus a run names exists: tiles, seed annotations, knowledge. Not part of the loop.
+
+Making a simulated corpus writes its truth, and corrupting the truth into seed annotations reads it. Both happen
+here, before the loop, of which the evaluation alone opens the truth's directory.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from corpus.ingest.ingest import cut_scenes
+from corpus.ingest.quarantine import Quarantine, QuarantineRecord
+from corpus.simulate.write import simulate_corpus
+from corpus.storage.parquet import read_parquet
+from corpus.storage.rng import derive_seed
+from corpus.tiles import TILES_FILE, CorpusError, check_tiles, read_tiles
+from hcot_llm.initial.annotations import corrupt, geography_seed, truth_values
+from hcot_llm.knowledge.knowledge import tile_knowledge
+from orchestrator.config.schema import ConfigError, CorpusConfig
+from orchestrator.data.scenes import SceneState, contents_table, list_scenes, listing, with_contents
+
+Progress = Callable[[str, int, int], None]
+KNOWLEDGE = "knowledge.parquet"  # written last
+SCENES = "scenes.parquet"  # what was cut; an older corpus has none
+
+
+@dataclass(frozen=True)
+class PreparedCorpus:
+    """A corpus on disk. truth_dir is for evaluation only, None where there is no truth."""
+
+    corpus_dir: Path
+    truth_dir: Path | None
+    tiles: pa.Table
+    seed: pa.Table
+    knowledge: dict[str, str]
+    quarantined: int
+    simulated: bool
+    scenes: dict[str, SceneState] = field(default_factory=dict)
+    """What a real corpus was cut from, by name; {} where that is not known."""
+
+    @property
+    def gsd_m(self) -> dict[str, float]:
+        """Metres per pixel of each tile."""
+        return dict(zip(self.tiles["tile_id"].to_pylist(), self.tiles["gsd_m"].to_pylist(), strict=True))
+
+
+def prepare_corpus(
+    config: CorpusConfig,
+    *,
+    run_seed: int,
+    progress: Progress = lambda *_: None,
+    scenes: Mapping[str, SceneState] | None = None,
+) -> PreparedCorpus:
+    """Make what is missing of the configured corpus and open it.
+
+    scenes: of the real corpus that a run was started on, so that it is found again though they were copied anew or are
+    no longer there; default: as they are now.
+
+    Raises:
+        ConfigError: kind geotiff without a folder of tiles.
+        corpus.scenes.IngestError: no tiles there, none usable, or too many bad ones.
+        corpus.tiles.CorpusError: too many tiles changed since the corpus was made.
+    """
+    if config.kind == "simulated":
+        root = config.data_dir / f"{config.name}-{_digest(config.simulated.digest(), config.corruption, run_seed)}"
+        with _alone(root):
+            _make_simulated(config, root, run_seed, progress)
+        truth, scenes = root / "truth", {}
+    else:
+        if config.tiles is None:
+            raise ConfigError(
+                "corpus.kind is geotiff, but no tiles were named. Give a folder or a list of GeoTIFFs "
+                "with --tiles, or set corpus.tiles."
+            )
+        source = config.tiles.resolve()
+        scenes = scenes or list_scenes(source, config.ingest)
+        root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), listing(scenes))}"
+        with _alone(root):
+            _make_real(config, source, root, progress)
+        truth = None
+    prepared = open_corpus(
+        root / "corpus",
+        truth,
+        simulated=config.kind == "simulated",
+        max_quarantined_share=config.ingest.max_quarantined_share,
+    )
+    return replace(prepared, scenes=_with_contents(scenes, root / "corpus" / SCENES))
+
+
+def open_corpus(
+    corpus_dir: Path, truth_dir: Path | None, *, simulated: bool, max_quarantined_share: float
+) -> PreparedCorpus:
+    """Open a corpus that `prepare_corpus` made; tiles that are missing or were changed since are set aside.
+
+    Raises:
+        CorpusError: more than `max_quarantined_share` of the tiles cannot be used.
+    """
+    tiles = read_tiles(corpus_dir)
+    problems = check_tiles(corpus_dir)
+    if problems:
+        Quarantine(corpus_dir).append(
+            QuarantineRecord(path=problem.path, reason=problem.reason, hint=problem.message) for problem in problems
+        )
+    bad = {problem.tile_id for problem in problems}
+    if len(bad) > max_quarantined_share * tiles.num_rows:
+        raise CorpusError(
+            f"{len(bad)} of the {tiles.num_rows} tiles of {corpus_dir} cannot be used, more than the share of "
+            f"{max_quarantined_share:.0%} that corpus.ingest.max_quarantined_share accepts. The first: "
+            f"{problems[0].message} All stand in quarantine.jsonl there. Make the corpus again by removing its folder."
+        )
+    # A tile that was put back since it was set aside still stands in the list.
+    quarantined = Quarantine(corpus_dir).refused() - set(tiles["path"].to_pylist()) | {
+        problem.path for problem in problems
+    }
+    good = tiles.filter(pa.array([tile_id not in bad for tile_id in tiles["tile_id"].to_pylist()]))
+    seed = read_parquet(corpus_dir / "seed.parquet")
+    knowledge = read_parquet(corpus_dir / KNOWLEDGE)
+    return PreparedCorpus(
+        corpus_dir.resolve(),
+        truth_dir.resolve() if truth_dir is not None and truth_dir.exists() else None,
+        good,
+        seed.filter(pc.is_in(seed["tile_id"], good["tile_id"])),
+        dict(zip(knowledge["tile_id"].to_pylist(), knowledge["line"].to_pylist(), strict=True)),
+        len(quarantined),
+        simulated,
+    )
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One process at a time makes a corpus, and removes what one that was killed has left; another one waits, and finds it.
+
+    A corpus that is whole may lie where nothing can be written.
+    """
+    if (root / "corpus" / KNOWLEDGE).exists():
+        yield
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with open(root.with_name(f".{root.name}.lock"), "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that prepares this corpus, {root}", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in root.parent.glob(f"{root.name}.unfinished-*"):
+            shutil.rmtree(left)
+        yield
+
+
+def _make_simulated(config: CorpusConfig, root: Path, run_seed: int, progress: Progress) -> None:
+    corpus_dir = root / "corpus"
+    if not (corpus_dir / TILES_FILE).exists():
+        simulate_corpus(config.simulated, root, progress=lambda done, total: progress("simulating scenes", done, total))
+    if not (corpus_dir / "seed.parquet").exists():
+        rows = read_parquet(root / "truth" / "truth.parquet").to_pylist()
+        truth = {row["tile_id"]: truth_values(row) for row in rows}
+        _write(corrupt(truth, config.corruption, derive_seed(run_seed, "corruption")), corpus_dir / "seed.parquet")
+    _write_knowledge(corpus_dir, progress)
+
+
+def _make_real(config: CorpusConfig, source: Path, root: Path, progress: Progress) -> None:
+    corpus_dir = root / "corpus"
+    if not (corpus_dir / SCENES).exists() and not (corpus_dir / KNOWLEDGE).exists():
+        # It was killed after the tiles: cut again, or its scenes could never be compared. An older corpus is whole.
+        (corpus_dir / TILES_FILE).unlink(missing_ok=True)
+    if not (corpus_dir / TILES_FILE).exists():
+        report = cut_scenes(
+            source,
+            corpus_dir,
+            config.ingest,
+            places_of=_places,
+            progress=lambda done, total: progress("cutting scenes", done, total),
+        )
+        _write(contents_table(report.contents), corpus_dir / SCENES)
+    if not (corpus_dir / "seed.parquet").exists():
+        _write(geography_seed(read_tiles(corpus_dir)), corpus_dir / "seed.parquet")
+    _write_knowledge(corpus_dir, progress)
+
+
+def _with_contents(scenes: Mapping[str, SceneState], path: Path) -> dict[str, SceneState]:
+    return with_contents(scenes, read_parquet(path)) if path.exists() else {}
+
+
+def _places(lons: Sequence[float], lats: Sequence[float]) -> list[tuple[str, str]]:
+    return [(knowledge.city, knowledge.country) for knowledge in map(tile_knowledge, lons, lats)]
+
+
+def _write_knowledge(corpus_dir: Path, progress: Progress) -> None:
+    path = corpus_dir / KNOWLEDGE
+    if path.exists():
+        return
+    tiles = read_tiles(corpus_dir)
+    lines = []
+    for index, (lon, lat) in enumerate(zip(tiles["lon"].to_pylist(), tiles["lat"].to_pylist(), strict=True)):
+        lines.append(tile_knowledge(lon, lat).line())
+        progress("looking up geography", index + 1, tiles.num_rows)
+    _write(pa.table({"tile_id": tiles["tile_id"], "line": lines}), path)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    pq.write_table(table, partial)
+    os.replace(partial, path)
+
+
+def _digest(*parts) -> str:
+    content = [part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]

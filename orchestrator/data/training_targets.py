@@ -1,0 +1,144 @@
+"""What a round leaves for the next one's training: targets, hints, and the rows made of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.storage.disk import writing
+from corpus.storage.fence import Fence, NoFence, placing, remove_unfinished
+from corpus.storage.parquet import read_parquet
+from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.aggregation.posterior import ACCURACY
+from hcot_llm.schema.clauses import CLAUSES
+from orchestrator.config.schema import ConfigError
+from orchestrator.policies.schedule import RoundPlan
+from orchestrator.policies.selection import copies, rare_landforms, shows_seed
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a round says of the n training tiles, in their order.
+
+    trusted, reconstructed: bool [n, 16], see TrainingRow. hints: n times 16 texts.
+    """
+
+    trusted: np.ndarray
+    reconstructed: np.ndarray
+    hints: list[list[str]]
+
+    @staticmethod
+    def first(tiles: int) -> "Lesson":
+        """Before round 1 all is taught and nobody has said anything."""
+        everything = np.ones((tiles, len(CLAUSES)), dtype=bool)
+        return Lesson(everything, everything, [[""] * len(CLAUSES) for _ in range(tiles)])
+
+    @staticmethod
+    def read(path: Path) -> "Lesson":
+        table = read_parquet(path)
+        return Lesson(
+            np.asarray(table["trusted"].to_pylist()),
+            np.asarray(table["reconstructed"].to_pylist()),
+            table["hints"].to_pylist(),
+        )
+
+    def write(self, path: Path, fence: Fence | NoFence = NoFence()) -> None:
+        with writing("the encoder's feedback", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_unfinished(path.parent, fence)
+            with placing(path, fence) as partial:
+                pq.write_table(
+                    pa.table(
+                        {
+                            "trusted": self.trusted.tolist(),
+                            "reconstructed": self.reconstructed.tolist(),
+                            "hints": self.hints,
+                        }
+                    ),
+                    partial,
+                )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a round shows of the n training tiles: values int [n, 16], their confidence float [n, 16], and which of them
+    are trusted and reconstructed, bool [n, 16], see TrainingRow.
+    """
+
+    values: np.ndarray
+    confidence: np.ndarray
+    trusted: np.ndarray
+    reconstructed: np.ndarray
+
+
+def shown(
+    training: AnnotationMatrix, seed: AnnotationMatrix, lesson: Lesson, plan: RoundPlan, *, run_seed: int, round_: int
+) -> Shown:
+    """The newest annotations, but the seed's for the share of tiles that the plan wants.
+
+    Args:
+        training, seed: current and first annotations of the n training tiles.
+    """
+    old = shows_seed(training.tile_ids, plan.seed_caption_share, run_seed, round_)[:, None]
+    # An old caption is shown whole: what was replaced since then is taught as it was.
+    restored = old & (training.values != seed.values)
+    return Shown(
+        np.where(old, seed.values, training.values),
+        np.where(old, seed.confidence, training.confidence),
+        lesson.trusted | restored,
+        lesson.reconstructed | restored,
+    )
+
+
+def label_accuracy(shown: Shown) -> tuple[float, ...]:
+    """Expected share of right labels of each clause among those that are taught, by their confidence.
+
+    Rounded to thousandths: a captioner that was killed and asked again may differ in the last digits of a probability,
+    and the training that follows has to be the same, bit for bit.
+    """
+    taught = np.where(shown.trusted, shown.confidence, np.nan)
+    return tuple(
+        round(float(np.clip(np.nanmean(column), *ACCURACY)), 3) if not np.isnan(column).all() else ACCURACY[1]
+        for column in taught.T
+    )
+
+
+def training_rows(
+    training: AnnotationMatrix,
+    shown: Shown,
+    lesson: Lesson,
+    knowledge: Mapping[str, str],
+    plan: RoundPlan,
+    *,
+    run_seed: int,
+    round_: int,
+) -> pa.Table:
+    """One row for each training tile, as the shuffler takes it; without a copy where all clauses are too doubtful.
+
+    Args:
+        training: current annotations of the n training tiles. knowledge: one line per tile.
+
+    Raises:
+        ConfigError: all clauses of all tiles are.
+    """
+    teaches = shown.reconstructed.any(axis=1)
+    if not teaches.any():
+        raise ConfigError(
+            f"Round {round_} has nothing to train on: no clause of any tile is as probable as "
+            "acceptance.minimum_trust. Lower that key."
+        )
+    rare = rare_landforms(training, lesson.reconstructed)
+    return pa.table(
+        {
+            "tile_id": list(training.tile_ids),
+            "values": shown.values.tolist(),
+            "trusted": shown.trusted.tolist(),
+            "reconstructed": shown.reconstructed.tolist(),
+            "copies": copies(training.tile_ids, rare, plan.rare_landform_factor, run_seed, round_) * teaches,
+            "knowledge": [knowledge[tile_id] for tile_id in training.tile_ids],
+            "hints": lesson.hints,
+        }
+    )

@@ -1,0 +1,1 @@
+"""Ablations, throughput and single captions: what is run beside the loop."""

@@ -1,0 +1,105 @@
+"""One GeoTIFF in, its HCoT annotation out, with the weights of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from actors.captioner.single import SingleCaptioner
+from corpus.geotiff.read import model_image, tile_position
+from hcot_llm.aggregation.consistency import contradictions
+from hcot_llm.engines.native import Answer
+from hcot_llm.knowledge.knowledge import Knowledge, tile_knowledge
+from hcot_llm.prompts.corrections import Answered, plan_corrections
+from hcot_llm.prompts.prompts import captioner_prompt
+from hcot_llm.schema.clauses import CLAUSES, LEVEL, Clause
+from hcot_llm.text.render import render_clause
+from orchestrator.config.schema import RunConfig
+from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
+
+
+def caption_tile(tile: Path, run_dir: Path) -> dict:
+    """The annotation of one tile: position, knowledge, and for each clause value, text, level and confidence.
+
+    As in a run, what level 5 finds contradictory is asked again (captioner.corrections); `contradictions` says what
+    still is.
+
+    Raises:
+        TileError: the tile cannot be used. RunDirectoryError: the run has no weights yet.
+    """
+    directory, config = RunDirectory.open(run_dir)
+    position = tile_position(tile)
+    size = config.model.captioner.vision.image_size_px
+    image = model_image(tile, size=size)
+    weights = sorted((directory.path / "weights").glob("round-*"))
+    if len(weights) < 2:
+        raise RunDirectoryError(f"{run_dir} has no trained weights yet. Wait for its first round, or name another run.")
+    knowledge = tile_knowledge(position.lon, position.lat)
+    engine = config.captioner.engine.model_copy(update={"poison_share": 0})  # faults are injected into runs alone
+    captioner = SingleCaptioner(image, weights[-1], engine)
+    answer = captioner.ask(_prompt(knowledge, {}, CLAUSES, config), CLAUSES, config.seed)
+    if answer.error is not None:
+        raise RunDirectoryError(
+            f"The captioner of {weights[-1]} gave no valid annotation of {tile} ({answer.error}). "
+            "Train it longer, or name another run with --run."
+        )
+    for _ in range(config.captioner.corrections):
+        answer = _corrected(answer, captioner, knowledge, position.gsd_m, config)
+    clauses = [
+        {
+            "clause": str(clause),
+            "level": LEVEL[clause],
+            "value": answer.values[clause],
+            "text": render_clause(clause, answer.values[clause], variant=0),
+            "confidence": round(float(answer.distributions[clause].max()), 4),
+        }
+        for clause in CLAUSES
+    ]
+    return {
+        "tile": str(tile),
+        "lon": position.lon,
+        "lat": position.lat,
+        "crs": position.crs,
+        "knowledge": knowledge.model_dump(mode="json"),
+        "weights": weights[-1].name,
+        "clauses": clauses,
+        "contradictions": [found.message for found in contradictions(answer.values, gsd_m=position.gsd_m)],
+    }
+
+
+def _prompt(knowledge: Knowledge, said: Mapping[Clause, str], asked: Sequence[Clause], config: RunConfig) -> str:
+    return captioner_prompt(said, asked, knowledge.line(), {}, config.captioner.levels_in_prompt)
+
+
+def _corrected(
+    answer: Answer, captioner: SingleCaptioner, knowledge: Knowledge, gsd_m: float, config: RunConfig
+) -> Answer:
+    """The answer with what it contradicts itself in asked again, where that leaves fewer contradictions."""
+    planned = plan_corrections([Answered(0, {}, answer.values, config.seed, gsd_m)], candidate=0)
+    if not planned:
+        return answer
+    [again] = planned
+    correction = captioner.ask(_prompt(knowledge, dict(again.said), again.asked, config), again.asked, again.seed)
+    values = answer.values | correction.values
+    if len(contradictions(values, gsd_m=gsd_m)) >= len(contradictions(answer.values, gsd_m=gsd_m)):
+        return answer
+    return replace(answer, values=values, distributions=answer.distributions | correction.distributions)
+
+
+def print_caption(annotation: dict, console: Console) -> None:
+    """The annotation as a table."""
+    console.print(
+        f"{annotation['tile']}  {annotation['lon']:.4f} E {annotation['lat']:.4f} N  {annotation['crs']}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table("level", "clause", "value", "confidence", "text", box=None, header_style="bold")
+    for clause in annotation["clauses"]:
+        table.add_row(
+            str(clause["level"]), clause["clause"], clause["value"], f"{clause['confidence']:.2f}", clause["text"]
+        )
+    console.print(table)
+    for message in annotation["contradictions"]:
+        console.print(f"Contradictory: {message}", highlight=False)

@@ -1,0 +1,134 @@
+"""The (row, seed) pairs of an ablation: what each is to run, where, and how far it has come."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.config.schema import ConfigError, RunConfig, flatten, load_config, portable
+from orchestrator.experiments.config import AblationConfig, RowConfig
+from orchestrator.state.records import is_over, read_json, read_records, write_json
+from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
+
+
+class CellResult(BaseModel):
+    """result.json of a (row, seed) that is no run of the loop."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    config_sha256: str = Field(description="of the run's configuration; another one makes the result stale")
+    rests_on: str | None = Field(None, description="sha256 of the weights of another row that it used")
+    metrics: dict[str, float | None]
+    seconds: float = Field(ge=0, description="for the row's own work and the training it rests on")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row with one seed. settings: the overrides of `base` that make `config`. source: whose weights it uses."""
+
+    name: str
+    row: RowConfig
+    seed: int
+    base: Path
+    settings: list[str]
+    config: RunConfig
+    directory: Path
+    source: "Cell | None" = None
+
+    @property
+    def log(self) -> Path:
+        """What the run printed; outside its directory, which must be empty before a run."""
+        return self.directory.with_name(f"{self.directory.name}.log")
+
+    @property
+    def config_sha256(self) -> str:
+        return hashlib.sha256(json.dumps(portable(self.config), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def started(self) -> bool:
+        """A run of the loop that can be resumed."""
+        return (self.directory / "config.yaml").is_file()
+
+    def result(self) -> tuple[dict[str, float | None], float] | None:
+        """Metrics and seconds once it is over, else None.
+
+        Raises:
+            RunDirectoryError: its directory holds a run of another configuration.
+        """
+        if self.row.kind != "loop":
+            path = self.directory / "result.json"
+            found = read_json(self.directory, path, CellResult) if path.exists() else None
+            same = found and (found.config_sha256, found.rests_on) == (self.config_sha256, self._rests_on())
+            return (found.metrics, found.seconds) if same else None
+        if not self.started:
+            return None
+        self._check_same()
+        records = read_records(self.directory)
+        if not is_over(records, self.config.rounds):
+            return None
+        return records[-1].metrics, sum(record.timings.total_s for record in records)
+
+    def write_result(self, metrics: dict[str, float | None], seconds: float) -> None:
+        """Keep what a row that is no run came to."""
+        write_json(
+            self.directory,
+            self.directory / "result.json",
+            CellResult(config_sha256=self.config_sha256, rests_on=self._rests_on(), metrics=metrics, seconds=seconds),
+        )
+
+    def _rests_on(self) -> str | None:
+        """The source's last weights; none as long as it is not over, and then no result rests on them."""
+        if self.source is None:
+            return None
+        return read_records(self.source.directory)[-1].weights_sha256 if self.source.result() else "unfinished"
+
+    def _check_same(self) -> None:
+        there = flatten(RunDirectory.open(self.directory)[1])
+        here = flatten(RunConfig.model_validate(portable(self.config)))
+        changed = [
+            f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
+            for key in sorted({*there, *here})
+            if there.get(key) != here.get(key)
+        ]
+        if changed:
+            raise RunDirectoryError(
+                f"{self.directory} holds a run of another configuration: {'; '.join(changed[:3])}. Remove it, or "
+                "write this ablation elsewhere with --out."
+            )
+
+
+def make_cells(
+    ablation: AblationConfig, out: Path, rows: list[str] | None = None, seeds: list[int] | None = None
+) -> list[Cell]:
+    """All (row, seed) pairs in the order in which they run: every row of a seed before the next seed.
+
+    Args:
+        rows, seeds: run only these; rows that others rest on are added. None: all.
+
+    Raises:
+        ConfigError: a row that the ablation does not have, or overrides that make no valid configuration.
+    """
+    if unknown := set(rows or []) - set(ablation.rows):
+        raise ConfigError(
+            f"--rows {', '.join(sorted(unknown))}: no such row. The ablation has: {', '.join(ablation.rows)}."
+        )
+    chosen = ablation.with_needed(list(ablation.rows) if rows is None else rows)
+    cells = []
+    for seed in ablation.seeds if seeds is None else seeds:
+        of_seed: dict[str | None, Cell] = {}
+        for name in chosen:
+            settings, row = ablation.settings(name, seed), ablation.rows[name]
+            of_seed[name] = Cell(
+                name,
+                row,
+                seed,
+                ablation.base,
+                settings,
+                load_config(ablation.base, settings),
+                (out / f"{name}-seed{seed}").resolve(),
+                of_seed.get(row.weights_of),
+            )
+        cells += of_seed.values()
+    return cells

@@ -1,0 +1,1 @@
+"""What watches a run while it runs: progress, status, memory, the watchdog."""

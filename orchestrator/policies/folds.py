@@ -1,0 +1,134 @@
+"""Out-of-fold labelling: which tiles a model trains on, which it labels, and how the folds' findings become one.
+
+A tile's fold is a hash of its id and stays the same for the whole run. Tiles held out of training are seen by no model:
+every model scores and is asked about them, and speaks for its own share. Their mean would be surer than any model is,
+and the models are calibrated on them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from corpus.storage.rng import derive_seed
+from hcot_llm.aggregation.feedback import Feedback
+from hcot_llm.aggregation.relabel import Proposals
+from hcot_llm.schema.clauses import CLAUSES
+from orchestrator.config.schema import ConfigError
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One model of the run. trains, labels: bool [N] over all tiles, in the corpus's order.
+
+    scored: bool [N], the tiles it labels and those held out of training. speaks: bool [N], those of which its findings
+    count: the tiles it labels and its share of those held out.
+    """
+
+    number: int
+    trains: np.ndarray
+    labels: np.ndarray
+    scored: np.ndarray
+    speaks: np.ndarray
+
+
+def make_folds(tile_ids: Sequence[str], in_training: np.ndarray, folds: int, run_seed: int) -> tuple[Fold, ...]:
+    """The folds of a run; one fold trains on and labels all tiles.
+
+    Raises:
+        ConfigError: a fold has no tile, as there are too few.
+    """
+    if folds == 1:
+        every = np.ones(len(tile_ids), dtype=bool)
+        return (Fold(0, in_training, in_training, every, every),)
+    of_tile = np.asarray([derive_seed(run_seed, tile_id, "fold") % folds for tile_id in tile_ids])
+    made = []
+    for number in range(folds):
+        speaks = of_tile == number
+        labels = in_training & speaks
+        if not labels.any():
+            raise ConfigError(
+                f"{int(in_training.sum())} training tiles in {folds} folds leave fold {number} empty: "
+                "lower schedule.folds or add tiles"
+            )
+        made.append(Fold(number, in_training & ~labels, labels, labels | ~in_training, speaks))
+    return tuple(made)
+
+
+@dataclass(frozen=True)
+class FoldFindings:
+    """What one fold's model said of the tiles in `fold.scored`, in their order.
+
+    doubtful, asked: bool [n, 16]; asked are the doubtful ones that it was to write again.
+    image_embeddings: float32 [n, E]; those of different models cannot be compared.
+    """
+
+    fold: Fold
+    weights_sha256: str
+    feedback: Feedback
+    image_embeddings: np.ndarray
+    doubtful: np.ndarray
+    asked: np.ndarray
+    proposals: Proposals
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All folds' findings on all N tiles. doubtful: bool [N, 16].
+
+    first: those of the first fold, whose model is the round's published one.
+    weights_sha256: N hashes, of the model that speaks for each tile.
+    """
+
+    feedback: Feedback
+    doubtful: np.ndarray
+    proposals: Proposals
+    weights_sha256: list[str]
+    first: FoldFindings
+
+
+def join_findings(tile_ids: Sequence[str], parts: Sequence[FoldFindings]) -> Findings:
+    """One view of all tiles: each as the one model said that speaks for it, and that has not seen it."""
+
+    def joined(of: Callable[[FoldFindings], np.ndarray]) -> np.ndarray:
+        arrays = [of(part) for part in parts]
+        whole = np.empty((len(tile_ids), *arrays[0].shape[1:]), arrays[0].dtype)
+        for part, array in zip(parts, arrays, strict=True):
+            whole[part.fold.speaks] = array[part.fold.speaks[part.fold.scored]]
+        return whole
+
+    def by_clause(of: Callable) -> dict:
+        return {clause: joined(lambda part: of(part)[clause]) for clause in CLAUSES}
+
+    feedback = Feedback(
+        list(tile_ids),
+        by_clause(lambda part: part.feedback.zero_shot),
+        by_clause(lambda part: part.feedback.neighbours),
+        joined(lambda part: part.feedback.itc),
+        joined(lambda part: part.feedback.itm),
+        joined(lambda part: part.feedback.itc_gain),
+        joined(lambda part: part.feedback.itm_gain),
+    )
+    hashes = [""] * len(tile_ids)
+    for part in parts:
+        for row in np.flatnonzero(part.fold.speaks):
+            hashes[row] = part.weights_sha256
+    return Findings(
+        feedback,
+        joined(lambda part: part.doubtful),
+        Proposals(
+            joined(lambda part: part.proposals.proposed),
+            by_clause(lambda part: part.proposals.distributions),
+            _sum([part.proposals.invalid for part in parts]),
+            sum(part.proposals.retried for part in parts),
+            sum(part.proposals.recovered for part in parts),
+            _sum([part.proposals.injected for part in parts]),
+        ),
+        hashes,
+        parts[0],
+    )
+
+
+def _sum(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+    return dict(sum(map(Counter, counts), Counter()))

@@ -1,0 +1,72 @@
+"""Which files of old rounds may go: a plain policy (orchestrator/state/deletion.py carries it out).
+
+A round leaves weights, the captioner's shards and the encoder's feedback. What is needed again is little: to go on, a run
+needs the weights it started from and the feedback of its last round. So a round's files go once enough newer rounds are
+recorded, except for the champion's. Annotations are never deleted: every version stays in the Delta table, the seed too.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.state.records import RoundRecord
+
+KINDS = ("weights", "labels", "feedback")
+CHAMPION_METRIC = "seed_log_likelihood"
+
+
+class RetentionConfig(BaseModel):
+    """What is kept of old rounds. Annotations, records and what MLflow holds always are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    delete: bool = Field(True, description="delete weights, shards and feedback of old rounds; false keeps all")
+    keep_rounds: int = Field(2, ge=2, description="newest recorded rounds of which everything is kept")
+    champion: Literal["held_out", "last"] = Field(
+        "held_out",
+        description="the round that is kept for being the best: the one whose encoder explains the seed of "
+        "held-out tiles best (no truth is read), or the last one",
+    )
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """What a round left on disk: kind (one of KINDS), round, path."""
+
+    kind: str
+    round: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to delete, oldest round first, and the champion, None before the first record."""
+
+    champion: int | None
+    delete: tuple[Leftover, ...]
+
+
+def champion(records: Sequence[RoundRecord], config: RetentionConfig) -> int | None:
+    """The best recorded round; of equals the newest. Where no round has the metric it is the last one."""
+    if not records:
+        return None
+    values = [(value, record.round) for record in records if (value := record.metrics.get(CHAMPION_METRIC)) is not None]
+    return records[-1].round if config.champion == "last" or not values else max(values)[1]
+
+
+def plan_retention(records: Sequence[RoundRecord], found: Iterable[Leftover], config: RetentionConfig) -> Plan:
+    """What may go. Never of a round without a record, which is under way; never round 0, which trainers start from."""
+    best = champion(records, config)
+    if not config.delete:
+        return Plan(best, ())
+    recorded = {record.round for record in records}
+    kept = {*sorted(recorded)[-config.keep_rounds :], best}
+    return Plan(
+        best,
+        tuple(
+            sorted((each for each in found if each.round in recorded - kept), key=lambda each: (each.round, each.kind))
+        ),
+    )

@@ -1,0 +1,175 @@
+"""What each round does: how it starts, what is written again, what is taught afterwards, whether another follows.
+
+Pure decisions from a configuration and from what a round came to. Keys that may differ from round to round take one
+value, or a list with a value for each round of which the last holds for all later ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, Literal, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from actors.trainer.config import TrainConfig
+from hcot_llm.aggregation.acceptance import AcceptanceConfig
+from orchestrator.state.records import Counts
+
+_T = TypeVar("_T")
+
+
+class Phase(IntEnum):
+    """SAR-KnowLIP's phases, as what follows a round's training."""
+
+    TRAIN = 1
+    """Nothing is flagged and nothing is written; all clauses are taught."""
+    FLAG = 2
+    """Doubtful clauses leave the targets of the next round and keep their values."""
+    REFILL = 3
+    """Doubtful clauses are masked and written again, and what is accepted is taught."""
+
+
+def _as_list(value: object) -> object:
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("a list by round needs a value for the first round at least")
+        return value
+    return [value]
+
+
+ByRound = Annotated[
+    tuple[_T, ...],
+    BeforeValidator(_as_list),
+    PlainSerializer(lambda values: values[0] if len(values) == 1 else list(values)),
+]
+"""A value for each round, of which the last holds for all later ones; one value stands for a list of one."""
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Factor = Annotated[float, Field(ge=1, le=4)]
+_Epochs = Annotated[int, Field(ge=1)]
+
+
+class ScheduleConfig(BaseModel):
+    """The rounds of a run. Most keys take one value or a list by round, whose last value holds for all later ones."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    phase: ByRound[Literal[1, 2, 3]] = Field(
+        3,
+        description="the paper's phase, by round: 1 trains alone; 2 flags doubtful clauses, which leave the next "
+        "round's targets; 3 has them written again",
+    )
+    start: ByRound[Literal["warm", "scratch"]] = Field(
+        "warm",
+        description="by round: `warm` goes on with the round before, optimiser included; `scratch` begins "
+        "with the weights of round 1's start",
+    )
+    epochs: ByRound[_Epochs] | None = Field(
+        None,
+        description="passes over the corpus, by round; null: train.first_round_epochs from scratch, else "
+        "train.round_epochs",
+    )
+    folds: int = Field(
+        1,
+        ge=1,
+        le=10,
+        description="out-of-fold labelling: as many models, each trained without the tiles that it "
+        "scores and labels; 1: one model of all tiles",
+    )
+    doubtful_leave: Literal["every_loss", "reconstruction"] = Field(
+        "every_loss",
+        description="what a clause is no target of while it is flagged by phase 2 or less probable than "
+        "acceptance.minimum_trust; `reconstruction` as in the paper",
+    )
+    regenerated_share: ByRound[_Share] = Field(
+        1.0, description="of the training tiles' clauses, at most written again, by round; the most doubtful first"
+    )
+    acceptance_margin: ByRound[_Share] | None = Field(
+        None, description="acceptance.minimum_margin by round; null: that key"
+    )
+    acceptance_floor: _Share | None = Field(
+        None, description="a run ends after a round that accepted a smaller share of what it regenerated; null: never"
+    )
+    seed_caption_share: ByRound[_Share] = Field(
+        0.0, description="of a round's training tiles, shown with the seed's values and not the newest, by round"
+    )
+    rare_landform_factor: ByRound[_Factor] = Field(
+        1.0,
+        description="how often a tile annotated with a rare landform is shown in an epoch, by round; a fraction "
+        "is drawn",
+    )
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """One round as the schedule wants it.
+
+    Its training: from_scratch (with the peak learning rate that belongs to it), epochs, seed_caption_share,
+    rare_landform_factor. What follows: phase, regenerated_share, acceptance_margin.
+    """
+
+    from_scratch: bool
+    epochs: int
+    seed_caption_share: float
+    rare_landform_factor: float
+    phase: Phase
+    regenerated_share: float
+    acceptance_margin: float
+
+
+class Schedule:
+    """The policy: one plan a round, and whether to go on after it."""
+
+    def __init__(self, config: ScheduleConfig, train: TrainConfig, acceptance: AcceptanceConfig) -> None:
+        self._config, self._train, self._acceptance = config, train, acceptance
+
+    @property
+    def folds(self) -> int:
+        return self._config.folds
+
+    def plan(self, round_: int) -> RoundPlan:
+        """What round `round_`, counted from 1, does."""
+        config = self._config
+        from_scratch = round_ == 1 or _in_round(config.start, round_) == "scratch"
+        epochs, margin = _in_round(config.epochs, round_), _in_round(config.acceptance_margin, round_)
+        return RoundPlan(
+            from_scratch=from_scratch,
+            epochs=self._train.epochs(from_scratch) if epochs is None else epochs,
+            seed_caption_share=_in_round(config.seed_caption_share, round_),
+            rare_landform_factor=_in_round(config.rare_landform_factor, round_),
+            phase=Phase(_in_round(config.phase, round_)),
+            regenerated_share=_in_round(config.regenerated_share, round_),
+            acceptance_margin=self._acceptance.minimum_margin if margin is None else margin,
+        )
+
+    def taught(self, round_: int, doubtful: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the round after `round_` teaches: (by captions and clause losses, by reconstruction), bool [N, 16].
+
+        Args:
+            doubtful: bool [N, 16], what round `round_` flagged. confidence: float [N, 16], of its annotations.
+        """
+        phase = self.plan(round_).phase
+        if phase is Phase.TRAIN:
+            kept = np.ones(doubtful.shape, dtype=bool)
+        else:
+            kept = confidence >= self._acceptance.minimum_trust
+            if phase is Phase.FLAG:
+                kept &= ~doubtful
+        everything = np.ones(doubtful.shape, dtype=bool)
+        return (everything if self._config.doubtful_leave == "reconstruction" else kept), kept
+
+    def why_end(self, round_: int, counts: Counts) -> str | None:
+        """Why no round follows `round_` although the run has more, or None. A round that wrote nothing says nothing."""
+        floor = self._config.acceptance_floor
+        if floor is None or counts.regenerated == 0 or counts.accepted >= floor * counts.regenerated:
+            return None
+        share = counts.accepted / counts.regenerated
+        return (
+            f"round {round_} accepted {share:.1%} of what it regenerated, less than schedule.acceptance_floor "
+            f"({floor:.1%})"
+        )
+
+
+def _in_round(values: Sequence[_T] | None, round_: int) -> _T | None:
+    return None if values is None else values[min(round_, len(values)) - 1]

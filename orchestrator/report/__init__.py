@@ -1,0 +1,1 @@
+"""What a finished or running run came to: tables, figures, gallery."""

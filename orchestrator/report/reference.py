@@ -1,0 +1,224 @@
+"""A run's annotations of real scenes against a reference made by hand: evaluation only, nothing is tuned on it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.reference import (
+    FIELDS,
+    FieldScore,
+    ReferenceField,
+    ReferenceFileError,
+    ReferenceWindow,
+    agreement,
+    most_frequent,
+    read_reference,
+    score,
+)
+from corpus.annotations import AnnotationStore
+from corpus.ingest.cutting import tile_id_of
+from corpus.ingest.ingest import scene_sha256
+from corpus.tiles import read_tiles
+from hcot_llm.knowledge.knowledge import prior_values, tile_knowledge
+from hcot_llm.schema.clauses import VOCABULARY, Clause
+from orchestrator.config.schema import RunConfig
+from orchestrator.data.inputs import read_inputs
+from orchestrator.state.records import read_records
+from orchestrator.state.run_directory import RunDirectory
+
+SECOND_READING = "second_reading.csv"
+ANSWERS = ("seed", "final", "geography", "majority")
+
+
+@dataclass(frozen=True)
+class FieldReport:
+    """One field over one set of windows; `scores` by answer (seed, final, geography, majority)."""
+
+    clause: str
+    scored: bool
+    scores: dict[str, FieldScore]
+    second_reading: FieldScore | None
+
+
+@dataclass(frozen=True)
+class ReferenceReport:
+    """A run against a reference.
+
+    by_group: name of a set of windows -> its fields. windows: how many of the reference were found among the tiles.
+    not_found: how many were not.
+    """
+
+    by_group: dict[str, list[FieldReport]]
+    windows: int
+    not_found: int
+    rounds: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def compare_with_reference(run_dir: Path, reference: Path) -> ReferenceReport:
+    """Score the seed and the last annotations of a run, and two baselines, on the windows of a reference.
+
+    The scenes are found beside the reference and recognised by their content, so a run on a copy of them is fine. The
+    tiles are those that the run began with, whatever has become of the folder that they were cut from.
+
+    Raises:
+        ReferenceFileError: the reference cannot be read, its scenes are missing, or none of its windows is a tile.
+        RunDirectoryError: there is no run. CorpusError: it has no corpus, or its corpus is no longer there.
+    """
+    directory, config = RunDirectory.open(Path(run_dir))
+    windows = read_reference(reference, VOCABULARY)
+    second_path = reference.parent / SECOND_READING
+    second = read_reference(second_path, VOCABULARY) if second_path.is_file() else []
+    inputs = read_inputs(directory.path)
+    columns = read_tiles(inputs.corpus_dir).select(["tile_id", "lon", "lat", "split"])
+    tiles = {tile["tile_id"]: tile for tile in columns.to_pylist() if tile["tile_id"] in inputs.tiles}
+    found = _tiles_of(windows, reference.parent, config, set(tiles))
+    rounds = len(read_records(directory.path))
+    store = AnnotationStore(directory.annotations)
+    answers = {
+        "seed": _stored(store, directory.run_id, 0),
+        "final": _stored(store, directory.run_id, rounds),
+        "geography": {
+            tile_id: prior_values(tile_knowledge(tiles[tile_id]["lon"], tiles[tile_id]["lat"]))
+            for tile_id in found.values()
+        },
+    }
+
+    def group(belongs: Callable[[ReferenceWindow, str], bool]) -> list[FieldReport]:
+        chosen = {window: tile_id for window, tile_id in found.items() if belongs(window, tiles[tile_id]["split"])}
+        return [_field_report(field, chosen, answers, second) for field in FIELDS] if chosen else []
+
+    groups = {
+        "training tiles": group(lambda window, split: split == "train" and window.confidence != "low"),
+        "training tiles, reference of low confidence": group(
+            lambda window, split: split == "train" and window.confidence == "low"
+        ),
+        "held-out tiles, which keep their seed annotation": group(
+            lambda window, split: split != "train" and window.confidence != "low"
+        ),
+        "held-out tiles, reference of low confidence": group(
+            lambda window, split: split != "train" and window.confidence == "low"
+        ),
+    }
+    return ReferenceReport(
+        {name: fields for name, fields in groups.items() if fields}, len(found), len(windows) - len(found), rounds
+    )
+
+
+def _tiles_of(
+    windows: list[ReferenceWindow], scenes: Path, config: RunConfig, tile_ids: set[str]
+) -> dict[ReferenceWindow, str]:
+    """The tile of every window that the run's corpus has."""
+    ingest = config.corpus.ingest
+    size = ingest.window_px or ingest.tile_px
+    if other := sorted({window.size for window in windows} - {size}):
+        raise ReferenceFileError(
+            f"The reference reads windows of {other[0]} px; the run cut windows of {size} px. "
+            f"Run with --set corpus.ingest.window_px={other[0]}."
+        )
+    digests = {}
+    for name in sorted({window.file for window in windows}):
+        if not (scenes / name).is_file():
+            raise ReferenceFileError(
+                f"The scene {name} of the reference does not lie beside it, in {scenes}. It is "
+                "needed to recognise the run's tiles; put it there."
+            )
+        digests[name] = scene_sha256(scenes / name, ingest)
+    ids = {
+        window: tile_id_of(digests[window.file], window.row_off, window.col_off, size, ingest.tile_px)
+        for window in windows
+    }
+    found = {window: tile_id for window, tile_id in ids.items() if tile_id in tile_ids}
+    if not found:
+        raise ReferenceFileError(
+            f"None of the {len(windows)} windows of the reference is a tile of the run: it ran on "
+            "other scenes, or cut them at other places. Compare it with a reference of its own."
+        )
+    return found
+
+
+def _stored(store: AnnotationStore, run_id: str, round_: int) -> dict[str, dict[Clause, str]]:
+    """Tile -> clause -> value after a round; 0 is the seed."""
+    table = store.read(store.version_of(run_id, round_))
+    values: dict[str, dict[Clause, str]] = {}
+    for tile_id, clause, value in zip(
+        *(table[name].to_pylist() for name in ("tile_id", "clause", "value")), strict=True
+    ):
+        values.setdefault(tile_id, {})[Clause(clause)] = value
+    return values
+
+
+def _field_report(
+    field: ReferenceField,
+    chosen: Mapping[ReferenceWindow, str],
+    answers: Mapping[str, Mapping[str, Mapping[Clause, str]]],
+    second: list[ReferenceWindow],
+) -> FieldReport:
+    windows, clause = list(chosen), Clause(field.clause)
+    scores = {
+        name: score(field, [values[tile_id][clause] for tile_id in chosen.values()], windows)
+        for name, values in answers.items()
+    }
+    scores["majority"] = score(field, [most_frequent(field, windows)] * len(windows), windows)
+    return FieldReport(field.clause, field.scored, scores, agreement(field, windows, second))
+
+
+def print_reference_report(report: ReferenceReport, console: Console) -> None:
+    """Print the comparison as tables."""
+    for name, fields in report.by_group.items():
+        console.print(_table(name, fields))
+        console.print()
+    console.print(
+        f"{report.windows} windows of the reference are tiles of this run, {report.not_found} are not; annotations after "
+        f"{report.rounds} rounds. Each cell: accuracy in % (kappa: agreement beyond chance). 2nd reader: how far another "
+        "reading agreed with the reference, the ceiling of what a score can mean. Majority: the reference's own most "
+        "frequent value everywhere. Building counts medium and dense as one. Fields in brackets are shown, not scored: "
+        "readers disagree too much, or nearly all windows have the same value.",
+        highlight=False,
+    )
+
+
+def _table(name: str, fields: list[FieldReport]) -> Table:
+    count = fields[0].scores["seed"].windows
+    table = Table(
+        title=f"Against the reference: {name}, {count} windows",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+    )
+    for heading in ("clause", "seed", "final", "geography", "majority", "2nd reader"):
+        table.add_column(heading, justify="left" if heading == "clause" else "right", no_wrap=True)
+    for field in fields:
+        clause = field.clause.replace("_", " ")
+        table.add_row(
+            clause if field.scored else f"\\[{clause}]",
+            *(_cell(field.scores[answer]) for answer in ANSWERS[:-1]),
+            f"{100 * field.scores['majority'].accuracy:.1f}",
+            _cell(field.second_reading),
+            style=None if field.scored else "dim",
+        )
+    scored = [field for field in fields if field.scored]
+    means = [sum(field.scores[answer].accuracy for field in scored) / len(scored) for answer in ANSWERS]
+    # Below the accuracies, not below their kappas.
+    table.add_row(
+        "mean of scored", *(f"{100 * mean:.1f}      " for mean in means[:-1]), f"{100 * means[-1]:.1f}", style="bold"
+    )
+    return table
+
+
+def _cell(found: FieldScore | None) -> str:
+    return "" if found is None else f"{100 * found.accuracy:.1f} {_kappa(found.kappa)}"
+
+
+def _kappa(value: float) -> str:
+    """As statistics writes it, without the zero before the point: 80 columns hold five cells."""
+    return f"({value:.2f})".replace("0.", ".", 1)

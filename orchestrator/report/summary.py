@@ -1,0 +1,181 @@
+"""What a run came to: one JSON object, or tables for people."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.monitoring.memory import read_memory
+from orchestrator.monitoring.status import read_now
+from orchestrator.state.lease import killed_driver, read_lease
+from orchestrator.state.records import PHASES, RoundRecord, is_over, read_records, read_seed_summary
+from orchestrator.state.run_directory import RunDirectory
+from orchestrator.tracking.mlflow import ui_command
+from orchestrator.tracking.outbox import LOOP, open_runs, read_journal, waiting
+
+ACCURACY = "annotation_accuracy"
+
+
+def report(run_dir: Path) -> dict[str, Any]:
+    """A run's results as one JSON-ready object.
+
+    Returns:
+        rounds: the round records. seed_accuracy, final_accuracy: float, or None without truth or before a round.
+        accuracy_by_clause: clause -> {"seed", "final"}, or None without truth. peak_rss_bytes: int or None.
+        quarantined: number of input files set aside, or None before start-up.
+
+    Raises:
+        RunDirectoryError: there is no run. RecordError: a record is damaged.
+    """
+    directory, _ = RunDirectory.open(Path(run_dir))
+    records, seed, memory = read_records(directory.path), read_seed_summary(directory.path), read_memory(directory.path)
+    return {
+        "rounds": [record.model_dump(mode="json") for record in records],
+        "seed_accuracy": None if seed is None else seed.annotation_accuracy,
+        "final_accuracy": records[-1].metrics.get(ACCURACY) if records else None,
+        "accuracy_by_clause": _by_clause(
+            seed.accuracy_by_clause if seed else None, records[-1].accuracy_by_clause if records else None
+        ),
+        "peak_rss_bytes": None if memory is None else memory.peak_rss_bytes,
+        "quarantined": None if seed is None else seed.quarantined,
+    }
+
+
+def print_report(run_dir: Path, console: Console) -> None:
+    """Print a run's results as tables."""
+    found = report(run_dir)
+    records = read_records(RunDirectory.open(Path(run_dir))[0].path)
+    if not records:
+        console.print("No round has finished yet.")
+    else:
+        console.print(_rounds_table(records, found["seed_accuracy"]))
+        console.print(_time_table(records))
+        if found["accuracy_by_clause"]:
+            console.print(_clause_table(found["accuracy_by_clause"]))
+        if records[-1].end:
+            console.print(f"Ended early: {records[-1].end}.", highlight=False)
+    facts = []
+    if found["peak_rss_bytes"]:
+        facts.append(f"Peak memory of all processes {found['peak_rss_bytes'] / 2**30:.1f} GiB")
+    if found["quarantined"] is not None:
+        facts.append(f"{found['quarantined']:,} files quarantined")
+    if facts:
+        console.print("; ".join(facts) + ".", highlight=False)
+
+
+def print_status(run_dir: Path, console: Console) -> None:
+    """Say how far a run has come and where its results lie."""
+    directory, config = RunDirectory.open(Path(run_dir))
+    records = read_records(directory.path)
+    lines = [f"run directory  {directory.path}", f"rounds         {len(records)} of {config.rounds} recorded"]
+    if records:
+        last = records[-1]
+        lines += [
+            f"accuracy       {_percent(last.metrics.get(ACCURACY))} after round {last.round}",
+            f"annotations    version {last.corpus_version} of {directory.annotations}",
+            f"weights        {directory.weights(last.round)}",
+        ]
+        if last.end:
+            lines.append(f"ended early    {last.end}")
+    lines.append(f"MLflow         {ui_command(directory.path)}")
+    if now := _now(directory.path):
+        lines.insert(2, f"now            {now}")
+    undelivered = waiting(directory.path)
+    if undelivered:
+        lines.append(f"waiting        {undelivered} entries for MLflow")
+    killed = killed_driver(directory.path) if LOOP in open_runs(read_journal(directory.path)) else None
+    if killed is not None:
+        lines.append(f"driver         {killed} was killed; MLflow shows the run as RUNNING until it is resumed")
+    if not is_over(records, config.rounds) or undelivered or killed is not None:
+        lines.append(f"go on with     knowlip resume {directory.path}")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _now(run_dir: Path) -> str | None:
+    """What the driver does; None where it has ended in order or has not begun."""
+    now = read_now(run_dir)
+    if now is None or now.phase == "ended":
+        return None
+    where = f"round {now.round}, {now.phase}" if now.round else now.phase
+    minutes = (time.time() - now.since) / 60
+    lease = read_lease(run_dir)
+    if lease is not None and lease.is_held():
+        return f"{where}, for {minutes:.1f} min ({lease.owner})"
+    return f"its driver died in {where}; `knowlip resume` goes on"
+
+
+def _by_clause(seed: dict | None, final: dict | None) -> dict[str, dict[str, float | None]] | None:
+    if not seed and not final:
+        return None
+    clauses = dict.fromkeys([*(seed or {}), *(final or {})])
+    found = {clause: {"seed": (seed or {}).get(clause), "final": (final or {}).get(clause)} for clause in clauses}
+    return found if any(value is not None for each in found.values() for value in each.values()) else None
+
+
+_HEADING = {"startup": "start", "unaccounted": "other", "evaluate": "eval"}  # as short as 80 columns need
+
+
+def _rounds_table(records: list[RoundRecord], seed_accuracy: float | None) -> Table:
+    table = _table(
+        "Rounds: annotation accuracy, clauses, trainers",
+        "round",
+        "accuracy",
+        "flagged",
+        "rewritten",
+        "accepted",
+        "rejected",
+        "invalid",
+        "workers",
+        "time",
+    )
+    table.add_row("seed", _percent(seed_accuracy), *[""] * 7)
+    for record in records:
+        counts = record.counts
+        table.add_row(
+            str(record.round),
+            _percent(record.metrics.get(ACCURACY)),
+            f"{counts.flagged:,}",
+            f"{counts.regenerated:,}",
+            f"{counts.accepted:,}",
+            f"{counts.rejected:,}",
+            f"{counts.invalid:,}",
+            str(record.world_size),
+            f"{record.timings.total_s:.0f} s",
+        )
+    return table
+
+
+def _time_table(records: list[RoundRecord]) -> Table:
+    names = ("startup", *PHASES, "unaccounted", "total")
+    table = _table("Seconds by phase", "round", *(_HEADING.get(name, name) for name in names))
+    for record in records:
+        table.add_row(str(record.round), *(f"{getattr(record.timings, f'{name}_s'):.1f}" for name in names))
+    return table
+
+
+def _clause_table(by_clause: dict[str, dict[str, float | None]]) -> Table:
+    table = _table("Annotation accuracy by clause", "clause", "seed", "last", "change")
+    for clause, values in by_clause.items():
+        known = None not in values.values()
+        table.add_row(
+            clause.replace("_", " "),
+            _percent(values["seed"]),
+            _percent(values["final"]),
+            f"{100 * (values['final'] - values['seed']):+.1f}" if known else "",
+        )
+    return table
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1%}"

@@ -1,0 +1,1 @@
+"""One run: its lifetimes, its steps, its record, and the checks before it."""

@@ -1,0 +1,164 @@
+"""Names what a run would lack before anything starts."""
+
+from pathlib import Path
+
+import stamina
+
+from actors.captioner.factory import check_captioner
+from actors.weights import MODEL_CONFIG
+from corpus.storage.redaction import without_user
+from model.config import ModelConfig
+from model.weights_check import check_weights
+from orchestrator.cluster.capacity import Offer, Resources, offered
+from orchestrator.cluster.disk_space import shortfalls
+from orchestrator.cluster.requirements import Need, needed, needs
+from orchestrator.cluster.room import without_room
+from orchestrator.config.schema import ConfigError, RunConfig, flat_keys
+from orchestrator.state.run_directory import RunDirectory
+from orchestrator.tracking.mlflow import check_store
+from orchestrator.tracking.outbox import StoreAway
+
+_NAMED = 3  # of the keys that differ
+_ONLY_WHAT_IS_THERE = (
+    "Only nodes that are there now count, as Ray does not tell what an autoscaler may add: have it "
+    "keep as many as the least of a run needs (minReplicas of KubeRay's worker groups)."
+)
+
+
+class PreflightError(RuntimeError):
+    """The cluster or the configuration cannot carry the run; the message lists every shortfall."""
+
+
+def check(config: RunConfig, offer: Offer) -> None:
+    """Compare what a run needs with what a cluster offers, in sum and node by node.
+
+    Raises:
+        PreflightError: names each shortfall with the keys that would mend it.
+    """
+    total = offer.total
+    kinds, need = needs(config), needed(config)
+    short = _short_in_sum(kinds, need, total)
+    if config.cluster.address is not None:  # a local cluster is one node, of which the sums say all
+        enough_together = total.cpus >= need.cpus and total.gpus >= need.gpus
+        short.extend(without_room(kinds, offer, enough_together))
+        if short:
+            short.append(_ONLY_WHAT_IS_THERE)
+    if short:
+        raise PreflightError("The run was not started, because the cluster is too small:\n  " + "\n  ".join(short))
+
+
+def _short_in_sum(kinds: list[Need], need: Resources, total: Resources) -> list[str]:
+    workers, captioners, scorers, _ = kinds
+    short = []
+    if need.cpus > total.cpus:
+        short.append(
+            f"{need.cpus:g} CPUs are needed ({workers.count} training workers x {workers.each.cpus:g}, "
+            f"{captioners.count} captioners x {captioners.each.cpus:g}, {scorers.count} scorers x "
+            f"{scorers.each.cpus:g}, 1 for data) and {total.cpus:g} are offered: lower "
+            f"{workers.keys.count} or the others, or raise cluster.local_cpus or the cluster"
+        )
+    if need.gpus > total.gpus:
+        short.append(
+            f"{need.gpus:g} GPUs are needed and {total.gpus:g} are offered: lower {workers.keys.count}, set "
+            "train.gpus_per_worker, captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a "
+            "machine or cluster with GPUs"
+        )
+    if need.memory_gib > total.memory_gib:
+        short.append(
+            f"{need.memory_gib:g} GiB of memory are needed (cluster.memory_gib) and "
+            f"{total.memory_gib:.1f} GiB are free: end other programs, use a larger machine, or lower the key "
+            "if you know that less will do"
+        )
+    return short
+
+
+def check_tile_size(config: RunConfig) -> None:
+    """Compare the side of the tiles with that of the images which the models take.
+
+    Raises:
+        ConfigError: names both keys and values.
+    """
+    key, side = config.corpus.tile_size
+    for part in ("encoder", "captioner"):
+        takes = getattr(config.model, part).vision.image_size_px
+        if takes != side:
+            raise ConfigError(
+                f"{key} is {side} and model.{part}.vision.image_size_px is {takes}, but the models look "
+                "at whole tiles: set both to the same number of pixels."
+            )
+
+
+def check_start_weights(folder: Path, model: ModelConfig) -> None:
+    """Look at weights to start from. Their own model.yaml is what is trained, so it has to be what is configured.
+
+    Raises:
+        ConfigError: there are none, or they are of another model; names the first keys that differ and both values.
+        model.weights_check.WeightsError: they are not safe to read.
+    """
+    if not (folder / "encoder" / "config.json").is_file():
+        raise ConfigError(
+            f"start_weights names {folder}, which holds no weights. Name a directory "
+            "such as RUN_DIR/weights/round-0003, or set it to null."
+        )
+    check_weights(folder)
+    path = folder / MODEL_CONFIG
+    if not path.is_file():
+        raise ConfigError(
+            f"start_weights names {folder}, which has no {MODEL_CONFIG}. Copy the whole directory of the "
+            "earlier run, or set it to null."
+        )
+    try:
+        theirs = flat_keys(ModelConfig.from_yaml(path).model_dump(mode="json"))
+    except ValueError as error:
+        raise ConfigError(f"start_weights names {folder}. {error}") from error
+    ours = flat_keys(model.model_dump(mode="json"))
+    if differing := [key for key in ours if ours[key] != theirs[key]]:
+        said = ", ".join(f"model.{key} is {ours[key]}, there {theirs[key]}" for key in differing[:_NAMED])
+        more = f", and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
+        raise ConfigError(
+            f"start_weights names {folder}, whose model is another one: {said}{more}. A run goes on with "
+            f"the model of its weights; take it over with --set model={path.resolve()}, or set "
+            "start_weights to null."
+        )
+
+
+def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
+    """Check what the run starts from, and the whole configuration against itself and the cluster.
+
+    directory: of a run that goes on. One that has copied the weights it started from does not read them again.
+    """
+    check_tile_size(config)
+    if config.start_weights is not None and (directory is None or not directory.weights(0).exists()):
+        check_start_weights(config.start_weights, config.model)
+    check_captioner(config.captioner)
+    check(config, offered(config))
+
+
+def preflight_disk(config: RunConfig, run_dir: Path) -> None:
+    """Check that there is room where the run writes.
+
+    Raises:
+        PreflightError: names each place that lacks it.
+    """
+    if short := shortfalls(config, run_dir):
+        raise PreflightError(
+            "The run was not started, because there is too little room on disk:\n  " + "\n  ".join(short)
+        )
+
+
+def preflight_tracking() -> None:
+    """Check that MLflow answers. Only before a new run: one that goes on keeps its entries until MLflow is back.
+
+    Raises:
+        PreflightError: it does not.
+    """
+    try:
+        # On a cluster the server may just be starting.
+        for attempt in stamina.retry_context(StoreAway, attempts=5, wait_initial=1.0, wait_max=5.0, timeout=30.0):
+            with attempt:
+                check_store()
+    except StoreAway as error:
+        raise PreflightError(
+            "The run was not started, because the MLflow server that MLFLOW_TRACKING_URI names does not answer. Start "
+            f"it, mend the variable, or unset it to track in the run directory. {without_user(str(error))}"
+        ) from error

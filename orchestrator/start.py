@@ -1,0 +1,183 @@
+"""Starts and resumes runs: checks first, then the loop, then where to look."""
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestrator.cluster.disk_space import naming_a_full_disk
+from orchestrator.config.schema import RunConfig
+from orchestrator.data.inputs import INPUTS_FILE, check_scenes, keep_or_check_inputs, read_inputs
+from orchestrator.data.prepare import PreparedCorpus, prepare_corpus
+from orchestrator.data.scenes import SceneState
+from orchestrator.loop import run_loop
+from orchestrator.monitoring.progress import Progress
+from orchestrator.report.summary import print_report
+from orchestrator.run.preflight import preflight, preflight_disk, preflight_tracking
+from orchestrator.run.session import Session
+from orchestrator.state.lease import LeaseKeeper
+from orchestrator.state.records import is_over, read_records
+from orchestrator.state.run_directory import RunDirectory
+from orchestrator.tracking.mlflow import Tracker, ui_command
+from orchestrator.tracking.outbox import LOOP, read_journal, waiting
+
+
+def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path:
+    """Run the loop of a configuration from its beginning; returns the run directory."""
+    preflight(config)
+    preflight_disk(config, run_dir or Path("runs"))
+    preflight_tracking()
+    RunDirectory.check_free(run_dir)
+    prepared = make_data(config, console)
+    directory = RunDirectory.create(config, run_dir)
+    with _saying_how_to_resume(directory, console):
+        keep_or_check_inputs(directory.path, prepared)
+        console.print(f"run directory {directory.path}", highlight=False, soft_wrap=True)
+        _run(config, directory, prepared, console)
+    return directory.path
+
+
+def resume_run(run_dir: Path, console: Console) -> None:
+    """Continue a run after its last recorded round; of a finished run, what was cut off after that is made good, and
+    what MLflow lacks is delivered.
+    """
+    directory, config = RunDirectory.open(run_dir)
+    records = read_records(directory.path)
+    with _saying_how_to_resume(directory, console):
+        if is_over(records, config.rounds):
+            _finish(config, directory, console)
+            done = (
+                f"All {config.rounds} rounds of {directory.path} are recorded"
+                if records[-1].end is None
+                else f"The schedule ended the run in {directory.path}"
+            )
+            console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True)
+            return
+        preflight(config, directory)
+        preflight_disk(config, directory.path)
+        prepared = same_data(config, directory, console)
+        keep_or_check_inputs(directory.path, prepared)
+        _run(config, directory, prepared, console)
+
+
+def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneState] | None = None) -> PreparedCorpus:
+    """Make or open the corpus and say what it is. scenes: see `prepare_corpus`."""
+    with Progress(console) as progress:
+        prepared = prepare_corpus(config.corpus, run_seed=config.seed, progress=progress.preparing, scenes=scenes)
+    kind = "simulated" if prepared.simulated else "real"
+    console.print(
+        f"corpus {prepared.corpus_dir}: {prepared.tiles.num_rows:,} {kind} tiles, {prepared.quarantined} quarantined",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return prepared
+
+
+def same_data(config: RunConfig, directory: RunDirectory, console: Console) -> PreparedCorpus:
+    """The corpus of a run that goes on. That its scenes changed is found before they are cut, and named.
+
+    Raises:
+        CorpusError: they did.
+    """
+    if not (directory.path / INPUTS_FILE).exists():
+        return make_data(config, console)  # it was interrupted before it began
+    inputs = read_inputs(directory.path)
+    with Progress(console) as progress:
+        there = check_scenes(
+            directory.path,
+            inputs,
+            config.corpus,
+            lambda done, total: progress.preparing("comparing scenes", done, total),
+        )
+    prepared = make_data(config, console, inputs.scenes)
+    if not there:
+        console.print(
+            f"There is no scene at {config.corpus.tiles} any more, so nothing was compared; the run goes on "
+            "with the tiles that were cut before.",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+    return prepared
+
+
+def _terminate(signal_number, frame) -> None:
+    """SIGTERM ends a run as Ctrl-C does: save the state, say how to go on, exit with status 0."""
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator[None]:
+    """Whenever the body is interrupted, the run can go on: that is a good end."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(
+            f"Interrupted; what is finished is kept. Resume with: knowlip resume {directory.path}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _run(
+    config: RunConfig,
+    directory: RunDirectory,
+    prepared: PreparedCorpus | None,
+    console: Console,
+    steps: Callable[[Session], None] = run_loop,
+) -> None:
+    tracker = None
+    try:
+        with (
+            naming_a_full_disk(config, directory.path),
+            Progress(console) as progress,
+            Session(config, directory, prepared, progress) as session,
+        ):
+            tracker = session.tracker
+            steps(session)
+    finally:
+        _say_undelivered(tracker, console)
+    print_report(directory.path, console)
+    console.print(f"Look at it with: {ui_command(directory.path)}", highlight=False, soft_wrap=True)
+
+
+def _finish(config: RunConfig, directory: RunDirectory, console: Console) -> None:
+    """Of a run whose rounds are all recorded."""
+    if _was_cut_off(directory):
+        _run(config, directory, None, console, _last_steps)
+    else:
+        _deliver_rest(config, directory, console)
+        print_report(directory.path, console)
+
+
+def _was_cut_off(directory: RunDirectory) -> bool:
+    """Whether the run did not come to its end after its last round: that it did is the last thing MLflow is told."""
+    told = [entry for entry in read_journal(directory.path) if entry.run == LOOP and entry.kind in ("open", "close")]
+    return bool(told) and told[-1].values.get("status") != "FINISHED"
+
+
+def _last_steps(session: Session) -> None:
+    session.retain()
+    session.summarise()
+
+
+def _deliver_rest(config: RunConfig, directory: RunDirectory, console: Console) -> None:
+    """Deliver what waits for MLflow, under the lease; touches nothing if nothing waits."""
+    if not waiting(directory.path):
+        return
+    lease = LeaseKeeper(directory.path)
+    lease.acquire()
+    try:
+        tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id, check=lease.check)
+        tracker.deliver_rest()
+    finally:
+        lease.release()
+    _say_undelivered(tracker, console)
+
+
+def _say_undelivered(tracker: Tracker | None, console: Console) -> None:
+    if tracker is not None and tracker.undelivered is not None:
+        console.print(tracker.undelivered, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,59 @@
+"""Deletes what the retention policy names: in steps that may be cut off anywhere, and never outside the run directory."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from corpus.storage.fence import Fence, NoFence
+from orchestrator.policies.retention import KINDS, Leftover, Plan
+from orchestrator.state.run_directory import RunDirectory
+
+_DELETED = ".deleted"
+_NAME = re.compile(r"(?:fold-\d+-)?round-(\d{4,})(?:\.parquet)?")
+
+
+def find_leftovers(directory: RunDirectory) -> list[Leftover]:
+    """What rounds left in a run directory. Links are no part of it, and nothing behind one is."""
+    found = []
+    for kind in KINDS:
+        for path in _entries(directory.path / kind):
+            if (name := _NAME.fullmatch(path.name)) and path.is_dir() == (kind != "feedback"):
+                found.append(Leftover(kind, int(name.group(1)), path))
+    return found
+
+
+def carry_out(
+    plan: Plan,
+    directory: RunDirectory,
+    fence: Fence | NoFence = NoFence(),
+    tell: Callable[[int], None] = lambda round_: None,
+) -> None:
+    """Delete what a plan names. Killed anywhere, it leaves each thing whole or under a name that nothing reads, and the
+    next call finishes.
+
+    Args:
+        tell: called with every round whose weights go, before anything does.
+
+    Raises:
+        LeaseLost: another driver has taken over; what was left is still there.
+    """
+    for round_ in sorted({each.round for each in plan.delete if each.kind == "weights"}):
+        tell(round_)
+    for each in plan.delete:
+        if each.path.is_symlink() or each.path.parent.resolve() != directory.path.resolve() / each.kind:
+            raise ValueError(f"{each.path} does not lie in {directory.path / each.kind}; it is not deleted")
+        with fence.holding():
+            each.path.rename(each.path.with_name(f".{each.path.name}{_DELETED}"))
+    for kind in KINDS:
+        for path in _entries(directory.path / kind):
+            if path.name.startswith((".round-", ".fold-")) and path.name.endswith(_DELETED):
+                fence.check()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, links apart; nothing where the folder itself is one."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if not path.is_symlink())

@@ -1,0 +1,226 @@
+"""One driver per run directory: a lease with a fencing token.
+
+A driver that was paused longer than the lease lasts may wake up while another one has taken over. It holds an
+older token then, and every write of the run's state checks the token first, so that it stops instead of writing.
+"""
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.storage.fence import LEASE, Fence, LockHeld, lease_lock
+from orchestrator.state.records import read_json, write_json
+
+LASTS_S = 30.0
+_PROC = Path("/proc")
+_TOLERANCE_S = 1.0  # of a start time where there are no ticks
+
+
+class LeaseHeld(RuntimeError):
+    """Another driver works on this run directory; nothing was changed."""
+
+
+class Owner(BaseModel):
+    """A process: where its id means something, and when it started, since process ids are used again.
+
+    The last three are of Linux: None elsewhere, and in a lease of before they were written down.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    pid: int = Field(gt=0, lt=2**31)
+    started: float = Field(description="seconds since 1970, by a clock that may be set meanwhile")
+    boot_id: str | None = None
+    pid_namespace: str | None = Field(None, description="containers of one host name each count their processes anew")
+    start_ticks: int | None = Field(None, description="clock ticks from boot to its start, which nobody sets")
+
+    @staticmethod
+    def of_this_process() -> "Owner":
+        return Owner(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started=psutil.Process().create_time(),
+            boot_id=_boot_id(),
+            pid_namespace=_pid_namespace(),
+            start_ticks=_start_ticks(os.getpid()),
+        )
+
+    def can_be_looked_up(self) -> bool:
+        """Whether its process id means the same to us: one host, booted once, and one PID namespace."""
+        if (self.boot_id is None) != (self.pid_namespace is None):
+            return False  # Linux knows both, or /proc was not that of the process
+        return (self.host, self.boot_id, self.pid_namespace) == (socket.gethostname(), _boot_id(), _pid_namespace())
+
+    def is_dead(self) -> bool:
+        """Whether the process is known to have ended; of one that cannot be looked up nothing is known."""
+        if not self.can_be_looked_up():
+            return False
+        if not _exists(self.pid):
+            return True
+        if self.start_ticks is not None:
+            return _start_ticks(self.pid) not in (self.start_ticks, None)
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started) > _TOLERANCE_S
+        except psutil.NoSuchProcess:
+            return True
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+class Lease(BaseModel):
+    """lease.json: who works on a run directory. `token` grows with every change of hands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    token: int
+    owner: Owner
+    renewed: float
+    released: bool = False
+
+    def is_held(self, lasts_s: float = LASTS_S) -> bool:
+        """Whether its owner may still be at work."""
+        return not self.released and time.time() - self.renewed < lasts_s and not self.owner.is_dead()
+
+
+def read_lease(run_dir: Path) -> Lease | None:
+    """The lease of a run directory, or None where none was ever taken."""
+    path = Path(run_dir) / LEASE
+    return read_json(run_dir, path, Lease) if path.exists() else None
+
+
+def killed_driver(run_dir: Path) -> Owner | None:
+    """The driver that held the lease last, if it ended on this host without giving it back.
+
+    One that cannot be looked up any more, as after a reboot, has ended when its lease has run out.
+    """
+    lease = read_lease(run_dir)
+    if lease is None or lease.released or lease.owner.host != socket.gethostname():
+        return None
+    ended = lease.owner.is_dead() if lease.owner.can_be_looked_up() else not lease.is_held()
+    return lease.owner if ended else None
+
+
+class LeaseKeeper:
+    """Takes, renews and releases the lease of a run directory.
+
+    Args:
+        lasts_s: seconds after its last renewal for which a lease is respected.
+    """
+
+    def __init__(self, run_dir: Path, lasts_s: float = LASTS_S) -> None:
+        self._run_dir, self._path, self._lasts_s = run_dir, run_dir / LEASE, lasts_s
+        self._owner = Owner.of_this_process()
+        self._token: int | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def acquire(self) -> int:
+        """Take the lease and keep renewing it; returns the fencing token.
+
+        Raises:
+            LeaseHeld: another driver holds it. LockHeld: it was stopped in the middle of a write.
+        """
+        with lease_lock(self._run_dir, self._lasts_s):
+            found = self._read()
+            if found is not None and found.is_held(self._lasts_s):
+                raise LeaseHeld(
+                    f"Another driver ({found.owner}) is working on {self._run_dir}; it was alive "
+                    f"{time.time() - found.renewed:.0f} s ago. "
+                    f"Wait until it has ended (one that dies elsewhere is given up after {self._lasts_s:.0f} s), or end it."
+                )
+            self._token = 1 if found is None else found.token + 1
+            self._write()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._thread.start()
+        return self._token
+
+    @property
+    def fence(self) -> Fence:
+        """What whoever writes the run's state on our behalf has to hold."""
+        if self._token is None:
+            raise RuntimeError("the lease was not acquired")
+        return Fence(str(self._run_dir), self._token)
+
+    def check(self) -> None:
+        """Call before every write of the run's state.
+
+        Raises:
+            LeaseLost: the lease has changed hands.
+        """
+        self.fence.check()
+
+    def release(self) -> None:
+        """Give the lease back, if it is still ours."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        with lease_lock(self._run_dir):
+            found = self._read()
+            if found is not None and found.token == self._token:
+                self._write(released=True)
+
+    def _renew(self) -> None:
+        while not self._stop.wait(self._lasts_s / 4):
+            try:
+                with lease_lock(self._run_dir):
+                    found = self._read()
+                    if found is None or found.token != self._token:
+                        return  # the next check says so
+                    self._write()
+            except (OSError, LockHeld):
+                # The token still guards what is written, and the loop meets the same disk; so no more than another try.
+                continue
+
+    def _read(self) -> Lease | None:
+        return read_lease(self._run_dir)
+
+    def _write(self, released: bool = False) -> None:
+        write_json(
+            self._run_dir,
+            self._path,
+            Lease(token=self._token, owner=self._owner, renewed=time.time(), released=released),
+        )
+
+
+def _boot_id() -> str | None:
+    """What this start of the system's kernel is known by, on Linux."""
+    try:
+        return (_PROC / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def _pid_namespace() -> str | None:
+    """Which processes our ids are of, on Linux. None where /proc shows those of another namespace."""
+    try:
+        return os.readlink(_PROC / "self" / "ns" / "pid") if os.readlink(_PROC / "self") == str(os.getpid()) else None
+    except OSError:
+        return None
+
+
+def _start_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None where that cannot be read."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    # It is the 22nd field. The second is the program's name, in parentheses, and may hold anything.
+    return int(stat.rpartition(b")")[2].split()[19])
+
+
+def _exists(pid: int) -> bool:
+    # Asked of the kernel: /proc may be set up to hide the processes of other users.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is another user's
+    return True

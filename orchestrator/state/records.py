@@ -1,0 +1,262 @@
+"""Round records: one JSON file a round, written last and in one step. A round without a record did not happen."""
+
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from corpus.storage.disk import writing
+from corpus.storage.fence import Fence, NoFence, put_in_place
+
+PHASES = ("train", "publish", "score", "label", "refresh", "evaluate")
+_SHA256 = r"^[0-9a-f]{64}$"
+_FILE_NAME = re.compile(r"\d{4,}\.json")
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class RecordError(ValueError):
+    """A round record that cannot be written or read; the message names the file and what to do."""
+
+
+class Strict(BaseModel):
+    """What a file of the run's state holds: these fields, and numbers that are finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Counts(Strict):
+    """Clauses of one round.
+
+    All but the last are of training tiles. regenerated counts the clauses that the captioner answered; accepted and
+    rejected divide what was settled; invalid counts answers that could not be used, also on held-out tiles.
+    """
+
+    scored: int = Field(ge=0)
+    flagged: int = Field(ge=0)
+    regenerated: int = Field(ge=0)
+    accepted: int = Field(ge=0)
+    rejected: int = Field(ge=0)
+    invalid: int = Field(ge=0)
+
+
+class Timings(Strict):
+    """Elapsed wall-clock time in seconds. total_s includes startup_s, which is zero after a run's first round."""
+
+    startup_s: float = Field(ge=0)
+    train_s: float = Field(ge=0)
+    publish_s: float = Field(ge=0)
+    score_s: float = Field(ge=0)
+    label_s: float = Field(ge=0)
+    refresh_s: float = Field(ge=0)
+    evaluate_s: float = Field(ge=0)
+    total_s: float = Field(ge=0)
+    unaccounted_s: float = Field(description="total_s minus all the others")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "Timings":
+        rest = self.total_s - self.startup_s - sum(getattr(self, f"{phase}_s") for phase in PHASES)
+        if abs(rest - self.unaccounted_s) > 0.01:
+            raise ValueError(f"unaccounted_s is {self.unaccounted_s}, but total_s minus the phases is {rest:.3f}")
+        return self
+
+
+class RoundRecord(Strict):
+    """What one round came to, and what it takes to read its corpus, weights and MLflow run again."""
+
+    round: int = Field(ge=1)
+    run_id: str = Field(min_length=1)
+    corpus_version: int = Field(ge=0, description="version of the Delta table after this round")
+    corpus_digest: str = Field(min_length=8, description="hash of the annotations' content, whatever the file layout")
+    weights_sha256: str = Field(pattern=_SHA256, description="of the published model, the first fold's")
+    fold_weights_sha256: tuple[str, ...] = Field((), description="of the other folds' models, in their order")
+    captioner: str = Field(
+        "native",
+        description="what labelled: native (these weights, proven by the probe), or the "
+        "name and place of a model that is not trained here, of whose weights nothing is known",
+    )
+    seed: int
+    mlflow_run_id: str | None = Field(
+        description="null where the tracking server was away; mlflow_runs.json has the id once the run is delivered"
+    )
+    world_size: int = Field(ge=1, description="trainer workers at the end of the round")
+    counts: Counts
+    metrics: dict[str, float | None] = Field(description="by name; annotation_accuracy is null without truth")
+    accuracy_by_clause: dict[str, float | None] | None = Field(
+        None, description="annotation accuracy; null without truth"
+    )
+    timings: Timings
+    end: str | None = Field(None, description="why the run ends after this round although it has more; else null")
+
+
+def is_over(records: Sequence[RoundRecord], rounds: int) -> bool:
+    """Whether a run of `rounds` rounds has no further one to do."""
+    return len(records) >= rounds or (len(records) > 0 and records[-1].end is not None)
+
+
+class SeedSummary(Strict):
+    """What a run started from, written once before its first round."""
+
+    annotation_accuracy: float | None = Field(description="of the seed annotations; null without truth")
+    accuracy_by_clause: dict[str, float | None] | None = None
+    tiles: int = Field(ge=0)
+    quarantined: int = Field(ge=0)
+    simulated: bool
+
+
+class PhaseClock:
+    """Times the phases of one round. Phases follow each other; entering one twice adds up.
+
+    Args:
+        startup_s: seconds spent on start-up before this clock was made, entered once in a run's first round.
+    """
+
+    def __init__(self, startup_s: float = 0.0) -> None:
+        self._startup_s = startup_s
+        self._begun = time.monotonic()
+        self._spent = dict.fromkeys(PHASES, 0.0)
+        self._current: str | None = None
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time the body as phase `name`, also when it raises.
+
+        Raises:
+            ValueError: no such phase, or another one is still open.
+        """
+        if name not in self._spent:
+            raise ValueError(f"unknown phase {name!r}; phases are {', '.join(PHASES)}")
+        if self._current is not None:
+            raise ValueError(f"phase {name!r} begins inside phase {self._current!r}; phases do not overlap")
+        self._current, begun = name, time.monotonic()
+        try:
+            yield
+        finally:
+            self._spent[name] += time.monotonic() - begun
+            self._current = None
+
+    def timings(self) -> Timings:
+        """Time up to now, rounded to milliseconds."""
+        phases = {f"{name}_s": round(spent, 3) for name, spent in self._spent.items()}
+        startup = round(self._startup_s, 3)
+        total = round(self._startup_s + time.monotonic() - self._begun, 3)
+        return Timings(
+            startup_s=startup, **phases, total_s=total, unaccounted_s=round(total - startup - sum(phases.values()), 3)
+        )
+
+
+def record_path(run_dir: Path, round_: int) -> Path:
+    """rounds/0001.json for round 1."""
+    return Path(run_dir) / "rounds" / f"{round_:04d}.json"
+
+
+def write_record(run_dir: Path, record: RoundRecord, fence: Fence | NoFence = NoFence()) -> Path:
+    """Write a round's record: complete or not at all, and still there after a power cut.
+
+    Raises:
+        LeaseLost: by then another driver had taken over; nothing was written.
+        DiskFull: it does not fit on the disk; nothing was written.
+        RecordError: the round has a record already, or rounds/ leads out of the run directory.
+    """
+    path = record_path(run_dir, record.round)
+    if path.exists():
+        raise RecordError(
+            f"{path} exists already; a recorded round is not written again. Resume the run after its "
+            "last round, or use another run directory."
+        )
+    write_json(run_dir, path, record, fence)
+    return path
+
+
+def read_records(run_dir: Path) -> list[RoundRecord]:
+    """All records of a run, by round; empty when no round has finished.
+
+    Raises:
+        RecordError: a file is damaged, lies about its round, is missing in between, or leads out of the run directory.
+    """
+    folder = Path(run_dir) / "rounds"
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if _FILE_NAME.fullmatch(path.name))
+    paths = sorted(found, key=lambda path: int(path.stem))
+    records = [read_json(run_dir, path, RoundRecord) for path in paths]
+    for number, (path, record) in enumerate(zip(paths, records), start=1):
+        if record.round != int(path.stem):
+            raise RecordError(
+                f"{path} holds the record of round {record.round}. It was renamed or copied; move it back."
+            )
+        if record.round != number:
+            raise RecordError(
+                f"{folder} has no record of round {number} but one of round {record.round}. Restore "
+                f"{number:04d}.json, or remove the records after the gap and resume."
+            )
+    return records
+
+
+def write_seed_summary(run_dir: Path, summary: SeedSummary) -> None:
+    """Write seed.json; again on a resume, with the same content."""
+    write_json(run_dir, Path(run_dir) / "seed.json", summary)
+
+
+def read_seed_summary(run_dir: Path) -> SeedSummary | None:
+    """What the run started from, or None before the first round."""
+    path = Path(run_dir) / "seed.json"
+    return read_json(run_dir, path, SeedSummary) if path.exists() else None
+
+
+def write_json(run_dir: Path, path: Path, model: BaseModel, fence: Fence | NoFence = NoFence()) -> None:
+    """Write a model as JSON in one step: a reader sees the old file or the new one, never a part.
+
+    Raises:
+        DiskFull: it does not fit on the disk; the old file stays.
+    """
+    _inside(run_dir, path)
+    with writing(path.name, path):
+        write_whole(path, json.dumps(model.model_dump(mode="json"), indent=2, allow_nan=False) + "\n", fence)
+
+
+def write_whole(path: Path, text: str, fence: Fence | NoFence = NoFence()) -> None:
+    """Write a file complete or not at all, and still there after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        put_in_place(Path(temporary), path, fence)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_json(
+    run_dir: Path, path: Path, kind: type[_Model], otherwise: str = "remove it and every later record and resume"
+) -> _Model:
+    """Read a file that `write_json` wrote.
+
+    Raises:
+        RecordError: it is damaged; `otherwise` says what to do where there is no copy.
+    """
+    _inside(run_dir, path)
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise RecordError(
+            f"{path} is damaged: {where}: {problem['msg']}. It is written in one step, so it was changed afterwards; "
+            f"restore it from a copy, or {otherwise}."
+        ) from error
+
+
+def _inside(run_dir: Path, path: Path) -> None:
+    root = Path(run_dir).resolve()
+    if not path.resolve().is_relative_to(root):
+        raise RecordError(
+            f"{path} leads to {path.resolve()}, outside the run directory {root}; it is not followed. Remove the link."
+        )

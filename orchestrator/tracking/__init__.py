@@ -1,0 +1,1 @@
+"""Telling a tracking server about a run, once and in order."""

@@ -1,0 +1,136 @@
+"""What a round leaves for the next one: old captions mixed in, rare tiles repeated, and no fold's own tiles."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import ray
+import ray.data
+
+from actors.data.shuffler import shuffle_round
+from actors.trainer.config import TrainConfig
+from hcot_llm.aggregation.acceptance import AcceptanceConfig
+from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.schema.clauses import CLAUSES
+from orchestrator.config.schema import ConfigError
+from orchestrator.data.training_targets import Lesson, label_accuracy, shown, training_rows
+from orchestrator.policies.folds import make_folds
+from orchestrator.policies.schedule import Schedule, ScheduleConfig
+
+TILES = tuple(f"tile-{index:03d}" for index in range(200))
+KNOWLEDGE = dict.fromkeys(TILES, "plain coast")
+
+
+def annotations(value: int) -> AnnotationMatrix:
+    values = np.full((len(TILES), len(CLAUSES)), value)
+    values[:10, CLAUSES.index("terrain")] = 2  # a rare landform
+    return AnnotationMatrix(TILES, values, np.ones(values.shape, np.float32), np.full(values.shape, "seed", object))
+
+
+def rows(round_: int = 2, lesson: Lesson | None = None, **settings) -> pa.Table:
+    lesson, drawn = lesson or Lesson.first(len(TILES)), {"run_seed": 0, "round_": round_}
+    plan = plan_of(round_, **settings)
+    return training_rows(
+        annotations(1), shown(annotations(1), annotations(0), lesson, plan, **drawn), lesson, KNOWLEDGE, plan, **drawn
+    )
+
+
+def plan_of(round_: int, **settings):
+    return Schedule(ScheduleConfig(**settings), TrainConfig(), AcceptanceConfig()).plan(round_)
+
+
+def test_by_default_every_tile_is_shown_once_with_its_newest_caption():
+    made = rows()
+    assert made["tile_id"].to_pylist() == list(TILES)
+    assert set(made["copies"].to_pylist()) == {1}
+    assert made["values"].to_pylist() == annotations(1).values.tolist()
+
+
+def test_a_share_shows_the_seeds_caption_and_teaches_what_was_replaced():
+    nothing = np.zeros((len(TILES), len(CLAUSES)), bool)
+    made = rows(lesson=Lesson(nothing, nothing, Lesson.first(len(TILES)).hints), seed_caption_share=0.3)
+    values = np.asarray(made["values"].to_pylist())
+    old = values[:, 5] == 0
+    assert old.mean() == pytest.approx(0.3, abs=0.1)
+    np.testing.assert_array_equal(values, np.where(old[:, None], annotations(0).values, annotations(1).values))
+    # What is the same in both captions is as doubtful as before.
+    changed = annotations(0).values != annotations(1).values
+    for name in ("trusted", "reconstructed"):
+        np.testing.assert_array_equal(np.asarray(made[name].to_pylist()), old[:, None] & changed)
+    assert made.equals(rows(lesson=Lesson(nothing, nothing, Lesson.first(len(TILES)).hints), seed_caption_share=0.3))
+
+
+def test_a_lesson_is_read_as_it_was_written(tmp_path):
+    generator = np.random.default_rng(0)
+    lesson = Lesson(generator.random((3, 16)) < 0.5, generator.random((3, 16)) < 0.5, [["sea lake"] + [""] * 15] * 3)
+    lesson.write(tmp_path / "feedback" / "round-0001.parquet")
+    again = Lesson.read(tmp_path / "feedback" / "round-0001.parquet")
+    np.testing.assert_array_equal(again.trusted, lesson.trusted)
+    np.testing.assert_array_equal(again.reconstructed, lesson.reconstructed)
+    assert again.hints == lesson.hints
+
+
+@pytest.fixture(scope="module")
+def images():
+    ray.init("local", num_cpus=2, object_store_memory=200 * 2**20, include_dashboard=False)
+    table = pa.table({"tile_id": list(TILES), "image": pa.array([b"pixels"] * len(TILES), pa.large_binary())})
+    yield ray.data.from_arrow([table.slice(start, 50) for start in range(0, len(TILES), 50)]).materialize()
+    ray.shutdown()
+
+
+def shuffled(images, table: pa.Table, round_: int = 2) -> list[str]:
+    """Tiles in the order in which the trainer gets them."""
+    blocks = shuffle_round(images, table, run_seed=0, round_=round_, rows_per_block=32)
+    tables = ray.get(blocks.refs)
+    assert blocks.rows == tuple(map(len, tables))
+    assert "copies" not in tables[0].column_names
+    return [tile for each in tables for tile in each["tile_id"].to_pylist()]
+
+
+def test_a_models_rows_never_include_its_fold(images):
+    everything = rows(rare_landform_factor=2)
+    for fold in make_folds(TILES, np.ones(len(TILES), bool), 2, 0):
+        order = shuffled(images, everything.filter(pa.array(fold.trains)))
+        assert set(order) == {tile for tile, trains in zip(TILES, fold.trains, strict=True) if trains}
+
+
+def test_rare_tiles_stand_in_several_places_of_an_order_that_repeats(images):
+    order = shuffled(images, rows(rare_landform_factor=3))
+    assert len(order) == len(TILES) + 2 * 10
+    assert all(order.count(tile) == (3 if index < 10 else 1) for index, tile in enumerate(TILES))
+    assert order == shuffled(images, rows(rare_landform_factor=3))
+    assert order != shuffled(images, rows(rare_landform_factor=3), round_=3)
+    # The first copies stand where they stand without the others.
+    once = shuffled(images, rows())
+    common = [tile for tile in order if order.count(tile) == 1]
+    assert common == [tile for tile in once if tile in set(common)]
+
+
+def test_the_losses_expect_as_many_errors_as_the_taught_annotations_have():
+    """Half of the tiles are 0.9 sure and half 0.5; where only the sure ones are taught, 0.9 is expected."""
+    sure = np.where(np.arange(len(TILES)) % 2, 0.9, 0.5)[:, None] + np.zeros((1, len(CLAUSES)))
+    training = AnnotationMatrix(TILES, annotations(1).values, sure.astype(np.float32), annotations(1).source)
+    taught = np.ones(sure.shape, bool)
+    taught[:, 0] = sure[:, 0] > 0.6
+    taught[:, 1] = False
+    lesson, drawn = Lesson(taught, taught, Lesson.first(len(TILES)).hints), {"run_seed": 0, "round_": 2}
+    expected = label_accuracy(shown(training, training, lesson, plan_of(2), **drawn))
+    assert expected[0] == pytest.approx(0.9)
+    assert expected[2:] == pytest.approx([0.7] * 14)
+    assert expected[1] < 1  # of a clause that is not taught nothing is expected
+
+    # A tile that is shown with the seed's caption is as sure as the seed was.
+    unsure = AnnotationMatrix(TILES, training.values, np.full(sure.shape, 0.6, np.float32), training.source)
+    mixed = label_accuracy(shown(training, unsure, lesson, plan_of(2, seed_caption_share=1.0), **drawn))
+    assert mixed[0] == pytest.approx(0.6)
+    assert mixed[2:] == pytest.approx([0.6] * 14)
+
+
+def test_a_tile_whose_clauses_are_all_too_doubtful_is_left_out():
+    taught = np.ones((len(TILES), len(CLAUSES)), bool)
+    taught[7] = False
+    made = rows(lesson=Lesson(taught, taught, Lesson.first(len(TILES)).hints), rare_landform_factor=2)
+    copies = dict(zip(made["tile_id"].to_pylist(), made["copies"].to_pylist(), strict=True))
+    assert copies.pop("tile-007") == 0
+    assert set(copies.values()) == {1, 2}
+    with pytest.raises(ConfigError, match="minimum_trust"):
+        rows(lesson=Lesson(taught & False, taught & False, Lesson.first(len(TILES)).hints))

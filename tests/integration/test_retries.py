@@ -1,0 +1,205 @@
+"""A real engine half of whose answers are damaged: counted by reason, asked again within the budget, nothing lost."""
+
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from actors.captioner.labelling import ImageIndex, Question, ask
+from actors.captioner.native import CaptionRequest
+from hcot_llm.aggregation.acceptance import NOT_PROPOSED
+from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.engines.fault_injection import DAMAGES
+from hcot_llm.engines.native import Answer, NativeEngine
+from hcot_llm.prompts.retry import RetryConfig
+from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, AnswerError, Clause
+
+TILES, PER_SHARD, CANDIDATES = 40, 20, 3
+RETRY = RetryConfig(attempts=2, budget_share=0.5)
+
+
+class InProcess:
+    """Requests answered by an engine in this process: the labeller and the engine are the loop's, the transport is not."""
+
+    def __init__(self, engine: NativeEngine, trained, images) -> None:
+        self._engine, self._trained, self._images = engine, trained, images
+        self.requests: list[CaptionRequest] = []
+
+    def request(self, *parts) -> CaptionRequest:
+        return CaptionRequest.of("weights", self._trained.weights_sha256, *parts)
+
+    def submit(self, request: CaptionRequest):
+        self.requests.append(request)
+        embeddings = self._trained.embeddings(self._images[[row for _, row in request.where]], request.prompts)
+        answers = (
+            self._engine.generate(embeddings, request.asked, request.seed)
+            if request.retries is None
+            else [[answer] for answer in self._engine.generate_again(embeddings, request.retries)]
+        )
+        return SimpleNamespace(result=lambda: answers)
+
+
+@pytest.fixture(scope="module")
+def questions(clean_corpus) -> list[Question]:
+    """Of one clause to six; an untrained clause may take a token a letter."""
+    generator = np.random.default_rng(3)
+    made = []
+    for row in range(TILES):
+        chosen = generator.choice(len(CLAUSES), 1 + row % 6, replace=False)
+        asked = tuple(clause for column, clause in enumerate(CLAUSES) if column in chosen)
+        kept = {c: v for c, v in clean_corpus.annotations.row_values(row).items() if c not in asked}
+        made.append(Question(clean_corpus.annotations.tile_ids[row], asked, kept, "plain coast", 10.0, {}, True, row))
+    return made
+
+
+@pytest.fixture(scope="module")
+def label(engine, trained_captioner, clean_corpus, questions):
+    """Label all questions into a directory at a share of damaged answers; returns proposals and requests."""
+    index = ImageIndex(["all"], {tile_id: (0, row) for row, tile_id in enumerate(clean_corpus.annotations.tile_ids)})
+
+    def run(folder, poison_share, retry=RETRY):
+        client = InProcess(engine, trained_captioner, clean_corpus.images)
+        original = engine._config
+        engine._config = original.model_copy(update={"poison_share": poison_share})
+        try:
+            found = ask(
+                questions,
+                client,
+                index,
+                clean_corpus.annotations,
+                folder,
+                tiles_per_shard=PER_SHARD,
+                candidates=CANDIDATES,
+                retry=retry,
+            )
+        finally:
+            engine._config = original
+        return found, client.requests
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def poisoned(label, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("poisoned")
+    return folder, *label(folder, 0.5)
+
+
+def rows(folder) -> list[dict]:
+    return [row for path in sorted(folder.glob("shard-*")) for row in pq.read_table(path).to_pylist()]
+
+
+def test_every_response_is_told_and_no_tile_is_done_before_its_shard(tmp_path):
+    """Three tiles in two shards; the first answers cannot be used, those to the repetition can."""
+    said = {False: Answer({}, {}, "not_json", 1), True: Answer({Clause.WATER: "sea"}, {}, None, 1)}
+
+    class Client:
+        def request(self, questions, images, seed, retries=None):
+            return SimpleNamespace(source="stub", questions=questions, again=retries is not None)
+
+        def submit(self, request):
+            return SimpleNamespace(result=lambda: [[said[request.again]] for _ in request.questions])
+
+    shape = 3, len(CLAUSES)
+    annotations = AnnotationMatrix(
+        tuple("abc"), np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed")
+    )
+    (tmp_path / ".shard-00000-killed.parquet.ab.partial").write_text("half")
+    told = []
+    questions = [Question(tile_id, (Clause.WATER,), {}, "", 10.0, {}, True, 0) for tile_id in "abc"]
+    proposals = ask(
+        questions,
+        Client(),
+        None,
+        annotations,
+        tmp_path,
+        tiles_per_shard=2,
+        candidates=1,
+        in_flight=1,
+        retry=RetryConfig(attempts=1, budget_share=1),
+        on_progress=lambda *parts: told.append(parts),
+    )
+    assert told == [(0, 3), (2, 3), (2, 3), (3, 3)]
+    assert proposals.recovered == 3
+    assert len(list(tmp_path.iterdir())) == len(list(tmp_path.glob("shard-*.parquet"))) == 2
+
+
+def test_every_damage_is_counted_by_its_reason(poisoned):
+    _, proposals, _ = poisoned
+    assert set(proposals.injected) == set(DAMAGES)
+    assert sum(proposals.injected.values()) > 0.4 * TILES * CANDIDATES
+    # Each damage makes the answer invalid, so only answers that failed by themselves may come on top.
+    assert sum(proposals.invalid.values()) >= sum(proposals.injected.values())
+    assert set(proposals.invalid) <= set(AnswerError.REASONS)
+    assert all(proposals.invalid[reason] > 0 for reason in DAMAGES)
+
+
+def test_the_budget_is_kept_in_every_shard(poisoned):
+    _, proposals, requests = poisoned
+    again = [request for request in requests if request.retries is not None]
+    spent = Counter()
+    for request in again:
+        spent[min(row for _, row in request.where) // PER_SHARD] += len(request.retries)
+    assert again
+    assert len(requests) - len(again) == TILES // PER_SHARD
+    assert all(answers <= RETRY.budget_share * PER_SHARD * CANDIDATES for answers in spent.values())
+    assert 0 < proposals.recovered < proposals.retried
+
+
+def test_what_is_proposed_is_valid_and_was_asked(poisoned, questions, clean_corpus):
+    _, proposals, _ = poisoned
+    row_of = {tile_id: row for row, tile_id in enumerate(clean_corpus.annotations.tile_ids)}
+    asked = np.zeros((len(row_of), len(CLAUSES)), bool)
+    for question in questions:
+        asked[row_of[question.tile_id], [CLAUSES.index(clause) for clause in question.asked]] = True
+    assert (proposals.proposed[~asked] == NOT_PROPOSED).all()
+    answered = proposals.proposed[:, :, 0] != NOT_PROPOSED
+    assert 0 < answered.sum() < asked.sum()
+    for column, clause in enumerate(CLAUSES):
+        assert (proposals.proposed[:, column] < len(VOCABULARY[clause])).all()
+        # A clause has a distribution exactly where the greedy candidate, or its repetition, answered it.
+        np.testing.assert_array_equal(~np.isnan(proposals.distributions[clause][:, 0]), answered[:, column])
+
+
+def test_repeating_gives_more_than_not_repeating(poisoned, label, tmp_path):
+    _, proposals, _ = poisoned
+    without, requests = label(tmp_path, 0.5, RetryConfig(attempts=0))
+    assert all(request.retries is None for request in requests)
+    assert without.retried == without.recovered == 0
+    gained = (proposals.proposed != NOT_PROPOSED) & (without.proposed == NOT_PROPOSED)
+    kept = without.proposed != NOT_PROPOSED
+    assert gained.any()
+    assert (proposals.proposed[kept] == without.proposed[kept]).all()
+
+
+def test_a_finished_shard_is_not_generated_again_and_a_lost_one_comes_out_the_same(poisoned, label):
+    folder, proposals, _ = poisoned
+    before = rows(folder)
+    again, requests = label(folder, 0.5)
+    assert requests == []
+    assert same(again, proposals)
+    sorted(folder.glob("shard-*"))[1].unlink()
+    again, requests = label(folder, 0.5)
+    assert {row // PER_SHARD for request in requests for _, row in request.where} == {1}
+    assert same(again, proposals)
+    assert [{**row, "distribution": None} for row in rows(folder)] == [{**row, "distribution": None} for row in before]
+
+
+def test_without_an_invalid_answer_there_is_nothing_to_repeat(label, tmp_path):
+    """And with some, what was valid stays as it is."""
+    plain, requests = label(tmp_path / "plain", 0)
+    assert plain.injected == {}
+    if not plain.invalid:
+        assert plain.retried == 0
+        assert all(request.retries is None for request in requests)
+    bare, _ = label(tmp_path / "bare", 0, RetryConfig(attempts=0))
+    valid = bare.proposed != NOT_PROPOSED
+    assert (plain.proposed[valid] == bare.proposed[valid]).all()
+    assert plain.recovered <= plain.retried <= sum(plain.invalid.values())
+
+
+def same(one, other) -> bool:
+    plain = [{**vars(each), "proposed": None, "distributions": None} for each in (one, other)]
+    return plain[0] == plain[1] and np.array_equal(one.proposed, other.proposed)

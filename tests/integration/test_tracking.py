@@ -1,0 +1,590 @@
+"""MLflow tracking against a real SQLite store."""
+
+import errno
+import json
+import re
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import stamina
+from mlflow import MlflowClient
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from safetensors.numpy import save_file
+
+from corpus.storage.disk import DiskFull
+from orchestrator.errors import expected_errors
+from orchestrator.run.preflight import PreflightError, preflight_tracking
+from orchestrator.state.records import RecordError, write_record
+from orchestrator.tracking.mlflow import Tracker, local_uri, tracking_uri, ui_command, without_user
+from orchestrator.tracking.outbox import JOURNAL, RunGone, Spool, waiting
+from support.ports import free_port
+from support.records import record
+from support.tracking_server import server
+
+PARAMS = {
+    "seed": 0,
+    "train.learning_rate": 1e-4,
+    "corpus.cities": ["Lagos", "Lima"],
+    "captioner.api_key": "hunter2",
+    "captioner.max_new_tokens": 160,
+    "cluster.address": "ray://me:hunter2@head:10001",
+    "train.note": None,
+}
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory):
+    """A store with its tables; making them takes a second, so it is done once."""
+    folder = tmp_path_factory.mktemp("store")
+    MlflowClient(local_uri(folder)).search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch, tmp_path, empty_store):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+
+
+def losses(first: int, steps: int) -> list[dict]:
+    return [{"step": first + i, "itc": 2.0 - 0.001 * i, "total": 3.0} for i in range(steps)]
+
+
+def test_one_run_from_its_parameters_to_its_model(tmp_path):
+    run_dir = tmp_path / "a run"
+    run_dir.mkdir()
+    (tmp_path / "mlflow.db").rename(run_dir / "mlflow.db")
+    weights = run_dir / "weights" / "round-0001"
+    (weights / "encoder").mkdir(parents=True)
+    save_file({"w": np.arange(4, dtype=np.float32)}, weights / "encoder" / "model.safetensors")
+    (weights / "config.json").write_text("{}")
+    figure = run_dir / "losses.png"
+    figure.write_bytes(b"png")
+
+    tracker = Tracker(run_dir, experiment="default", run_name="default-1")
+    parent = tracker.start(PARAMS)
+    with tracker.round(1) as child:
+        tracker.log_losses(child, losses(0, 1200))
+        tracker.log_corpus(child, run_dir / "annotations", 3, "d" * 64)
+        tracker.log_checkpoint(child, weights, "a" * 64)
+        tracker.log_files(child, [figure], "figures")
+        tracker.log_record(child, record(1))
+    tracker.finish("FINISHED")
+
+    client = MlflowClient(tracking_uri(run_dir))
+    run = client.get_run(parent)
+    assert run.info.status == "FINISHED"
+    assert json.loads(run.data.params["corpus.cities"]) == ["Lagos", "Lima"]
+    assert run.data.params["captioner.max_new_tokens"] == "160"
+    assert "hunter2" not in str(run.data.params)
+    assert run.data.metrics["annotation_accuracy"] == 0.91
+
+    round_run = client.get_run(child.run_id)
+    assert round_run.info.status == "FINISHED"
+    assert round_run.data.tags["mlflow.parentRunId"] == parent
+    assert len(client.get_metric_history(child.run_id, "loss/itc")) == 1200
+    assert round_run.data.metrics["count/accepted"] == 12
+    assert round_run.data.metrics["time/train_s"] == 1.0
+    assert round_run.data.metrics["accuracy/terrain"] == 0.9
+    [dataset] = round_run.inputs.dataset_inputs
+    assert dataset.dataset.digest == "d" * 32
+    assert json.loads(dataset.dataset.source)["delta_table_version"] == 3
+    [output] = round_run.outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert model.status == "READY"
+    assert model.params["weights_sha256"] == "a" * 64
+    assert model.params["directory"] == str(weights)
+    assert not list((run_dir / "mlartifacts").rglob("*.safetensors")), "weights are kept once, in the run directory"
+    assert [each.path for each in client.list_artifacts(child.run_id, "figures")] == ["figures/losses.png"]
+
+
+def test_a_crash_is_marked_and_the_restart_goes_on_with_the_same_runs(tmp_path):
+    first = Tracker(tmp_path, experiment="default", run_name="r")
+    parent = first.start({"rounds": 3})
+    with pytest.raises(RuntimeError), first.round(1) as child:
+        first.log_losses(child, losses(0, 2))
+        raise RuntimeError("a worker died")
+    first.finish("FAILED")
+    client = MlflowClient(tracking_uri(tmp_path))
+    assert client.get_run(parent).info.status == client.get_run(child.run_id).info.status == "FAILED"
+
+    second = Tracker(tmp_path, experiment="default", run_name="r")
+    assert second.start({"rounds": 5, "new": 1}) == parent
+    assert client.get_run(parent).info.status == "RUNNING"
+    with second.round(1) as again:
+        assert again.run_id == child.run_id
+    second.finish("FINISHED")
+    run = client.get_run(parent)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"rounds": "3", "new": "1"}
+    assert run.data.tags["knowlip.changed.rounds"] == "5"
+    assert len(client.search_runs([run.info.experiment_id])) == 2
+
+
+def test_a_restart_at_another_server_is_refused(tmp_path, monkeypatch):
+    Tracker(tmp_path, experiment="e", run_name="r").start({})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
+    with pytest.raises(RecordError, match="elsewhere.db"):
+        Tracker(tmp_path, experiment="e", run_name="r").start({})
+
+
+def test_pickles_are_not_tracked(tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.pt").write_bytes(b"")
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker.start({})
+    with tracker.round(1) as child, pytest.raises(ValueError, match="model.pt"):
+        tracker.log_checkpoint(child, tmp_path / "weights", "a" * 64)
+
+
+def test_numbers_that_are_unknown_are_left_out(tmp_path):
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker.start({})
+    with tracker.round(1) as child:
+        tracker.log_record(child, record(1, metrics={"annotation_accuracy": None}, accuracy_by_clause=None))
+    assert "annotation_accuracy" not in MlflowClient(tracking_uri(tmp_path)).get_run(child.run_id).data.metrics
+
+
+def test_the_command_to_look_at_a_run(tmp_path, monkeypatch):
+    assert f"ui --backend-store-uri 'sqlite:///{tmp_path}/a b/mlflow.db'" in ui_command(tmp_path / "a b")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@mlflow.example/x")
+    assert ui_command(tmp_path) == "open https://mlflow.example/x"
+    assert without_user("a://b:c@d and e://f@g") == "a://d and e://g"
+
+
+def content(client: MlflowClient, experiment: str) -> dict:
+    """All runs of an experiment: every metric point, parameters, status, inputs, outputs and artifacts."""
+    experiment_id = client.get_experiment_by_name(experiment).experiment_id
+    found = {}
+    for run in client.search_runs([experiment_id]):
+        points = {
+            key: sorted(
+                (point.step, point.value, point.timestamp) for point in client.get_metric_history(run.info.run_id, key)
+            )
+            for key in run.data.metrics
+        }
+        found[run.info.run_id] = (
+            run.info.status,
+            run.info.end_time,
+            run.data.params,
+            points,
+            [each.dataset.digest for each in run.inputs.dataset_inputs],
+            [each.model_id for each in run.outputs.model_outputs],
+            [each.path for each in client.list_artifacts(run.info.run_id, "figures")],
+        )
+    models = client.search_logged_models([experiment_id])
+    return {"runs": found, "models": sorted(model.model_id for model in models)}
+
+
+def write_round(tracker: Tracker, run_dir, number: int, meanwhile=lambda: None):
+    """All that a round writes; `meanwhile` happens after its losses."""
+    weights = run_dir / "weights" / f"round-{number:04d}"
+    weights.mkdir(parents=True, exist_ok=True)
+    figure = run_dir / "losses.png"
+    with tracker.round(number) as child:
+        tracker.log_losses(child, losses(20 * number, 20))
+        meanwhile()
+        figure.write_bytes(b"round %d" % number)
+        tracker.log_files(child, [figure], "figures")
+        tracker.log_corpus(child, run_dir / "annotations", number, f"{number}" * 64)
+        tracker.log_checkpoint(child, weights, "a" * 64)
+        tracker.log_record(child, record(number))
+    return child
+
+
+def test_delivering_all_twice_and_forgetting_the_ids_changes_nothing(tmp_path):
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker.start({"rounds": 1})
+    write_round(tracker, tmp_path, 1)
+    client = MlflowClient(tracking_uri(tmp_path))
+    delivered = tmp_path / "mlflow_delivered.json"
+    before, entries = content(client, "e"), json.loads(delivered.read_text())["entries"]
+    assert before["models"]
+    assert len(before["runs"]) == 2
+
+    runs = json.loads((tmp_path / "mlflow_runs.json").read_text())
+    (tmp_path / "mlflow_runs.json").write_text(json.dumps({**runs, "parent": None, "rounds": {}}))
+    delivered.unlink()
+    (tmp_path / "mlflow_files").mkdir(exist_ok=True)
+    for line, text in enumerate((tmp_path / "mlflow_journal.jsonl").read_text().splitlines()):
+        if json.loads(text)["kind"] == "files":
+            (tmp_path / "mlflow_files" / str(line)).mkdir()
+            shutil.copy(tmp_path / "losses.png", tmp_path / "mlflow_files" / str(line))
+    assert waiting(tmp_path) == entries
+    Tracker(tmp_path, experiment="e", run_name="r").start({"rounds": 1})
+    assert waiting(tmp_path) == 0
+    assert content(client, "e") == before
+    assert json.loads((tmp_path / "mlflow_runs.json").read_text()) == runs
+
+
+def test_a_round_that_runs_again_enters_equal_losses_once(tmp_path):
+    first = Tracker(tmp_path, experiment="e", run_name="r")
+    first.start({})
+    with first.round(1) as child:
+        first.log_losses(child, [*losses(0, 3), {"step": 3, "itc": float("nan")}])
+    second = Tracker(tmp_path, experiment="e", run_name="r")
+    second.start({})
+    with second.round(1) as child:
+        second.log_losses(child, [*losses(0, 3), {"step": 3, "itc": float("nan")}])
+        second.log_losses(child, losses(4, 1))
+    history = MlflowClient(tracking_uri(tmp_path)).get_metric_history(child.run_id, "loss/itc")
+    assert [point.step for point in history] == [0, 1, 2, 3, 4]
+
+
+def test_rounds_and_run_of_a_killed_driver_are_closed_at_the_end(tmp_path):
+    killed = Tracker(tmp_path, experiment="e", run_name="r")
+    parent = killed.start({})
+    recorded, interrupted = killed.round(1), killed.round(2)
+    ids = [each.__enter__().run_id for each in (recorded, interrupted)]
+    write_record(tmp_path, record(1))
+    client = MlflowClient(tracking_uri(tmp_path))
+    assert {client.get_run(run).info.status for run in (parent, *ids)} == {"RUNNING"}
+
+    after = Tracker(tmp_path, experiment="e", run_name="r")
+    after.start({})
+    after.finish("FAILED")
+    assert [client.get_run(run).info.status for run in (parent, *ids)] == ["FAILED", "FINISHED", "FAILED"]
+
+
+def test_a_driver_that_is_ended_behind_a_record_leaves_that_round_finished(tmp_path):
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker.start({})
+    with pytest.raises(KeyboardInterrupt), tracker.round(1) as recorded:
+        write_record(tmp_path, record(1))
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), tracker.round(2) as interrupted:
+        raise KeyboardInterrupt
+    client = MlflowClient(tracking_uri(tmp_path))
+    assert [client.get_run(each.run_id).info.status for each in (recorded, interrupted)] == ["FINISHED", "KILLED"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_proxy_that_refuses_everything_is_a_server_that_is_away(status, tmp_path, monkeypatch):
+    """A token that ran out, or a proxy without its server: the run goes on, and nothing is given up."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Length", "12")
+            self.end_headers()
+            self.wfile.write(b"<html></html"[:12])
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{http.server_port}")
+    try:
+        tracker = Tracker(tmp_path, experiment="e", run_name="r")
+        assert tracker.start({}) is None
+        with tracker.round(1) as child:
+            tracker.log_losses(child, losses(0, 2))
+        tracker.finish("FINISHED")
+    finally:
+        http.shutdown()
+        http.server_close()
+    assert waiting(tmp_path) == 7
+    assert str(status) in tracker.undelivered
+
+
+def test_times_of_a_round_that_runs_again_are_entered_once(tmp_path):
+    """A driver that is killed between the entries and the record writes them again, with other times."""
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    parent = tracker.start({})
+    for train_s in (1.0, 2.0):
+        with tracker.round(1) as child:
+            timings = record(1).timings.model_copy(update={"train_s": train_s})
+            tracker.log_record(child, record(1).model_copy(update={"timings": timings}))
+    client = MlflowClient(tracking_uri(tmp_path))
+    for run in (parent, child.run_id):
+        assert [point.value for point in client.get_metric_history(run, "time/train_s")] == [1.0]
+        assert len(client.get_metric_history(run, "count/accepted")) == 1
+
+
+def test_a_run_that_was_deleted_in_mlflow_ends_nothing_and_gets_all_once_it_is_restored(tmp_path):
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    client, parent = MlflowClient(tracking_uri(tmp_path)), tracker.start({})
+    client.delete_run(parent)
+    with tracker.round(1) as child:
+        tracker.log_losses(child, losses(0, 1))
+    tracker.finish("FINISHED")
+    assert parent in tracker.undelivered
+    assert "active" in tracker.undelivered
+
+    client.restore_run(parent)
+    Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
+    assert waiting(tmp_path) == 0
+    assert client.get_run(parent).info.status == "FINISHED"
+    assert [point.step for point in client.get_metric_history(parent, "loss/total")] == [0]
+
+
+def delete_for_good(client: MlflowClient, run_id: str) -> None:
+    """As `mlflow gc` does: it cannot be restored."""
+    client.delete_run(run_id)
+    client._tracking_client.store._hard_delete_run(run_id)
+
+
+@pytest.mark.parametrize("lost", ["parent", "round 2", "all", "all, by a store with other experiments"])
+def test_what_the_store_has_lost_ends_the_run_and_is_entered_again_by_the_next_start(
+    lost, tmp_path, monkeypatch, empty_store, capsys
+):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    MlflowClient(uri).create_experiment("e", artifact_location=f"{tmp_path}/artifacts")
+    tracker = Tracker(run_dir, experiment="e", run_name="r")
+    parent = tracker.start({"rounds": 2})
+    write_round(tracker, run_dir, 1)
+
+    def lose() -> None:
+        if lost == "parent":
+            delete_for_good(MlflowClient(uri), parent)
+        elif lost == "round 2":
+            delete_for_good(MlflowClient(uri), tracker._opened[0].rounds[2])
+        else:
+            shutil.copy(empty_store, tmp_path / "mlflow.db")
+            if lost != "all":
+                MlflowClient(uri).create_experiment("another's")
+
+    with pytest.raises(RunGone, match=f"has no run [0-9a-f]+ any more.*resume {run_dir}") as error:
+        write_round(tracker, run_dir, 2, meanwhile=lose)
+    assert uri in str(error.value)
+    assert isinstance(error.value, expected_errors())
+    with pytest.raises(RunGone):
+        tracker.finish("FAILED")
+    assert f"knowlip resume {run_dir}" in tracker.undelivered
+
+    again = Tracker(run_dir, experiment="e", run_name="r")
+    entered = again.start({"rounds": 2})
+    assert "any more: it was deleted for good" in capsys.readouterr().err
+    assert (entered == parent) == (lost == "round 2")
+    write_round(again, run_dir, 2)
+    again.log_deletion(1)  # of a round that is over
+    again.finish("FINISHED")
+    assert waiting(run_dir) == 0
+    found = content(MlflowClient(uri), "e")["runs"]
+    runs = json.loads((run_dir / "mlflow_runs.json").read_text())
+    ids = {runs["parent"], *runs["rounds"].values()}
+    assert len(ids) == 3
+    assert ids <= set(found)
+    assert all(found[run][0] == "FINISHED" for run in ids)
+    assert [point[0] for point in found[entered][3]["loss/itc"]] == list(range(20, 60))
+    assert found[entered][2] == {"rounds": "2"}
+    for number in (1, 2):
+        _, _, _, points, digests, models, figures = found[runs["rounds"][str(number)]]
+        assert [point[0] for point in points["loss/itc"]] == list(range(20 * number, 20 * number + 20))
+        assert digests == [f"{number}" * 32]
+        assert len(models) == 1
+    assert figures == ["figures/losses.png"]  # that were not sent before
+    Tracker(run_dir, experiment="e", run_name="r").start({"rounds": 2})
+    assert capsys.readouterr().err == ""
+
+
+def test_the_rest_of_an_ended_run_goes_to_a_store_that_lost_it(tmp_path, empty_store):
+    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker.start({})
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    with pytest.raises(RunGone):
+        tracker.finish("FINISHED")
+    Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
+    [(status, *_)] = content(MlflowClient(tracking_uri(tmp_path)), "e")["runs"].values()
+    assert status == "FINISHED"
+    assert waiting(tmp_path) == 0
+
+
+def test_an_experiment_that_another_run_makes_at_the_same_moment_is_taken(tmp_path, monkeypatch):
+    look = MlflowClient.get_experiment_by_name
+    made = []
+
+    def too_early(client: MlflowClient, name: str):
+        found = look(client, name)
+        if not made:
+            made.append(client.create_experiment(name))
+        return found
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", too_early)
+    parent = Tracker(tmp_path, experiment="e", run_name="r").start({})
+    assert [MlflowClient(tracking_uri(tmp_path)).get_run(parent).info.experiment_id] == made
+
+
+class Artifacts(BaseHTTPRequestHandler):
+    """Takes files, or answers with `status`."""
+
+    status = 200
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(type(self).status)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"said")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def artifacts():
+    class Handler(Artifacts):
+        pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{http.server_port}/files", Handler
+    http.shutdown()
+    http.server_close()
+
+
+def tracker_with_artifacts_at(location: str, tmp_path, monkeypatch) -> Tracker:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    MlflowClient().create_experiment("e", artifact_location=location)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "figure.png").write_bytes(b"png")
+    tracker = Tracker(tmp_path / "run", experiment="e", run_name="r")
+    tracker.start({})
+    return tracker
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 503, 507])
+def test_a_place_for_artifacts_that_refuses_us_is_away_and_gets_them_once_it_is_back(
+    status, tmp_path, monkeypatch, artifacts
+):
+    location, handler = artifacts
+    tracker = tracker_with_artifacts_at(location, tmp_path, monkeypatch)
+    handler.status = status
+    tracker.log_files(None, [tmp_path / "figure.png"], "figures")
+    tracker.finish("FINISHED")
+    assert waiting(tmp_path / "run") == 2
+    assert tracker.undelivered is not None
+    handler.status = 200
+    Tracker(tmp_path / "run", experiment="e", run_name="r").deliver_rest()
+    assert waiting(tmp_path / "run") == 0
+
+
+def test_a_place_for_artifacts_that_does_not_take_a_file_is_named_once_and_holds_nothing_up(
+    tmp_path, monkeypatch, artifacts, capsys
+):
+    location, handler = artifacts
+    tracker = tracker_with_artifacts_at(location, tmp_path, monkeypatch)
+    handler.status = 413
+    for _ in range(2):  # rounds
+        tracker.log_files(None, [tmp_path / "figure.png"], "figures")
+    said = " ".join(capsys.readouterr().err.split())
+    assert re.search(f"Warning: figure.png cannot be put.*{location}/[0-9a-f]+/artifacts .*413", said)
+    assert said.count("Warning") == 1
+    tracker.finish("FINISHED")
+    assert waiting(tmp_path / "run") == 0
+    assert tracker.undelivered is None
+
+
+def test_a_place_for_artifacts_on_the_servers_machine_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "there").write_text("a file, so that nobody can make a folder in it")
+    tracker = tracker_with_artifacts_at(f"file://{tmp_path}/there/files", tmp_path, monkeypatch)
+    tracker.log_files(None, [tmp_path / "figure.png"], "figures")
+    said = " ".join(capsys.readouterr().err.split())
+    assert re.search(f"{tmp_path}/there/files/.*NotADirectoryError.*--serve-artifacts", said)
+    tracker.finish("FINISHED")
+    assert waiting(tmp_path / "run") == 0
+
+
+def test_a_place_for_artifacts_that_fails_for_a_moment_gets_its_files_later(tmp_path, monkeypatch):
+    tracker = tracker_with_artifacts_at(f"file://{tmp_path}/files", tmp_path, monkeypatch)
+
+    def stale(*_, **__):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Stale"):
+        patch.setattr(LocalArtifactRepository, "log_artifact", stale)
+        tracker.log_files(None, [tmp_path / "figure.png"], "figures")
+    tracker.finish("FINISHED")
+    assert waiting(tmp_path / "run") == 0
+    assert list(tmp_path.glob("files/*/artifacts/figures/figure.png"))
+
+
+def test_a_full_disk_under_artifacts_stays_a_full_disk_and_the_files_wait(tmp_path, monkeypatch):
+    tracker = tracker_with_artifacts_at(f"file://{tmp_path}/files", tmp_path, monkeypatch)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(DiskFull):
+        patch.setattr(LocalArtifactRepository, "log_artifact", full)
+        tracker.log_files(None, [tmp_path / "figure.png"], "figures")
+    tracker.finish("FINISHED")
+    assert waiting(tmp_path / "run") == 0
+    assert list(tmp_path.glob("files/*/artifacts/figures/figure.png"))
+
+
+@pytest.mark.parametrize("kind", ["find_or_create", "find_or_create_experiment", "_init__", "reboot", ""])
+def test_a_kind_of_entry_that_there_is_not_calls_nothing(tmp_path, kind):
+    spool = Spool(tmp_path, lambda entry: None)
+    spool.write("open", 0, {})
+    entry = f'{{"kind": "{kind}", "run": 0, "at_ms": 0, "values": {{}}}}\n'
+    with open(tmp_path / JOURNAL, "a", encoding="utf-8") as file:
+        file.write(entry)
+    with pytest.raises(RecordError, match=f"mlflow_journal.jsonl is damaged: an entry is of the unknown kind '{kind}'"):
+        Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
+
+
+def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, monkeypatch):
+    """Killed in round 1, still away at a restart of the run, back after its end."""
+    folder, run_dir, port = tmp_path / "server", tmp_path / "run", free_port()
+    folder.mkdir()
+    run_dir.mkdir()
+    (tmp_path / "mlflow.db").rename(folder / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    with stamina.set_testing(True), pytest.raises(PreflightError, match="does not answer"):
+        preflight_tracking()
+
+    first = Tracker(run_dir, experiment="e", run_name="r")
+    with server(folder, port):
+        preflight_tracking()
+        parent = first.start({"rounds": 3})
+        with first.round(1) as child:
+            first.log_losses(child, losses(0, 20))
+        child_id = child.run_id
+    assert parent
+    assert child_id
+    assert first.undelivered is None
+    write_round(first, run_dir, 2)  # nobody listens
+    assert waiting(run_dir) > 0
+    del first  # killed: no end is written
+
+    second = Tracker(run_dir, experiment="e", run_name="r")
+    assert second.start({"rounds": 3}) == parent
+    assert write_round(second, run_dir, 3).run_id is None
+    second.finish("FINISHED")
+    assert f"knowlip resume {run_dir}" in second.undelivered
+
+    with server(folder, port):
+        later = Tracker(run_dir, experiment="e", run_name="r")
+        later.deliver_rest()
+        assert later.undelivered is None
+        assert waiting(run_dir) == 0
+        found = content(MlflowClient(tracking_uri(run_dir)), "e")["runs"]
+        artifact = MlflowClient(tracking_uri(run_dir)).download_artifacts(
+            json.loads((run_dir / "mlflow_runs.json").read_text())["rounds"]["2"], "figures/losses.png", str(tmp_path)
+        )
+    assert open(artifact, "rb").read() == b"round 2"
+    runs = json.loads((run_dir / "mlflow_runs.json").read_text())
+    assert runs["parent"] == parent
+    assert runs["rounds"]["1"] == child_id
+    assert set(found) == {parent, *runs["rounds"].values()}
+    assert len(found) == 4
+    assert {status for status, *_ in found.values()} == {"FINISHED"}
+    steps = [point[0] for point in found[parent][3]["loss/itc"]]
+    assert steps == [*range(0, 20), *range(40, 60), *range(60, 80)]
+    for number in (2, 3):
+        _, _, _, points, digests, models, figures = found[runs["rounds"][str(number)]]
+        assert [point[0] for point in points["loss/itc"]] == list(range(20 * number, 20 * number + 20))
+        assert [point[:2] for point in points["annotation_accuracy"]] == [(number, 0.91)]
+        assert digests == [f"{number}" * 32]
+        assert len(models) == 1
+        assert figures == ["figures/losses.png"]

@@ -1,0 +1,177 @@
+"""Training rows: what is turned in the image is turned in the text, and nothing depends on chance."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.data.dihedral import LOCATION_AFTER, as_seen_unturned, turn
+from actors.trainer.batches import (
+    NOT_TRUSTED,
+    AugmentConfig,
+    TrainingRow,
+    build_micro_batch,
+)
+from hcot_llm.aggregation.feedback import VALUE_INDEX
+from hcot_llm.prompts.prompts import answer_text
+from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause, parse_answer
+from hcot_llm.text.render import render_clause
+
+SIDE = 24
+PLACE = {
+    "northwest": (0, 0),
+    "north": (0, 1),
+    "northeast": (0, 2),
+    "west": (1, 0),
+    "center": (1, 1),
+    "east": (1, 2),
+    "southwest": (2, 0),
+    "south": (2, 1),
+    "southeast": (2, 2),
+}
+STILL = AugmentConfig(dihedral=False, speckle_db=0)
+
+
+def bright(location: str) -> np.ndarray:
+    """An image [2, H, W] with one bright pixel in the middle of a cell of the 3 x 3 grid; row 0 is north."""
+    image = np.zeros((2, SIDE, SIDE), np.float32)
+    row, column = PLACE[location]
+    image[:, row * 8 + 3, column * 8 + 4] = 1
+    return image
+
+
+def where_bright(image: np.ndarray) -> str:
+    row, column = np.argwhere(image[0] > 0.5)[0] // 8
+    return next(location for location, cell in PLACE.items() if cell == (row, column))
+
+
+def row(**changes) -> TrainingRow:
+    settings = {
+        "tile_id": "t",
+        "image": bright("north"),
+        "values": np.zeros(len(CLAUSES), int),
+        "trusted": np.ones(len(CLAUSES), bool),
+        "knowledge": "plain coast",
+        "hints": [""] * len(CLAUSES),
+    }
+    settings |= changes
+    return TrainingRow(**{"reconstructed": settings["trusted"]} | settings)
+
+
+def values_with(location: str) -> np.ndarray:
+    values = np.zeros(len(CLAUSES), int)
+    values[CLAUSES.index(Clause.TARGET_LOCATION)] = VOCABULARY[Clause.TARGET_LOCATION].index(location)
+    return values
+
+
+def build(rows, seed=0, augment=STILL, feedback=True):
+    return build_micro_batch(rows, seed, augment, feedback=feedback, levels=True)
+
+
+@pytest.mark.parametrize("symmetry", range(8))
+@pytest.mark.parametrize("location", PLACE)
+def test_a_location_goes_where_its_pixels_go(symmetry, location):
+    assert LOCATION_AFTER[symmetry][location] == where_bright(turn(bright(location), symmetry))
+
+
+def test_the_eight_symmetries_are_eight_and_leave_none_alone():
+    assert len({tuple(sorted(LOCATION_AFTER[symmetry].items())) for symmetry in range(8)}) == 8
+    assert all(LOCATION_AFTER[symmetry]["none"] == "none" for symmetry in range(8))
+    assert len({turn(np.arange(9).reshape(3, 3), symmetry).tobytes() for symmetry in range(8)}) == 8
+
+
+@pytest.mark.parametrize("symmetry", range(8))
+def test_what_is_read_off_a_turned_tile_is_turned_back(symmetry):
+    """A reader that is right about the turned tile is right about the tile."""
+    clause, locations = Clause.TARGET_LOCATION, VOCABULARY[Clause.TARGET_LOCATION]
+    read = np.stack(
+        [np.eye(len(locations))[locations.index(where_bright(turn(bright(location), symmetry)))] for location in PLACE]
+    )
+    np.testing.assert_array_equal(
+        as_seen_unturned(clause, read, symmetry).argmax(axis=1), [locations.index(location) for location in PLACE]
+    )
+    other = np.eye(4)
+    np.testing.assert_array_equal(as_seen_unturned(Clause.WATER, other, symmetry), other)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(sorted(PLACE)))
+def test_image_caption_target_prompt_and_answer_say_one_location(seed, location):
+    column = CLAUSES.index(Clause.TARGET_LOCATION)
+    hints = [""] * len(CLAUSES)
+    hints[column] = location
+    only = np.zeros(len(CLAUSES), bool)
+    only[column] = True
+    built = build(
+        [row(image=bright(location), values=values_with(location), trusted=only, hints=hints)],
+        seed,
+        AugmentConfig(speckle_db=0, feedback_share=1),
+    )
+    now = where_bright(built.images[0])
+    assert built.targets[0, column] == VALUE_INDEX[Clause.TARGET_LOCATION][now]
+    assert parse_answer(built.answers[0], [Clause.TARGET_LOCATION]) == {Clause.TARGET_LOCATION: now}
+    assert f"hint target_location {now} ask" in built.prompts[0]
+    assert any(
+        render_clause(Clause.TARGET_LOCATION, now, variant=variant) in built.captions[0] for variant in range(1000)
+    )
+
+
+def test_all_symmetries_are_drawn():
+    images = build([row(image=bright("northwest"))] * 200, augment=AugmentConfig(speckle_db=0)).images
+    asymmetric = {image.tobytes() for image in images}
+    assert len(asymmetric) == 8
+
+
+def test_the_same_seed_gives_the_same_micro_batch_and_another_another():
+    rows = [row(tile_id=str(index), values=np.full(len(CLAUSES), index % 3)) for index in range(6)]
+    one, same, other = build(rows, 5, AugmentConfig()), build(rows, 5, AugmentConfig()), build(rows, 6, AugmentConfig())
+    assert one.images.tobytes() == same.images.tobytes() != other.images.tobytes()
+    assert (one.captions, one.prompts, one.answers) == (same.captions, same.prompts, same.answers)
+    assert one.prompts != other.prompts
+    assert one.images.dtype == np.float32
+    assert one.images.flags["C_CONTIGUOUS"]
+
+
+@given(st.integers(0, 10**6), st.lists(st.booleans(), min_size=16, max_size=16).filter(any))
+def test_doubtful_clauses_are_no_target_of_any_loss(seed, trusted):
+    values = np.arange(len(CLAUSES)) % 3
+    built = build([row(values=values, trusted=np.asarray(trusted))], seed)
+    for column, clause in enumerate(CLAUSES):
+        wanted = VALUE_INDEX[clause][VOCABULARY[clause][values[column]]] if trusted[column] else NOT_TRUSTED
+        assert built.targets[0, column] == wanted
+        if not trusted[column]:
+            value = VOCABULARY[clause][values[column]]
+            assert f'"{clause}"' not in built.answers[0]
+            assert not any(
+                sentence in built.captions[0]
+                for sentence in {render_clause(clause, value, variant=v) for v in range(24)}
+            )
+
+
+@given(st.integers(0, 10**6))
+def test_an_asked_clause_is_not_given_away_by_the_prompt(seed):
+    built = build([row(values=np.arange(len(CLAUSES)) % 3)], seed, AugmentConfig(dihedral=False, feedback_share=0.01))
+    prompt, asked = built.prompts[0].split(" ask ")
+    shown = prompt.split()
+    for clause in asked.split():
+        assert clause not in shown
+    answered = parse_answer(built.answers[0], [Clause(clause) for clause in asked.split()])
+    assert answer_text(answered, list(answered)) == built.answers[0]
+
+
+def test_hints_are_shown_to_a_share_and_never_when_switched_off():
+    rows = [row(hints=["none"] * len(CLAUSES))] * 300
+    shown = np.mean([" hint " in prompt for prompt in build(rows, augment=still(feedback_share=0.5)).prompts])
+    assert 0.35 < shown < 0.65
+    assert not any(
+        " hint " in prompt for prompt in build(rows, augment=still(feedback_share=1.0), feedback=False).prompts
+    )
+
+
+def still(**changes) -> AugmentConfig:
+    return STILL.model_copy(update=changes)
+
+
+def test_captions_keep_at_least_the_configured_share():
+    built = build([row()] * 40, augment=STILL.model_copy(update={"shortest_caption_share": 1.0}))
+    everything = build([row()] * 40, augment=STILL.model_copy(update={"shortest_caption_share": 0.1}))
+    assert min(map(len, built.captions)) > min(map(len, everything.captions))

@@ -1,0 +1,307 @@
+"""Reading GeoTIFFs: every bad file is refused with its reason; good ones come out in the right units."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
+from rasterio.shutil import copy
+
+from corpus.geotiff.backscatter import Backscatter, resample_power, stated_units, to_decibels
+from corpus.geotiff.metadata import acquired_of, polarisations_of
+from corpus.geotiff.read import Reason, TileError, model_image, open_geotiff, read_backscatter, tile_position
+from support.geotiffs import speckled_dn, write_geotiff, write_vrt, write_zero_band_tiff
+
+
+@pytest.fixture
+def good(tmp_path):
+    return write_geotiff(tmp_path / "good.tif", speckled_dn(), tags={"CALIBRATION_DB": "60"}, compress="DEFLATE")
+
+
+def refusal(path) -> Reason:
+    with pytest.raises(TileError) as caught:
+        read_backscatter(path)
+    error = caught.value
+    assert str(path) in str(error)
+    assert error.hint in str(error)
+    assert error.reason in str(error)
+    assert len(str(error).splitlines()) == 1
+    return error.reason
+
+
+@pytest.mark.parametrize("keep", [0, 3, 6, 100, 0.3, 0.9, -9])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {},
+        {"compress": "DEFLATE"},
+        {"tiled": True, "blockxsize": 64, "blockysize": 64},
+        {"interleave": "pixel"},
+        {"BIGTIFF": "YES"},
+        {"ENDIANNESS": "BIG"},
+        "COG",
+    ],
+)
+def test_truncated(tmp_path, keep, layout):
+    path = tmp_path / "tile.tif"
+    if layout == "COG":
+        copy(write_geotiff(tmp_path / "whole.tif", speckled_dn(size=512)), path, driver="COG", blocksize=256)
+    else:
+        write_geotiff(path, speckled_dn(), **layout)
+    assert read_backscatter(path)
+    size = path.stat().st_size
+    os.truncate(path, int(size * keep) if isinstance(keep, float) else keep if keep >= 0 else size + keep)
+    assert refusal(path) in ({Reason.TRUNCATED} if keep != 3 else {Reason.TRUNCATED, Reason.NOT_A_GEOTIFF})
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_cut_or_damaged_anywhere_it_is_refused_or_read(tmp_path_factory, data):
+    """Whatever happens to the bytes, the answer is a picture or a TileError, never another exception."""
+    path = write_geotiff(tmp_path_factory.mktemp("fuzz") / "t.tif", speckled_dn(size=32), compress="DEFLATE")
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        # Most of the bytes that matter are the directory's, at the front.
+        content[data.draw(st.integers(4, 400))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        read_backscatter(path)
+    except TileError:
+        pass
+
+
+@pytest.mark.parametrize("content", [b"not a picture at all", b"\x89PNG\r\n\x1a\n" + bytes(100), b"II*", b"\xff" * 64])
+def test_not_a_geotiff(tmp_path, content):
+    path = tmp_path / "tile.tif"
+    path.write_bytes(content)
+    assert refusal(path) is Reason.NOT_A_GEOTIFF
+
+
+def test_real_png_with_a_tif_name(tmp_path):
+    with rasterio.open(tmp_path / "a.png", "w", driver="PNG", width=32, height=32, count=1, dtype="uint8") as dst:
+        dst.write(speckled_dn(1, 32).astype(np.uint8))
+    assert refusal((tmp_path / "a.png").rename(tmp_path / "a.tif")) is Reason.NOT_A_GEOTIFF
+
+
+def test_no_crs(tmp_path):
+    assert refusal(write_geotiff(tmp_path / "t.tif", speckled_dn(), crs=None)) is Reason.NO_CRS
+
+
+def test_a_sidecar_cannot_lend_a_crs_or_change_a_tile(tmp_path):
+    path = write_geotiff(tmp_path / "t.tif", speckled_dn(), crs=None)
+    (tmp_path / "t.tif.aux.xml").write_text("<PAMDataset><SRS>EPSG:32633</SRS></PAMDataset>")
+    assert refusal(path) is Reason.NO_CRS
+
+
+def test_ground_control_points_only(tmp_path):
+    points = [GroundControlPoint(row, col, col / 100, row / 100) for row, col in ((0, 0), (0, 99), (99, 0), (99, 99))]
+    path = write_geotiff(tmp_path / "t.tif", speckled_dn(), crs=None, transform=None)
+    with rasterio.open(path, "r+") as dst:
+        dst.gcps = points, rasterio.CRS.from_epsg(4326)
+    with pytest.raises(TileError, match="gdalwarp") as caught:
+        read_backscatter(path)
+    assert caught.value.reason is Reason.NO_CRS
+
+
+def test_no_transform(tmp_path):
+    path = write_geotiff(tmp_path / "t.tif", speckled_dn(), transform=None)
+    assert refusal(path) is Reason.NO_TRANSFORM
+
+
+def test_zero_bands(tmp_path):
+    assert refusal(write_zero_band_tiff(tmp_path / "t.tif")) is Reason.NO_BANDS
+
+
+@pytest.mark.parametrize(("share", "reason"), [(1.0, Reason.NOT_FINITE), (0.06, Reason.NOT_FINITE), (0.04, None)])
+def test_missing_pixels(tmp_path, share, reason):
+    pixels = 10 * np.log10(speckled_dn(1).astype(np.float32))
+    pixels.reshape(-1)[: int(share * pixels.size)] = np.nan
+    path = write_geotiff(tmp_path / "t.tif", pixels, tags={"UNITS": "dB"})
+    if reason:
+        assert refusal(path) is reason
+    else:
+        assert np.isnan(read_backscatter(path).array).mean() == pytest.approx(0.04, abs=1e-3)
+        assert np.isfinite(model_image(path)).all()
+
+
+def test_infinity_is_missing(tmp_path):
+    pixels = np.full((1, 64, 64), -np.inf, np.float32)
+    pixels[0, :10] = np.arange(640).reshape(10, 64)
+    assert refusal(write_geotiff(tmp_path / "t.tif", pixels)) is Reason.NOT_FINITE
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(np.uint8, 0), (np.uint8, 255), (np.uint16, 77), (np.float32, -12.5)])
+def test_constant(tmp_path, dtype, value):
+    pixels = np.full((1, 64, 64), value, dtype)
+    assert refusal(write_geotiff(tmp_path / "t.tif", pixels)) is Reason.CONSTANT
+
+
+def test_one_constant_band_of_two(tmp_path):
+    pixels = speckled_dn()
+    pixels[1] = 5
+    with pytest.raises(TileError, match="Band 2") as caught:
+        read_backscatter(write_geotiff(tmp_path / "t.tif", pixels))
+    assert caught.value.reason is Reason.CONSTANT
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/a.tif",
+        "s3://bucket/a.tif",
+        "/vsicurl/https://example.com/a.tif",
+        "/vsizip/a.zip/a.tif",
+        "zip://a.zip!a.tif",
+        "GTIFF_DIR:1:a.tif",
+        "file:///etc/a.tif",
+        "/vsimem/a.tif",
+    ],
+)
+def test_virtual_or_remote_name(url):
+    assert refusal(url) is Reason.VIRTUAL_OR_REMOTE
+
+
+@pytest.mark.parametrize("name", ["posing.tif", "open.vrt"])
+def test_vrt(tmp_path, good, name):
+    path = write_vrt(tmp_path / name, str(good))
+    assert refusal(path) is Reason.VIRTUAL_OR_REMOTE
+    with open_geotiff(path, allow_virtual=True) as src:
+        assert src.driver == "VRT"
+
+
+def test_missing_file_and_folder(tmp_path):
+    assert refusal(tmp_path / "absent.tif") is Reason.UNREADABLE
+    assert refusal(tmp_path) is Reason.UNREADABLE
+
+
+def test_damaged_pixels(tmp_path, good):
+    data = bytearray(good.read_bytes())
+    with rasterio.open(good) as src:
+        offset = int(src.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", bidx=1))
+    data[offset : offset + 200] = bytes(200)
+    good.write_bytes(data)
+    assert refusal(good) is Reason.UNREADABLE
+
+
+def test_complex_pixels(tmp_path):
+    assert refusal(write_geotiff(tmp_path / "t.tif", np.ones((1, 32, 32), np.complex64))) is Reason.UNSUPPORTED_DTYPE
+
+
+def test_bands_that_do_not_say_what_they_are(tmp_path):
+    assert refusal(write_geotiff(tmp_path / "t.tif", speckled_dn(), descriptions=())) is Reason.UNKNOWN_BANDS
+
+
+def test_error_survives_a_worker_boundary():
+    error = pickle.loads(pickle.dumps(TileError("a.tif", Reason.NO_CRS, "Set it.")))
+    assert (error.path, error.reason, error.hint) == ("a.tif", Reason.NO_CRS, "Set it.")
+    assert str(error) == "a.tif has no coordinate reference system (no_crs). Set it."
+
+
+def test_calibrated_amplitude(tmp_path):
+    pixels = np.array([[[10, 100], [1000, 1]]], np.uint16).repeat(16, 1).repeat(16, 2)
+    path = write_geotiff(tmp_path / "t.tif", pixels, tags={"CALIBRATION_DB": "83"}, descriptions=("VH",))
+    tile = read_backscatter(path)
+    assert tile.polarisations == ("VH",)
+    assert tile.array.dtype == np.float32
+    np.testing.assert_allclose(tile.array[0, ::16, ::16], [[-63, -43], [-23, -83]], atol=1e-4)
+
+
+def units(values, tags=None, descriptions=(), dtype=np.float32):
+    pixels = np.array(values, dtype)[None, None]
+    return to_decibels(pixels, np.ones(pixels.shape, bool), {}, stated_units(tags or {}, descriptions))[0, 0].tolist()
+
+
+def test_units():
+    assert units([0, 9, 99], dtype=np.uint8) == pytest.approx([0, 20, 40])
+    assert units([0, 10], dtype=np.uint16) == pytest.approx([np.nan, 20], nan_ok=True)
+    assert units([-5, 3]) == [-5, 3]
+    assert units([1, 100]) == pytest.approx([0, 20])
+    assert units([1, 100], {"UNITS": "dB"}) == [1, 100]
+    assert units([1, 100], {"UNITS": "amplitude"}) == pytest.approx([0, 40])
+    assert units([1, 100], descriptions=("VV_dB",)) == [1, 100]
+    assert units([-1, 0, 10], {"UNITS": "linear"}) == pytest.approx([np.nan, np.nan, 10], nan_ok=True)
+
+
+def test_declared_nodata_is_masked(tmp_path):
+    pixels = speckled_dn(1)
+    pixels[0, 0] = 7
+    pixels[0, 1:][pixels[0, 1:] == 7] = 8
+    array = read_backscatter(write_geotiff(tmp_path / "t.tif", pixels, nodata=7)).array
+    assert np.isnan(array[0, 0]).all()
+    assert np.isfinite(array[0, 1:]).all()
+
+
+def test_model_image_by_hand():
+    array = np.array([[[-20, -10, -10], [0, 80, np.nan]]], np.float32)
+    for single in ("HV", "VV"):
+        image = Backscatter(array, (single,)).model_image()
+        assert image.dtype == np.float16
+        assert image.shape == (2, 2, 3)
+        np.testing.assert_allclose(image[0], [[-1, 0, 0], [1, 5, 0]], atol=1e-3)
+        assert (image[1] == 0).all()
+    both = Backscatter(np.concatenate([array, array + 3 * array]), ("HV", "HH")).model_image()
+    np.testing.assert_allclose(both[1], image[0])
+    assert not np.allclose(both[0], both[1])
+
+
+def test_model_image_does_not_depend_on_calibration_or_band_order(tmp_path):
+    pixels = speckled_dn()
+    one = write_geotiff(tmp_path / "a.tif", pixels, tags={"CALIBRATION_DB": "83"})
+    other = write_geotiff(tmp_path / "b.tif", pixels[::-1], descriptions=("HV", "HH"))
+    np.testing.assert_allclose(model_image(one), model_image(other), atol=4e-3)
+    assert np.abs(model_image(one)).max() > 0.5
+
+
+def test_image_of_another_size_and_position(tmp_path, good):
+    assert model_image(good, size=64).shape == (2, 64, 64)
+    np.testing.assert_array_equal(model_image(good, size=128), model_image(good))
+    position = tile_position(good)
+    assert position.crs == "EPSG:32633"
+    assert position.gsd_m == pytest.approx(10, rel=1e-3)
+    assert (position.lon, position.lat) == pytest.approx((13.66, 47.84), abs=0.02)
+
+
+def test_a_calibration_that_is_no_number(tmp_path):
+    path = write_geotiff(tmp_path / "t.tif", speckled_dn(), tags={"CALIBRATION_DB": "high"})
+    with pytest.raises(TileError, match="CALIBRATION_DB is not a number"):
+        read_backscatter(path)
+
+
+def test_open_does_not_write_beside_the_tile(tmp_path, good):
+    shutil.copy(good, tmp_path / "copy.tif")
+    read_backscatter(good)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.tif", "good.tif"]
+
+
+@given(st.integers(2, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_resampling_keeps_mean_power(source, target, seed):
+    decibels = np.random.default_rng(seed).uniform(-30, 5, (1, source, source)).astype(np.float32)
+    resampled = resample_power(decibels, target)
+    assert resampled.shape == (1, target, target)
+    power = [np.mean(10 ** (array.astype(np.float64) / 10)) for array in (decibels, resampled)]
+    assert power[1] == pytest.approx(power[0], rel=1e-4)
+
+
+def test_resampling_by_hand():
+    decibels = np.array([[[0, 10, 0, 0], [0, 10, 0, 0], [np.nan] * 4, [np.nan, 0, np.nan, np.nan]]], np.float32)
+    np.testing.assert_allclose(resample_power(decibels, 2)[0], [[10 * np.log10(5.5), 0], [np.nan, np.nan]], atol=1e-5)
+
+
+def test_metadata_of_real_products():
+    assert polarisations_of(["VH amplitude, clipped at 99th pct of source scene, 0-255"], {}, "003.tif") == ("VH",)
+    assert polarisations_of(["VV_dB", "VH_dB"], {}, "") == ("VV", "VH")
+    assert polarisations_of([None], {}, "S1A_IW_GRDH_1SDV_20170613T165043_33UUP_61_39_VH.tif") == ("VH",)
+    assert polarisations_of([None, None], {"POLARIZATION": "VV+VH"}, "") == ("VV", "VH")
+    assert polarisations_of([None], {}, "umbra.tif") == ("unknown",)
+    assert acquired_of({"ACQ_DATE": "07.11.2020"}, "") == "2020-11-07T00:00:00"
+    assert acquired_of({"DATE": "20230809T020729"}, "") == "2023-08-09T02:07:29"
+    assert acquired_of({}, "S1A_IW_GRDH_1SDV_20170613T165043_33UUP.tif") == "2017-06-13T16:50:43"
+    assert acquired_of({"DATE": "last week"}, "") == ""

@@ -1,0 +1,108 @@
+"""Level 5: rules across clauses."""
+
+import pytest
+
+from hcot_llm.aggregation.consistency import RULES, contradictions
+from hcot_llm.initial.annotations import truth_values
+from hcot_llm.schema.clauses import CLAUSES, NO_TARGETS, Clause
+
+PORT = dict(
+    zip(
+        CLAUSES,
+        (
+            "coast",
+            "port",
+            "peripheral",
+            "regular",
+            "sharp",
+            "sparse",
+            "sparse",
+            "sea",
+            "2",
+            "west",
+            "extended",
+            "medium",
+            "ship",
+            "cluster",
+            "harbour",
+            "calm_water",
+        ),
+        strict=True,
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("ships_need_water", {"water": "none"}),
+        ("ships_need_water", {"target_region": "apron"}),
+        ("ships_need_water", {"target_environment": "pavement"}),
+        ("aircraft_need_pavement", {"target_category": "aircraft"}),
+        ("no_targets_no_description", {"target_count": "0"}),
+        ("no_targets_no_description", {"target_category": "none"}),
+        ("count_fits_arrangement", {"target_count": "1"}),
+        ("count_fits_arrangement", {"target_distribution": "line"}),
+        ("region_fits_environment", {"target_environment": "pavement"}),
+        ("open_water_everywhere", {"terrain": "open_water"}),
+        ("no_town_in_open_water", {"terrain": "open_water", "functionality": "open_water", "road": "grid"}),
+        ("coast_has_sea", {"water": "none"}),
+        ("port_has_water", {"water": "none"}),
+        ("buildings_have_a_place", {"building": "none"}),
+        ("towns_have_buildings", {"functionality": "residential", "building": "none"}),
+    ],
+)
+def test_each_rule_catches_its_contradiction(rule, change):
+    changed = {Clause(clause): value for clause, value in change.items()}
+    found = [c for c in contradictions(PORT | changed) if c.rule == rule]
+    assert found
+    assert set(found[0].clauses) <= set(CLAUSES)
+    assert found[0].message.endswith(".")
+
+
+def test_a_bridge_over_open_water_and_a_coast_at_a_channel_can_be():
+    bridge = (
+        PORT | NO_TARGETS | {Clause.TERRAIN: "open_water", Clause.FUNCTIONALITY: "open_water", Clause.ROAD: "highway"}
+    )
+    assert contradictions(bridge) == []
+    assert contradictions(PORT | NO_TARGETS | {Clause.WATER: "channel"}) == []
+
+
+def test_consistent_annotations_pass_whole_and_in_part():
+    for values in (PORT, PORT | NO_TARGETS):
+        assert contradictions(values) == []
+        for left_out in CLAUSES:
+            assert contradictions({c: v for c, v in values.items() if c is not left_out}) == []
+
+
+def test_size_against_resolution():
+    assert contradictions(PORT, gsd_m=10.0) == []
+    large_point = PORT | {Clause.TARGET_FEATURE: "point", Clause.TARGET_SIZE: "large"}
+    assert [c.rule for c in contradictions(large_point, gsd_m=1.0)] == ["size_fits_resolution"]
+    assert contradictions(large_point, gsd_m=20.0) == []
+
+
+def test_size_against_what_was_measured():
+    """A medium ship has 80 to 200 m, measured within a factor of 1.5."""
+    one = PORT | {Clause.TARGET_COUNT: "1", Clause.TARGET_DISTRIBUTION: "single", Clause.TARGET_SIZE: "medium"}
+    assert contradictions(one, gsd_m=10.0, measured_pixels=[12]) == []
+    assert contradictions(one, gsd_m=10.0, measured_pixels=[29]) == []
+    for pixels in (31, 5):
+        [found] = contradictions(one, gsd_m=10.0, measured_pixels=[pixels])
+        assert found.rule == "size_fits_resolution"
+        assert Clause.TARGET_SIZE in found.clauses
+        assert f"{pixels} pixels of 10 m, {pixels * 10} m" in found.message
+    assert contradictions(one, gsd_m=10.0, measured_pixels=[40, 4]) == [], "which of the blobs is the target?"
+
+
+def test_true_scenes_pass_all_rules():
+    simulate = pytest.importorskip("corpus.simulate")
+    config = simulate.SceneConfig(tiles=24, share_with_targets=0.8)
+    for index in range(config.tiles):
+        scene = simulate.simulate_scene(config, index)
+        facts = scene.truth.facts() if callable(scene.truth.facts) else scene.truth.facts
+        assert contradictions(truth_values(facts), gsd_m=scene.metadata.get("gsd_m")) == [], f"scene {index}"
+
+
+def test_every_rule_is_documented():
+    assert all(rule.__doc__ for rule in RULES.values())

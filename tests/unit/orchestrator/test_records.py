@@ -1,0 +1,152 @@
+"""Round records: round trip, one-step writing, and refusal of what is damaged or leads elsewhere."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from orchestrator.state.records import (
+    Counts,
+    PhaseClock,
+    RecordError,
+    SeedSummary,
+    Timings,
+    read_records,
+    read_seed_summary,
+    record_path,
+    write_record,
+    write_seed_summary,
+)
+from support.records import record, timings
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    metrics=st.dictionaries(st.text(min_size=1, max_size=20), st.none() | FINITE, max_size=5),
+    counts=st.lists(st.integers(0, 10**9), min_size=6, max_size=6),
+)
+def test_what_is_written_is_read(tmp_path_factory, metrics, counts):
+    run_dir = tmp_path_factory.mktemp("run")
+    written = record(metrics=metrics, counts=Counts(**dict(zip(Counts.model_fields, counts))))
+    write_record(run_dir, written)
+    assert read_records(run_dir) == [written]
+
+
+def test_records_come_in_order_of_rounds_past_ten_thousand_names(tmp_path):
+    for round_ in (2, 1, 3):
+        write_record(tmp_path, record(round_))
+    assert [each.round for each in read_records(tmp_path)] == [1, 2, 3]
+    assert record_path(tmp_path, 12345).name == "12345.json"
+
+
+def test_no_round_yet(tmp_path):
+    assert read_records(tmp_path) == []
+    assert read_seed_summary(tmp_path) is None
+
+
+def test_half_written_files_are_not_records(tmp_path):
+    write_record(tmp_path, record(1))
+    (tmp_path / "rounds" / ".0002.json-abc").write_text('{"round": 2')
+    assert len(read_records(tmp_path)) == 1
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("orchestrator.state.records.os.replace", fail)
+    with pytest.raises(OSError, match="The disk is full: 0001.json"):
+        write_record(tmp_path, record(1))
+    assert list((tmp_path / "rounds").iterdir()) == []
+
+
+def test_a_recorded_round_is_not_written_again(tmp_path):
+    write_record(tmp_path, record(1))
+    with pytest.raises(RecordError, match="exists already"):
+        write_record(tmp_path, record(1))
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", '{"round": 1}', "\x00\xff"])
+def test_a_damaged_record_is_named(tmp_path, text):
+    path = write_record(tmp_path, record(1))
+    path.write_text(text)
+    with pytest.raises(RecordError, match=r"0001\.json is damaged"):
+        read_records(tmp_path)
+
+
+def test_an_unknown_key_is_damage(tmp_path):
+    path = write_record(tmp_path, record(1))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "extra": 1}))
+    with pytest.raises(RecordError, match="extra"):
+        read_records(tmp_path)
+
+
+def test_gaps_and_renamed_records_are_refused(tmp_path):
+    write_record(tmp_path, record(2))
+    with pytest.raises(RecordError, match="no record of round 1"):
+        read_records(tmp_path)
+    record_path(tmp_path, 2).rename(record_path(tmp_path, 1))
+    with pytest.raises(RecordError, match="renamed or copied"):
+        read_records(tmp_path)
+
+
+def test_links_out_of_the_run_directory_are_not_followed(tmp_path):
+    run_dir, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    run_dir.mkdir()
+    elsewhere.mkdir()
+    (run_dir / "rounds").symlink_to(elsewhere)
+    with pytest.raises(RecordError, match="outside the run directory"):
+        write_record(run_dir, record(1))
+    assert list(elsewhere.iterdir()) == []
+    (elsewhere / "0001.json").write_text(record(1).model_dump_json())
+    with pytest.raises(RecordError, match="outside the run directory"):
+        read_records(run_dir)
+
+
+@pytest.mark.parametrize("changes", [{"weights_sha256": "no"}, {"metrics": {"loss": float("nan")}}, {"round": 0}])
+def test_values_that_make_no_sense_are_refused(changes):
+    with pytest.raises(ValidationError):
+        record(**changes)
+
+
+def test_timings_must_add_up():
+    with pytest.raises(ValidationError, match="unaccounted_s"):
+        Timings(**{**timings().model_dump(), "unaccounted_s": 0.0})
+
+
+def test_the_clock_accounts_for_all_time():
+    clock = PhaseClock(startup_s=2.0)
+    with clock.phase("train"):
+        time.sleep(0.02)
+    time.sleep(0.03)
+    with pytest.raises(RuntimeError), clock.phase("score"):
+        time.sleep(0.01)
+        raise RuntimeError
+    with clock.phase("train"):
+        time.sleep(0.02)
+    result = clock.timings()
+    assert result.train_s >= 0.04
+    assert result.score_s >= 0.01
+    assert result.startup_s == 2.0
+    assert result.unaccounted_s >= 0.03 - 0.002
+    assert result.total_s == pytest.approx(2 + result.train_s + result.score_s + result.unaccounted_s, abs=0.002)
+
+
+def test_phases_neither_overlap_nor_are_invented():
+    clock = PhaseClock()
+    with pytest.raises(ValueError, match="do not overlap"), clock.phase("train"), clock.phase("score"):
+        pass
+    with pytest.raises(ValueError, match="unknown phase"), clock.phase("lunch"):
+        pass
+
+
+def test_seed_summary_round_trip(tmp_path):
+    summary = SeedSummary(annotation_accuracy=None, tiles=6, quarantined=1, simulated=False)
+    write_seed_summary(tmp_path, summary)
+    write_seed_summary(tmp_path, summary)
+    assert read_seed_summary(tmp_path) == summary

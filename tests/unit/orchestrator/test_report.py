@@ -1,0 +1,94 @@
+"""The report of a run directory, from its files alone."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from orchestrator.config.schema import RunConfig, save_config
+from orchestrator.monitoring.memory import MemoryReport
+from orchestrator.report.summary import print_report, print_status, report
+from orchestrator.state.records import Counts, SeedSummary, write_json, write_record, write_seed_summary
+from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
+from support.records import record
+
+KEYS = {"rounds", "seed_accuracy", "final_accuracy", "accuracy_by_clause", "peak_rss_bytes", "quarantined"}
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    save_config(RunConfig(name="default", rounds=3), tmp_path / "config.yaml")
+    return tmp_path
+
+
+def printed(function, run_dir) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    function(run_dir, console)
+    return console.file.getvalue()
+
+
+def fill(run_dir, accuracy):
+    by_clause = None if accuracy is None else {"terrain": 0.8}
+    write_seed_summary(
+        run_dir,
+        SeedSummary(
+            annotation_accuracy=accuracy and 0.8, accuracy_by_clause=by_clause, tiles=64, quarantined=2, simulated=True
+        ),
+    )
+    for number in (1, 2):
+        write_record(
+            run_dir,
+            record(
+                number, metrics={"annotation_accuracy": accuracy}, accuracy_by_clause=accuracy and {"terrain": 0.95}
+            ),
+        )
+    write_json(
+        run_dir,
+        run_dir / "memory.json",
+        MemoryReport(peak_rss_bytes=3 * 2**30, peak_by_process={}, peak_at_s=1, samples=1, method="pss"),
+    )
+
+
+def test_with_truth(run_dir):
+    fill(run_dir, 0.93)
+    found = json.loads(json.dumps(report(run_dir)))
+    assert set(found) == KEYS
+    assert len(found["rounds"]) == 2
+    assert (found["seed_accuracy"], found["final_accuracy"], found["quarantined"]) == (0.8, 0.93, 2)
+    assert found["accuracy_by_clause"] == {"terrain": {"seed": 0.8, "final": 0.95}}
+    assert (
+        found["rounds"][0]["counts"]
+        == Counts(scored=100, flagged=20, regenerated=19, accepted=12, rejected=7, invalid=1).model_dump()
+    )
+    text = printed(print_report, run_dir)
+    assert "93.0%" in text
+    assert "+15.0" in text
+    assert "3.0 GiB" in text
+    assert "2 files quarantined" in text
+
+
+def test_without_truth_accuracies_are_null(run_dir):
+    fill(run_dir, None)
+    found = report(run_dir)
+    assert found["seed_accuracy"] is found["final_accuracy"] is found["accuracy_by_clause"] is None
+    assert "unknown" in printed(print_report, run_dir)
+
+
+def test_before_the_first_round(run_dir):
+    assert report(run_dir) == dict.fromkeys(KEYS) | {"rounds": []}
+    assert "No round" in printed(print_report, run_dir)
+    assert "0 of 3" in printed(print_status, run_dir)
+
+
+def test_status_says_how_to_go_on(run_dir):
+    fill(run_dir, 0.93)
+    text = printed(print_status, run_dir)
+    assert "2 of 3" in text
+    assert f"knowlip resume {RunDirectory(run_dir).path}" in text
+    assert "mlflow" in text
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(RunDirectoryError):
+        report(tmp_path / "nothing")

@@ -1,0 +1,176 @@
+"""What a schedule decides, round by round, and the files that come with the project."""
+
+import numpy as np
+import pytest
+
+from actors.trainer.config import TrainConfig
+from hcot_llm.aggregation.acceptance import AcceptanceConfig
+from hcot_llm.schema.clauses import CLAUSES
+from orchestrator.config.schema import ConfigError, flatten, load_config, save_config
+from orchestrator.policies.schedule import Phase, Schedule, ScheduleConfig
+from orchestrator.state.records import Counts, is_over
+from support.paths import ROOT
+from support.records import record
+
+FILES = sorted((ROOT / "configs" / "schedule").glob("*.yaml"))
+SMOKE = ROOT / "configs" / "smoke.yaml"
+TRAIN = TrainConfig(first_round_epochs=7, round_epochs=3)
+
+
+def schedule(acceptance=AcceptanceConfig(minimum_margin=0.05), **settings) -> Schedule:
+    return Schedule(ScheduleConfig(**settings), TRAIN, acceptance)
+
+
+def of(path) -> Schedule:
+    config = load_config(SMOKE, [f"schedule={path}", "rounds=4"])
+    return Schedule(config.schedule, TRAIN, config.acceptance)
+
+
+def counts(regenerated: int, accepted: int) -> Counts:
+    return Counts(scored=100, flagged=50, regenerated=regenerated, accepted=accepted, rejected=0, invalid=0)
+
+
+def test_the_default_is_the_loop_without_a_schedule():
+    assert load_config(SMOKE, [f"schedule={ROOT}/configs/schedule/default.yaml"]).schedule == ScheduleConfig()
+    first, second = schedule().plan(1), schedule().plan(2)
+    assert first.from_scratch
+    assert first.epochs == 7
+    assert not second.from_scratch
+    assert second.epochs == 3
+    for plan in (first, second):
+        assert plan.phase is Phase.REFILL
+        assert plan.regenerated_share == 1
+        assert plan.acceptance_margin == 0.05
+        assert plan.seed_caption_share == 0
+        assert plan.rare_landform_factor == 1
+    assert schedule().folds == 1
+    assert schedule().why_end(1, counts(10, 0)) is None
+
+
+def test_one_value_holds_for_all_rounds_and_a_lists_last_for_the_rest():
+    policy = schedule(acceptance_margin=[0.3, 0.1], regenerated_share=0.5, start=["warm", "warm", "scratch"])
+    assert [policy.plan(round_).acceptance_margin for round_ in (1, 2, 3, 9)] == [0.3, 0.1, 0.1, 0.1]
+    assert [policy.plan(round_).regenerated_share for round_ in (1, 2)] == [0.5, 0.5]
+    assert [policy.plan(round_).from_scratch for round_ in (1, 2, 3, 4)] == [True, False, True, True]
+
+
+def test_a_round_from_scratch_trains_as_long_and_as_fast_as_the_first():
+    policy = schedule(start="scratch")
+    assert policy.plan(2) == policy.plan(1)
+    assert policy.plan(2).epochs == TRAIN.first_round_epochs
+    assert max(TRAIN.learning_rate_at(True, step, 50) for step in range(50)) == TRAIN.learning_rate
+    assert max(TRAIN.learning_rate_at(False, step, 50) for step in range(50)) == TRAIN.later_learning_rate
+
+
+def test_epochs_can_be_set_by_round():
+    policy = schedule(epochs=[9, 4])
+    assert [policy.plan(round_).epochs for round_ in (1, 2, 3)] == [9, 4, 4]
+
+
+def test_the_papers_phases():
+    policy = of("schedule/paper.yaml")
+    assert [policy.plan(round_).phase for round_ in (1, 2, 3, 4)] == [1, 2, 3, 3]
+
+
+@pytest.fixture
+def evidence():
+    """Two tiles: the first clause of the first is flagged, the second clause of it hardly probable."""
+    doubtful = np.zeros((2, len(CLAUSES)), bool)
+    confidence = np.full(doubtful.shape, 0.9)
+    doubtful[0, 0], confidence[0, 1] = True, 0.2
+    return doubtful, confidence
+
+
+@pytest.mark.parametrize(("phase", "untaught"), [(1, set()), (2, {(0, 0), (0, 1)}), (3, {(0, 1)})])
+def test_what_a_phase_leaves_out_of_the_next_rounds_targets(evidence, phase, untaught):
+    trusted, reconstructed = schedule(phase=phase).taught(1, *evidence)
+    assert set(map(tuple, np.argwhere(~reconstructed).tolist())) == untaught
+    np.testing.assert_array_equal(trusted, reconstructed)
+
+
+def test_in_the_paper_a_flagged_clause_leaves_reconstruction_alone(evidence):
+    acceptance = AcceptanceConfig(minimum_trust=0)
+    trusted, reconstructed = schedule(acceptance, phase=2, doubtful_leave="reconstruction").taught(1, *evidence)
+    assert trusted.all()
+    assert np.argwhere(~reconstructed).tolist() == [[0, 0]]
+
+
+def test_nothing_that_was_written_is_left_out_where_no_trust_is_asked_for(evidence):
+    assert schedule(AcceptanceConfig(minimum_trust=0), phase=3).taught(1, *evidence)[1].all()
+
+
+@pytest.mark.parametrize(
+    ("regenerated", "accepted", "ends"),
+    [(100, 4, True), (100, 5, False), (100, 60, False), (0, 0, False), (7, 0, True)],
+)
+def test_a_run_ends_below_the_floor(regenerated, accepted, ends):
+    said = schedule(acceptance_floor=0.05).why_end(3, counts(regenerated, accepted))
+    assert (said is not None) is ends
+    if ends:
+        assert "round 3 accepted" in said
+        assert "schedule.acceptance_floor (5.0%)" in said
+
+
+def test_a_run_that_was_ended_is_over_and_others_are_not():
+    assert not is_over([], 2)
+    assert not is_over([record(1)], 2)
+    assert is_over([record(1), record(2)], 2)
+    assert is_over([record(1, end="too little was accepted")], 5)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_schedule_that_comes_along_is_valid_and_says_what_it_is(path):
+    assert load_config(SMOKE, [f"schedule={path}", "rounds=4"]).schedule
+    assert path.read_text().startswith("# ")
+
+
+def test_schedules_that_come_along_differ():
+    schedules = {load_config(SMOKE, [f"schedule={path}", "rounds=4"]).schedule.model_dump_json() for path in FILES}
+    assert len(schedules) == len(FILES) >= 6
+
+
+def test_single_keys_of_a_schedules_file_can_be_overridden():
+    config = load_config(
+        SMOKE, ["schedule.folds=3", "schedule=schedule/cautious.yaml", "schedule.acceptance_margin=0.4"]
+    )
+    assert config.schedule.folds == 3
+    assert config.schedule.regenerated_share == (0.1,)
+    assert config.schedule.acceptance_margin == (0.4,)
+    assert flatten(config)["schedule.acceptance_margin"] == 0.4
+    assert flatten(config)["schedule.folds"] == 3
+
+
+def test_a_saved_schedule_is_read_back(tmp_path):
+    config = load_config(SMOKE, ["schedule=schedule/cautious.yaml"])
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml").schedule == config.schedule
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("schedule.phase=4", "schedule.phase.0"),
+        ("schedule.phase=[1,4]", "schedule.phase.1"),
+        ("schedule.start=[]", "schedule.start"),
+        ("schedule.regenerated_share=1.5", "schedule.regenerated_share.0"),
+        ("schedule.rare_landform_factor=9", "schedule.rare_landform_factor.0"),
+        ("schedule.folds=0", "schedule.folds"),
+        ("schedule.acceptance_floor=-1", "schedule.acceptance_floor"),
+        ("schedule.epochs=0", "schedule.epochs.0"),
+    ],
+)
+def test_a_value_that_makes_no_schedule_is_named(override, key):
+    with pytest.raises(ConfigError) as error:
+        load_config(SMOKE, [override])
+    assert f"\n  {key}: " in str(error.value)
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_a_schedule_that_is_not_there_is_named():
+    with pytest.raises(ConfigError, match="`schedule` names .*nowhere.yaml, which does not exist. See configs/sch"):
+        load_config(SMOKE, ["schedule=nowhere.yaml"])
+
+
+def test_a_run_that_ends_before_its_last_phase_is_refused():
+    with pytest.raises(ConfigError, match="schedule.phase has 3 entries, one a round, and the run ends after 2: set"):
+        load_config(SMOKE, ["schedule=schedule/paper.yaml", "rounds=2"])
