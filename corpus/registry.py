@@ -1,0 +1,62 @@
+"""Members of one kind by name: the place where a sensor, a task or a captioner is added, also from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+Member = TypeVar("Member")
+
+
+class UnknownMember(ValueError):
+    """No member of this name is registered; the message lists the names that are."""
+
+
+class Registry(Mapping[str, Member], Generic[Member]):
+    """Name -> member, in the order of registration.
+
+    A module outside the project adds a member with `add`, or with `register` above a class. The module has to be
+    imported in every process that uses the member.
+
+    Args:
+        kind: what a member is, in the singular, for messages: "sensor".
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._members: dict[str, Member] = {}
+
+    def add(self, name: str, member: Member) -> Member:
+        """Register a member and return it. Registering an equal member again changes nothing.
+
+        Raises:
+            ValueError: another member has the name.
+        """
+        if name in self._members and self._members[name] != member:
+            raise ValueError(f"There is a {self.kind} '{name}' already: register the new one under another name.")
+        self._members[name] = member
+        return member
+
+    def register(self, name: str) -> Callable[[Member], Member]:
+        """The decorator that registers a class or function under a name; errors as `add`."""
+        return lambda member: self.add(name, member)
+
+    def find(self, name: str) -> Member:
+        """The member of a name.
+
+        Raises:
+            UnknownMember: there is none.
+        """
+        if name not in self._members:
+            known = ", ".join(sorted(self._members)) or "nothing"
+            raise UnknownMember(f"There is no {self.kind} '{name}'; registered: {known}.")
+        return self._members[name]
+
+    def __getitem__(self, name: str) -> Member:
+        return self._members[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
