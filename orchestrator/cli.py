@@ -1,6 +1,8 @@
 """The command line `knowlip`. Commands check their input, call one function and print; errors are one paragraph."""
 
+import importlib.metadata
 import json
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -33,6 +35,36 @@ RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory
 Tiles = Annotated[Path | None, typer.Option("--tiles", metavar="DIR", help="Folder or list of GeoTIFFs to run on.")]
 
 
+_ANYWHERE = {"-v", "-vv", "--verbose", "-q", "--quiet", "--log-json"}
+
+
+@app.callback()
+def options(
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Log what the run does to standard error; -vv: more.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and JSON.")] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Log to standard error as JSON, one object a line.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=lambda asked: _print_version(asked), help="Print it.")
+    ] = False,
+) -> None:
+    """Options of every command; they may stand before or after its name."""
+    from actors.logs import JsonLines, PlainLines, log_to
+
+    level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    log_to(sys.stderr, JsonLines() if log_json else PlainLines(), level)
+    console.quiet = quiet
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"knowlip {importlib.metadata.version('knowlip')}")
+        raise typer.Exit
+
+
 @app.command()
 def run(
     config: Config,
@@ -62,6 +94,28 @@ def status(run_dir: RunDir) -> None:
     from orchestrator.report.summary import print_status
 
     print_status(run_dir, console)
+
+
+@app.command()
+def logs(
+    run_dir: RunDir = Path("runs/latest"),
+    level: Annotated[str, typer.Option("--level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    logger: Annotated[
+        str, typer.Option("--logger", metavar="NAME", help="Only this part, for instance actors.trainer.")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """Print what the processes of a run logged, driver and actors, in order of time."""
+    from orchestrator.monitoring.logs import follow_logs, format_line, read_logs
+    from orchestrator.state.run_directory import RunDirectory
+
+    RunDirectory.open(run_dir)
+    if level.upper() not in (known := logging.getLevelNamesMapping()):
+        raise typer.BadParameter(f"--level {level}: it is one of DEBUG, INFO, WARNING, ERROR.")
+    read = follow_logs if follow else read_logs
+    for line in read(run_dir, known[level.upper()], logger):
+        print(format_line(line, as_json), flush=follow)
 
 
 @app.command()
@@ -253,6 +307,10 @@ def main() -> None:
     announce_retries(Console(stderr=True))
     # DeepSpeed looks for ninja, which the environment has, on the PATH, which need not have the environment.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")])
+    arguments = sys.argv[1:]
+    sys.argv[1:] = [each for each in arguments if each in _ANYWHERE] + [
+        each for each in arguments if each not in _ANYWHERE
+    ]
     try:
         app()
     except Exception as error:  # not at once by type: naming the types imports all that can fail, for --help too

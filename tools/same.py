@@ -2,7 +2,7 @@
 
     python tools/same.py                     compare configs/smoke.yaml and configs/chaos.yaml with tools/same.json
     python tools/same.py --config chaos      only one of them
-    python tools/same.py --record            store what the code of today gives, after a change that alters numbers on purpose
+    python tools/same.py --record            store the numbers of today, after a change that alters them on purpose
 
 Bit-equal floating point needs the same kind of processor, so the record names the one it was made on; on another one,
 record with the code before the change, then compare with the code after it.

@@ -1,0 +1,110 @@
+"""Logging of every process of a run: to standard error, which Ray keeps as its log file, and to the run's own folder.
+
+The driver states folder and level in one environment variable, which the processes of a local cluster inherit and those
+of another cluster get with the job's runtime environment. Each actor calls `join_run_log` when it is made.
+"""
+
+import json
+import logging
+import os
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from corpus.storage.redaction import without_user
+
+ENVIRONMENT: Final = "KNOWLIP_LOG"
+FOLDER: Final = "logs"
+PACKAGES: Final = ("actors", "benchmark", "corpus", "hcot_llm", "model", "orchestrator")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, process (host and process id), message, and error if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line, without users and passwords of addresses."""
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "process": f"{socket.gethostname()}:{record.process}",
+            "message": without_user(record.getMessage()),
+        }
+        if record.exc_info:
+            entry["error"] = without_user(self.formatException(record.exc_info))
+        return json.dumps(entry, ensure_ascii=False)
+
+
+class PlainLines(logging.Formatter):
+    """Time, level, logger and message in one line for a person."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line, without users and passwords of addresses."""
+        return without_user(super().format(record))
+
+
+class RunLogFile(logging.FileHandler):
+    """A process's own file in a run's log folder.
+
+    A line that cannot be written is lost without a word: the disk is full or away then, and the run says so itself.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder / f"{socket.gethostname()}-{os.getpid()}.jsonl", encoding="utf-8", delay=True)
+        self.setFormatter(JsonLines())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the record; also where opening the file fails."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing: see the class."""
+
+
+def offer_run_log(run_dir: Path, level: int) -> dict[str, str]:
+    """The environment that tells actors where and from which level on to log.
+
+    Args:
+        run_dir: the run directory, on storage that all nodes see.
+        level: of the standard library's logging.
+    """
+    return {ENVIRONMENT: json.dumps({"folder": str(run_dir.resolve() / FOLDER), "level": level})}
+
+
+def join_run_log() -> None:
+    """Log this process's records as the driver asked; without that, warnings to standard error alone."""
+    asked = json.loads(os.environ.get(ENVIRONMENT, "{}"))
+    log_to(sys.stderr, PlainLines(), asked.get("level", logging.WARNING))
+    if folder := asked.get("folder"):
+        log_to_folder(Path(folder), asked["level"])
+
+
+def log_to(stream, formatter: logging.Formatter, level: int) -> None:
+    """Send records of this project from `level` on to a stream, in place of an earlier one."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    _install(handler, level)
+
+
+def log_to_folder(folder: Path, level: int) -> None:
+    """Append records of this project from `level` on to this process's file in `folder`, in place of an earlier one."""
+    _install(RunLogFile(folder), level)
+
+
+def _install(handler: logging.Handler, level: int) -> None:
+    handler.setLevel(level)
+    for package in PACKAGES:
+        logger = logging.getLogger(package)
+        for other in [each for each in logger.handlers if type(each) is type(handler)]:
+            logger.removeHandler(other)
+        logger.addHandler(handler)
+        logger.setLevel(min(each.level for each in logger.handlers))
