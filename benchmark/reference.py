@@ -16,9 +16,10 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.baselines import balanced_accuracy, cohen_kappa
+from corpus.storage.errors import UserError
 
 
-class ReferenceFileError(ValueError):
+class ReferenceFileError(UserError):
     """A reference that cannot be used; the message says what, where and what to do."""
 
 

@@ -15,6 +15,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from corpus.storage.disk import reach_disk, writing
+from corpus.storage.errors import UserError
 from corpus.storage.links import link_out_of
 
 ANNOTATION_SCHEMA = pa.schema(
@@ -40,7 +41,7 @@ _KEEP_EVERYTHING = {
 }
 
 
-class AnnotationError(Exception):
+class AnnotationError(UserError):
     """Annotations that cannot be stored or read; the message says what, where and what to do."""
 
 

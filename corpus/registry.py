@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
+
+from corpus.storage.errors import UserError
 
 Member = TypeVar("Member")
 
 
-class UnknownMember(ValueError):
-    """No member of this name is registered; the message lists the names that are."""
+class UnknownMember(UserError, ValueError):
+    """No member of this name is registered; the message names the nearest one and lists all.
+
+    It is a ValueError, too, so that a pydantic validator may let it pass.
+    """
 
 
 class Registry(Mapping[str, Member], Generic[Member]):
@@ -49,7 +55,9 @@ class Registry(Mapping[str, Member], Generic[Member]):
         """
         if name not in self._members:
             known = ", ".join(sorted(self._members)) or "nothing"
-            raise UnknownMember(f"There is no {self.kind} '{name}'; registered: {known}.")
+            near = difflib.get_close_matches(name, self._members, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise UnknownMember(f"There is no {self.kind} '{name}'; registered: {known}.{hint}")
         return self._members[name]
 
     def __getitem__(self, name: str) -> Member:

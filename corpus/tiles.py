@@ -11,9 +11,11 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from corpus.storage.disk import writing
+from corpus.storage.errors import UserError
+from corpus.storage.models import FrozenModel
 from corpus.storage.parquet import ParquetError, read_parquet
 
 TILES_FILE = "tiles.parquet"
@@ -42,14 +44,12 @@ TILE_SCHEMA = pa.schema(
 )
 
 
-class CorpusError(Exception):
+class CorpusError(UserError):
     """A corpus directory is missing, incomplete or damaged; the message says what, where and what to do."""
 
 
-class Tile(BaseModel):
+class Tile(FrozenModel):
     """One row of tiles.parquet. `transform` is the affine (a..f), `gsd_m` metres on the ground per pixel."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tile_id: str = Field(min_length=1)
     path: str = Field(description="relative to the corpus directory")

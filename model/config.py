@@ -3,16 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from corpus.storage.models import FrozenModel
 from corpus.storage.yaml import load_yaml
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class VisionConfig(_Section):
+class VisionConfig(FrozenModel):
     """A stem that turns pixels into a grid of tokens, then ViT layers."""
 
     image_size_px: int = Field(128, gt=0)
@@ -66,7 +63,7 @@ class VisionConfig(_Section):
         return self
 
 
-class TextConfig(_Section):
+class TextConfig(FrozenModel):
     """A BERT-like text encoder whose last layers can attend to image tokens.
 
     The text alone passes layers [0, unimodal_depth); fusion starts from the output of layer fusion_start - 1
@@ -101,7 +98,7 @@ class TextConfig(_Section):
         return self
 
 
-class EncoderConfig(_Section):
+class EncoderConfig(FrozenModel):
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
     embed_dim: int = Field(128, gt=0)
@@ -109,7 +106,7 @@ class EncoderConfig(_Section):
     slots: int = Field(16, gt=0, description="clauses of an annotation")
 
 
-class CaptionerConfig(_Section):
+class CaptionerConfig(FrozenModel):
     """Own vision tower, projector and Llama decoder."""
 
     vision: VisionConfig = VisionConfig()
@@ -140,7 +137,7 @@ class CaptionerConfig(_Section):
         return self
 
 
-class ObjectiveConfig(_Section):
+class ObjectiveConfig(FrozenModel):
     """Loss weights and the momentum teacher of the contrastive loss."""
 
     itc_weight: float = Field(1.0, ge=0)
@@ -158,7 +155,7 @@ class ObjectiveConfig(_Section):
     clause_label_smoothing: float = Field(0.0, ge=0, lt=1)
 
 
-class ModelConfig(_Section):
+class ModelConfig(FrozenModel):
     encoder: EncoderConfig = EncoderConfig()
     captioner: CaptionerConfig = CaptionerConfig()
     objective: ObjectiveConfig = ObjectiveConfig()

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from corpus.storage.errors import UserError
 from corpus.storage.links import link_out_of
 
 _NAMES = {
@@ -27,7 +28,7 @@ _KEYS = {
 _ATTENTION = {"attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation"}
 
 
-class WeightsError(ValueError):
+class WeightsError(UserError):
     """A weights directory that is not read; the message says which file, why and what to do."""
 
 

@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from corpus.storage.errors import UserError
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -302,7 +304,6 @@ def _load(path: Path, tiles: Path | None, settings: list[str] | None):
 def main() -> None:
     """Entry point: expected errors become one paragraph on stderr and exit status 1."""
     from orchestrator.cluster.retry_notice import announce_retries
-    from orchestrator.errors import expected_errors
 
     announce_retries(Console(stderr=True))
     # DeepSpeed looks for ninja, which the environment has, on the PATH, which need not have the environment.
@@ -313,9 +314,7 @@ def main() -> None:
     ]
     try:
         app()
-    except Exception as error:  # not at once by type: naming the types imports all that can fail, for --help too
-        if not isinstance(error, expected_errors()):
-            raise
+    except UserError as error:
         Console(stderr=True).print(f"[bold red]Error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
         sys.exit(1)
 

@@ -10,6 +10,8 @@ from ray.exceptions import ObjectLostError, RayActorError
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus
 
+from corpus.storage.errors import UserError
+
 if TYPE_CHECKING:
     from actors.captioner.native import CaptionerConfig
 
@@ -33,7 +35,7 @@ def _application_of(owner: str) -> str:
     return f"{DEPLOYMENT}-{owner}" if owner else DEPLOYMENT
 
 
-class CaptionerFailed(RuntimeError):
+class CaptionerFailed(UserError):
     """The captioner's deployment failed or did not start in time; the message carries the reason."""
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from actors.captioner.deployment import Deployment, PendingAnswers
 from actors.captioner.health import EngineEvent, EngineHealth
 from actors.captioner.probe import PROBE_TOKENS, check_probe, load_probe
 from actors.data.object_store import take
 from actors.data.shuffler import image_of
+from corpus.storage.models import StrictModel
 from hcot_llm.engines.endpoint import EndpointConfig
 from hcot_llm.engines.native import Answer, EngineConfig, NativeEngine
 from hcot_llm.engines.vision_language import VisionLanguageConfig
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
     from actors.captioner.labelling import ImageIndex, Question
 
 
-class CaptionerConfig(BaseModel):
+class CaptionerConfig(StrictModel):
     """The captioner's deployment."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: Literal["native", "vision_language", "endpoint"] = Field(
         "native",

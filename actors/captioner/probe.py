@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from corpus.storage.errors import UserError
 from hcot_llm.engines.native import ProbeOutput
 
 PROBE_TOKENS = 24
@@ -18,7 +19,7 @@ PROBE_TOKENS = 24
 LOGPROB_TOLERANCE = 2e-3
 
 
-class WeightsNotServed(RuntimeError):
+class WeightsNotServed(UserError):
     """The engine's output for the probe is not that of the trainer's weights."""
 
 

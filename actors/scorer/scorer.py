@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import ray
 import ray.data
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from actors.data.devices import device_of
 from actors.data.dihedral import as_seen_unturned, turn
 from actors.data.shuffler import join_by_tile
+from corpus.storage.models import StrictModel
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import Feedback, leave_one_out_gains
 from hcot_llm.aggregation.matrix import AnnotationMatrix, one_hot_votes
@@ -19,10 +20,8 @@ from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
 from hcot_llm.text.render import render_caption
 
 
-class ScoreConfig(BaseModel):
+class ScoreConfig(StrictModel):
     """The scoring pass."""
-
-    model_config = ConfigDict(extra="forbid")
 
     min_workers: int = Field(1, ge=1, description="scoring actors at least")
     max_workers: int = Field(2, ge=1, description="scoring actors at most")

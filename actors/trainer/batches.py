@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from actors.data.dihedral import LOCATION_AFTER, turn
+from corpus.storage.models import StrictModel
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import VALUE_INDEX
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt
@@ -19,10 +20,8 @@ from hcot_llm.text.render import render_caption
 NOT_TRUSTED = -100
 
 
-class AugmentConfig(BaseModel):
+class AugmentConfig(StrictModel):
     """Random changes of a training row."""
-
-    model_config = ConfigDict(extra="forbid")
 
     dihedral: bool = Field(True, description="turn by multiples of 90 degrees and mirror; locations turn along")
     speckle_db: float = Field(0.5, ge=0, description="standard deviation of added speckle, in dB")

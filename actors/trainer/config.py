@@ -1,14 +1,13 @@
 """Configuration of training: declared once, documented here."""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from actors.trainer.batches import AugmentConfig
+from corpus.storage.models import StrictModel
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(StrictModel):
     """The DeepSpeed job under Ray Train."""
-
-    model_config = ConfigDict(extra="forbid")
 
     first_round_epochs: int = Field(
         16, ge=1, description="passes over the corpus in a round that starts from scratch, as round 1 does"

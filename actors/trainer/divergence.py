@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from corpus.storage.errors import UserError
 
-class TrainingDiverged(RuntimeError):
+
+class TrainingDiverged(UserError):
     """A loss became infinite or no number; the message says in which step, and what to do."""
 
 

@@ -16,6 +16,7 @@ from actors.trainer.config import TrainConfig
 from actors.trainer.orders import RoundOrder, RoundResult, start_mailbox
 from actors.trainer.orphaned_groups import CleanTorchTrainer
 from actors.trainer.worker import train_worker, trainer_state_dir
+from corpus.storage.errors import UserError
 from corpus.storage.fence import Fence
 
 # A worker that dies is replaced, but a group that starts this often without one step in between has a bug or
@@ -26,7 +27,7 @@ FRUITLESS_STARTS = 3
 STARTS_AT_ONE_STEP = 10
 
 
-class TrainingFailed(RuntimeError):
+class TrainingFailed(UserError):
     """The worker group gave up; the message carries its reason."""
 
 

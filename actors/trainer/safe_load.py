@@ -13,10 +13,12 @@ from pathlib import Path
 
 import torch
 
+from corpus.storage.errors import UserError
+
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
-class StateRefused(RuntimeError):
+class StateRefused(UserError):
     """The state of training is missing, another round's or holds something else; the message says where and what to
     do.
     """

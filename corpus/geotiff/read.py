@@ -23,6 +23,7 @@ from corpus.geotiff import layout as tiff_layout
 from corpus.geotiff.backscatter import Backscatter, check_pixels, resample_power, stated_units, to_decibels
 from corpus.geotiff.metadata import NoPosition, crs_text, ground_sample_distance, lonlat, polarisations_of
 from corpus.storage.disk import writing
+from corpus.storage.errors import UserError
 
 MAX_TILE_PIXELS = 4096 * 4096
 """`read_backscatter` reads a file whole; anything larger than this is a scene and has to be cut first."""
@@ -76,7 +77,7 @@ _WHAT = {
 }
 
 
-class TileError(Exception):
+class TileError(UserError):
     """One file cannot be used. `reason` is a short code, `hint` says what the user can do, `path` is where."""
 
     def __init__(self, path: str | Path, reason: Reason, hint: str):

@@ -9,13 +9,14 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from corpus.geotiff.read import Reason, TileError, pixels_sha256
 from corpus.ingest.cutting import CutTile, cut_scene
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
 from corpus.ingest.scenes import IngestError, Scene, find_scenes
 from corpus.ingest.split import split_by_place
+from corpus.storage.models import FrozenModel
 from corpus.tiles import TILES_FILE, TILES_FOLDER, Tile, file_sha256, write_tiles
 
 __all__ = ["IngestConfig", "IngestError", "IngestReport", "PlacesOf", "cut_scenes"]
@@ -24,10 +25,8 @@ PlacesOf = Callable[[Sequence[float], Sequence[float]], Sequence[tuple[str, str]
 """(longitudes, latitudes) in degrees to one (city, country) each."""
 
 
-class IngestConfig(BaseModel):
+class IngestConfig(FrozenModel):
     """How scenes become tiles."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tile_px: int = Field(128, ge=16, le=1024, description="side of a tile, pixels")
     window_px: int | None = Field(

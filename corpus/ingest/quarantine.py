@@ -8,19 +8,18 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from corpus.geotiff.read import Reason, TileError
+from corpus.storage.models import FrozenModel
 from corpus.tiles import CorpusError
 
 QUARANTINE_FILE = "quarantine.jsonl"
 _WINDOW = re.compile(r"#\d+,\d+$")
 
 
-class QuarantineRecord(BaseModel):
+class QuarantineRecord(FrozenModel):
     """`path` of the file (with '#row,col' for one window of it), `reason` code, `hint` what to do."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str
     reason: str

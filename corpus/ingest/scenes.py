@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.geotiff.read import ALLOWED_BY, Reason, TileError, is_remote
+from corpus.storage.errors import UserError
 
 SUFFIXES = (".tif", ".tiff")
 
 
-class IngestError(Exception):
+class IngestError(UserError):
     """The ingest as a whole failed; the message says what, where and what to do."""
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from corpus.storage.models import FrozenModel
 
 
-class SensorShares(BaseModel):
+class SensorShares(FrozenModel):
     """Relative shares of the sensors; they need not add up to one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sentinel1_iw: float = Field(0.50, ge=0, description="relative share of Sentinel-1 IW tiles (10 m, C-band, VV+VH)")
     gaofen3_fsii: float = Field(0.40, ge=0, description="relative share of Gaofen-3 FSII tiles (5 m, C-band, HH+HV)")
@@ -24,14 +24,12 @@ class SensorShares(BaseModel):
         return self
 
 
-class SceneConfig(BaseModel):
+class SceneConfig(FrozenModel):
     """The whole recipe of a simulated corpus: the same configuration gives the same bytes.
 
     The scenes are clear-cut prototypes: every quantity that an annotation speaks of is drawn well inside its
     class, and scenes near a class limit are drawn again. Real tiles are not so kind; the imaging is as real.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tiles: int = Field(1280, ge=1, description="number of tiles")
     tile_size_pixels: int = Field(128, ge=48, le=512, description="width and height of a tile in pixels")

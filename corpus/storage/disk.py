@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from corpus.storage.errors import UserError
+
 _CODES = (errno.ENOSPC, errno.EDQUOT)
 # As the system, SQLite and Ray's object store put it; libraries pass on the words and lose the number.
 _WORDS = ("no space left on device", "disk quota exceeded", "database or disk is full", "local disk is full")
@@ -17,7 +19,7 @@ _TORCH_WORDS = "inline_container.cc"
 _NOTHING_LEFT_BYTES = 2**20
 
 
-class DiskFull(OSError):
+class DiskFull(UserError, OSError):
     """What was being written does not fit on the disk; the message names it, the place and what to do."""
 
 

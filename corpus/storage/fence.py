@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.storage.disk import name_reaches_disk, reach_disk
+from corpus.storage.errors import UserError
 
 LEASE, LOCK = "lease.json", ".lease.lock"
 _UNFINISHED = ".partial"
 LOCK_PATIENCE_S = 30.0
 
 
-class LeaseLost(RuntimeError):
+class LeaseLost(UserError):
     """Another driver has taken over this run directory; this process stops and changes nothing more."""
 
 
-class LockHeld(RuntimeError):
+class LockHeld(UserError):
     """A process stands in the middle of a write of this run directory and does not go on."""
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.storage.errors import UserError
 
-class ParquetError(Exception):
+
+class ParquetError(UserError):
     """A Parquet file that cannot be read safely; the message says which, why and what to do."""
 
 

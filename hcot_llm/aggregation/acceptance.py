@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from corpus.storage.models import StrictModel
 
 NOT_PROPOSED = -1
 
 
-class AcceptanceConfig(BaseModel):
+class AcceptanceConfig(StrictModel):
     """How evidence is weighed and how much better a proposal must be."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rule: Literal["posterior", "proposal"] = Field(
         "posterior",

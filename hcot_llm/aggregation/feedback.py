@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from corpus.storage.models import StrictModel
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
 
 VALUE_INDEX: dict[Clause, dict[str, int]] = {
@@ -19,10 +20,8 @@ VALUE_INDEX: dict[Clause, dict[str, int]] = {
 }
 
 
-class FlagConfig(BaseModel):
+class FlagConfig(StrictModel):
     """Which clauses are doubtful enough to be written again."""
-
-    model_config = ConfigDict(extra="forbid")
 
     leave_one_out: bool = Field(
         True, description="flag a clause whose removal improves both ITC and ITM (the paper's rule)"

@@ -12,6 +12,7 @@ import openai
 import stamina
 from pydantic import Field, field_validator
 
+from corpus.storage.errors import UserError
 from hcot_llm.engines.completion import Completion
 from hcot_llm.engines.endpoint_answer import ChatAnswer, ModelList, Unreadable, read_response
 from hcot_llm.prompts.chain_config import ChainConfig
@@ -28,7 +29,7 @@ _REFUSALS = {
 }
 
 
-class EndpointFailed(RuntimeError):
+class EndpointFailed(UserError):
     """The endpoint cannot be used; the message says which, why and what to do, and never holds the key."""
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from corpus.storage.models import StrictModel
 from corpus.storage.rng import derive_seed
 from hcot_llm.engines.distribution import value_distribution
 from hcot_llm.engines.fault_injection import poison
@@ -22,10 +23,8 @@ from hcot_llm.prompts.retry import Retry
 from hcot_llm.schema.clauses import VOCABULARY, AnswerError, Clause, parse_answer
 
 
-class EngineConfig(BaseModel):
+class EngineConfig(StrictModel):
     """Settings of the captioner's vLLM engine."""
-
-    model_config = ConfigDict(extra="forbid")
 
     dtype: str = Field("float32", description="float32 is twice as fast as bfloat16 on CPUs without AMX")
     enforce_eager: bool = Field(True, description="no graph compilation; on a GPU set to false")

@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from corpus.storage.errors import UserError
 from hcot_llm.engines.completion import Completion
 from hcot_llm.engines.vllm import Pieces, answer_format, start_llm
 from hcot_llm.prompts.chain_config import ChainConfig
 from hcot_llm.schema.clauses import Clause
 
 
-class VisionLanguageError(RuntimeError):
+class VisionLanguageError(UserError):
     """The model cannot be used; the message says which, why and what to do."""
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from corpus.storage.models import FrozenModel
 from corpus.storage.rng import derive_seed
 from hcot_llm.initial.error_rates import (
     CATEGORY_SHARE,
@@ -55,10 +56,8 @@ GEOGRAPHY_CONFIDENCE: dict[Clause, float] = {
 }
 
 
-class CorruptionConfig(BaseModel):
+class CorruptionConfig(FrozenModel):
     """How wrong the seed annotations of simulated scenes are; the rates stand in confusions.py."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     error_scale: float = Field(1.0, ge=0, le=2, description="factor on every error rate; 0 gives the truth")
     share_random: float = Field(

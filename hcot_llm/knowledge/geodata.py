@@ -20,13 +20,15 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 from scipy.spatial import cKDTree
 
+from corpus.storage.errors import UserError
+
 EARTH_RADIUS_KM: Final = 6371.0088
 COAST_SEARCH_KM: Final = 100.0
 _KM_PER_DEG: Final = math.pi * EARTH_RADIUS_KM / 180.0
 _MASK_ROWS_AT_ONCE: Final = 120
 
 
-class KnowledgeError(RuntimeError):
+class KnowledgeError(UserError):
     """Geographic data is missing or unreadable; the message names the package to install."""
 
 

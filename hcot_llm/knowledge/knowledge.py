@@ -4,8 +4,9 @@ import functools
 import math
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from corpus.storage.models import FrozenModel
 from hcot_llm.knowledge.geodata import (
     COAST_SEARCH_KM,
     KnowledgeError,
@@ -27,10 +28,8 @@ _CROPS, _FOREST = (12, 14), range(1, 6)
 _WOODED = (*_FOREST, 8)
 
 
-class Knowledge(BaseModel):
+class Knowledge(FrozenModel):
     """What is known of a position before anyone looks at its pixels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     lon: float = Field(description="degrees east, WGS 84")
     lat: float = Field(description="degrees north, WGS 84")

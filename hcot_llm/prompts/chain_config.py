@@ -1,12 +1,12 @@
 """What all captioners that are asked by HCoT's chain have in common."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from corpus.storage.models import StrictModel
 
 
-class ChainConfig(BaseModel):
+class ChainConfig(StrictModel):
     """A model that is asked level by level."""
-
-    model_config = ConfigDict(extra="forbid")
 
     max_new_tokens: int = Field(256, ge=8, description="longest answer, in tokens")
     candidates: int = Field(1, ge=1, le=16, description="chains per tile: the first is greedy, the others sampled")

@@ -11,16 +11,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from corpus.storage.models import StrictModel
 from corpus.storage.rng import derive_seed
 from hcot_llm.schema.clauses import Clause
 
 
-class RetryConfig(BaseModel):
+class RetryConfig(StrictModel):
     """Asking again where an answer could not be used."""
-
-    model_config = ConfigDict(extra="forbid")
 
     attempts: int = Field(
         1,

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
+from corpus.storage.models import FrozenModel
 from hcot_llm.schema.instances import CATEGORIES, TARGET_REGIONS, Box, Relation, check_instances
 from hcot_llm.schema.repetition import repeated_unit
 
@@ -161,13 +162,11 @@ def check_value(clause: str, value: str) -> tuple[Clause, str]:
     return known, value
 
 
-class Annotation(BaseModel):
+class Annotation(FrozenModel):
     """What is said of one tile: values of some or all clauses, and optionally more.
 
     All mappings are in schema order. Boxes are optional: without any, a count above 0 stands for itself.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     values: dict[Clause, str] = Field(
         default_factory=dict, description="clause -> value of its vocabulary; a clause may be missing"

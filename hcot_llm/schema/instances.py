@@ -5,7 +5,9 @@ North is the top of the tile, as everywhere in the schema.
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from corpus.storage.models import FrozenModel
 
 CATEGORIES: Final = ("ship", "aircraft")
 WATER_REGIONS: Final = ("sea", "harbour", "channel", "lake")
@@ -34,13 +36,13 @@ MOST_BOXES: Final = 100
 LONGEST_SIDE_PIXELS: Final = 100_000
 
 
-class Bounds(BaseModel):
+class Bounds(FrozenModel):
     """An upright rectangle of whole pixels. Half-open: rows row_start to row_stop - 1.
 
     Numbers are taken as they are: text, booleans and fractions of a pixel are refused.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     row_start: int = Field(ge=0, description="first row, in pixels of the tile, 0 at the top")
     row_stop: int = Field(le=LONGEST_SIDE_PIXELS, description="first row below it")
@@ -84,13 +86,13 @@ class Box(Bounds):
     )
 
 
-class Relation(BaseModel):
+class Relation(FrozenModel):
     """Subject, predicate, object, as in a scene graph: target 0 is north of target 1; the targets are in the sea.
 
     A target is named by its place in the annotation's boxes, counted from 0.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
     subject: int | Literal[ALL_TARGETS] = Field(description="a box, or all targets together")
     predicate: Literal[*PREDICATES] = Field(description="how the subject lies to the object")

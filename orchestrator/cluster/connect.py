@@ -13,6 +13,7 @@ import ray
 import ray.data
 from ray.exceptions import AuthenticationError
 
+from corpus.storage.errors import UserError
 from orchestrator.config.schema import RunConfig
 
 # What these say at WARNING is no news to a user: how a local cluster guards itself, that our bars replace Ray's.
@@ -25,7 +26,7 @@ _QUIET = {
 }
 
 
-class ClusterUnreachable(RuntimeError):
+class ClusterUnreachable(UserError):
     """The configured Ray cluster does not answer, or does not let this driver in."""
 
 

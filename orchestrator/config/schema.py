@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from actors.captioner.native import CaptionerConfig
 from actors.scorer.scorer import ScoreConfig
 from actors.trainer.config import TrainConfig
 from corpus.ingest.ingest import IngestConfig
 from corpus.simulate.config import SceneConfig
+from corpus.storage.errors import ConfigError
+from corpus.storage.models import StrictModel
 from corpus.storage.redaction import without_user
 from corpus.storage.yaml import load_yaml
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
@@ -26,19 +28,11 @@ from orchestrator.state.records import write_whole
 _FILED = ("model", "schedule")  # sections that may be given by the name of a file
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the message says which key, why, and what to do."""
-
-
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+-]*$", max_length=100)]
 """Part of a path: no separators, and nothing like '..'."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class CorpusConfig(_Section):
+class CorpusConfig(StrictModel):
     """Where tiles and seed annotations come from."""
 
     kind: Literal["simulated", "geotiff"] = Field(
@@ -60,7 +54,7 @@ class CorpusConfig(_Section):
         return "corpus.ingest.tile_px", self.ingest.tile_px
 
 
-class ClusterConfig(_Section):
+class ClusterConfig(StrictModel):
     """The Ray cluster."""
 
     address: str | None = Field(
@@ -93,7 +87,7 @@ class ClusterConfig(_Section):
         return address
 
 
-class RunConfig(_Section):
+class RunConfig(StrictModel):
     """One run of the loop."""
 
     name: Name = Field(description="names the run directory and the MLflow experiment")

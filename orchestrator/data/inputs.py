@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from corpus.storage.models import FrozenModel
 from corpus.tiles import CorpusError
 from orchestrator.config.schema import CorpusConfig
 from orchestrator.data.prepare import PreparedCorpus
@@ -18,10 +19,8 @@ NAMED = 5
 """Tiles or scenes of a kind that an error names."""
 
 
-class CorpusInputs(BaseModel):
+class CorpusInputs(FrozenModel):
     """INPUTS_FILE of a run directory."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     corpus_dir: Path = Field(description="where the tiles lay")
     tiles: dict[str, str] = Field(description="tile_id -> SHA-256 of its file")

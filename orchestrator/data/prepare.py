@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 from corpus.ingest.ingest import cut_scenes
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
 from corpus.simulate.write import simulate_corpus
+from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
 from corpus.storage.rng import derive_seed
 from corpus.tiles import TILES_FILE, CorpusError, check_tiles, read_tiles
 from hcot_llm.initial.annotations import corrupt, geography_seed, truth_values
 from hcot_llm.knowledge.knowledge import tile_knowledge
-from orchestrator.config.schema import ConfigError, CorpusConfig
+from orchestrator.config.schema import CorpusConfig
 from orchestrator.data.scenes import SceneState, contents_table, list_scenes, listing, with_contents
 
 Progress = Callable[[str, int, int], None]

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from corpus.geotiff.read import TileError
 from corpus.ingest.ingest import IngestConfig, scene_sha256
 from corpus.ingest.scenes import IngestError, find_scenes
+from corpus.storage.models import FrozenModel
 
 
-class SceneState(BaseModel):
+class SceneState(FrozenModel):
     """One scene at one time. Without size and time: no file here, as it is virtual, remote or missing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     size_bytes: int | None = None
     modified_ns: int | None = Field(None, description="time of the file, nanoseconds since 1970")

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.storage.disk import writing
+from corpus.storage.errors import ConfigError
 from corpus.storage.fence import Fence, NoFence, placing, remove_unfinished
 from corpus.storage.parquet import read_parquet
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import ACCURACY
 from hcot_llm.schema.clauses import CLAUSES
-from orchestrator.config.schema import ConfigError
 from orchestrator.policies.schedule import RoundPlan
 from orchestrator.policies.selection import copies, rare_landforms, shows_seed
 

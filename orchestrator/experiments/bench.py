@@ -12,8 +12,9 @@ from rich.table import Table
 from actors.captioner.labelling import ImageIndex, make_request, write_questions
 from actors.captioner.native import CaptionerClient
 from actors.scorer.scorer import score_tiles
+from corpus.storage.errors import ConfigError
 from orchestrator.cluster.connect import start_cluster
-from orchestrator.config.schema import ConfigError, RunConfig, load_config
+from orchestrator.config.schema import RunConfig, load_config
 from orchestrator.data.annotation_history import CorpusKeeper
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.report.summary import report

@@ -5,18 +5,18 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from orchestrator.config.schema import ConfigError, RunConfig, flatten, load_config, portable
+from corpus.storage.errors import ConfigError
+from corpus.storage.models import FrozenModel
+from orchestrator.config.schema import RunConfig, flatten, load_config, portable
 from orchestrator.experiments.config import AblationConfig, RowConfig
 from orchestrator.state.records import is_over, read_json, read_records, write_json
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 
 
-class CellResult(BaseModel):
+class CellResult(FrozenModel):
     """result.json of a (row, seed) that is no run of the loop."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     config_sha256: str = Field(description="of the run's configuration; another one makes the result stale")
     rests_on: str | None = Field(None, description="sha256 of the weights of another row that it used")

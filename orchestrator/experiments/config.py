@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from corpus.storage.errors import ConfigError, UserError
+from corpus.storage.models import FrozenModel
 from corpus.storage.yaml import load_yaml
-from orchestrator.config.schema import ConfigError, Name, parse_override
+from orchestrator.config.schema import Name, parse_override
 
 _ROW_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Set for every (row, seed) by the ablation itself.
@@ -18,15 +20,11 @@ _OWN_KEYS = {"seed", "name"}
 _RESTING = ("posterior_fusion", "encoder_alone")
 
 
-class AblationFailed(RuntimeError):
+class AblationFailed(UserError):
     """A run of an ablation failed; the message names it and where its output lies."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RowConfig(_Section):
+class RowConfig(FrozenModel):
     """One row of the table."""
 
     description: str = Field(description="what the row is, one line of the table's legend")
@@ -41,7 +39,7 @@ class RowConfig(_Section):
     )
 
 
-class AblationConfig(_Section):
+class AblationConfig(FrozenModel):
     """What `knowlip ablate` runs."""
 
     name: Name = Field(description="names the directory and the MLflow experiment")

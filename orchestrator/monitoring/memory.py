@@ -12,17 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from corpus.storage.disk import DiskFull
 from corpus.storage.fence import LeaseLost
+from corpus.storage.models import StrictModel
 from orchestrator.state.records import read_json, write_json
 
 
-class MemoryReport(BaseModel):
+class MemoryReport(StrictModel):
     """memory.json of a run directory. Sizes in bytes."""
-
-    model_config = ConfigDict(extra="forbid")
 
     peak_rss_bytes: int = Field(ge=0, description="largest sum over all processes of the run at one moment")
     peak_by_process: dict[str, int] = Field(description="what each kind of process held at that moment")

@@ -5,15 +5,14 @@ import time
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from corpus.storage.models import FrozenModel
 from orchestrator.state.records import read_json, write_json
 
 
-class Now(BaseModel):
+class Now(FrozenModel):
     """now.json of a run directory: the phase that began last."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     phase: str = Field(description="start-up, one of the loop's phases, or ended")
     round: int | None = Field(None, description="None outside of rounds")

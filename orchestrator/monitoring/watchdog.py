@@ -15,17 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from corpus.storage.errors import UserError
+from corpus.storage.models import StrictModel
 
 
-class RunStalled(RuntimeError):
+class RunStalled(UserError):
     """Nothing moved for too long; the message names the phase and what Ray waits for."""
 
 
-class WatchdogConfig(BaseModel):
+class WatchdogConfig(StrictModel):
     """What counts as a run that hangs. Steps trained, and tiles scored or answered, are signs of life."""
-
-    model_config = ConfigDict(extra="forbid")
 
     warn_after_s: float = Field(
         1200,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from corpus.storage.errors import ConfigError
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import Feedback
 from hcot_llm.aggregation.relabel import Proposals
 from hcot_llm.schema.clauses import CLAUSES
-from orchestrator.config.schema import ConfigError
 
 
 @dataclass(frozen=True)

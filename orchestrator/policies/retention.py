@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from corpus.storage.models import StrictModel
 from orchestrator.state.records import RoundRecord
 
 KINDS = ("weights", "labels", "feedback")
 CHAMPION_METRIC = "seed_log_likelihood"
 
 
-class RetentionConfig(BaseModel):
+class RetentionConfig(StrictModel):
     """What is kept of old rounds. Annotations, records and what MLflow holds always are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     delete: bool = Field(True, description="delete weights, shards and feedback of old rounds; false keeps all")
     keep_rounds: int = Field(2, ge=2, description="newest recorded rounds of which everything is kept")

@@ -10,9 +10,10 @@ from enum import IntEnum
 from typing import Annotated, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from actors.trainer.config import TrainConfig
+from corpus.storage.models import StrictModel
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from orchestrator.state.records import Counts
 
@@ -50,10 +51,10 @@ _Factor = Annotated[float, Field(ge=1, le=4)]
 _Epochs = Annotated[int, Field(ge=1)]
 
 
-class ScheduleConfig(BaseModel):
+class ScheduleConfig(StrictModel):
     """The rounds of a run. Most keys take one value or a list by round, whose last value holds for all later ones."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(validate_default=True)
 
     phase: ByRound[Literal[1, 2, 3]] = Field(
         3,

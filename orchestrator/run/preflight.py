@@ -6,6 +6,7 @@ import stamina
 
 from actors.captioner.factory import check_captioner
 from actors.weights import MODEL_CONFIG
+from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.redaction import without_user
 from model.config import ModelConfig
 from model.weights_check import check_weights
@@ -13,7 +14,7 @@ from orchestrator.cluster.capacity import Offer, Resources, offered
 from orchestrator.cluster.disk_space import shortfalls
 from orchestrator.cluster.requirements import Need, needed, needs
 from orchestrator.cluster.room import without_room
-from orchestrator.config.schema import ConfigError, RunConfig, flat_keys
+from orchestrator.config.schema import RunConfig, flat_keys
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.mlflow import check_store
 from orchestrator.tracking.outbox import StoreAway
@@ -25,7 +26,7 @@ _ONLY_WHAT_IS_THERE = (
 )
 
 
-class PreflightError(RuntimeError):
+class PreflightError(UserError):
     """The cluster or the configuration cannot carry the run; the message lists every shortfall."""
 
 

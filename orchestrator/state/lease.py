@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from corpus.storage.errors import UserError
 from corpus.storage.fence import LEASE, Fence, LockHeld, lease_lock
+from corpus.storage.models import FrozenModel
 from orchestrator.state.records import read_json, write_json
 
 LASTS_S = 30.0
@@ -21,17 +23,15 @@ _PROC = Path("/proc")
 _TOLERANCE_S = 1.0  # of a start time where there are no ticks
 
 
-class LeaseHeld(RuntimeError):
+class LeaseHeld(UserError):
     """Another driver works on this run directory; nothing was changed."""
 
 
-class Owner(BaseModel):
+class Owner(FrozenModel):
     """A process: where its id means something, and when it started, since process ids are used again.
 
     The last three are of Linux: None elsewhere, and in a lease of before they were written down.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str
     pid: int = Field(gt=0, lt=2**31)
@@ -74,10 +74,8 @@ class Owner(BaseModel):
         return f"process {self.pid} on {self.host}"
 
 
-class Lease(BaseModel):
+class Lease(FrozenModel):
     """lease.json: who works on a run directory. `token` grows with every change of hands."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     token: int
     owner: Owner

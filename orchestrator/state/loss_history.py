@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from corpus.storage.fence import Fence, NoFence
-from orchestrator.state.records import Strict, read_json, write_json
+from corpus.storage.models import StateModel
+from orchestrator.state.records import read_json, write_json
 from orchestrator.state.run_directory import RunDirectory
 
 
-class RoundLosses(Strict):
+class RoundLosses(StateModel):
     """steps: one mapping an optimiser step with `step`, counted over the run, and the value of each loss."""
 
     steps: list[dict[str, float]]

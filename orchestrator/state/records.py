@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from corpus.storage.disk import writing
+from corpus.storage.errors import UserError
 from corpus.storage.fence import Fence, NoFence, put_in_place
+from corpus.storage.models import StateModel
 
 PHASES = ("train", "publish", "score", "label", "refresh", "evaluate")
 _SHA256 = r"^[0-9a-f]{64}$"
@@ -21,17 +23,11 @@ _FILE_NAME = re.compile(r"\d{4,}\.json")
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class RecordError(ValueError):
+class RecordError(UserError):
     """A round record that cannot be written or read; the message names the file and what to do."""
 
 
-class Strict(BaseModel):
-    """What a file of the run's state holds: these fields, and numbers that are finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Counts(Strict):
+class Counts(StateModel):
     """Clauses of one round.
 
     All but the last are of training tiles. regenerated counts the clauses that the captioner answered; accepted and
@@ -46,7 +42,7 @@ class Counts(Strict):
     invalid: int = Field(ge=0)
 
 
-class Timings(Strict):
+class Timings(StateModel):
     """Elapsed wall-clock time in seconds. total_s includes startup_s, which is zero after a run's first round."""
 
     startup_s: float = Field(ge=0)
@@ -67,7 +63,7 @@ class Timings(Strict):
         return self
 
 
-class RoundRecord(Strict):
+class RoundRecord(StateModel):
     """What one round came to, and what it takes to read its corpus, weights and MLflow run again."""
 
     round: int = Field(ge=1)
@@ -100,7 +96,7 @@ def is_over(records: Sequence[RoundRecord], rounds: int) -> bool:
     return len(records) >= rounds or (len(records) > 0 and records[-1].end is not None)
 
 
-class SeedSummary(Strict):
+class SeedSummary(StateModel):
     """What a run started from, written once before its first round."""
 
     annotation_accuracy: float | None = Field(description="of the seed annotations; null without truth")

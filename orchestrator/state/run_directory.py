@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from corpus.storage.errors import UserError
 from corpus.storage.fence import LOCK, lease_lock
 from corpus.storage.links import link_out_of
 from orchestrator.config.schema import RunConfig, load_saved_config, save_config
@@ -15,7 +16,7 @@ from orchestrator.state.records import RoundRecord, read_json, record_path
 _UNFINISHED_CONFIG = ".config.yaml-"  # how `write_whole` calls it until it is complete
 
 
-class RunDirectoryError(ValueError):
+class RunDirectoryError(UserError):
     """A run directory that cannot be made or used; the message says what to do."""
 
 

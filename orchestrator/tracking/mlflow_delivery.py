@@ -21,10 +21,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from rich.console import Console
 
 from corpus.storage.disk import is_disk_full
+from corpus.storage.models import StrictModel
 from corpus.storage.redaction import without_user
 from orchestrator.state.records import RecordError
 from orchestrator.tracking.outbox import JOURNAL, LOOP, Entry, RunGone, StoreAway
@@ -54,13 +55,11 @@ RunId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+\z")]
 _RUN_ID = TypeAdapter(RunId)
 
 
-class TrackedRuns(BaseModel):
+class TrackedRuns(StrictModel):
     """mlflow_runs.json of a run directory: its MLflow runs, each null or missing until the server has created it.
 
     `key` is in a tag of every run, by which a run is found that was created just before a crash.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     tracking_uri: str
     experiment_id: str | None = None

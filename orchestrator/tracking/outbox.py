@@ -20,9 +20,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from corpus.storage.disk import DiskFull, disk_full, is_disk_full, name_reaches_disk, reach_disk, writing
+from corpus.storage.errors import UserError
+from corpus.storage.models import StrictModel
 from orchestrator.state.records import RecordError, read_json, write_json
 
 JOURNAL = "mlflow_journal.jsonl"
@@ -36,7 +38,7 @@ class StoreAway(Exception):
     """The store cannot be reached now; what was to be written waits."""
 
 
-class RunGone(RuntimeError):
+class RunGone(UserError):
     """The store has lost what an entry is for; the entry waits until the run is entered again (`Spool.begin_again`).
 
     Args:
@@ -58,10 +60,8 @@ class Entry:
     values: dict[str, Any]
 
 
-class Delivered(BaseModel):
+class Delivered(StrictModel):
     """mlflow_delivered.json: how many entries of the journal, from its beginning, the store has."""
-
-    model_config = ConfigDict(extra="forbid")
 
     entries: int = Field(ge=0)
 

@@ -14,7 +14,7 @@ import yaml
 from mlflow import MlflowClient
 from rich.console import Console
 
-from orchestrator.config.schema import ConfigError
+from corpus.storage.errors import ConfigError
 from orchestrator.experiments import ablation as ablation_module
 from orchestrator.experiments.ablation import run_ablation
 from orchestrator.experiments.cells import Cell, make_cells

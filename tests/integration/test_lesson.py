@@ -8,10 +8,10 @@ import ray.data
 
 from actors.data.shuffler import shuffle_round
 from actors.trainer.config import TrainConfig
+from corpus.storage.errors import ConfigError
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.clauses import CLAUSES
-from orchestrator.config.schema import ConfigError
 from orchestrator.data.training_targets import Lesson, label_accuracy, shown, training_rows
 from orchestrator.policies.folds import make_folds
 from orchestrator.policies.schedule import Schedule, ScheduleConfig

@@ -47,6 +47,7 @@ from actors.weights import copy_weights, create_weights
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationError, AnnotationStore
 from corpus.geotiff.read import read_backscatter
 from corpus.ingest.ingest import IngestConfig, IngestError, cut_scenes
+from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import ParquetError, read_parquet
 from corpus.storage.redaction import without_user
 from corpus.tiles import CorpusError, tile_path
@@ -54,7 +55,7 @@ from hcot_llm.engines.vision_language import VisionLanguageModel
 from hcot_llm.schema.clauses import CLAUSES, AnswerError, parse_answer
 from model.checkpoint import load_captioner, load_encoder, load_tokenizer
 from model.weights_check import WeightsError, check_weights
-from orchestrator.config.schema import ConfigError, load_config
+from orchestrator.config.schema import load_config
 from orchestrator.experiments.config import load_ablation
 from orchestrator.run.preflight import preflight
 from orchestrator.state.records import RecordError

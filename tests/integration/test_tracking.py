@@ -15,7 +15,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from safetensors.numpy import save_file
 
 from corpus.storage.disk import DiskFull
-from orchestrator.errors import expected_errors
+from corpus.storage.errors import UserError
 from orchestrator.run.preflight import PreflightError, preflight_tracking
 from orchestrator.state.records import RecordError, write_record
 from orchestrator.tracking.mlflow import Tracker, local_uri, tracking_uri, ui_command, without_user
@@ -356,7 +356,7 @@ def test_what_the_store_has_lost_ends_the_run_and_is_entered_again_by_the_next_s
     with pytest.raises(RunGone, match=f"has no run [0-9a-f]+ any more.*resume {run_dir}") as error:
         write_round(tracker, run_dir, 2, meanwhile=lose)
     assert uri in str(error.value)
-    assert isinstance(error.value, expected_errors())
+    assert isinstance(error.value, UserError)
     with pytest.raises(RunGone):
         tracker.finish("FAILED")
     assert f"knowlip resume {run_dir}" in tracker.undelivered

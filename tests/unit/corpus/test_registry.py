@@ -3,6 +3,7 @@
 import pytest
 
 from corpus.registry import Registry, UnknownMember
+from corpus.storage.errors import UserError
 
 
 @pytest.fixture
@@ -26,10 +27,13 @@ def test_a_decorator_registers_a_class_and_leaves_it_as_it_is(tools):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tools):
-    with pytest.raises(UnknownMember, match="There is no tool 'integr'; registered: integer"):
+    with pytest.raises(UnknownMember, match=r"There is no tool 'integr'; registered: integer\. Did you mean 'integer'\?"):
         tools.find("integr")
+    with pytest.raises(UnknownMember, match=r"There is no tool 'xyz'; registered: integer\.$"):
+        tools.find("xyz")
     assert "integr" not in tools
     assert tools.get("integr") is None
+    assert issubclass(UnknownMember, UserError)
 
 
 def test_a_second_member_of_a_name_is_refused_and_the_same_one_is_not(tools):

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from corpus.storage.errors import ConfigError
 from orchestrator.config.reference import markdown_reference, reference
-from orchestrator.config.schema import ConfigError, RunConfig, flatten, load_config, save_config
+from orchestrator.config.schema import RunConfig, flatten, load_config, save_config
 from support.paths import ROOT
 
 # An ablation is rows of configurations; tests/integration/test_ablation.py has those.

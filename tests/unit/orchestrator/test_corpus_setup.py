@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.simulate.config import SceneConfig
+from corpus.storage.errors import ConfigError
 from corpus.tiles import CorpusError
-from orchestrator.config.schema import ConfigError, CorpusConfig
+from orchestrator.config.schema import CorpusConfig
 from orchestrator.data import prepare as corpus_setup
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.data.prepare import open_corpus, prepare_corpus

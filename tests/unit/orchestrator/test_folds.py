@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.storage.errors import ConfigError
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.feedback import Feedback
 from hcot_llm.aggregation.relabel import Proposals
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
-from orchestrator.config.schema import ConfigError
 from orchestrator.policies.folds import FoldFindings, join_findings, make_folds
 
 TILES = [f"tile-{index:03d}" for index in range(60)]

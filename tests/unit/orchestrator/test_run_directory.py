@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from corpus.storage.errors import ConfigError
 from corpus.storage.fence import LOCK, lease_lock
-from orchestrator.config.schema import ConfigError, load_config
+from orchestrator.config.schema import load_config
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.paths import ROOT
 

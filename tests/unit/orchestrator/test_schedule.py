@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from actors.trainer.config import TrainConfig
+from corpus.storage.errors import ConfigError
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.schema.clauses import CLAUSES
-from orchestrator.config.schema import ConfigError, flatten, load_config, save_config
+from orchestrator.config.schema import flatten, load_config, save_config
 from orchestrator.policies.schedule import Phase, Schedule, ScheduleConfig
 from orchestrator.state.records import Counts, is_over
 from support.paths import ROOT
