@@ -27,7 +27,7 @@ def test_a_decorator_registers_a_class_and_leaves_it_as_it_is(tools):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tools):
-    with pytest.raises(UnknownMember, match=r"There is no tool 'integr'; registered: integer\. Did you mean 'integer'\?"):
+    with pytest.raises(UnknownMember, match=r"no tool 'integr'; registered: integer\. Did you mean 'integer'\?"):
         tools.find("integr")
     with pytest.raises(UnknownMember, match=r"There is no tool 'xyz'; registered: integer\.$"):
         tools.find("xyz")
