@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument(
         "--alone",
         action="store_true",
-        help="give every fault a run of its own, which takes three times as long; else blows on processes "
+        help="give every fault a run of its own, which takes three times as long; else faults that end a process "
         "strike the same run one after the other, at most one in a phase, and where it comes out "
         "wrong, that is a result, and each of its faults gets a run of its own beside it",
     )
@@ -124,16 +124,16 @@ def _missing(wanted: list[tuple[Row, int]], out: Path) -> list[tuple[Row, int]]:
 def _run_together(missing: list[tuple[Row, int]], reference: Reference, out: Path, console: Console) -> None:
     """Faults without a result afterwards, for whatever reason, are left to runs of their own."""
     runs = share([(row.fault, seed) for row, seed in missing if row.fault is not None], len(reference.records))
-    for number, blows in enumerate(runs, start=1):
+    for number, faults in enumerate(runs, start=1):
         begun = time.monotonic()
-        folder = out / f"shared-{blows[0].seed}-{slug(blows[0].fault.name, blows[0].seed)}"
+        folder = out / f"shared-{faults[0].seed}-{slug(faults[0].fault.name, faults[0].seed)}"
         try:
-            results = run_shared(blows, reference, folder)
+            results = run_shared(faults, reference, folder)
             wrong = [note for result in results for note in result.notes]
             words = (
                 f"NOT AS IT SHOULD BE: {'; '.join(wrong)}"
                 if wrong
-                else f"{len(results)} of {len(blows)} faults survived"
+                else f"{len(results)} of {len(faults)} faults survived"
             )
         except ChaosError as error:
             results, words = [], f"NOT INJECTED: {error}"

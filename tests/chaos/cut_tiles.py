@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.blows import Outcome
 from chaos.compare import Comparison, count
+from chaos.injection import Outcome
 from chaos.reference import Reference
 from chaos.run import new_folder, run_with_faults
 from corpus.annotations import AnnotationStore

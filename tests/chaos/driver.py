@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chaos import victims
+from chaos import targets
 from orchestrator.monitoring.status import read_now
 
 KNOWLIP = Path(sys.executable).with_name("knowlip")
@@ -41,7 +41,7 @@ class Driver:
             if not name.startswith(("RAY_", "VLLM_", "DS_", "MLFLOW_"))
         }
         environment |= {
-            victims.MARK: self.mark,
+            targets.MARK: self.mark,
             "COLUMNS": "120",
             "PATH": f"{KNOWLIP.parent}{os.pathsep}{os.environ['PATH']}",
             **(variables or {}),
@@ -90,7 +90,7 @@ class Driver:
         if not self.ended:
             self.process.kill()
             self.process.wait()
-        return victims.clear(self.process.pid, self.mark)
+        return targets.clear(self.process.pid, self.mark)
 
 
 def start(

@@ -31,15 +31,15 @@ TRAINERS = 2
 class Fault:
     """One kind of fault at one moment.
 
-    victim: a kind of process (victims.VICTIMS), number: a trainer's rank. phase: of the loop.
-    moment: as the phase begins, or somewhere inside. blow: kill (-9), terminate (SIGTERM, with its grace
+    target: a kind of process (targets.TARGETS), number: a trainer's rank. phase: of the loop.
+    moment: as the phase begins, or somewhere inside. action: kill (-9), terminate (SIGTERM, with its grace
     period), second driver (started on the same run directory) or pause (SIGSTOP until another driver has taken over).
     """
 
-    victim: str
+    target: str
     phase: str
     moment: str
-    blow: str = "kill"
+    action: str = "kill"
     number: int = 0
 
     @property
@@ -50,22 +50,22 @@ class Fault:
             "terminate": "SIGTERM to the driver",
             "second driver": "two drivers",
             "pause": "driver paused, another takes over",
-        }[self.blow]
+        }[self.action]
         return f"{what}, {'at the start of' if self.moment == BOUNDARY else 'inside'} {self.phase}"
 
     @property
     def who(self) -> str:
-        return f"trainer rank {self.number}" if self.victim == "trainer" else self.victim
+        return f"trainer rank {self.number}" if self.target == "trainer" else self.target
 
     @property
     def ends_driver(self) -> bool:
         """Whether the run goes on only with `knowlip resume`."""
-        return self._strikes and self.victim in ("driver", "node", "gcs", "train controller", "mailbox")
+        return self._ends_a_process and self.target in ("driver", "node", "gcs", "train controller", "mailbox")
 
     @property
     def shares(self) -> bool:
         """Whether other faults may strike the same run. Another driver takes longer to start than a phase lasts."""
-        return self._strikes
+        return self._ends_a_process
 
     def rounds(self, of_run: int) -> range:
         """Rounds of a run that it may strike. What it breaks has to be needed again, so not in the last one; a resume needs
@@ -74,9 +74,9 @@ class Fault:
         return range(1, of_run + 1 if self.ends_driver else of_run)
 
     @property
-    def _strikes(self) -> bool:
-        """Whether it ends a process, and not a contest of two drivers."""
-        return self.blow in ("kill", "terminate")
+    def _ends_a_process(self) -> bool:
+        """Whether it ends a process, and not a race of two drivers."""
+        return self.action in ("kill", "terminate")
 
     def delay_s(self, phase_s: float, seed: int) -> float:
         """Seconds to wait after the phase has begun, drawn from the time that an undisturbed phase takes."""
@@ -87,12 +87,12 @@ class Fault:
 
 def _kills() -> list[Fault]:
     found = []
-    for victim, phases in LIVES_IN.items():
-        for number in range(TRAINERS if victim == "trainer" else 1):
+    for target, phases in LIVES_IN.items():
+        for number in range(TRAINERS if target == "trainer" else 1):
             for phase in phases:
                 # A run begins with start-up: there is no boundary before it.
                 moments = (INSIDE,) if phase == START_UP else (BOUNDARY, INSIDE)
-                found += [Fault(victim, phase, moment, number=number) for moment in moments]
+                found += [Fault(target, phase, moment, number=number) for moment in moments]
     return found
 
 

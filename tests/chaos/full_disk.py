@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from actors.trainer.worker import trainer_state_dir
-from chaos.blows import Outcome
 from chaos.driver import KNOWLIP, ChaosError, Driver, start, wait_for_phase
+from chaos.injection import Outcome
 from chaos.reference import Reference
 from chaos.run import new_folder, resume_until_finished
 from corpus.annotations import AnnotationStore

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from chaos.blows import Outcome
 from chaos.compare import compare
 from chaos.driver import ChaosError
 from chaos.full_disk import fill_and_resume
+from chaos.injection import Outcome
 from chaos.reference import Reference
 from chaos.run import new_folder, run_with_faults
 from support.mounts import mount, unmount

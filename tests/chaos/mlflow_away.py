@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from chaos.blows import Outcome
 from chaos.driver import ChaosError, Driver, start, wait_for_phase
+from chaos.injection import Outcome
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
 from orchestrator.tracking.mlflow import local_uri

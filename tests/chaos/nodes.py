@@ -12,8 +12,8 @@ from ray.cluster_utils import Cluster
 
 from actors.trainer.checkpoint import TrainerPosition, latest_checkpoint
 from actors.trainer.worker import trainer_state_dir
-from chaos.blows import Outcome
 from chaos.driver import ChaosError, Driver, NotSurvived, start, wait_for_phase
+from chaos.injection import Outcome
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
 from corpus.storage.rng import derive_seed

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chaos.blows import Strike
 from chaos.compare import compare
 from chaos.driver import ChaosError
 from chaos.faults import START_UP, Fault
+from chaos.injection import Injection
 from chaos.run import run_with_faults
 from orchestrator.config.schema import load_config, portable
 from orchestrator.state.records import PHASES, RoundRecord, read_json, read_records, write_json
@@ -40,13 +40,13 @@ class Reference:
     def records(self) -> list[RoundRecord]:
         return read_records(self.run_dir)
 
-    def blow(self, fault: Fault, round_: int, seed: int) -> Strike:
+    def injection(self, fault: Fault, round_: int, seed: int) -> Injection:
         """A fault in one round (of start-up: before the first), at a moment within the time that its phase takes
         undisturbed.
         """
         if fault.phase == START_UP:
-            return Strike(fault, None, fault.delay_s(self.records[0].timings.startup_s, seed))
-        return Strike(fault, round_, fault.delay_s(self._phase_s(fault.phase, round_), seed))
+            return Injection(fault, None, fault.delay_s(self.records[0].timings.startup_s, seed))
+        return Injection(fault, round_, fault.delay_s(self._phase_s(fault.phase, round_), seed))
 
     @property
     def start_s(self) -> float:
@@ -61,11 +61,9 @@ class Reference:
         )
         return self.seconds - phases_s + first_use_s
 
-    def recovery_s(self, strikes: Sequence[Strike]) -> float | None:
-        """The goal for the extra wall time: a start and the struck phase, the mean over `strikes`; None without any."""
-        phases_s = [
-            0.0 if strike.round is None else self._phase_s(strike.fault.phase, strike.round) for strike in strikes
-        ]
+    def recovery_s(self, injections: Sequence[Injection]) -> float | None:
+        """The goal for the extra wall time: a start and the struck phase, the mean over `injections`; None without any."""
+        phases_s = [0.0 if each.round is None else self._phase_s(each.fault.phase, each.round) for each in injections]
         return self.start_s + sum(phases_s) / len(phases_s) if phases_s else None
 
     def _phase_s(self, phase: str, round_: int) -> float:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from chaos.blows import Outcome, TooLate
-from chaos.contests import CONTESTS, run_contests
 from chaos.cut_tiles import run_on_cut_scenes
 from chaos.driver import ChaosError, NotSurvived
 from chaos.faults import FAULTS, Fault
@@ -17,8 +15,10 @@ from chaos.full_disk import PHASES as FULL_IN
 from chaos.full_disk import run_on_full_disk
 from chaos.full_spill import PHASE as SPILLS_IN
 from chaos.full_spill import run_without_room_to_spill
+from chaos.injection import Outcome, TooLate
 from chaos.mlflow_away import run_without_mlflow
 from chaos.nodes import run_losing_a_node, run_with_nodes
+from chaos.races import RACES, run_races
 from chaos.reference import Reference
 from chaos.results import Result
 from chaos.run import run_with_faults
@@ -35,7 +35,7 @@ class Row:
 
     inject: a whole run under it, in a folder of its own. equal: it has to end bit for bit as the undisturbed run.
     once: seeds make no difference to it; it is run with seed 0 alone. timed: it does the work of the undisturbed run,
-    so that the times can be compared. fault: a blow on a process, which may share its run with others.
+    so that the times can be compared. fault: one that ends a process, which may share its run with others.
     """
 
     name: str
@@ -74,7 +74,7 @@ def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
         duplicated=verdict.duplicated,
         equal=verdict.equal if row.equal else None,
         extra_s=outcome.seconds - reference.seconds if row.timed else None,
-        at_most_s=reference.recovery_s(outcome.struck),
+        at_most_s=reference.recovery_s(outcome.injections),
         notes=verdict.notes,
     )
     if result.good:
@@ -82,22 +82,22 @@ def run_row(row: Row, reference: Reference, seed: int, folder: Path) -> Result:
     return result
 
 
-def strike_once(fault: Fault, reference: Reference, seed: int, folder: Path) -> Outcome:
+def inject_once(fault: Fault, reference: Reference, seed: int, folder: Path) -> Outcome:
     """A run that one fault hits at a moment drawn from the seed; at an earlier one where the phase was over by then."""
     rounds = fault.rounds(len(reference.records))
-    strike = reference.blow(fault, rounds[derive_seed(seed, fault.name, "round") % len(rounds)], seed)
+    injection = reference.injection(fault, rounds[derive_seed(seed, fault.name, "round") % len(rounds)], seed)
     for last in (False, False, True):
         try:
-            return run_with_faults(reference.config, folder, reference.settings, [strike])
+            return run_with_faults(reference.config, folder, reference.settings, [injection])
         except TooLate:
             if last:
                 raise
-            strike = replace(strike, delay_s=strike.delay_s / 2)
+            injection = replace(injection, delay_s=injection.delay_s / 2)
     raise AssertionError("unreachable")
 
 
-def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
-    """A run in which a tenth of the captioner's answers is spoiled. It comes out differently, and loses nothing."""
+def damage_answers(reference: Reference, seed: int, folder: Path) -> Outcome:
+    """A run in which a tenth of the captioner's answers is damaged. It comes out differently, and loses nothing."""
     outcome = run_with_faults(reference.config, folder, [*reference.settings, "captioner.engine.poison_share=0.1"])
     metrics = [record.metrics for record in read_records(outcome.run_dir)]
     outcome.injected = sum(int(each.get("poison_injected") or 0) for each in metrics)
@@ -105,7 +105,7 @@ def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
         {reason: sum(int(each.get(f"invalid_{reason}") or 0) for each in metrics) for reason in AnswerError.REASONS}
     )
     if counted.total() < outcome.injected:
-        outcome.complaints.append(f"{outcome.injected} answers were spoiled, {counted.total()} counted as invalid")
+        outcome.complaints.append(f"{outcome.injected} answers were damaged, {counted.total()} counted as invalid")
     if missing := [damage for damage in DAMAGES if not counted[damage]]:
         outcome.complaints.append(f"no answer was counted as invalid by reason of {', '.join(missing)}")
     if not sum(int(each.get("recovered") or 0) for each in metrics):
@@ -114,7 +114,7 @@ def poison(reference: Reference, seed: int, folder: Path) -> Outcome:
 
 
 ROWS = (
-    *(Row(fault.name, partial(strike_once, fault), fault=fault) for fault in FAULTS),
+    *(Row(fault.name, partial(inject_once, fault), fault=fault) for fault in FAULTS),
     Row("add and remove a node, inside train", run_with_nodes, equal=False, timed=False),
     *(
         Row(
@@ -134,8 +134,8 @@ ROWS = (
         for phase, what in FULL_IN.items()
     ),
     Row(f"disk full, in {SPILLS_IN} (spill)", run_without_room_to_spill, once=True, timed=False),
-    Row(f"two drivers x {CONTESTS}", run_contests, once=True, timed=False),
-    Row("poison captions 10 %", poison, equal=False, once=True),
+    Row(f"two drivers x {RACES}", run_races, once=True, timed=False),
+    Row("damaged captions 10 %", damage_answers, equal=False, once=True),
     Row("truncated tiles 1 %", run_on_cut_scenes, equal=False, timed=False),
 )
 """What `make chaos` injects."""

@@ -6,24 +6,24 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chaos.blows import Outcome, Strike, TooLate, strike
 from chaos.driver import Driver, DriverEnded, start, wait_for_phase
+from chaos.injection import Injection, Outcome, TooLate, inject
 from orchestrator.state.records import RecordError, is_over, read_records
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.mounts import unmount
 
 RESUMES = 3
-"""How often a run is resumed after one blow before it counts as lost."""
+"""How often a run is resumed after one fault before it counts as lost."""
 
 
 def run_with_faults(
     config: Path,
     folder: Path,
     settings: Sequence[str],
-    strikes: Sequence[Strike] = (),
+    injections: Sequence[Injection] = (),
     variables: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """A run that `strikes` hit one after the other, in the order of their phases, resumed until it ends.
+    """A run that `injections` hit one after the other, in the order of their phases, resumed until it ends.
 
     What an earlier, broken-off call left in `folder` is removed.
 
@@ -35,17 +35,17 @@ def run_with_faults(
     begun = time.monotonic()
     drivers = [start(config, folder, settings, variables)]
     try:
-        for blow in strikes:
-            if outcome.struck:
-                _until_phase(drivers, outcome, blow, variables)
+        for injection in injections:
+            if outcome.injections:
+                _until_phase(drivers, outcome, injection, variables)
             else:
-                wait_for_phase(drivers[-1], outcome.run_dir, blow.round, blow.fault.phase)
+                wait_for_phase(drivers[-1], outcome.run_dir, injection.round, injection.fault.phase)
             try:
-                strike(blow, drivers[-1], outcome)
-                if blow.fault.ends_driver:  # one that has lost its node comes on for a phase or two that need none
+                inject(injection, drivers[-1], outcome)
+                if injection.fault.ends_driver:  # one that has lost its node comes on for a phase or two that need none
                     drivers[-1].wait()
             except TooLate:
-                if blow is strikes[-1] and not outcome.struck:
+                if injection is injections[-1] and not outcome.injections:
                     raise
         outcome.status = drivers[-1].wait()
     finally:
@@ -57,32 +57,34 @@ def run_with_faults(
 
 
 def complaints_of(outcome: Outcome) -> list[str]:
-    """A run may need a resume where a blow ends the driver, and nowhere else; what comes to its end says so."""
-    faults = [blow.fault for blow in outcome.struck]
+    """A run may need a resume where a fault ends the driver, and nowhere else; what comes to its end says so."""
+    faults = [each.fault for each in outcome.injections]
     wrong, ends = [], sum(fault.ends_driver for fault in faults)
     if outcome.resumes > ends:
         wrong.append(f"{outcome.resumes} resumes were needed, {ends} expected; see {outcome.run_dir.parent}")
     # A paused driver gives way to another one, which is asked for its status there; one may be killed after its last record.
-    by_a_blow = any(fault.blow == "pause" for fault in faults) or (ends and outcome.status == -signal.SIGKILL)
-    if outcome.finished and outcome.status != 0 and not by_a_blow:
+    by_a_fault = any(fault.action == "pause" for fault in faults) or (ends and outcome.status == -signal.SIGKILL)
+    if outcome.finished and outcome.status != 0 and not by_a_fault:
         wrong.append(
             f"all rounds are recorded, but the driver's exit status was {outcome.status}; see {outcome.run_dir.parent}"
         )
     return wrong
 
 
-def _until_phase(drivers: list[Driver], outcome: Outcome, blow: Strike, variables: Mapping[str, str] | None) -> None:
-    """Wait for a blow's phase; where an earlier blow ended the driver, in one that resumes the run and is added."""
+def _until_phase(
+    drivers: list[Driver], outcome: Outcome, injection: Injection, variables: Mapping[str, str] | None
+) -> None:
+    """Wait for a fault's phase; where an earlier fault ended the driver, in one that resumes the run and is added."""
     for _ in range(RESUMES):
         try:
-            wait_for_phase(drivers[-1], outcome.run_dir, blow.round, blow.fault.phase)
+            wait_for_phase(drivers[-1], outcome.run_dir, injection.round, injection.fault.phase)
             return
         except DriverEnded:
             if is_finished(outcome.run_dir):
                 raise
         outcome.left_over += drivers[-1].clear()
         drivers.append(_resume(outcome, variables))
-    wait_for_phase(drivers[-1], outcome.run_dir, blow.round, blow.fault.phase)
+    wait_for_phase(drivers[-1], outcome.run_dir, injection.round, injection.fault.phase)
 
 
 def new_folder(folder: Path) -> Path:

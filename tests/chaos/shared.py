@@ -20,7 +20,7 @@ TOGETHER = "several in one run, from "
 
 
 @dataclass(frozen=True)
-class Blow:
+class SharedFault:
     """One fault with one seed, and the round that it strikes in a shared run; start-up is before the first."""
 
     fault: Fault
@@ -28,12 +28,12 @@ class Blow:
     round: int
 
 
-def share(wanted: Sequence[tuple[Fault, int]], rounds: int) -> list[list[Blow]]:
+def share(wanted: Sequence[tuple[Fault, int]], rounds: int) -> list[list[SharedFault]]:
     """Runs that take all that may share one, each in the order of time.
 
-    No phase of a round is struck twice, so that whatever a blow broke has to work again before the run is over. Blows
+    No phase of a round is struck twice, so that whatever a fault broke has to work again before the run is over. Faults
     that end the driver do not share runs with others: a resume starts everything anew, and would hide that an actor did
-    not come back by itself. Blows that hand the run to another driver share none. The seed decides over the round, too.
+    not come back by itself. Faults that hand the run to another driver share none. The seed decides over the round, too.
     """
     runs = []
     for ends in (False, True):
@@ -41,35 +41,35 @@ def share(wanted: Sequence[tuple[Fault, int]], rounds: int) -> list[list[Blow]]:
         waiting = {phase: deque() for phase in (START_UP, *PHASES)}
         for seed in dict.fromkeys(seed for _, seed in may_share):
             for place, (phase, queue) in enumerate(waiting.items()):
-                faults = deque(fault for fault, of in may_share if of == seed and fault.phase == phase)
+                of_phase = deque(fault for fault, of in may_share if of == seed and fault.phase == phase)
                 # The same process twice in a row might not be back yet.
-                faults.rotate(-3 * place - derive_seed(seed, "order of faults") % 1000)
-                queue.extend((fault, seed) for fault in faults)
+                of_phase.rotate(-3 * place - derive_seed(seed, "order of faults") % 1000)
+                queue.extend((fault, seed) for fault in of_phase)
         while any(waiting.values()):
             moments = [
                 (1, START_UP),
                 *((round_, phase) for round_ in may_share[0][0].rounds(rounds) for phase in PHASES),
             ]
-            runs.append([Blow(*waiting[phase].popleft(), round_) for round_, phase in moments if waiting[phase]])
+            runs.append([SharedFault(*waiting[phase].popleft(), round_) for round_, phase in moments if waiting[phase]])
     return runs
 
 
-def run_shared(blows: Sequence[Blow], reference: Reference, folder: Path) -> list[Result]:
-    """One run under all `blows`: a result for each that struck. Where anything is wrong with the run, which is kept then, it
+def run_shared(faults: Sequence[SharedFault], reference: Reference, folder: Path) -> list[Result]:
+    """One run under all `faults`: a result for each that struck. Where anything is wrong with the run, which is kept then, it
     is not known which of them did it, and there is one result for all of them, which stands in the table as well.
 
     Raises:
         ChaosError: the faults could not be injected.
     """
-    strikes = [reference.blow(blow.fault, blow.round, blow.seed) for blow in blows]
-    together = Result(fault=f"{TOGETHER}{blows[0].fault.name}", seed=blows[0].seed, shared=len(blows))
+    injections = [reference.injection(each.fault, each.round, each.seed) for each in faults]
+    together = Result(fault=f"{TOGETHER}{faults[0].fault.name}", seed=faults[0].seed, shared=len(faults))
     try:
-        outcome = run_with_faults(reference.config, folder, reference.settings, strikes)
+        outcome = run_with_faults(reference.config, folder, reference.settings, injections)
     except NotSurvived as error:
-        return [together.model_copy(update={"injected": len(blows), "notes": (str(error),)})]
+        return [together.model_copy(update={"injected": len(faults), "notes": (str(error),)})]
     verdict = judge(outcome, reference)
     if verdict.notes or verdict.lost or verdict.duplicated:
-        struck = ", ".join(f"{strike.fault.name} of round {strike.round}" for strike in outcome.struck)
+        struck = ", ".join(f"{each.fault.name} of round {each.round}" for each in outcome.injections)
         return [
             together.model_copy(
                 update={
@@ -84,19 +84,19 @@ def run_shared(blows: Sequence[Blow], reference: Reference, folder: Path) -> lis
             )
         ]
     shutil.rmtree(folder)
-    at_most_s = reference.recovery_s(outcome.struck)
+    at_most_s = reference.recovery_s(outcome.injections)
     return [
         Result(
-            fault=blow.fault.name,
-            seed=blow.seed,
+            fault=each.fault.name,
+            seed=each.seed,
             injected=1,
             survived=True,
             resumes=outcome.resumes,
             equal=True,
-            extra_s=(outcome.seconds - reference.seconds) / len(outcome.struck),
-            shared=len(outcome.struck),
+            extra_s=(outcome.seconds - reference.seconds) / len(outcome.injections),
+            shared=len(outcome.injections),
             at_most_s=at_most_s,
         )
-        for blow, strike in zip(blows, strikes, strict=True)
-        if strike in outcome.struck
+        for each, injection in zip(faults, injections, strict=True)
+        if injection in outcome.injections
     ]

@@ -17,21 +17,21 @@ from actors.captioner.deployment import DEPLOYMENT
 from actors.evaluator import Evaluator
 from actors.trainer.orders import Mailbox
 from chaos.__main__ import main, seeds
-from chaos.blows import Outcome, Strike, strike
 from chaos.compare import compare, count, pairs
-from chaos.contests import digest
 from chaos.cut_tiles import write_cut_scenes
 from chaos.driver import ChaosError, Driver, DriverEnded, NotSurvived, wait_for_phase
 from chaos.faults import ABSENT, BOUNDARY, FAULTS, INSIDE, LIVES_IN, START_UP, TRAINERS, Fault
 from chaos.full_disk import Filler, said_of_full_disk
+from chaos.injection import Injection, Outcome, inject
 from chaos.mlflow_away import differences, tracked
+from chaos.races import digest
 from chaos.reference import Reference
 from chaos.results import Result, write_result
 from chaos.rows import ROWS
 from chaos.run import complaints_of, run_with_faults
 from chaos.shared import TOGETHER, share
 from chaos.table import summarise
-from chaos.victims import TITLE, rank_of
+from chaos.targets import TITLE, rank_of
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.ingest.quarantine import Quarantine
 from corpus.storage.disk import free_bytes
@@ -45,19 +45,19 @@ from support.paths import ROOT
 
 
 def test_every_process_is_killed_at_the_start_of_every_phase_and_inside_it():
-    killed = {(fault.victim, fault.number, fault.phase, fault.moment) for fault in FAULTS if fault.blow == "kill"}
-    for victim in ("driver", "trainer", "captioner", "scorer", "serve controller", "node"):
-        for number in range(TRAINERS if victim == "trainer" else 1):
+    killed = {(fault.target, fault.number, fault.phase, fault.moment) for fault in FAULTS if fault.action == "kill"}
+    for target in ("driver", "trainer", "captioner", "scorer", "serve controller", "node"):
+        for number in range(TRAINERS if target == "trainer" else 1):
             for phase in PHASES:
-                assert phase in LIVES_IN[victim] or ABSENT[victim], f"{victim} is not killed in {phase}, and why?"
-                for moment in (BOUNDARY, INSIDE) if phase in LIVES_IN[victim] else ():
-                    assert (victim, number, phase, moment) in killed
+                assert phase in LIVES_IN[target] or ABSENT[target], f"{target} is not killed in {phase}, and why?"
+                for moment in (BOUNDARY, INSIDE) if phase in LIVES_IN[target] else ():
+                    assert (target, number, phase, moment) in killed
     assert load_config(ROOT / "configs" / "chaos.yaml").train.max_workers == TRAINERS
 
 
 def test_the_loops_own_actors_are_looked_for_under_the_names_they_have():
-    for victim, actor in (("evaluator", Evaluator), ("mailbox", Mailbox)):
-        assert TITLE[victim] == f"ray::{actor.__ray_metadata__.class_name}"
+    for target, actor in (("evaluator", Evaluator), ("mailbox", Mailbox)):
+        assert TITLE[target] == f"ray::{actor.__ray_metadata__.class_name}"
     assert TITLE["captioner"] == f"ray::ServeReplica:{DEPLOYMENT}"
 
 
@@ -72,7 +72,7 @@ def test_every_other_fault_has_a_row():
         "disk full, in refresh",
         "disk full, in score (spill)",
         "two drivers x 50",
-        "poison captions 10 %",
+        "damaged captions 10 %",
         "truncated tiles 1 %",
         "SIGTERM",
     ):
@@ -100,24 +100,24 @@ def test_seeds_are_a_number_or_a_range():
 def test_faults_that_share_runs_are_all_run_once_and_never_two_in_one_phase(seeds_):
     wanted = [(fault, seed) for seed in range(seeds_) for fault in FAULTS]
     runs = share(wanted, rounds=3)
-    assert sorted((blow.fault.name, blow.seed) for run in runs for blow in run) == sorted(
+    assert sorted((each.fault.name, each.seed) for run in runs for each in run) == sorted(
         (fault.name, seed) for fault, seed in wanted if fault.shares
     )
-    assert {fault.blow for fault in FAULTS if not fault.shares} == {"second driver", "pause"}
+    assert {fault.action for fault in FAULTS if not fault.shares} == {"second driver", "pause"}
     assert len(runs) < len(wanted) / 5
     for run in runs:
-        moments = [(blow.round, (START_UP, *PHASES).index(blow.fault.phase)) for blow in run]
+        moments = [(each.round, (START_UP, *PHASES).index(each.fault.phase)) for each in run]
         assert moments == sorted(set(moments)), "in the order of time, no phase twice"
-        assert len({blow.fault.ends_driver for blow in run}) == 1, "a resume would hide an actor that did not come back"
-        assert all(blow.round == 1 for blow in run if blow.fault.phase == START_UP)
-        assert all(blow.fault.ends_driver or blow.round < 3 for blow in run), "what broke has to be needed again"
+        assert len({each.fault.ends_driver for each in run}) == 1, "a resume would hide an actor that did not come back"
+        assert all(each.round == 1 for each in run if each.fault.phase == START_UP)
+        assert all(each.fault.ends_driver or each.round < 3 for each in run), "what broke has to be needed again"
 
 
 def test_seeds_strike_other_rounds():
     struck = {}
     for run in share([(fault, seed) for seed in range(20) for fault in FAULTS], rounds=3):
-        for blow in run:
-            struck.setdefault(blow.fault, set()).add(blow.round)
+        for each in run:
+            struck.setdefault(each.fault, set()).add(each.round)
     assert {fault for fault, rounds in struck.items() if len(rounds) == 1} == {
         fault for fault in struck if fault.phase == START_UP
     }
@@ -136,15 +136,15 @@ def test_a_trainer_is_known_by_the_rank_that_ray_train_gave_it(tmp_path):
 
 def test_a_recovery_is_judged_by_how_it_came_about(tmp_path):
     driver, trainer, pause = (
-        Strike(Fault(victim, "train", INSIDE, blow), 1, 0.0)
-        for victim, blow in (("driver", "kill"), ("trainer", "kill"), ("driver", "pause"))
+        Injection(Fault(target, "train", INSIDE, action), 1, 0.0)
+        for target, action in (("driver", "kill"), ("trainer", "kill"), ("driver", "pause"))
     )
 
     def said(struck, resumes, status):
         return [
             each.partition(";")[0]
             for each in complaints_of(
-                Outcome(tmp_path / "run", struck=struck, resumes=resumes, status=status, finished=True)
+                Outcome(tmp_path / "run", injections=struck, resumes=resumes, status=status, finished=True)
             )
         ]
 
@@ -159,11 +159,11 @@ def test_a_driver_that_died_before_is_not_killed_again(tmp_path):
     driver = Driver(tmp_path / "log", "--help")
     driver.process.wait()
     write_json(tmp_path, tmp_path / "now.json", Now(phase="train", round=1, since=0, pid=driver.process.pid, started=0))
-    blow = Strike(Fault("driver", "train", BOUNDARY), 1, 0.0)
+    injection = Injection(Fault("driver", "train", BOUNDARY), 1, 0.0)
     with pytest.raises(DriverEnded):
         wait_for_phase(driver, tmp_path, 1, "train")
     with pytest.raises(ChaosError, match="had ended by itself"):
-        strike(blow, driver, Outcome(tmp_path))
+        inject(injection, driver, Outcome(tmp_path))
 
 
 _SLOW_TO_NOTICE = """
@@ -186,15 +186,15 @@ sys.exit(1)
 
 
 def test_a_driver_that_goes_on_for_a_while_without_its_node_is_not_struck_again(tmp_path, monkeypatch):
-    """The next blow is for the driver that resumes. A script stands for `knowlip`, which takes a minute to start."""
+    """The next fault is for the driver that resumes. A script stands for `knowlip`, which takes a minute to start."""
     knowlip = tmp_path / "knowlip"
     knowlip.write_text(f"#!{sys.executable}\n{_SLOW_TO_NOTICE}")
     knowlip.chmod(0o700)
     monkeypatch.setattr("chaos.driver.KNOWLIP", knowlip)
-    blows = [Strike(Fault("node", phase, BOUNDARY), 1, 0.0) for phase in ("train", "label")]
-    outcome = run_with_faults(ROOT / "configs" / "chaos.yaml", tmp_path / "run", [], blows)
+    injections = [Injection(Fault("node", phase, BOUNDARY), 1, 0.0) for phase in ("train", "label")]
+    outcome = run_with_faults(ROOT / "configs" / "chaos.yaml", tmp_path / "run", [], injections)
     assert outcome.injected == 2
-    assert outcome.struck == blows
+    assert outcome.injections == injections
     assert not outcome.finished
 
 
@@ -253,14 +253,14 @@ def test_annotations_that_are_lost_or_stand_twice_and_rounds_that_do_are_counted
     assert count(store, "run", [*whole, whole[0]])[2] == 1
 
 
-def test_a_blow_before_the_first_round_has_no_round(smoke_run):
+def test_a_fault_before_the_first_round_has_no_round(smoke_run):
     reference = Reference(ROOT / "configs" / "smoke.yaml", (), smoke_run.run_dir, seconds=0)
     timings = smoke_run.records[0].timings
-    assert reference.blow(FAULTS[0], 1, seed=0).round is None
+    assert reference.injection(FAULTS[0], 1, seed=0).round is None
     assert FAULTS[0].phase == START_UP
-    assert 0 < reference.blow(FAULTS[0], 1, seed=0).delay_s < timings.startup_s
-    assert reference.blow(Fault("driver", "score", INSIDE), 1, seed=0).delay_s < timings.score_s
-    assert reference.blow(Fault("driver", "score", BOUNDARY), 2, seed=0) == Strike(
+    assert 0 < reference.injection(FAULTS[0], 1, seed=0).delay_s < timings.startup_s
+    assert reference.injection(Fault("driver", "score", INSIDE), 1, seed=0).delay_s < timings.score_s
+    assert reference.injection(Fault("driver", "score", BOUNDARY), 2, seed=0) == Injection(
         Fault("driver", "score", BOUNDARY), 2, 0.0
     )
 
@@ -271,10 +271,10 @@ def test_the_goal_for_a_recovery_is_a_start_and_the_phase_that_was_struck(smoke_
     phases = sum(getattr(timings, f"{phase}_s") for timings in (first, second) for phase in PHASES)
     used_first = sum(max(0, getattr(first, f"{phase}_s") - getattr(second, f"{phase}_s")) for phase in PHASES[1:])
     start = 1000 - phases + used_first
-    score, label = (Strike(Fault("driver", phase, BOUNDARY), 2, 0.0) for phase in ("score", "label"))
+    score, label = (Injection(Fault("driver", phase, BOUNDARY), 2, 0.0) for phase in ("score", "label"))
     assert PHASES[0] == "train"
     assert reference.recovery_s([]) is None
-    assert reference.recovery_s([reference.blow(FAULTS[0], 1, seed=0)]) == pytest.approx(start)
+    assert reference.recovery_s([reference.injection(FAULTS[0], 1, seed=0)]) == pytest.approx(start)
     assert reference.recovery_s([score, label]) == pytest.approx(start + (second.score_s + second.label_s) / 2)
 
 
@@ -419,10 +419,10 @@ def struck(smoke_run, tmp_path_factory):
         tmp_path_factory.mktemp("chaos") / "struck",
         [f"corpus.data_dir={smoke_run.data_dir}", "train.min_workers=2", "train.checkpoint_every_steps=1"],
         [
-            Strike(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s),
-            Strike(Fault("trainer", "evaluate", BOUNDARY, number=1), 1, 0.0),
-            Strike(Fault("driver", "train", INSIDE), 2, 0.8 * train_s),
-            Strike(Fault("scorer", "score", BOUNDARY), 2, 0.0),
+            Injection(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s),
+            Injection(Fault("trainer", "evaluate", BOUNDARY, number=1), 1, 0.0),
+            Injection(Fault("driver", "train", INSIDE), 2, 0.8 * train_s),
+            Injection(Fault("scorer", "score", BOUNDARY), 2, 0.0),
         ],
     )
 

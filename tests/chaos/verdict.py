@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from chaos.blows import Outcome
 from chaos.compare import compare
+from chaos.injection import Outcome
 from chaos.reference import Reference
 
 

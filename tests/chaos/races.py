@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chaos.blows import Outcome
 from chaos.driver import ChaosError, Driver, start, wait_for_phase
+from chaos.injection import Outcome
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
 from orchestrator.state.lease import read_lease
 
-CONTESTS, AT_ONCE = 50, 5
+RACES, AT_ONCE = 50, 5
 _CHANGING = {"lease.json", ".lease.lock"}
 """Renewed by the driver that holds the directory."""
 
@@ -28,7 +28,7 @@ while True:
 """
 
 
-def run_contests(reference: Reference, seed: int, folder: Path) -> Outcome:
+def run_races(reference: Reference, seed: int, folder: Path) -> Outcome:
     """The directory of a run that was killed as round 2 began, held by a process with the loop's own lease: 45 real drivers
     are refused, five at a time. Then the holder is killed and six drivers start at once: one wins and finishes the run, as
     the undisturbed one was finished, and five are refused."""
@@ -44,13 +44,13 @@ def run_contests(reference: Reference, seed: int, folder: Path) -> Outcome:
         if holder.stdout.readline().strip() != "held":
             raise ChaosError(f"the lease of {outcome.run_dir} could not be taken")
         token, before = read_lease(outcome.run_dir).token, digest(outcome.run_dir)
-        for first in range(0, CONTESTS - AT_ONCE, AT_ONCE):
+        for first in range(0, RACES - AT_ONCE, AT_ONCE):
             drivers = [_resume(folder, first + number, outcome.run_dir) for number in range(AT_ONCE)]
             for driver in drivers:
                 _finish(driver, outcome, refused=True)
             if digest(outcome.run_dir) != before or read_lease(outcome.run_dir).token != token:
                 outcome.complaints.append(
-                    f"a refused driver changed the run directory (contests {first + 1} to {first + AT_ONCE})"
+                    f"a refused driver changed the run directory (races {first + 1} to {first + AT_ONCE})"
                 )
                 before = digest(outcome.run_dir)
         if holder.poll() is not None:
@@ -58,7 +58,7 @@ def run_contests(reference: Reference, seed: int, folder: Path) -> Outcome:
     finally:
         holder.kill()
         holder.wait()
-    _race(outcome, [_resume(folder, CONTESTS - AT_ONCE + number, outcome.run_dir) for number in range(racers)], token)
+    _race(outcome, [_resume(folder, RACES - AT_ONCE + number, outcome.run_dir) for number in range(racers)], token)
     resume_until_finished(outcome)
     return outcome
 
@@ -77,7 +77,7 @@ def _race(outcome: Outcome, drivers: list[Driver], token: int) -> None:
 
 
 def _resume(folder: Path, number: int, run_dir: Path) -> Driver:
-    return Driver(folder / f"contest-{number + 1:02d}.log", "resume", run_dir)
+    return Driver(folder / f"race-{number + 1:02d}.log", "resume", run_dir)
 
 
 def _finish(driver: Driver, outcome: Outcome, refused: bool) -> None:

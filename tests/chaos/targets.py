@@ -24,7 +24,7 @@ TITLE = {
 }
 _RANK_LOG = "ray-train-sys-worker-"
 DAEMON = {"node": "raylet", "gcs": "gcs_server"}
-VICTIMS = ("driver", *TITLE, *DAEMON)
+TARGETS = ("driver", *TITLE, *DAEMON)
 
 
 def of_run(driver_pid: int, mark: str) -> list[psutil.Process]:
