@@ -1,7 +1,7 @@
 """The annotation schema: 16 clauses with closed vocabularies, the answer's JSON schema and its parser.
 
-An annotation may also hold boxes and relations of single targets (hcot_llm/schema/instances.py); hcot_llm/instances/full_answer.py has
-the JSON form that carries them. The compact answer here, of clauses alone, is what the native captioner learns.
+An annotation may also hold boxes and relations of single targets (hcot_llm/schema/instances.py). The compact answer
+here, of clauses alone, is what the native captioner learns.
 
 Inside a clause no two values start with the same word, so that the first token of an answer tells the value.
 """
@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from corpus.storage.models import FrozenModel
+from hcot_llm.schema.errors import AnswerError, SchemaError
 from hcot_llm.schema.instances import CATEGORIES, TARGET_REGIONS, Box, Relation, check_instances
 from hcot_llm.schema.repetition import repeated_unit
 
@@ -124,32 +125,6 @@ LEVELS: Final[tuple[int, ...]] = (1, 2, 3, 4)
 
 MOST_COUNTED: Final = 9  # the largest count a value can state; it means so many or more
 LONGEST_ANSWER: Final = 2000  # characters; the longest valid answer to all 16 clauses has about 500
-
-
-class SchemaError(ValueError):
-    """A clause or value that the schema does not have."""
-
-
-class AnswerError(ValueError):
-    """An answer that cannot be used. reason: one of REASONS."""
-
-    REASONS: Final = (
-        "cut",
-        "repetition",
-        "not_json",
-        "wrong_type",
-        "out_of_vocabulary",
-        "empty",
-        "missing_clause",
-        "over_long",
-        "inconsistent",
-    )
-
-    def __init__(self, reason: str, detail: str) -> None:
-        if reason not in self.REASONS:
-            raise ValueError(f"{reason!r} is no reason of AnswerError; there are: {', '.join(self.REASONS)}.")
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
 
 
 def check_value(clause: str, value: str) -> tuple[Clause, str]:

@@ -1,0 +1,321 @@
+"""The annotation schema as data: what an annotation may say, how it is worded, and what cannot be true together.
+
+A schema is read from YAML (hcot.yaml beside this file is the default) and passed to whatever needs it. Everything
+else is derived from it: the answer's JSON schema, prompts, the tokenizer's texts, the sizes of the model's heads, the
+rules of level 5.
+"""
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from corpus.storage.models import FrozenModel
+from hcot_llm.schema.errors import SchemaError
+
+Kind = Literal["category", "count", "location"]
+FIRST_LEVEL, LAST_LEVEL = 1, 4
+"""HCoT levels at which a clause is decided: level 0 describes without clauses, level 5 checks those of all others."""
+PLACEHOLDER: Final = "{v}"
+_NAME: Final = r"^[a-z][a-z_]*$"
+_Entry = TypeVar("_Entry")
+
+
+class Level(FrozenModel):
+    """One HCoT level: its word in the compact prompt, and what the long prompt asks."""
+
+    level: int = Field(ge=FIRST_LEVEL, le=LAST_LEVEL, description="1 to 4; 0 describes and 5 checks, in every schema")
+    word: str = Field(pattern=_NAME, description="stands before the level's clauses in the compact prompt")
+    title: str = Field(min_length=1, description="names the level in the long prompt")
+    instruction: str = Field(min_length=1, description="what the long prompt asks to decide, in whole sentences")
+    place: bool = Field(False, description="the long prompt says what is known of the place")
+    scale: bool = Field(False, description="the long prompt says how long a pixel is")
+
+
+class AccuracyByValue(FrozenModel):
+    """Expected accuracy that depends on what another clause truly says."""
+
+    by: str = Field(description="that clause")
+    accuracy: dict[str, float] = Field(description="its value -> share of right annotations")
+
+
+class Geography(FrozenModel):
+    """What is annotated where nothing but the position of a tile is known."""
+
+    confidence: float = Field(ge=0, le=1, description="probability that it is right, as far as anybody knows")
+    value: str | None = Field(None, description="this value everywhere; null: what maps say of the fact of this name")
+
+
+class Clause(FrozenModel):
+    """One clause: its values in order, its place in the hierarchy, its sentences, and how it is annotated at first."""
+
+    name: str = Field(pattern=_NAME, description="letters and underscores; one word to the tokenizer")
+    kind: Kind = Field(
+        "category",
+        description="count: values are numbers; location: values are cells of a 3 x 3 grid, which turn with the image",
+    )
+    level: int = Field(ge=FIRST_LEVEL, le=LAST_LEVEL, description="HCoT level that decides it")
+    group: str = Field(min_length=1, description="accuracies are also given by group")
+    values: tuple[str, ...] = Field(description="the vocabulary; no two begin with the same word")
+    absence: str | None = Field(None, description="the value that says there is nothing; null where none does")
+    templates: tuple[str, ...] = Field(description=f"sentences; {PLACEHOLDER} stands for the phrase of the value")
+    phrases: dict[str, str] = Field(default_factory=dict, description="value -> how it is said; default: the value")
+    absence_sentences: tuple[str, ...] = Field(
+        (), description="sentences of the absence value, as many as templates; none: the templates say it too"
+    )
+    accuracy: float | AccuracyByValue | None = Field(
+        None, description="expected share of right initial annotations; simulated annotations err that often"
+    )
+    confusions: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="true value -> what is said instead -> relative weight"
+    )
+    geography: Geography | None = Field(None, description="initial annotation of real tiles; null: needs a table")
+    rarity: bool = Field(
+        False, description="tiles with a rare value are judged apart, and shown more often where the schedule says so"
+    )
+
+
+class Aspect(FrozenModel):
+    """How one clause of a block that is not there is annotated: drawn by weights, or equally likely."""
+
+    clause: str
+    weights: dict[str, float] = Field(default_factory=dict, description="value -> relative weight")
+    any_of: tuple[str, ...] = Field((), description="equally likely values, in place of weights")
+    unless: dict[str, str] = Field(
+        default_factory=dict, description="clause -> value drawn before under which `instead` is annotated"
+    )
+    instead: str | None = None
+
+
+class InventedKind(FrozenModel):
+    """One kind of thing that is annotated though it is not there."""
+
+    value: str = Field(description="of the clause `by`")
+    share: float = Field(gt=0, le=1, description="of the invented annotations")
+    aspects: tuple[Aspect, ...] = Field(description="the block's other clauses, in the order in which they are drawn")
+
+
+class Invented(FrozenModel):
+    """Simulated annotations invent or miss a block as a whole, and weighing expects that of any annotation."""
+
+    by: str = Field(description="clause of the block whose value tells kinds apart")
+    shares: dict[str, float] = Field(description="its value -> assumed share of tiles, for clauses' mean accuracy")
+    kinds: tuple[InventedKind, ...]
+
+
+class Block(FrozenModel):
+    """Clauses that describe one thing, so that they are absent together. A rule has to say so."""
+
+    name: str = Field(pattern=_NAME)
+    clauses: tuple[str, ...]
+    invented: Invented | None = Field(None, description="how the block is invented or missed as a whole; null: never")
+
+
+class OtherThan(FrozenModel):
+    """Every value but these."""
+
+    other_than: tuple[str, ...]
+
+
+class Case(FrozenModel):
+    """Values that cannot be true together. A clause that an annotation does not have makes no case."""
+
+    any_of: dict[str, tuple[str, ...] | OtherThan] = Field(
+        default_factory=dict, description="clause -> values; one of these clauses has to have one of its values"
+    )
+    all_of: dict[str, tuple[str, ...] | OtherThan] = Field(
+        default_factory=dict, description="clause -> values; each of these clauses has to have one of its values"
+    )
+    message: str = Field(description="{clause} stands for the value of that clause")
+
+
+class Measured(FrozenModel):
+    """A rule of hcot_llm/schema/measured_rules.py, bound to clauses of this schema."""
+
+    kind: str = Field(description="name of the rule")
+    clauses: dict[str, str] = Field(description="role of the rule -> clause")
+    lengths_m: dict[str, dict[str, tuple[float, float]]] = Field(
+        default_factory=dict, description="category -> size -> least and largest length, in metres"
+    )
+    parameters: dict[str, float | str] = Field(default_factory=dict, description="further numbers and values")
+
+
+class Rule(FrozenModel):
+    """One rule of level 5: a block, cases of forbidden values, or code that measures; exactly one of them."""
+
+    name: str = Field(pattern=_NAME)
+    block: str | None = Field(None, description="these clauses are absent together or not at all")
+    message: str | None = Field(
+        None, description="of a block: {absent}, {present} and {said} stand for clauses with their values"
+    )
+    cases: tuple[Case, ...] = ()
+    measured: Measured | None = None
+
+
+class AnnotationSchema(FrozenModel):
+    """An immutable schema. Two schemas are equal where their content is, and hash so.
+
+    Orders count: of clauses, of values, of blocks and of rules.
+    """
+
+    name: str = Field(min_length=1, max_length=60, description="for messages and records")
+    levels: tuple[Level, ...] = Field(description="levels that have clauses, in the order in which they are asked")
+    clauses: tuple[Clause, ...]
+    blocks: tuple[Block, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> "AnnotationSchema":
+        from hcot_llm.schema.problems import find_problems
+
+        if found := find_problems(self):
+            raise ValueError("\n".join(found))
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AnnotationSchema) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"AnnotationSchema({self.label})"
+
+    __str__ = __repr__
+
+    def __reduce__(self):  # what is derived does not travel
+        return _from_content, (self.content,)
+
+    @property
+    def content(self) -> str:
+        """The whole schema as JSON, without what is at its default; orders count."""
+        return json.dumps(self.model_dump(mode="json", exclude_defaults=True), separators=(",", ":"))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, hexadecimal."""
+        return hashlib.sha256(self.content.encode()).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """Name and beginning of the digest, for messages."""
+        return f"'{self.name}' ({self.digest[:12]})"
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The clauses' names, in order."""
+        return tuple(clause.name for clause in self.clauses)
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Clause]:
+        return {clause.name: clause for clause in self.clauses}
+
+    @functools.cached_property
+    def vocabulary(self) -> dict[str, tuple[str, ...]]:
+        """Clause -> its values, both in order."""
+        return {clause.name: clause.values for clause in self.clauses}
+
+    @functools.cached_property
+    def value_index(self) -> dict[str, dict[str, int]]:
+        """Clause -> value -> its place in the vocabulary."""
+        return {name: {value: index for index, value in enumerate(values)} for name, values in self.vocabulary.items()}
+
+    @functools.cached_property
+    def column(self) -> dict[str, int]:
+        """Clause -> its place in the schema."""
+        return {name: index for index, name in enumerate(self.names)}
+
+    @functools.cached_property
+    def level(self) -> dict[str, int]:
+        """Clause -> HCoT level."""
+        return {clause.name: clause.level for clause in self.clauses}
+
+    @functools.cached_property
+    def group(self) -> dict[str, str]:
+        """Clause -> group."""
+        return {clause.name: clause.group for clause in self.clauses}
+
+    @functools.cached_property
+    def absence(self) -> dict[str, str]:
+        """Clause -> the value that says there is nothing; without clauses that have none."""
+        return {clause.name: clause.absence for clause in self.clauses if clause.absence is not None}
+
+    @functools.cached_property
+    def whole_blocks(self) -> tuple[Block, ...]:
+        """Blocks that may be invented or missed as a whole."""
+        return tuple(block for block in self.blocks if block.invented is not None)
+
+    def __len__(self) -> int:
+        return len(self.clauses)
+
+    def clause(self, name: str) -> Clause:
+        """A clause by name. Raises SchemaError: there is none."""
+        if name not in self._by_name:
+            raise SchemaError(f"There is no clause {name!r}; there are: {', '.join(self.names)}.")
+        return self._by_name[name]
+
+    def of_kind(self, kind: Kind) -> tuple[str, ...]:
+        """The clauses of a kind, in order."""
+        return tuple(clause.name for clause in self.clauses if clause.kind == kind)
+
+    def at_level(self, level: int) -> tuple[str, ...]:
+        """The clauses that a level decides: none at level 0, all at level 5."""
+        return tuple(clause.name for clause in self.clauses if level == LAST_LEVEL + 1 or clause.level == level)
+
+    def block_of(self, clause: str) -> Block | None:
+        """The block that a clause belongs to."""
+        return next((block for block in self.blocks if clause in block.clauses), None)
+
+    def check_value(self, clause: str, value: str) -> None:
+        """See that the clause has the value. Raises SchemaError naming what would be valid."""
+        known = self.clause(clause)
+        if value not in known.values:
+            raise SchemaError(f"{value!r} is no value of clause '{clause}'; it takes: {', '.join(known.values)}.")
+
+    def in_order(self, values: Mapping[str, _Entry]) -> dict[str, _Entry]:
+        """The same entries in schema order; those of no clause are left out."""
+        return {name: values[name] for name in self.names if name in values}
+
+    def ordered(self, clauses: Iterable[str]) -> tuple[str, ...]:
+        """The clauses once each in schema order. Raises SchemaError on an unknown one."""
+        wanted = set(clauses)
+        if unknown := sorted(wanted - set(self.names)):
+            raise SchemaError(
+                f"There is no clause {', '.join(map(repr, unknown))}; there are: {', '.join(self.names)}."
+            )
+        return tuple(name for name in self.names if name in wanted)
+
+    def sentence(self, clause: str, value: str, variant: int) -> str:
+        """The sentence of a value; variant counts from 0 and wraps around. The value has to be one of the clause's."""
+        known = self._by_name[clause]
+        if value == known.absence and known.absence_sentences:
+            return known.absence_sentences[variant % len(known.absence_sentences)]
+        return known.templates[variant % len(known.templates)].replace(PLACEHOLDER, known.phrases.get(value, value))
+
+    @functools.cached_property
+    def sentences(self) -> dict[str, tuple[str, str]]:
+        """Every sentence there is -> the clause and value that it says, in schema order."""
+        return {
+            self.sentence(clause.name, value, variant): (clause.name, value)
+            for clause in self.clauses
+            for value in clause.values
+            for variant in range(len(clause.templates))
+        }
+
+    def longest_answer(self) -> int:
+        """Characters of the longest valid answer to all clauses."""
+        return len(json.dumps({clause.name: max(clause.values, key=len) for clause in self.clauses}))
+
+
+def _from_content(content: str) -> AnnotationSchema:
+    return AnnotationSchema.model_validate_json(content)
+
+
+def first_piece(text: str) -> str:
+    """What the tokenizer reads as one piece at the beginning of a value: letters and underscores, or one digit."""
+    match = re.match(r"[a-z_]+|[0-9]", text)
+    return match[0] if match else ""
