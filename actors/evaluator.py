@@ -4,6 +4,7 @@ The driver hands the truth's location on to this actor and opens nothing there. 
 record, and true values for a gallery; no later phase reads either (tests/integration/test_truth.py takes the truth away).
 """
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 
+from actors.logs import join_run_log
 from benchmark.accuracy import annotation_accuracy, repairs
 from benchmark.rarity import rare_tiles
 from benchmark.retrieval import retrieval
@@ -20,13 +22,17 @@ from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.clauses import CLAUSES, GROUP, VOCABULARY, Clause
 from hcot_llm.text.render import render_caption
 
+_log = logging.getLogger(__name__)
+
 
 class Judge:
     """Compares annotations and model with the truth, where there is one."""
 
     def __init__(self, truth_dir: str | None) -> None:
+        join_run_log()
         path = None if truth_dir is None else Path(truth_dir) / "truth.parquet"
         self._truth = read_parquet(path) if path is not None and path.exists() else None
+        _log.info("evaluator is ready, %s", "without truth" if self._truth is None else f"truth in {truth_dir}")
 
     def truth_for_pictures(self, tile_ids: list[str]) -> dict[str, dict[str, str]] | None:
         """True values of a few tiles, to mark a gallery's changes as right or wrong; None without truth."""

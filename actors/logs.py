@@ -9,9 +9,11 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from corpus.storage.redaction import without_user
 
@@ -70,14 +72,30 @@ class RunLogFile(logging.FileHandler):
         """Nothing: see the class."""
 
 
-def offer_run_log(run_dir: Path, level: int) -> dict[str, str]:
-    """The environment that tells actors where and from which level on to log.
+@contextmanager
+def run_log(run_dir: Path) -> Iterator[None]:
+    """While the body runs, this process and the actors that it starts log into the run directory.
+
+    Records from INFO on are kept, and those of DEBUG where standard error was asked to show them.
 
     Args:
         run_dir: the run directory, on storage that all nodes see.
-        level: of the standard library's logging.
     """
-    return {ENVIRONMENT: json.dumps({"folder": str(run_dir.resolve() / FOLDER), "level": level})}
+    level = min(logging.INFO, logging.getLogger(PACKAGES[0]).getEffectiveLevel())
+    os.environ[ENVIRONMENT] = json.dumps({"folder": str(run_dir.resolve() / FOLDER), "level": level})
+    handler = _install(RunLogFile(run_dir.resolve() / FOLDER), level)
+    try:
+        yield
+    finally:
+        del os.environ[ENVIRONMENT]
+        for package in PACKAGES:
+            logging.getLogger(package).removeHandler(handler)
+        handler.close()
+
+
+def asked_run_log() -> dict[str, str]:
+    """The environment variable that tells actors where to log; empty where there is no run."""
+    return {name: os.environ[name] for name in (ENVIRONMENT,) if name in os.environ}
 
 
 def join_run_log() -> None:
@@ -85,22 +103,18 @@ def join_run_log() -> None:
     asked = json.loads(os.environ.get(ENVIRONMENT, "{}"))
     log_to(sys.stderr, PlainLines(), asked.get("level", logging.WARNING))
     if folder := asked.get("folder"):
-        log_to_folder(Path(folder), asked["level"])
+        _install(RunLogFile(Path(folder)), asked["level"])
 
 
-def log_to(stream, formatter: logging.Formatter, level: int) -> None:
+def log_to(stream: TextIO, formatter: logging.Formatter, level: int) -> None:
     """Send records of this project from `level` on to a stream, in place of an earlier one."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     _install(handler, level)
 
 
-def log_to_folder(folder: Path, level: int) -> None:
-    """Append records of this project from `level` on to this process's file in `folder`, in place of an earlier one."""
-    _install(RunLogFile(folder), level)
-
-
-def _install(handler: logging.Handler, level: int) -> None:
+def _install(handler: logging.Handler, level: int) -> logging.Handler:
+    """Have records from `level` on handled, in place of what an earlier handler of the kind did."""
     handler.setLevel(level)
     for package in PACKAGES:
         logger = logging.getLogger(package)
@@ -108,3 +122,4 @@ def _install(handler: logging.Handler, level: int) -> None:
             logger.removeHandler(other)
         logger.addHandler(handler)
         logger.setLevel(min(each.level for each in logger.handlers))
+    return handler

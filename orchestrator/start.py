@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from actors.logs import run_log
 from orchestrator.cluster.disk_space import naming_a_full_disk
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import INPUTS_FILE, check_scenes, keep_or_check_inputs, read_inputs
@@ -132,6 +133,7 @@ def _run(
     tracker = None
     try:
         with (
+            run_log(directory.path),
             naming_a_full_disk(config, directory.path),
             Progress(console) as progress,
             Session(config, directory, prepared, progress) as session,

@@ -1,5 +1,6 @@
 """The captioner: a vLLM engine in a Ray Serve deployment, and the loop's client of it."""
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from actors.captioner.health import EngineEvent, EngineHealth
 from actors.captioner.probe import PROBE_TOKENS, check_probe, load_probe
 from actors.data.object_store import take
 from actors.data.shuffler import image_of
+from actors.logs import join_run_log
 from corpus.storage.models import StrictModel
 from hcot_llm.engines.endpoint import EndpointConfig
 from hcot_llm.engines.native import Answer, EngineConfig, NativeEngine
@@ -26,6 +28,9 @@ from hcot_llm.schema.clauses import Clause
 
 if TYPE_CHECKING:
     from actors.captioner.labelling import ImageIndex, Question
+
+
+_log = logging.getLogger(__name__)
 
 
 class CaptionerConfig(StrictModel):
@@ -161,6 +166,7 @@ class CaptionerReplica:
     """One engine. It labels only with weights that a probe has shown it to serve."""
 
     def __init__(self, config: dict, weights_dir: str) -> None:
+        join_run_log()
         self._config = CaptionerConfig.model_validate(config)
         # Ray Serve calls from several threads, so that the next shard waits here; the engine takes one at a time.
         self._lock = threading.Lock()
@@ -178,6 +184,7 @@ class CaptionerReplica:
         self._warm_up()
         self._health = self._health.on(EngineEvent.STARTED)
         self._receipt: PublishReceipt | None = None
+        _log.info("replica with the decoder of %s is ready", weights_dir)
 
     def _warm_up(self) -> None:
         """The first call compiles and allocates; it is paid here, while the first round trains."""
@@ -208,9 +215,11 @@ class CaptionerReplica:
             difference = check_probe(probe, served, weights_dir)
         except Exception:
             self._health = self._health.on(EngineEvent.PROBE_DIFFERED)
+            _log.error("the engine does not serve weights %s of %s", weights_sha256[:12], weights_dir)
             raise
         self._health = self._health.on(EngineEvent.PROBE_MATCHED, weights_sha256)
         self._receipt = PublishReceipt(weights_sha256, difference)
+        _log.info("serves weights %s, largest difference of the probe %.2g", weights_sha256[:12], difference)
         return self._receipt
 
     def label(self, request: CaptionRequest) -> list[list[Answer]]:

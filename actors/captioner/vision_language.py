@@ -1,5 +1,6 @@
 """The captioner as a vision-language model that Ray Serve and vLLM serve here, shown tile after tile."""
 
+import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 from actors.captioner.chain_requests import ChainProgress, ChainQuestion, ChainRequest, ChainTiles
 from actors.captioner.deployment import Deployment, PendingAnswers
 from actors.captioner.native import CaptionerConfig, PublishReceipt
+from actors.logs import join_run_log
 from hcot_llm.engines.native import Answer
 from hcot_llm.engines.vision_language import Shown, VisionLanguageConfig, VisionLanguageModel
 from hcot_llm.prompts.chain import run_chains
@@ -19,11 +21,14 @@ from hcot_llm.schema.clauses import Clause
 if TYPE_CHECKING:
     from actors.captioner.labelling import ImageIndex, Question
 
+_log = logging.getLogger(__name__)
+
 
 class VisionLanguageReplica:
     """One engine. Its model never changes, so a new replica may answer at once."""
 
     def __init__(self, config: dict, threads: int) -> None:
+        join_run_log()
         # Ray Serve calls from several threads, the engine takes one at a time.
         self._lock = threading.Lock()
         self._config = VisionLanguageConfig.model_validate(config)
@@ -31,6 +36,7 @@ class VisionLanguageReplica:
         import torch
 
         torch.set_num_threads(threads)
+        _log.info("replica with %s is ready", self._config.model)
 
     def answer(self, chains: list[list[ChainQuestion]]) -> list[list[Answer]]:
         """All chains to their ends, level by level together."""

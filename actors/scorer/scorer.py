@@ -1,5 +1,6 @@
 """Scores every clause of every annotation with the encoder, over Ray Data."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from pydantic import Field, model_validator
 from actors.data.devices import device_of
 from actors.data.dihedral import as_seen_unturned, turn
 from actors.data.shuffler import join_by_tile
+from actors.logs import join_run_log
 from corpus.storage.models import StrictModel
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import Feedback, leave_one_out_gains
 from hcot_llm.aggregation.matrix import AnnotationMatrix, one_hot_votes
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
 from hcot_llm.text.render import render_caption
+
+_log = logging.getLogger(__name__)
 
 
 class ScoreConfig(StrictModel):
@@ -61,6 +65,7 @@ class _ScoreActor:
 
     def __init__(self, weights_dir: str, leave_one_out: bool, views: int, gpus: float) -> None:
         """gpus: reserved for this actor."""
+        join_run_log()
         import torch
 
         from actors.weights import slot_texts
@@ -72,6 +77,7 @@ class _ScoreActor:
         self._scorer = Scorer(load_encoder(Path(weights_dir)).to(device_of(gpus)), tokenizer)
         self._clause_text = slot_texts(tokenizer)
         self._leave_one_out, self._views = leave_one_out, views
+        _log.info("scoring actor with the encoder of %s is ready", weights_dir)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         import torch

@@ -5,6 +5,7 @@ it continues from the newest checkpoint of that round's fold. Every fold is a mo
 """
 
 import gc
+import logging
 import os
 import time
 import traceback
@@ -19,6 +20,7 @@ import ray
 
 from actors.data.object_store import NoRoomForBlocks, take
 from actors.data.shuffler import image_of
+from actors.logs import join_run_log
 from actors.trainer.batches import TrainingRow, build_micro_batch
 from actors.trainer.config import TrainConfig
 from actors.trainer.divergence import TrainingDiverged, refusing_divergence
@@ -32,6 +34,8 @@ from hcot_llm.aggregation.label_noise import NoiseModel
 if TYPE_CHECKING:  # torch is imported in the workers only
     from actors.trainer.checkpoint import TrainerPosition
 
+_log = logging.getLogger(__name__)
+
 LOSSES = ("total", "itc", "itm", "clause", "reconstruction", "slot")
 PROBE_TILES = 4
 
@@ -40,6 +44,7 @@ def train_worker(config: dict[str, Any]) -> None:
     """Entry point that Ray Train calls on every rank. Whatever ends it early, the mailbox is told why."""
     from actors.trainer.safe_load import StateRefused
 
+    join_run_log()
     mailbox = config["mailbox"]
     try:
         _serve(config["settings"], mailbox)
@@ -47,8 +52,10 @@ def train_worker(config: dict[str, Any]) -> None:
         return
     except (DiskFull, LeaseLost, NoRoomForBlocks, StateRefused, TrainingDiverged) as error:
         # Raised, it would have the group started again, to come to the same end.
+        _log.error("training cannot go on: %s", error)
         ray.get(mailbox.give_up.remote(error))
     except Exception:
+        _log.exception("a rank failed; Ray Train starts the group again")
         ray.get(mailbox.put_error.remote(traceback.format_exc()))
         raise
 
@@ -66,6 +73,7 @@ def _serve(settings: dict[str, Any], mailbox) -> None:
     if not train.gpus_per_worker:
         compile_communication_op()
     worker = _Worker(settings, train)
+    _log.info("rank %d of %d is ready", worker.rank, worker.world_size)
     if worker.rank == 0:
         ray.get(mailbox.started.remote(worker.world_size))
     while True:
@@ -258,6 +266,7 @@ class _Worker:
             )
         done_before, total = steps_done(self.position, order, self.state_dir)
         finished_before = done_before >= steps
+        _log.info("round %d, fold %d: steps %d to %d", order.round, order.fold, done_before + 1, steps)
         # Those of the steps that a checkpoint holds too, or the curves would begin where it was killed.
         losses = list(self.position.losses) if done_before else []
         window = _Window(order.blocks, {})
@@ -304,6 +313,7 @@ class _Worker:
                         keep=self.train.keep_checkpoints,
                         fence=self.fence,
                     )
+                    _log.debug("round %d: checkpoint at step %d", order.round, step)
                     if self.stopping:
                         raise _Stopped
         if not finished_before:
@@ -312,6 +322,7 @@ class _Worker:
                 self.engine, self.state_dir, self.position, keep=self.train.keep_checkpoints, fence=self.fence
             )
         digest = self._save_weights(Path(order.weights_dir), order, window)
+        _log.info("round %d, fold %d: weights %s in %s", order.round, order.fold, digest[:12], order.weights_dir)
         return RoundResult(order.round, order.fold, order.weights_dir, digest, self.world_size, losses)
 
     def _expect_errors(self, order: RoundOrder) -> None:

@@ -13,6 +13,7 @@ import ray
 import ray.data
 from ray.exceptions import AuthenticationError
 
+from actors.logs import asked_run_log
 from corpus.storage.errors import UserError
 from orchestrator.config.schema import RunConfig
 
@@ -39,7 +40,12 @@ def connect(address: str) -> None:
     try:
         _knock(address)
         with _own_end_on_terminate():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                runtime_env={"env_vars": run_log} if (run_log := asked_run_log()) else None,
+            )
     except (OSError, AuthenticationError) as error:
         raise ClusterUnreachable(
             f"cluster.address={address}: no Ray cluster lets this driver in. Is one running there (ray status)? Does it "

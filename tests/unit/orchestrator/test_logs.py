@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from actors.logs import ENVIRONMENT, JsonLines, RunLogFile, join_run_log, offer_run_log
+from actors.logs import ENVIRONMENT, JsonLines, PlainLines, RunLogFile, asked_run_log, join_run_log, log_to, run_log
 from orchestrator.monitoring.logs import follow_logs, format_line, read_logs
 from support.paths import ROOT
 
@@ -27,7 +27,10 @@ except ZeroDivisionError:
 
 def log_in_a_process(run_dir, step: int, level: int = logging.INFO) -> str:
     """Log from another process as an actor does; returns what it wrote to standard error."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **offer_run_log(run_dir, level)}
+    log_to(sys.stderr, PlainLines(), level)
+    with run_log(run_dir):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert asked_run_log() == {}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(step)], env=environment, text=True, capture_output=True, check=True
     )
