@@ -10,8 +10,7 @@ import yaml
 from transformers.utils.logging import disable_progress_bar
 
 from actors.captioner.probe import Probe, compute_probe, save_probe
-from corpus.storage.disk import writing
-from corpus.storage.fence import Fence, NoFence, placing, remove_unfinished
+from corpus.storage.writer import UNGUARDED, Writer
 from hcot_llm.prompts.tokenizer_texts import tokenizer_texts
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
 from hcot_llm.text.render import render_clause
@@ -35,29 +34,29 @@ def slot_texts(tokenizer) -> ClauseText:
     )
 
 
-def create_weights(directory: Path, config: ModelConfig, seed: int, fence: Fence | NoFence = NoFence()) -> str:
+def create_weights(directory: Path, config: ModelConfig, seed: int, writer: Writer = UNGUARDED) -> str:
     """Write untrained weights and a tokenizer made from our own texts; returns the weights' hash.
 
     Raises:
-        DiskFull: they do not fit on the disk. LeaseLost: `fence` no longer stands. The directory is what it was.
+        DiskFull: they do not fit on the disk. LeaseLost: another driver has taken over. The directory is what it was.
     """
     words = sorted({value for clause in CLAUSES for value in VOCABULARY[clause]} | {str(c) for c in CLAUSES})
     tokenizer = train_tokenizer(tokenizer_texts(), config.captioner.vocab_size, words)
     torch.manual_seed(seed)
     model = TrainingModel.create(config, slot_texts(tokenizer), tokenizer)
-    return _write(directory, model, tokenizer, config, fence=fence)
+    return _write(directory, model, tokenizer, config, None, writer)
 
 
-def copy_weights(source: Path, target: Path, fence: Fence | NoFence = NoFence()) -> str:
+def copy_weights(source: Path, target: Path, writer: Writer = UNGUARDED) -> str:
     """Start from the weights of an earlier run; returns their hash.
 
     Raises:
-        FileNotFoundError: there are none. WeightsError: they are not safe to read. LeaseLost: `fence` no longer stands.
+        FileNotFoundError: there are none. WeightsError: they are not safe to read. LeaseLost: another driver has taken over.
         DiskFull: they do not fit on the disk.
     """
     check_weights(source)
     digest = weights_sha256(source)
-    with writing("the weights", target), _placing(target, fence) as partial:
+    with _place(target, writer) as partial:
         shutil.copytree(source, partial, dirs_exist_ok=True)
     return digest
 
@@ -74,7 +73,7 @@ def load_training_model(directory: Path) -> tuple[TrainingModel, object]:
 
 
 def publish_weights(
-    directory: Path, model: TrainingModel, tokenizer, images, prompts: list[str], fence: Fence | NoFence = NoFence()
+    directory: Path, model: TrainingModel, tokenizer, images, prompts: list[str], writer: Writer = UNGUARDED
 ) -> str:
     """Write a round's weights with a probe of the captioner as it is in memory; returns the weights' hash.
 
@@ -82,7 +81,7 @@ def publish_weights(
         images: float32 array [N, 2, H, W] of the probe. prompts: N texts.
 
     Raises:
-        DiskFull: they do not fit on the disk. LeaseLost: `fence` no longer stands. The directory is what it was.
+        DiskFull: they do not fit on the disk. LeaseLost: another driver has taken over. The directory is what it was.
     """
     captioner: SarCaptioner = model.captioner
     token_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
@@ -101,27 +100,14 @@ def publish_weights(
             "share_vision": model.shared_vision,
         }
     )
-    return _write(directory, model, tokenizer, config, probe, fence)
+    return _write(directory, model, tokenizer, config, probe, writer)
 
 
 def _write(
-    directory: Path,
-    model: TrainingModel,
-    tokenizer,
-    config: ModelConfig,
-    probe: Probe | None = None,
-    fence: Fence | NoFence = NoFence(),
-) -> str:
-    """A weights directory is complete or absent."""
-    with writing("the weights", directory):
-        return _write_whole(directory, model, tokenizer, config, probe, fence)
-
-
-def _write_whole(
-    directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None, fence: Fence | NoFence
+    directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None, writer: Writer
 ) -> str:
     disable_progress_bar()
-    with _placing(directory, fence) as partial:
+    with _place(directory, writer) as partial:
         save_model(partial, model.encoder, model.captioner, tokenizer)
         (partial / MODEL_CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json")))
         if probe is not None:
@@ -130,10 +116,10 @@ def _write_whole(
 
 
 @contextmanager
-def _placing(directory: Path, fence: Fence | NoFence) -> Iterator[Path]:
-    """An empty folder that becomes `directory`, see `placing`; what earlier writers of it left is removed."""
+def _place(directory: Path, writer: Writer) -> Iterator[Path]:
+    """Give an empty folder that becomes `directory`, see `Writer.place`; what earlier writers of it left is removed."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(directory.parent, fence, f"{directory.name}.")
-    with placing(directory, fence) as partial:
+    writer.remove_unfinished(directory.parent, f"{directory.name}.")
+    with writer.place(directory, "the weights") as partial:
         partial.mkdir()
         yield partial

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from corpus.storage.disk import writing
 from corpus.storage.errors import UserError
 from corpus.storage.models import FrozenModel
 from corpus.storage.parquet import ParquetError, read_parquet
+from corpus.storage.writer import UNGUARDED
 
 TILES_FILE = "tiles.parquet"
 TILES_FOLDER = "tiles"
@@ -91,10 +90,8 @@ def write_tiles(corpus_dir: str | Path, tiles: Iterable[Tile]) -> pa.Table:
     rows = sorted((tile.model_dump() for tile in tiles), key=lambda row: row["tile_id"])
     table = pa.Table.from_pylist(rows, schema=TILE_SCHEMA)
     target = Path(corpus_dir) / TILES_FILE
-    partial = target.with_suffix(".partial")
-    with writing("the list of tiles", target):
+    with UNGUARDED.place(target, "the list of tiles") as partial:
         pq.write_table(table, partial)
-        os.replace(partial, target)
     return table
 
 

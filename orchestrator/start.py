@@ -170,7 +170,7 @@ def _deliver_rest(config: RunConfig, directory: RunDirectory, console: Console) 
     """Deliver what waits for MLflow, under the lease; touches nothing if nothing waits."""
     if not waiting(directory.path):
         return
-    lease = LeaseKeeper(directory.path)
+    lease = LeaseKeeper(directory)
     lease.acquire()
     try:
         tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id, check=lease.check)

@@ -17,10 +17,9 @@ import ray.data
 from actors.captioner.chain_requests import ChainRequest
 from actors.captioner.factory import Captioner
 from actors.captioner.native import CaptionRequest
-from corpus.storage.disk import writing
-from corpus.storage.fence import Fence, NoFence, placing, remove_unfinished
 from corpus.storage.parquet import read_parquet
 from corpus.storage.rng import derive_seed
+from corpus.storage.writer import UNGUARDED, Writer
 from hcot_llm.aggregation.feedback import Feedback, feedback_hints
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.relabel import Proposals
@@ -217,7 +216,7 @@ def ask(
     corrections: int = 0,
     in_flight: int = 4,
     on_progress=None,
-    fence: Fence | NoFence = NoFence(),
+    writer: Writer = UNGUARDED,
 ) -> Proposals:
     """Answers to all questions, with shards on disk as they finish.
 
@@ -230,10 +229,10 @@ def ask(
             to what was asked again is a sign of life, though it ends no tile.
 
     Raises:
-        LeaseLost: `fence` no longer stands; DiskFull: a shard does not fit on the disk. The finished ones stay.
+        LeaseLost: another driver has taken over; DiskFull: a shard does not fit on the disk. The finished ones stay.
     """
     shard_dir.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(shard_dir, fence)
+    writer.remove_unfinished(shard_dir)
     shards = [questions[start : start + tiles_per_shard] for start in range(0, len(questions), tiles_per_shard)]
     requests = [make_request(shard, client, images) for shard in shards]
     paths = [
@@ -253,7 +252,7 @@ def ask(
         if retries := shard.plan_next(retry):
             pending[index] = shard, client.submit(make_request(shards[index], client, images, retries))
         else:
-            _write_shard(paths[index], shard, fence)
+            _write_shard(paths[index], shard, writer)
             done += len(shards[index])
         if on_progress is not None:
             on_progress(done, len(questions))
@@ -280,7 +279,7 @@ def _digest(shard: Sequence[Question], request: CaptionRequest | ChainRequest) -
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _write_shard(path: Path, shard: _Shard, fence: Fence | NoFence) -> None:
+def _write_shard(path: Path, shard: _Shard, writer: Writer) -> None:
     rows = []
     for given in shard.given:
         common = {
@@ -303,7 +302,7 @@ def _write_shard(path: Path, shard: _Shard, fence: Fence | NoFence) -> None:
         ]
         written[0]["injected"] = answer.injected
         rows += written
-    with writing("a shard of the captioner's answers", path), placing(path, fence) as partial:
+    with writer.place(path, "a shard of the captioner's answers") as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), partial)
 
 

@@ -22,7 +22,7 @@ import torch.distributed as dist
 
 from actors.trainer.safe_load import StateRefused, weights_only
 from corpus.storage.disk import disk_full, is_disk_full, writing
-from corpus.storage.fence import Fence, NoFence, put_in_place
+from corpus.storage.writer import UNGUARDED, Writer
 
 TAG = "zero"
 MANIFEST = "manifest.json"
@@ -53,7 +53,7 @@ def latest_checkpoint(directory: Path) -> tuple[Path, TrainerPosition] | None:
 
 
 def save_checkpoint(
-    engine, directory: Path, position: TrainerPosition, *, keep: int = 2, fence: Fence | NoFence = NoFence()
+    engine, directory: Path, position: TrainerPosition, *, keep: int = 2, writer: Writer = UNGUARDED
 ) -> None:
     """Save the ZeRO state of all ranks; called by all of them. Keeps the newest `keep` checkpoints.
 
@@ -62,35 +62,35 @@ def save_checkpoint(
             checkpoint was made, and the ones before stay.
     """
     with writing("the trainer's checkpoint", directory):
-        _save_checkpoint(engine, directory, position, keep, fence)
+        _save_checkpoint(engine, directory, position, keep, writer)
 
 
-def _save_checkpoint(engine, directory: Path, position: TrainerPosition, keep: int, fence: Fence | NoFence) -> None:
+def _save_checkpoint(engine, directory: Path, position: TrainerPosition, keep: int, writer: Writer) -> None:
     name = f"step-{position.total_steps:08d}{'-end' if position.round_finished else ''}"
-    fence.check()
+    writer.check()
     partial = _by_rank_0(lambda: _temporary(directory, name))
     engine.save_checkpoint(str(partial), tag=TAG)
     dist.barrier()
-    _by_rank_0(lambda: _finish(partial, directory / name, position, keep, fence))
+    _by_rank_0(lambda: _finish(partial, directory / name, position, keep, writer))
 
 
-def _finish(partial: Path, final: Path, position: TrainerPosition, keep: int, fence: Fence | NoFence) -> None:
+def _finish(partial: Path, final: Path, position: TrainerPosition, keep: int, writer: Writer) -> None:
     """Make what all ranks have written the newest checkpoint, and keep the newest `keep`."""
     (partial / MANIFEST).write_text(json.dumps(asdict(position)))
-    put_in_place(partial, final, fence)
+    writer.put_in_place(partial, final)
     complete = sorted(path for path in final.parent.glob("step-*") if (path / MANIFEST).exists())
     for old in complete[:-keep]:
-        _delete(old, fence)
+        _delete(old, writer)
 
 
-def _delete(checkpoint: Path, fence: Fence | NoFence) -> None:
+def _delete(checkpoint: Path, writer: Writer) -> None:
     """Cut off anywhere, it leaves the checkpoint whole or as what `_remove_left_over` removes.
 
     Raises:
         LeaseLost: another driver has taken over; the checkpoint is its own now, and stays.
     """
     deleted = _unused(checkpoint.parent, checkpoint.name)
-    with fence.holding(), suppress(FileNotFoundError):
+    with writer.holding(), suppress(FileNotFoundError):
         checkpoint.rename(deleted)
     _remove(deleted)
 
@@ -126,7 +126,7 @@ def _by_rank_0(work: Callable[[], Result]) -> Result:
     return told[0]
 
 
-def _remove_left_over(directory: Path, fence: Fence | NoFence) -> None:
+def _remove_left_over(directory: Path, writer: Writer) -> None:
     """Temporary directories of processes that were killed.
 
     Raises:
@@ -134,14 +134,12 @@ def _remove_left_over(directory: Path, fence: Fence | NoFence) -> None:
     """
     left_over = list(directory.glob(".step-*"))
     if left_over:
-        with fence.holding():
+        with writer.holding():
             for path in left_over:
                 _remove(path)
 
 
-def load_checkpoint(
-    engine_of, directory: Path, fence: Fence | NoFence = NoFence()
-) -> tuple[object, TrainerPosition | None]:
+def load_checkpoint(engine_of, directory: Path, writer: Writer = UNGUARDED) -> tuple[object, TrainerPosition | None]:
     """A DeepSpeed engine holding the newest checkpoint's state, whatever world size wrote it.
 
     Removes what earlier processes have left half done.
@@ -155,7 +153,7 @@ def load_checkpoint(
         DiskFull: the state does not fit on the disk in the form that another world size needs.
         LeaseLost: another driver has taken over.
     """
-    _by_rank_0(lambda: _remove_left_over(directory, fence))
+    _by_rank_0(lambda: _remove_left_over(directory, writer))
     found = latest_checkpoint(directory)
     if found is None:
         return engine_of(False), None

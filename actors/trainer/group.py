@@ -17,7 +17,7 @@ from actors.trainer.orders import RoundOrder, RoundResult, start_mailbox
 from actors.trainer.orphaned_groups import CleanTorchTrainer
 from actors.trainer.worker import train_worker, trainer_state_dir
 from corpus.storage.errors import UserError
-from corpus.storage.fence import Fence
+from corpus.storage.writer import UNGUARDED, Writer
 
 # A worker that dies is replaced, but a group that starts this often without one step in between has a bug or
 # lacks something that another start will not bring.
@@ -41,7 +41,7 @@ class WorkerSettings:
     state_dir: str
     feedback: bool
     levels: bool
-    fence: Fence | None = None
+    writer: Writer = UNGUARDED
 
 
 class TrainerGroup:
@@ -56,7 +56,7 @@ class TrainerGroup:
         start_dir: Path,
         feedback: bool,
         levels: bool,
-        fence: Fence | None = None,
+        writer: Writer = UNGUARDED,
     ) -> None:
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
         os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(config.regroup_timeout_s))
@@ -66,7 +66,7 @@ class TrainerGroup:
         self._deaths_at_start = 0
         self._ray_train_dir = run_dir / "ray_train"
         settings = WorkerSettings(
-            run_seed, config.model_dump(), str(start_dir), str(trainer_state_dir(run_dir)), feedback, levels, fence
+            run_seed, config.model_dump(), str(start_dir), str(trainer_state_dir(run_dir)), feedback, levels, writer
         )
         trainer_state_dir(run_dir).mkdir(parents=True, exist_ok=True)
         self._settings = asdict(settings)

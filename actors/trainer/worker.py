@@ -27,8 +27,9 @@ from actors.trainer.divergence import TrainingDiverged, refusing_divergence
 from actors.trainer.epoch_plan import EpochPlan, MicroBatch, assign_micro_batches
 from actors.trainer.orders import RoundOrder, RoundResult
 from corpus.storage.disk import DiskFull
-from corpus.storage.fence import Fence, LeaseLost, NoFence
+from corpus.storage.lock import LeaseLost
 from corpus.storage.rng import derive_seed
+from corpus.storage.writer import Writer
 from hcot_llm.aggregation.label_noise import NoiseModel
 
 if TYPE_CHECKING:  # torch is imported in the workers only
@@ -189,11 +190,11 @@ class _Worker:
 
         self.settings, self.train = settings, train
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
-        self.fence = Fence(**settings["fence"]) if settings.get("fence") else NoFence()
+        self.writer = Writer(**settings.get("writer", {}))
         self.stopping = False
         self.fold = 0
         self.model, self.tokenizer = load_training_model(Path(settings["start_dir"]))
-        self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.fence)
+        self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.writer)
 
     @property
     def state_dir(self) -> Path:
@@ -206,7 +207,7 @@ class _Worker:
         if order.fold != self.fold:
             self._let_go()
             self.fold = order.fold
-            self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.fence)
+            self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.writer)
         if order.from_scratch and self.position is not None and self.position.round != order.round:
             # The position stays: it counts the steps of the whole run.
             self._let_go()
@@ -311,7 +312,7 @@ class _Worker:
                         self.state_dir,
                         TrainerPosition(order.round, step, total, self.world_size, False, losses),
                         keep=self.train.keep_checkpoints,
-                        fence=self.fence,
+                        writer=self.writer,
                     )
                     _log.debug("round %d: checkpoint at step %d", order.round, step)
                     if self.stopping:
@@ -319,7 +320,7 @@ class _Worker:
         if not finished_before:
             self.position = TrainerPosition(order.round, steps, total, self.world_size, True, losses)
             save_checkpoint(
-                self.engine, self.state_dir, self.position, keep=self.train.keep_checkpoints, fence=self.fence
+                self.engine, self.state_dir, self.position, keep=self.train.keep_checkpoints, writer=self.writer
             )
         digest = self._save_weights(Path(order.weights_dir), order, window)
         _log.info("round %d, fold %d: weights %s in %s", order.round, order.fold, digest[:12], order.weights_dir)
@@ -441,4 +442,4 @@ class _Worker:
             feedback=False,
             levels=self.settings["levels"],
         )
-        return publish_weights(directory, self.model, self.tokenizer, built.images, built.prompts, self.fence)
+        return publish_weights(directory, self.model, self.tokenizer, built.images, built.prompts, self.writer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from corpus.geotiff.read import Reason, TileError
 from corpus.storage.models import FrozenModel
+from corpus.storage.writer import UNGUARDED
 from corpus.tiles import CorpusError
 
 QUARANTINE_FILE = "quarantine.jsonl"
@@ -59,13 +59,7 @@ class Quarantine:
     def append(self, records: Iterable[QuarantineRecord]) -> int:
         """Add records, each at most once (resuming repeats them); returns how many the file now holds."""
         merged = list(dict.fromkeys([*self.read(), *records]))
-        partial = self.path.with_suffix(".partial")
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(record.model_dump()) + "\n" for record in merged)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.path)
+        UNGUARDED.write_text(self.path, "".join(json.dumps(record.model_dump()) + "\n" for record in merged))
         return len(merged)
 
     def refused(self) -> set[str]:

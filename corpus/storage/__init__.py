@@ -1,1 +1,1 @@
-"""Writing and reading files whole, whatever dies meanwhile: atomic writes, the fence, disks, YAML, redaction."""
+"""Writing and reading files whole, whatever dies meanwhile: atomic writes, the lease's lock, disks, YAML, redaction."""

@@ -15,6 +15,7 @@ from corpus.simulate.config import SceneConfig
 from corpus.storage.errors import ConfigError
 from corpus.storage.models import StrictModel
 from corpus.storage.redaction import without_user
+from corpus.storage.writer import PRIVATE, UNGUARDED
 from corpus.storage.yaml import load_yaml
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import FlagConfig
@@ -23,7 +24,7 @@ from model.config import ModelConfig
 from orchestrator.monitoring.watchdog import WatchdogConfig
 from orchestrator.policies.retention import RetentionConfig
 from orchestrator.policies.schedule import ScheduleConfig
-from orchestrator.state.records import write_whole
+from orchestrator.state.format import FORMAT, FORMAT_KEY
 
 _FILED = ("model", "schedule")  # sections that may be given by the name of a file
 
@@ -147,6 +148,7 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
     if not path.is_file():
         raise ConfigError(f"There is no configuration {path}. The ones that come with the project lie in configs/.")
     content = _read_yaml(path)
+    content.pop(FORMAT_KEY, None)  # of a configuration that was copied from a run directory
     content.setdefault("name", path.stem)
     # A section's file is opened first where single keys of it are overridden.
     for override in sorted(overrides, key=lambda override: override.partition("=")[0] not in _FILED):
@@ -166,7 +168,8 @@ def save_config(config: RunConfig, path: Path) -> None:
     """Write the whole configuration, defaults included and paths absolute, so that a run can be resumed from it alone
     and from anywhere. A kill or a power cut leaves the whole file or none.
     """
-    write_whole(path, yaml.safe_dump(portable(config), sort_keys=False))
+    text = yaml.safe_dump({FORMAT_KEY: FORMAT, **portable(config)}, sort_keys=False)
+    UNGUARDED.write_text(path, text, mode=PRIVATE)
 
 
 def load_saved_config(path: Path) -> RunConfig:

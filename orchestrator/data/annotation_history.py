@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,6 @@ from actors.captioner.labelling import ImageIndex
 from actors.data.shuffler import Blocks, read_images, shuffle_round
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationError, AnnotationStore
 from corpus.digest import annotation_digest
-from corpus.storage.fence import Fence, NoFence
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import feedback_hints
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
@@ -70,11 +68,11 @@ def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
 class CorpusKeeper:
     """Commits annotation versions of one run and makes the state of the next round from them."""
 
-    def __init__(self, config: RunConfig, run_id: str, annotations_dir: Path) -> None:
+    def __init__(self, config: RunConfig, directory: RunDirectory) -> None:
         self._config = config
         self._schedule = Schedule(config.schedule, config.train, config.acceptance)
-        self._run_id = run_id
-        self._store = AnnotationStore(annotations_dir)
+        self._directory, self._run_id = directory, directory.run_id
+        self._store = AnnotationStore(directory.annotations)
 
     def open(self, prepared: PreparedCorpus, last_round: int, digest: str | None = None) -> CorpusState:
         """The state after `last_round` (0: the seed annotations, committed here on the first call).
@@ -108,7 +106,9 @@ class CorpusKeeper:
         split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
         annotations = matrix_from_table(table)
         in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
-        lesson = Lesson.read(self._lesson_path(last_round)) if last_round else Lesson.first(int(in_training.sum()))
+        lesson = (
+            Lesson.read(self._directory.feedback(last_round)) if last_round else Lesson.first(int(in_training.sum()))
+        )
         folds = make_folds(annotations.tile_ids, in_training, self._schedule.folds, self._config.seed)
         return self._state(
             CorpusState(
@@ -134,7 +134,6 @@ class CorpusKeeper:
         settlement: Settlement,
         findings: Findings,
         round_: int,
-        fence: Fence | NoFence = NoFence(),
     ) -> CorpusState:
         """Commit the settled annotations once, whatever happens, and shuffle them for the next round.
 
@@ -152,7 +151,7 @@ class CorpusKeeper:
         )
         hints = [list(feedback_hints(findings.feedback, row, CLAUSES).values()) for row in np.flatnonzero(training)]
         lesson = Lesson(trusted, reconstructed, hints)
-        lesson.write(self._lesson_path(round_), fence)
+        lesson.write(self._directory.feedback(round_), self._directory.writer)
         return self._state(
             replace(
                 corpus, annotations=annotations, version=version, digest=annotation_digest(table), taught=reconstructed
@@ -179,9 +178,6 @@ class CorpusKeeper:
                 for table in mine
             ),
         )
-
-    def _lesson_path(self, round_: int) -> Path:
-        return RunDirectory(self._store.path.parent).feedback(round_)
 
 
 def annotation_rows(

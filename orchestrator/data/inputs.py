@@ -7,12 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field
 
+from corpus.storage.lock import lease_lock
 from corpus.storage.models import FrozenModel
+from corpus.storage.state_files import read_json, write_json
 from corpus.tiles import CorpusError
 from orchestrator.config.schema import CorpusConfig
 from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.data.scenes import SceneState, compare_scenes
-from orchestrator.state.records import read_json, write_json
 
 INPUTS_FILE = "corpus.json"
 NAMED = 5
@@ -108,9 +109,10 @@ def keep_or_check_inputs(run_dir: Path, prepared: PreparedCorpus) -> None:
         CorpusError: it is not; the message names what changed. Nothing of the run was changed.
     """
     path, now = Path(run_dir) / INPUTS_FILE, CorpusInputs.of(prepared)
-    if not path.exists():
-        write_json(run_dir, path, now)
-        return
+    with lease_lock(run_dir):  # before the lease is taken: written once, by the process that comes first
+        if not path.exists():
+            write_json(run_dir, path, now)
+            return
     if changes := read_inputs(run_dir).changes(now):
         raise CorpusError(
             f"The corpus {prepared.corpus_dir} is not the one that the run {run_dir} was started on: "

@@ -7,7 +7,6 @@ here, before the loop, of which the evaluation alone opens the truth's directory
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from corpus.simulate.write import simulate_corpus
 from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
 from corpus.storage.rng import derive_seed
+from corpus.storage.writer import UNGUARDED
 from corpus.tiles import TILES_FILE, CorpusError, check_tiles, read_tiles
 from hcot_llm.initial.annotations import corrupt, geography_seed, truth_values
 from hcot_llm.knowledge.knowledge import tile_knowledge
@@ -210,9 +210,8 @@ def _write_knowledge(corpus_dir: Path, progress: Progress) -> None:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    pq.write_table(table, partial)
-    os.replace(partial, path)
+    with UNGUARDED.place(path) as partial:
+        pq.write_table(table, partial)
 
 
 def _digest(*parts) -> str:

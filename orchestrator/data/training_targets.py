@@ -8,10 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.storage.disk import writing
 from corpus.storage.errors import ConfigError
-from corpus.storage.fence import Fence, NoFence, placing, remove_unfinished
 from corpus.storage.parquet import read_parquet
+from corpus.storage.writer import Writer
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import ACCURACY
 from hcot_llm.schema.clauses import CLAUSES
@@ -45,21 +44,17 @@ class Lesson:
             table["hints"].to_pylist(),
         )
 
-    def write(self, path: Path, fence: Fence | NoFence = NoFence()) -> None:
-        with writing("the encoder's feedback", path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            remove_unfinished(path.parent, fence)
-            with placing(path, fence) as partial:
-                pq.write_table(
-                    pa.table(
-                        {
-                            "trusted": self.trusted.tolist(),
-                            "reconstructed": self.reconstructed.tolist(),
-                            "hints": self.hints,
-                        }
-                    ),
-                    partial,
-                )
+    def write(self, path: Path, writer: Writer) -> None:
+        """Write what `read` reads, in one step; errors as of `Writer.place`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer.remove_unfinished(path.parent)
+        columns = {
+            "trusted": self.trusted.tolist(),
+            "reconstructed": self.reconstructed.tolist(),
+            "hints": self.hints,
+        }
+        with writer.place(path, "the encoder's feedback") as partial:
+            pq.write_table(pa.table(columns), partial)
 
 
 @dataclass(frozen=True)

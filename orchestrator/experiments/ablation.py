@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from corpus.storage.writer import UNGUARDED
 from orchestrator.experiments.baselines import judge_encoder, judge_fusion, judge_seed
 from orchestrator.experiments.cells import Cell, make_cells
 from orchestrator.experiments.config import AblationConfig, AblationFailed
@@ -128,9 +129,7 @@ def _write_table(ablation: AblationConfig, out: Path, tracker: Tracker) -> None:
     )
     paths = [out / "ablation.md", out / "ablation.csv"]
     for path, text in zip(paths, (table.markdown(f"Ablation {ablation.name}", note), table.csv()), strict=True):
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        UNGUARDED.write_text(path, text)
     tracker.log_files(None, paths, "table")
     tracker.log_metrics(table.metrics(), step=len(results))
 

@@ -89,7 +89,7 @@ def throughput(directory: RunDirectory, config: RunConfig) -> Throughput:
     try:
         weights = directory.weights(last.round)
         client = CaptionerClient(config.captioner, weights)
-        corpus = CorpusKeeper(config, directory.run_id, directory.annotations).open(prepared, last.round)
+        corpus = CorpusKeeper(config, directory).open(prepared, last.round)
         alone = config.score.model_copy(update={"min_workers": 1, "max_workers": 1})
         together = config.score.model_copy(update={"min_workers": config.score.max_workers})
         score_tiles(corpus.images, corpus.annotations, weights, alone)  # the first time also imports and caches

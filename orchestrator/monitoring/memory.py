@@ -8,16 +8,15 @@ resident size minus the shared part, which leaves shared pages out.
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 from pydantic import Field
 
 from corpus.storage.disk import DiskFull
-from corpus.storage.fence import LeaseLost
+from corpus.storage.lock import LeaseLost
 from corpus.storage.models import StrictModel
-from orchestrator.state.records import read_json, write_json
+from corpus.storage.state_files import StateFolder, read_json
 
 
 class MemoryReport(StrictModel):
@@ -37,17 +36,18 @@ class MemorySampler:
     machine is seen; a cluster's other nodes are not.
 
     Args:
-        check: called before memory.json is written; raises LeaseLost if another driver has taken over.
+        directory: Where memory.json is written, and read first: a run that goes on keeps its earlier peak.
+        interval_s: Seconds between two samples, at least.
     """
 
-    def __init__(self, run_dir: Path, interval_s: float = 1.0, check: Callable[[], None] = lambda: None) -> None:
-        self._run_dir, self._interval_s, self._check = Path(run_dir), interval_s, check
+    def __init__(self, directory: StateFolder, interval_s: float = 1.0) -> None:
+        self._directory, self._interval_s = directory, interval_s
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._begun = time.monotonic()
         self._roots = {os.getpid()}
         self._pss = True
-        earlier = read_memory(self._run_dir)
+        earlier = read_memory(directory.path)
         self._report = earlier or MemoryReport(
             peak_rss_bytes=0, peak_by_process={}, peak_at_s=0, samples=0, method="pss"
         )
@@ -136,8 +136,7 @@ class MemorySampler:
 
     def _save(self) -> None:
         try:
-            self._check()
-            write_json(self._run_dir, self._run_dir / "memory.json", self._report)
+            self._directory.write_json("memory.json", self._report)
         except (DiskFull, LeaseLost):
             # An observation ends no run: the loop meets the same disk, and the same lease, where it matters.
             return

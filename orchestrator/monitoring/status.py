@@ -8,7 +8,7 @@ import psutil
 from pydantic import Field
 
 from corpus.storage.models import FrozenModel
-from orchestrator.state.records import read_json, write_json
+from corpus.storage.state_files import StateFolder, read_json
 
 
 class Now(FrozenModel):
@@ -21,11 +21,10 @@ class Now(FrozenModel):
     started: float = Field(description="when that process began, seconds since 1970")
 
 
-def write_now(run_dir: Path, phase: str, round_: int | None = None) -> None:
+def write_now(directory: StateFolder, phase: str, round_: int | None = None) -> None:
     """Say that a phase begins."""
-    write_json(
-        run_dir,
-        _path(run_dir),
+    directory.write_json(
+        _path(directory.path),
         Now(phase=phase, round=round_, since=time.time(), pid=os.getpid(), started=psutil.Process().create_time()),
     )
 

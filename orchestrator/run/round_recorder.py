@@ -41,7 +41,7 @@ class RoundContext:
         self._session.progress.phase(name, self.number, self._session.config.rounds)
         self._session.lease.check()
         with self._clock.phase(name), self._session.watchdog.phase(name, self.number):
-            write_now(self._session.directory.path, name, self.number)
+            write_now(self._session.directory, name, self.number)
             yield
 
     def training_progress(self, progress: dict) -> None:
@@ -165,6 +165,6 @@ class RoundContext:
             end=session.schedule.why_end(self.number, self._counts) if self.number < session.config.rounds else None,
         )
         session.tracker.log_record(self.child, record)
-        write_record(session.directory.path, record, session.lease.fence)
+        write_record(session.directory, record)
         session.progress.round_done(record)
         return record

@@ -20,7 +20,7 @@ from actors.trainer.group import TrainerGroup
 from actors.trainer.orders import RoundResult
 from actors.weights import copy_weights, create_weights
 from corpus.storage.disk import DiskFull, is_disk_full
-from corpus.storage.fence import LeaseLost
+from corpus.storage.lock import LeaseLost
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import doubtful_clauses
 from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
@@ -71,8 +71,8 @@ class Session:
         self.config, self.directory, self.prepared, self.progress = config, directory, prepared, progress
         self.records: list[RoundRecord] = []
         self.schedule = Schedule(config.schedule, config.train, config.acceptance)
-        self.keeper = CorpusKeeper(config, directory.run_id, directory.annotations)
-        self.lease = LeaseKeeper(directory.path)
+        self.keeper = CorpusKeeper(config, directory)
+        self.lease = LeaseKeeper(directory)
         self.tracker = Tracker(
             directory.path, experiment=config.name, run_name=directory.run_id, check=self.lease.check
         )
@@ -81,7 +81,7 @@ class Session:
         self.evaluator = None
         self._reservation: Reservation | None = None
         self.startup_s = 0.0
-        self._memory = MemorySampler(directory.path, check=self.lease.check)
+        self._memory = MemorySampler(directory)
         self.watchdog = Watchdog(
             config.watchdog,
             self._what_is_waited_for,
@@ -151,7 +151,7 @@ class Session:
     def _say_ended(self) -> None:
         """Unless another driver has taken over: the directory is its own then."""
         if self._is_ours():
-            write_now(self.directory.path, "ended")
+            write_now(self.directory, "ended")
 
     def _is_ours(self) -> bool:
         try:
@@ -165,7 +165,7 @@ class Session:
         """Start-up is paid once a run; its time is entered in the first round's record."""
         begun = time.monotonic()
         self.progress.phase("start-up")
-        write_now(self.directory.path, "start-up")
+        write_now(self.directory, "start-up")
         with self.watchdog.phase("start-up"):
             yield
         self.startup_s = time.monotonic() - begun
@@ -191,9 +191,9 @@ class Session:
         start = directory.weights(0)
         if not start.exists():
             if config.start_weights is not None:
-                copy_weights(config.start_weights, start, self.lease.fence)
+                copy_weights(config.start_weights, start, directory.writer)
             else:
-                create_weights(start, config.model, derive_seed(config.seed, "weights"), self.lease.fence)
+                create_weights(start, config.model, derive_seed(config.seed, "weights"), directory.writer)
         prompt = {"feedback": config.captioner.feedback_in_prompt, "levels": config.captioner.levels_in_prompt}
         # Runs of one name may lie in several places.
         owner = f"{directory.run_id}-{derive_seed(str(directory.path.resolve())) % 2**32:08x}"
@@ -206,7 +206,7 @@ class Session:
             run_seed=config.seed,
             run_dir=directory.path,
             start_dir=start,
-            fence=self.lease.fence,
+            writer=directory.writer,
             **prompt,
         )
         self.evaluator = Evaluator.remote(None if self.prepared.truth_dir is None else str(self.prepared.truth_dir))
@@ -234,7 +234,7 @@ class Session:
         """Delete what the retention policy lets go, now that a round is recorded; MLflow is told first."""
         plan = plan_retention(self.records, find_leftovers(self.directory), self.config.retention)
         self.tracker.log_tags({"knowlip.champion_round": str(plan.champion)})
-        carry_out(plan, self.directory, self.lease.fence, tell=self.tracker.log_deletion)
+        carry_out(plan, self.directory, tell=self.tracker.log_deletion)
 
     def _what_is_waited_for(self) -> str:
         return f"{ray_demand()}{why_ray_waits(self.config)}"
@@ -331,7 +331,7 @@ class Session:
             corrections=settings.corrections,
             in_flight=2 * settings.max_replicas,
             on_progress=on_progress,
-            fence=self.lease.fence,
+            writer=self.directory.writer,
         )
 
     def settle(self, corpus: CorpusState, findings: Findings, round_: int) -> Settlement:
@@ -350,7 +350,7 @@ class Session:
     def refresh(self, corpus: CorpusState, settlement: Settlement, findings: Findings, round_: int) -> CorpusState:
         """Commit the annotations and shuffle them for the next round."""
         self.lease.check()
-        return self.keeper.refresh(corpus, settlement, findings, round_, self.lease.fence)
+        return self.keeper.refresh(corpus, settlement, findings, round_)
 
     def evaluate(self, corpus: CorpusState, findings: Findings, round_: int) -> dict:
         """Numbers for the record: dict(metrics, by_clause). The only place where truth is looked at.
@@ -384,7 +384,7 @@ class Session:
         truth = ray.get(self.evaluator.truth_for_pictures.remote(tile_ids))
         paths = [draw_gallery(corpus, tile_ids, truth, context.number, figures / "gallery.png")]
         if context.losses:
-            write_losses(self.directory, context.number, context.losses, self.lease.fence)
+            write_losses(self.directory, context.number, context.losses)
             paths.append(draw_losses(read_losses(self.directory, context.number), figures / "losses.png"))
         if seed.accuracy_by_clause:
             rounds = [record.accuracy_by_clause for record in self.records] + [context.accuracy_by_clause]
@@ -403,7 +403,7 @@ class Session:
         rows = rows_of(corpus.training_seed)
         seed = ray.get(self.evaluator.annotations.remote(rows, rows))
         write_seed_summary(
-            self.directory.path,
+            self.directory,
             SeedSummary(
                 annotation_accuracy=seed["metrics"]["annotation_accuracy"],
                 accuracy_by_clause=seed["by_clause"] or None,

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from corpus.storage.fence import Fence, NoFence
 from orchestrator.policies.retention import KINDS, Leftover, Plan
 from orchestrator.state.run_directory import RunDirectory
 
@@ -26,7 +25,6 @@ def find_leftovers(directory: RunDirectory) -> list[Leftover]:
 def carry_out(
     plan: Plan,
     directory: RunDirectory,
-    fence: Fence | NoFence = NoFence(),
     tell: Callable[[int], None] = lambda round_: None,
 ) -> None:
     """Delete what a plan names. Killed anywhere, it leaves each thing whole or under a name that nothing reads, and the
@@ -43,12 +41,12 @@ def carry_out(
     for each in plan.delete:
         if each.path.is_symlink() or each.path.parent.resolve() != directory.path.resolve() / each.kind:
             raise ValueError(f"{each.path} does not lie in {directory.path / each.kind}; it is not deleted")
-        with fence.holding():
+        with directory.writer.holding():
             each.path.rename(each.path.with_name(f".{each.path.name}{_DELETED}"))
     for kind in KINDS:
         for path in _entries(directory.path / kind):
             if path.name.startswith((".round-", ".fold-")) and path.name.endswith(_DELETED):
-                fence.check()
+                directory.writer.check()
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

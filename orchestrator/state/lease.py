@@ -14,9 +14,10 @@ import psutil
 from pydantic import Field
 
 from corpus.storage.errors import UserError
-from corpus.storage.fence import LEASE, Fence, LockHeld, lease_lock
+from corpus.storage.lock import LEASE, LockHeld, lease_lock
 from corpus.storage.models import FrozenModel
-from orchestrator.state.records import read_json, write_json
+from corpus.storage.state_files import StateFolder, read_json, write_json
+from corpus.storage.writer import Writer
 
 LASTS_S = 30.0
 _PROC = Path("/proc")
@@ -108,12 +109,15 @@ def killed_driver(run_dir: Path) -> Owner | None:
 class LeaseKeeper:
     """Takes, renews and releases the lease of a run directory.
 
+    While the lease is held, `directory.writer` writes under its token.
+
     Args:
-        lasts_s: seconds after its last renewal for which a lease is respected.
+        directory: The run directory.
+        lasts_s: Seconds after its last renewal for which a lease is respected.
     """
 
-    def __init__(self, run_dir: Path, lasts_s: float = LASTS_S) -> None:
-        self._run_dir, self._path, self._lasts_s = run_dir, run_dir / LEASE, lasts_s
+    def __init__(self, directory: StateFolder, lasts_s: float = LASTS_S) -> None:
+        self._directory, self._run_dir, self._lasts_s = directory, directory.path, lasts_s
         self._owner = Owner.of_this_process()
         self._token: int | None = None
         self._stop = threading.Event()
@@ -135,27 +139,22 @@ class LeaseKeeper:
                 )
             self._token = 1 if found is None else found.token + 1
             self._write()
+        self._directory.writer = Writer(str(self._run_dir), self._token)
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
         return self._token
 
-    @property
-    def fence(self) -> Fence:
-        """What whoever writes the run's state on our behalf has to hold."""
-        if self._token is None:
-            raise RuntimeError("the lease was not acquired")
-        return Fence(str(self._run_dir), self._token)
-
     def check(self) -> None:
-        """Call before every write of the run's state.
+        """See that the lease is still ours.
 
         Raises:
-            LeaseLost: the lease has changed hands.
+            LeaseLost: The lease has changed hands.
         """
-        self.fence.check()
+        Writer(str(self._run_dir), self._token).check()
 
     def release(self) -> None:
-        """Give the lease back, if it is still ours."""
+        """Give the lease back, if it is still ours. From then on nothing is written."""
+        self._directory.writer = Writer(str(self._run_dir))
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -180,11 +179,11 @@ class LeaseKeeper:
         return read_lease(self._run_dir)
 
     def _write(self, released: bool = False) -> None:
-        write_json(
-            self._run_dir,
-            self._path,
-            Lease(token=self._token, owner=self._owner, renewed=time.time(), released=released),
-        )
+        """Write lease.json. The caller holds the lock, which is what guards this file."""
+        if self._token is None:
+            raise RuntimeError("the lease was not acquired")
+        lease = Lease(token=self._token, owner=self._owner, renewed=time.time(), released=released)
+        write_json(self._run_dir, self._run_dir / LEASE, lease)
 
 
 def _boot_id() -> str | None:

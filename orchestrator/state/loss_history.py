@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from corpus.storage.fence import Fence, NoFence
 from corpus.storage.models import StateModel
-from orchestrator.state.records import read_json, write_json
+from corpus.storage.state_files import read_json
 from orchestrator.state.run_directory import RunDirectory
 
 
@@ -14,15 +13,19 @@ class RoundLosses(StateModel):
     steps: list[dict[str, float]]
 
 
-def write_losses(
-    directory: RunDirectory, round_: int, steps: Sequence[dict[str, float]], fence: Fence | NoFence = NoFence()
-) -> None:
-    """Keep a round's losses, in one step; again for a round that runs again.
+def write_losses(directory: RunDirectory, round_: int, steps: Sequence[dict[str, float]]) -> None:
+    """Write a round's losses in one step; again for a round that runs again.
+
+    Args:
+        directory: The run.
+        round_: The round, from 1.
+        steps: One mapping for each optimiser step, as `RoundLosses` has them.
 
     Raises:
-        DiskFull: they do not fit on the disk; LeaseLost: `fence` no longer stands.
+        DiskFull: The losses do not fit on the disk.
+        LeaseLost: Another driver has taken over.
     """
-    write_json(directory.path, directory.losses(round_), RoundLosses(steps=list(steps)), fence)
+    directory.write_json(directory.losses(round_), RoundLosses(steps=list(steps)))
 
 
 def read_losses(directory: RunDirectory, last_round: int) -> dict[int, list[dict[str, float]]]:

@@ -1,30 +1,19 @@
 """Round records: one JSON file a round, written last and in one step. A round without a record did not happen."""
 
-import json
-import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from corpus.storage.disk import writing
-from corpus.storage.errors import UserError
-from corpus.storage.fence import Fence, NoFence, put_in_place
 from corpus.storage.models import StateModel
+from corpus.storage.state_files import RecordError, StateFolder, read_json
 
 PHASES = ("train", "publish", "score", "label", "refresh", "evaluate")
 _SHA256 = r"^[0-9a-f]{64}$"
 _FILE_NAME = re.compile(r"\d{4,}\.json")
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-class RecordError(UserError):
-    """A round record that cannot be written or read; the message names the file and what to do."""
 
 
 class Counts(StateModel):
@@ -152,22 +141,21 @@ def record_path(run_dir: Path, round_: int) -> Path:
     return Path(run_dir) / "rounds" / f"{round_:04d}.json"
 
 
-def write_record(run_dir: Path, record: RoundRecord, fence: Fence | NoFence = NoFence()) -> Path:
-    """Write a round's record: complete or not at all, and still there after a power cut.
+def write_record(directory: StateFolder, record: RoundRecord) -> Path:
+    """Write a round's record in one step and return its path. It is still there after a power cut.
 
     Raises:
-        LeaseLost: by then another driver had taken over; nothing was written.
-        DiskFull: it does not fit on the disk; nothing was written.
-        RecordError: the round has a record already, or rounds/ leads out of the run directory.
+        LeaseLost: Another driver has taken over; nothing was written.
+        DiskFull: The record does not fit on the disk; nothing was written.
+        RecordError: The round has a record already, or rounds/ leads out of the run directory.
     """
-    path = record_path(run_dir, record.round)
+    path = record_path(directory.path, record.round)
     if path.exists():
         raise RecordError(
             f"{path} exists already; a recorded round is not written again. Resume the run after its "
             "last round, or use another run directory."
         )
-    write_json(run_dir, path, record, fence)
-    return path
+    return directory.write_json(path, record)
 
 
 def read_records(run_dir: Path) -> list[RoundRecord]:
@@ -195,64 +183,12 @@ def read_records(run_dir: Path) -> list[RoundRecord]:
     return records
 
 
-def write_seed_summary(run_dir: Path, summary: SeedSummary) -> None:
+def write_seed_summary(directory: StateFolder, summary: SeedSummary) -> None:
     """Write seed.json; again on a resume, with the same content."""
-    write_json(run_dir, Path(run_dir) / "seed.json", summary)
+    directory.write_json("seed.json", summary)
 
 
 def read_seed_summary(run_dir: Path) -> SeedSummary | None:
     """What the run started from, or None before the first round."""
     path = Path(run_dir) / "seed.json"
     return read_json(run_dir, path, SeedSummary) if path.exists() else None
-
-
-def write_json(run_dir: Path, path: Path, model: BaseModel, fence: Fence | NoFence = NoFence()) -> None:
-    """Write a model as JSON in one step: a reader sees the old file or the new one, never a part.
-
-    Raises:
-        DiskFull: it does not fit on the disk; the old file stays.
-    """
-    _inside(run_dir, path)
-    with writing(path.name, path):
-        write_whole(path, json.dumps(model.model_dump(mode="json"), indent=2, allow_nan=False) + "\n", fence)
-
-
-def write_whole(path: Path, text: str, fence: Fence | NoFence = NoFence()) -> None:
-    """Write a file complete or not at all, and still there after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        put_in_place(Path(temporary), path, fence)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def read_json(
-    run_dir: Path, path: Path, kind: type[_Model], otherwise: str = "remove it and every later record and resume"
-) -> _Model:
-    """Read a file that `write_json` wrote.
-
-    Raises:
-        RecordError: it is damaged; `otherwise` says what to do where there is no copy.
-    """
-    _inside(run_dir, path)
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "the file"
-        raise RecordError(
-            f"{path} is damaged: {where}: {problem['msg']}. It is written in one step, so it was changed afterwards; "
-            f"restore it from a copy, or {otherwise}."
-        ) from error
-
-
-def _inside(run_dir: Path, path: Path) -> None:
-    root = Path(run_dir).resolve()
-    if not path.resolve().is_relative_to(root):
-        raise RecordError(
-            f"{path} leads to {path.resolve()}, outside the run directory {root}; it is not followed. Remove the link."
-        )

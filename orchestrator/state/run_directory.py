@@ -3,66 +3,82 @@
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from corpus.storage.errors import UserError
-from corpus.storage.fence import LOCK, lease_lock
 from corpus.storage.links import link_out_of
+from corpus.storage.lock import LOCK, lease_lock
+from corpus.storage.state_files import StateFolder, read_json
+from corpus.storage.writer import Writer, is_unfinished
 from orchestrator.config.schema import RunConfig, load_saved_config, save_config
-from orchestrator.state.records import RoundRecord, read_json, record_path
+from orchestrator.state.format import check_format
+from orchestrator.state.records import RoundRecord, record_path
 
-_UNFINISHED_CONFIG = ".config.yaml-"  # how `write_whole` calls it until it is complete
+_CONFIG = "config.yaml"
 
 
 class RunDirectoryError(UserError):
     """A run directory that cannot be made or used; the message says what to do."""
 
 
-@dataclass(frozen=True)
-class RunDirectory:
-    """Paths of a run: everything it writes lies below `path`."""
+class RunDirectory(StateFolder):
+    """The directory of a run: everything that the run writes lies below `path` and goes through `writer`.
 
-    path: Path
+    A process writes only while it holds the lease: `LeaseKeeper.acquire` puts a writer with the lease's token here, and
+    `LeaseKeeper.release` takes it away. Before and after that, every write is refused.
+
+    Args:
+        path: The directory.
+        writer: Another writer, such as `UNGUARDED` for a directory that no lease guards.
+    """
+
+    def __init__(self, path: Path, writer: Writer | None = None) -> None:
+        super().__init__(path, writer or Writer(str(path)))
 
     @property
     def config(self) -> Path:
-        return self.path / "config.yaml"
+        """File of the run's whole configuration."""
+        return self.path / _CONFIG
 
     @property
     def annotations(self) -> Path:
+        """Delta table of the annotations, a version a round."""
         return self.path / "annotations"
 
     @property
     def figures(self) -> Path:
+        """Folder of the pictures."""
         return self.path / "figures"
 
     def weights(self, round_: int, fold: int = 0) -> Path:
-        """The first fold's weights are those that the round publishes."""
+        """Folder of a round's weights. Those of fold 0 are the ones that the round publishes."""
         return self.path / "weights" / f"{f'fold-{fold}-' if fold else ''}round-{round_:04d}"
 
     def shards(self, round_: int) -> Path:
+        """Folder of the captioner's answers in a round."""
         return self.path / "labels" / f"round-{round_:04d}"
 
     def feedback(self, round_: int) -> Path:
+        """File of what a round's encoder says to the next round's training."""
         return self.path / "feedback" / f"round-{round_:04d}.parquet"
 
     def losses(self, round_: int) -> Path:
+        """File of the losses of a round's steps."""
         return self.path / "losses" / f"round-{round_:04d}.json"
 
     @property
     def run_id(self) -> str:
-        """The directory's name when its first round was recorded: a run that is moved or renamed stays the same run."""
+        """Name that the directory had when its first round was recorded: a run that is moved stays the same run."""
         first = record_path(self.path, 1)
         return read_json(self.path, first, RoundRecord).run_id if first.exists() else self.path.name
 
     @staticmethod
     def check_free(path: Path | None) -> None:
-        """Refuse a directory that holds something; what a start that was killed at once has left is nothing.
+        """Refuse a directory that holds something. What a start left that was killed at once does not count.
 
         Raises:
-            RunDirectoryError: the directory is not empty or is a file.
+            RunDirectoryError: The directory is not empty, or is a file.
         """
         if path is not None and path.exists() and (not path.is_dir() or any(map(_is_something, path.iterdir()))):
             raise RunDirectoryError(
@@ -72,11 +88,11 @@ class RunDirectory:
 
     @staticmethod
     def create(config: RunConfig, path: Path | None, root: Path = Path("runs")) -> "RunDirectory":
-        """A new directory: the given one, which must be empty or absent, or runs/<config>-<UTC time>.
+        """Make a new directory: the given one, which must be empty or absent, or runs/<config>-<UTC time>.
 
         Raises:
-            RunDirectoryError: the directory is not empty or is a file. LockHeld: a process that makes a run there does
-                not go on.
+            RunDirectoryError: The directory is not empty, or is a file.
+            LockHeld: A process that makes a run there was stopped in the middle of it.
         """
         chosen = path or root / f"{config.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         RunDirectory.check_free(chosen)
@@ -84,35 +100,38 @@ class RunDirectory:
         directory = RunDirectory(chosen.resolve())
         with lease_lock(directory.path):
             RunDirectory.check_free(chosen)  # another run may have begun here since
-            for left in directory.path.glob(f"{_UNFINISHED_CONFIG}*"):
-                left.unlink()
+            for left in directory.path.iterdir():
+                if is_unfinished(left, f"{_CONFIG}."):
+                    left.unlink()
             save_config(config, directory.config)
         _point_latest(root, directory.path)
         return directory
 
     @staticmethod
     def open(path: Path) -> tuple["RunDirectory", RunConfig]:
-        """An existing run and its configuration.
+        """Open an existing run and read its configuration.
 
         Raises:
-            RunDirectoryError: there is no run in `path`, or a link in it leads out of it.
-            ConfigError: its configuration is damaged.
+            RunDirectoryError: There is no run in `path`, or a link in it leads out of it.
+            FormatError: Another version of knowlip wrote it.
+            ConfigError: Its configuration is damaged.
         """
         directory = RunDirectory(path.resolve())
         if not directory.config.is_file():
             raise RunDirectoryError(
-                f"{path} is not a run directory: it has no config.yaml. Runs lie in runs/, the last one at runs/latest."
+                f"{path} is not a run directory: it has no {_CONFIG}. Runs lie in runs/, the last one at runs/latest."
             )
         _refuse_links(directory.path)
+        check_format(path, directory.config)
         return directory, load_saved_config(directory.config)
 
 
 def _is_something(path: Path) -> bool:
-    return path.is_symlink() or (path.name != LOCK and not path.name.startswith(_UNFINISHED_CONFIG))
+    return path.is_symlink() or (path.name != LOCK and not is_unfinished(path, f"{_CONFIG}."))
 
 
 def _refuse_links(root: Path) -> None:
-    """A run directory may have come from elsewhere; nothing in it makes a run write or read at another place."""
+    """Refuse links that lead out: a run directory may have come from elsewhere."""
     if (link := link_out_of(root)) is not None:
         raise RunDirectoryError(
             f"{link} leads to {link.resolve()}, outside the run directory; it is not "
@@ -121,9 +140,10 @@ def _refuse_links(root: Path) -> None:
 
 
 def _point_latest(root: Path, target: Path) -> None:
-    """runs/latest points to the run that started last; the link is replaced in one step.
+    """Have runs/latest point to the run that started last; the link is replaced in one step.
 
-    It is a convenience: where it cannot be set, as in a folder that is read-only, that is said and the run goes on.
+    The link is a convenience. Where it cannot be set, as in a folder that is read-only, a warning says so and the run goes
+    on.
     """
     temporary = root / f".latest-{os.getpid()}"
     try:

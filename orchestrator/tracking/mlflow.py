@@ -19,7 +19,8 @@ from urllib.parse import unquote, urlsplit
 from mlflow import MlflowClient
 
 from corpus.storage.redaction import without_user
-from orchestrator.state.records import RecordError, RoundRecord, read_json, record_path, write_json
+from corpus.storage.state_files import RecordError, read_json, write_json
+from orchestrator.state.records import RoundRecord, record_path
 from orchestrator.tracking.mlflow_delivery import Delivery, TrackedRuns, reaching_store, say
 from orchestrator.tracking.outbox import LOOP, RunGone, Spool, open_runs
 

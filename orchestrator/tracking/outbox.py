@@ -25,7 +25,7 @@ from pydantic import Field
 from corpus.storage.disk import DiskFull, disk_full, is_disk_full, name_reaches_disk, reach_disk, writing
 from corpus.storage.errors import UserError
 from corpus.storage.models import StrictModel
-from orchestrator.state.records import RecordError, read_json, write_json
+from corpus.storage.state_files import RecordError, read_json, write_json
 
 JOURNAL = "mlflow_journal.jsonl"
 _DELIVERED = "mlflow_delivered.json"

@@ -19,7 +19,8 @@ _HOLD = """
 import sys, time
 from pathlib import Path
 from orchestrator.state.lease import LeaseKeeper
-keeper = LeaseKeeper(Path(sys.argv[1]))
+from orchestrator.state.run_directory import RunDirectory
+keeper = LeaseKeeper(RunDirectory(Path(sys.argv[1])))
 keeper.acquire()
 print("held", flush=True)
 while True:

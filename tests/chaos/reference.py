@@ -14,8 +14,9 @@ from chaos.driver import ChaosError
 from chaos.faults import START_UP, Fault
 from chaos.injection import Injection
 from chaos.run import run_with_faults
+from corpus.storage.state_files import read_json, write_json
 from orchestrator.config.schema import load_config, portable
-from orchestrator.state.records import PHASES, RoundRecord, read_json, read_records, write_json
+from orchestrator.state.records import PHASES, RoundRecord, read_records
 
 
 class _Kept(BaseModel):

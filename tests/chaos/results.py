@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.state.records import read_json, write_json
+from corpus.storage.state_files import read_json, write_json
 
 
 class Result(BaseModel):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from chaos.driver import Driver, DriverEnded, start, wait_for_phase
 from chaos.injection import Injection, Outcome, TooLate, inject
-from orchestrator.state.records import RecordError, is_over, read_records
+from corpus.storage.state_files import RecordError
+from orchestrator.state.records import is_over, read_records
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.mounts import unmount
 

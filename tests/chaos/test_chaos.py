@@ -38,10 +38,11 @@ from corpus.storage.disk import free_bytes
 from orchestrator.config.schema import CorpusConfig, load_config
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.monitoring.status import Now, write_now
-from orchestrator.state.records import PHASES, write_json
+from orchestrator.state.records import PHASES
 from orchestrator.tracking.mlflow import Tracker, tracking_uri
 from support.mounts import mount, unmount
 from support.paths import ROOT
+from support.unguarded import unguarded
 
 
 def test_every_process_is_killed_at_the_start_of_every_phase_and_inside_it():
@@ -158,7 +159,7 @@ def test_a_recovery_is_judged_by_how_it_came_about(tmp_path):
 def test_a_driver_that_died_before_is_not_killed_again(tmp_path):
     driver = Driver(tmp_path / "log", "--help")
     driver.process.wait()
-    write_json(tmp_path, tmp_path / "now.json", Now(phase="train", round=1, since=0, pid=driver.process.pid, started=0))
+    unguarded(tmp_path).write_json("now.json", Now(phase="train", round=1, since=0, pid=driver.process.pid, started=0))
     injection = Injection(Fault("driver", "train", BOUNDARY), 1, 0.0)
     with pytest.raises(DriverEnded):
         wait_for_phase(driver, tmp_path, 1, "train")
@@ -177,9 +178,9 @@ start = len(list(run_dir.glob("start-*")))
 (run_dir / f"start-{start}").touch()
 if start < 2:
     node = subprocess.Popen(["raylet", "60"], executable="/bin/sleep")
-    write_now(run_dir, ("train", "label")[start], 1)
+    write_now(unguarded(run_dir), ("train", "label")[start], 1)
     node.wait()
-    write_now(run_dir, "label", 1)
+    write_now(unguarded(run_dir), "label", 1)
     time.sleep(1)
 sys.exit(1)
 """
@@ -202,7 +203,7 @@ def test_a_phase_that_does_not_begin_is_not_waited_for_for_ever(tmp_path):
     """A driver that lives, and stands still in another phase; what another driver wrote does not count."""
     alive = SimpleNamespace(log="log", ended=False, process=SimpleNamespace(pid=os.getpid()))
     alive.is_in = lambda *where: Driver.is_in(alive, *where)
-    write_now(tmp_path, "train", 1)
+    write_now(unguarded(tmp_path), "train", 1)
     wait_for_phase(alive, tmp_path, 1, "train", patience_s=0)
     with pytest.raises(NotSurvived, match="score of round 1 did not begin"):
         wait_for_phase(alive, tmp_path, 1, "score", patience_s=0.1)

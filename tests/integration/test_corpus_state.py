@@ -28,14 +28,15 @@ def test_a_run_that_is_renamed_stays_the_same_run(moved, smoke_run):
 
 
 @pytest.mark.parametrize("damage", ["another run", "no table"])
-def test_annotations_of_a_recorded_round_are_never_replaced_by_the_seed(moved, damage):
+def test_annotations_of_a_recorded_round_are_never_replaced_by_the_seed(moved, damage, monkeypatch):
     directory, config, prepared = moved
     run_id = "stranger" if damage == "another run" else directory.run_id
+    monkeypatch.setattr(RunDirectory, "run_id", run_id)
     if damage == "no table":
         shutil.rmtree(directory.annotations)
     before = AnnotationStore(directory.annotations).history()
     with pytest.raises(AnnotationError, match=f"no annotations of round 2 of {run_id}, which is recorded. {ADVICE}"):
-        CorpusKeeper(config, run_id, directory.annotations).open(prepared, 2)
+        CorpusKeeper(config, directory).open(prepared, 2)
     assert AnnotationStore(directory.annotations).history() == before
 
 
@@ -43,4 +44,4 @@ def test_other_annotations_than_were_recorded_are_named(moved):
     directory, config, prepared = moved
     said = rf"is not what round 1 of run recorded \(digest .* instead of 0000.*{ADVICE}"
     with pytest.raises(AnnotationError, match=said):
-        CorpusKeeper(config, directory.run_id, directory.annotations).open(prepared, 1, "0" * 64)
+        CorpusKeeper(config, directory).open(prepared, 1, "0" * 64)

@@ -19,8 +19,9 @@ from corpus.annotations import AnnotationStore
 from corpus.digest import annotation_digest
 from corpus.ingest.ingest import IngestConfig, cut_scenes
 from corpus.storage.disk import DiskFull, is_disk_full, writing
-from corpus.storage.fence import LEASE, Fence, LeaseLost, NoFence, placing
+from corpus.storage.lock import LEASE, LeaseLost
 from corpus.storage.parquet import read_parquet
+from corpus.storage.writer import UNGUARDED, Writer
 from hcot_llm.engines.native import Answer
 from hcot_llm.schema.clauses import Clause
 from model.checkpoint import weights_sha256
@@ -29,6 +30,7 @@ from orchestrator.config.schema import load_config
 from orchestrator.run.preflight import PreflightError, preflight_disk
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper, read_lease
 from orchestrator.state.records import read_records, write_record
+from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.mlflow import Tracker, tracking_uri
 from support import disk_job, training_job
 from support.annotations import annotations
@@ -36,6 +38,7 @@ from support.geotiffs import speckled_dn, write_geotiff
 from support.paths import ROOT
 from support.records import record
 from support.small_disk import CannotMount, small_disk
+from support.unguarded import unguarded
 
 BLOCK_BYTES = 10 * 2**20
 ROOM = r"has \d[\d,.]* MiB free of \d+ MiB.*knowlip resume RUN_DIR"
@@ -60,14 +63,14 @@ def larger_disk(tmp_path):
 
 
 def test_a_record_that_does_not_fit(disk):
-    write_record(disk.path, record(1))
+    write_record(unguarded(disk.path), record(1))
     disk.fill()
     with pytest.raises(DiskFull, match=f"0002.json could not be written to .*/rounds/0002.json.*{ROOM}"):
-        write_record(disk.path, record(2))
+        write_record(unguarded(disk.path), record(2))
     assert [each.round for each in read_records(disk.path)] == [1]
     assert [path.name for path in (disk.path / "rounds").iterdir()] == ["0001.json"]
     disk.empty()
-    write_record(disk.path, record(2))
+    write_record(unguarded(disk.path), record(2))
     assert [each.round for each in read_records(disk.path)] == [1, 2]
 
 
@@ -116,10 +119,10 @@ def test_a_shard_that_does_not_fit(disk):
     with pytest.raises(
         DiskFull, match=f"a shard of the captioner's answers could not be written to .*abc.parquet.*{ROOM}"
     ):
-        _write_shard(path, shard, NoFence())
+        _write_shard(path, shard, UNGUARDED)
     assert not path.exists()
     disk.empty()
-    _write_shard(path, shard, NoFence())
+    _write_shard(path, shard, UNGUARDED)
     assert read_parquet(path, SHARD_SCHEMA).num_rows == 4000
 
 
@@ -166,13 +169,13 @@ def test_what_mlflow_is_told_waits_for_room_and_arrives_once(disk, monkeypatch):
 
 
 def test_a_lease_is_kept_without_room_and_renewed_when_there_is_some(disk):
-    keeper = LeaseKeeper(disk.path, lasts_s=2.0)
+    keeper = LeaseKeeper(RunDirectory(disk.path), lasts_s=2.0)
     keeper.acquire()
     disk.fill()
     time.sleep(0.8)  # a renewal has failed
     keeper.check()
     with pytest.raises(LeaseHeld):
-        LeaseKeeper(disk.path, lasts_s=2.0).acquire()
+        LeaseKeeper(RunDirectory(disk.path), lasts_s=2.0).acquire()
     disk.empty()
     before, deadline = read_lease(disk.path).renewed, time.monotonic() + 30
     while read_lease(disk.path).renewed == before:
@@ -305,8 +308,8 @@ def test_a_trainer_holds_few_blocks_of_a_corpus_that_is_larger_than_the_store(sp
 def test_a_lost_lease_counts_and_not_the_full_disk_before_it(tmp_path):
     """The disk is the successor's concern."""
     (tmp_path / LEASE).write_text(json.dumps({"token": 2, "owner": {"pid": 1, "host": "elsewhere"}}))
-    with pytest.raises(LeaseLost, match="process 1 on elsewhere has taken over"), writing("a file", tmp_path / "a"):
-        with placing(tmp_path / "a", Fence(str(tmp_path), 1)):
+    with pytest.raises(LeaseLost, match="process 1 on elsewhere has taken over"):
+        with Writer(str(tmp_path), 1).place(tmp_path / "a", "a file"):
             raise OSError(28, "No space left on device")
 
 

@@ -13,42 +13,44 @@ import psutil
 import pytest
 from pydantic import BaseModel
 
-from corpus.storage.fence import LeaseLost, LockHeld, NoFence, placing, remove_unfinished
+from corpus.storage.lock import LeaseLost, LockHeld
 from corpus.storage.rng import derive_seed
+from corpus.storage.state_files import read_json
+from corpus.storage.writer import UNGUARDED
 from orchestrator.state import lease as lease_module
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper, killed_driver, read_lease
-from orchestrator.state.records import read_json, write_json
+from orchestrator.state.run_directory import RunDirectory
 
 linux = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="needs the /proc of Linux")
 
 
 def test_the_second_driver_is_refused_and_told_who_holds_it(tmp_path):
-    first = LeaseKeeper(tmp_path)
+    first = LeaseKeeper(RunDirectory(tmp_path))
     first.acquire()
     before = (tmp_path / "lease.json").read_bytes()
     with pytest.raises(LeaseHeld, match="is working on"):
-        LeaseKeeper(tmp_path).acquire()
+        LeaseKeeper(RunDirectory(tmp_path)).acquire()
     assert (tmp_path / "lease.json").read_bytes() == before
     first.check()
     first.release()
 
 
 def test_a_released_lease_is_free_at_once_with_a_larger_token(tmp_path):
-    first = LeaseKeeper(tmp_path)
+    first = LeaseKeeper(RunDirectory(tmp_path))
     token = first.acquire()
     first.release()
-    second = LeaseKeeper(tmp_path)
+    second = LeaseKeeper(RunDirectory(tmp_path))
     assert second.acquire() > token
     second.release()
 
 
 def test_a_paused_driver_finds_that_it_lost(tmp_path):
-    paused = LeaseKeeper(tmp_path, lasts_s=0.3)
+    paused = LeaseKeeper(RunDirectory(tmp_path), lasts_s=0.3)
     paused.acquire()
     paused._stop.set()  # as if the whole process were stopped: it renews no more
     paused._thread.join()
     time.sleep(0.4)
-    other = LeaseKeeper(tmp_path, lasts_s=0.3)
+    other = LeaseKeeper(RunDirectory(tmp_path), lasts_s=0.3)
     other.acquire()
     with pytest.raises(LeaseLost, match="taken over"):
         paused.check()
@@ -59,17 +61,17 @@ def test_a_paused_driver_finds_that_it_lost(tmp_path):
 
 
 def test_a_living_driver_keeps_its_lease_by_renewing(tmp_path):
-    keeper = LeaseKeeper(tmp_path, lasts_s=2.0)
+    keeper = LeaseKeeper(RunDirectory(tmp_path), lasts_s=2.0)
     keeper.acquire()
     time.sleep(3.0)
     with pytest.raises(LeaseHeld):
-        LeaseKeeper(tmp_path, lasts_s=2.0).acquire()
+        LeaseKeeper(RunDirectory(tmp_path), lasts_s=2.0).acquire()
     keeper.release()
 
 
 def _try(run_dir, results, over):
     try:
-        LeaseKeeper(run_dir).acquire()
+        LeaseKeeper(RunDirectory(run_dir)).acquire()
         results.put("won")
         over.wait()  # a driver that ended would leave the lease to the next one
     except LeaseHeld:
@@ -98,28 +100,28 @@ def _change_owner(run_dir: Path, **fields) -> None:
 def test_the_lease_of_a_killed_driver_is_free_at_once(tmp_path):
     _leave_a_lease(tmp_path)
     assert killed_driver(tmp_path) is not None
-    keeper = LeaseKeeper(tmp_path)
+    keeper = LeaseKeeper(RunDirectory(tmp_path))
     assert keeper.acquire() == 2
     keeper.release()
 
 
 def test_a_living_driver_is_not_taken_for_dead_when_the_clock_is_set(tmp_path, monkeypatch):
-    first = LeaseKeeper(tmp_path)
+    first = LeaseKeeper(RunDirectory(tmp_path))
     first.acquire()
     started = psutil.Process.create_time  # boot time, which follows the clock, plus ticks
     monkeypatch.setattr(psutil.Process, "create_time", lambda process: started(process) + 60)
     with pytest.raises(LeaseHeld):
-        LeaseKeeper(tmp_path).acquire()
+        LeaseKeeper(RunDirectory(tmp_path)).acquire()
     assert killed_driver(tmp_path) is None
     first.release()
 
 
 @linux
 def test_a_process_id_that_is_used_again_is_another_process(tmp_path):
-    first = LeaseKeeper(tmp_path)
+    first = LeaseKeeper(RunDirectory(tmp_path))
     first.acquire()
     _change_owner(tmp_path, start_ticks=read_lease(tmp_path).owner.start_ticks - 1)
-    second = LeaseKeeper(tmp_path)
+    second = LeaseKeeper(RunDirectory(tmp_path))
     assert second.acquire() == 2
     first.release()
     second.release()
@@ -142,10 +144,10 @@ def test_a_process_that_cannot_be_looked_up_keeps_its_lease_until_it_runs_out(tm
     _leave_a_lease(tmp_path)
     _change_owner(tmp_path, **elsewhere)
     with pytest.raises(LeaseHeld):
-        LeaseKeeper(tmp_path).acquire()
+        LeaseKeeper(RunDirectory(tmp_path)).acquire()
     assert killed_driver(tmp_path) is None
     time.sleep(0.3)
-    second = LeaseKeeper(tmp_path, lasts_s=0.3)
+    second = LeaseKeeper(RunDirectory(tmp_path), lasts_s=0.3)
     assert second.acquire() == 2
     second.release()
 
@@ -177,13 +179,13 @@ def test_without_proc_a_process_is_known_by_its_start_time(tmp_path, monkeypatch
     _leave_a_lease(tmp_path)
     owner = read_lease(tmp_path).owner
     assert (owner.boot_id, owner.pid_namespace, owner.start_ticks) == (None, None, None)
-    second = LeaseKeeper(tmp_path)
+    second = LeaseKeeper(RunDirectory(tmp_path))
     assert second.acquire() == 2
     _change_owner(tmp_path, started=read_lease(tmp_path).owner.started + 0.5)
     with pytest.raises(LeaseHeld):
-        LeaseKeeper(tmp_path).acquire()
+        LeaseKeeper(RunDirectory(tmp_path)).acquire()
     _change_owner(tmp_path, started=read_lease(tmp_path).owner.started + 2)
-    third = LeaseKeeper(tmp_path)
+    third = LeaseKeeper(RunDirectory(tmp_path))
     assert third.acquire() == 3
     second.release()
     third.release()
@@ -211,19 +213,20 @@ class State(BaseModel):
 
 def _drive(run_dir, results, over):
     """Take the lease and write under it until told to stop; what was written last must still be there."""
-    keeper = LeaseKeeper(run_dir, lasts_s=0.15)
+    directory = RunDirectory(run_dir)
+    keeper = LeaseKeeper(directory, lasts_s=0.15)
     try:
         token = keeper.acquire()
     except (LeaseHeld, LockHeld) as error:
         results.put((type(error).__name__, 0))
         return
-    fence, count = keeper.fence, 0
+    count = 0
     try:
         while not over.is_set():
             count += 1
-            write_json(run_dir, run_dir / "state.json", State(token=token, count=count), fence)
+            directory.write_json("state.json", State(token=token, count=count))
             if read_json(run_dir, run_dir / "state.json", State) != State(token=token, count=count):
-                fence.check()
+                directory.writer.check()
                 results.put(("overwritten", token))
                 return
         results.put(("stopped", token))
@@ -272,19 +275,21 @@ def test_a_driver_that_is_stopped_anywhere_and_wakes_changes_nothing_fifty_times
 
 @pytest.fixture
 def hands(tmp_path):
-    """The fence of a driver that was paused, and a function that takes over and returns its successor's."""
-    keepers = [LeaseKeeper(tmp_path, lasts_s=0.1)]
+    """The writer of a driver that was paused, and a function that takes over and returns its successor's."""
+    directories = [RunDirectory(tmp_path)]
+    keepers = [LeaseKeeper(directories[0], lasts_s=0.1)]
     keepers[0].acquire()
     keepers[0]._stop.set()
     keepers[0]._thread.join()
 
     def take_over():
         time.sleep(0.15)
-        keepers.append(LeaseKeeper(tmp_path, lasts_s=0.1))
+        directories.append(RunDirectory(tmp_path))
+        keepers.append(LeaseKeeper(directories[-1], lasts_s=0.1))
         keepers[-1].acquire()
-        return keepers[-1].fence
+        return directories[-1].writer
 
-    yield keepers[0].fence, take_over
+    yield directories[0].writer, take_over
     for keeper in keepers[1:]:
         keeper.release()
 
@@ -293,13 +298,13 @@ def hands(tmp_path):
 def test_a_driver_that_wakes_in_the_middle_of_a_file_has_not_its_successors_open(tmp_path, hands, tidies_up):
     first, take_over = hands
     final = tmp_path / "shard.parquet"
-    with pytest.raises(LeaseLost, match="taken over"), placing(final, first) as mine, open(mine, "w") as file:
+    with pytest.raises(LeaseLost, match="taken over"), first.place(final) as mine, open(mine, "w") as file:
         file.write("the first's, ")
         file.flush()
         second = take_over()
         if tidies_up:
-            remove_unfinished(tmp_path, second)
-        with placing(final, second) as others:
+            second.remove_unfinished(tmp_path)
+        with second.place(final) as others:
             others.write_text("the second's")
         file.write("still the first's")
     assert final.read_text() == "the second's"
@@ -309,11 +314,11 @@ def test_a_driver_that_wakes_in_the_middle_of_a_file_has_not_its_successors_open
 def test_a_driver_that_wakes_in_the_middle_of_a_folder_changes_nothing(tmp_path, hands):
     first, take_over = hands
     final = tmp_path / "round-0001"
-    with pytest.raises(LeaseLost, match="taken over"), placing(final, first) as mine:
+    with pytest.raises(LeaseLost, match="taken over"), first.place(final) as mine:
         mine.mkdir()
         second = take_over()
-        remove_unfinished(tmp_path, second, "round-0001.")
-        with placing(final, second) as others:
+        second.remove_unfinished(tmp_path, "round-0001.")
+        with second.place(final) as others:
             others.mkdir()
             (others / "model").write_text("the second's")
         (mine / "model").write_text("the first's")
@@ -328,18 +333,18 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_and_nothing_else_is(tm
     (tmp_path / "round-0001").mkdir()
     second = take_over()
     with pytest.raises(LeaseLost):
-        remove_unfinished(tmp_path, first)
+        first.remove_unfinished(tmp_path)
     assert len(list(tmp_path.glob("*.partial"))) == 3
-    remove_unfinished(tmp_path, second, "round-0001.")
+    second.remove_unfinished(tmp_path, "round-0001.")
     left = sorted(path.name for path in tmp_path.glob("*.partial"))
     assert left == [".round-00010.ab.partial", ".round-0002.ab.partial"]
-    remove_unfinished(tmp_path, NoFence())
+    UNGUARDED.remove_unfinished(tmp_path)
     assert not list(tmp_path.glob("*.partial"))
     assert (tmp_path / "round-0001").is_dir()
 
 
 def test_a_volume_that_fails_for_a_moment_does_not_end_the_renewal(tmp_path, monkeypatch):
-    keeper = LeaseKeeper(tmp_path, lasts_s=2.0)
+    keeper = LeaseKeeper(RunDirectory(tmp_path), lasts_s=2.0)
     write, failures = keeper._write, iter([OSError(errno.ESTALE, "stale"), OSError(errno.EIO, "input/output error")])
     keeper.acquire()
 
@@ -351,7 +356,7 @@ def test_a_volume_that_fails_for_a_moment_does_not_end_the_renewal(tmp_path, mon
     monkeypatch.setattr(keeper, "_write", fail_twice)
     time.sleep(3.0)
     with pytest.raises(LeaseHeld):
-        LeaseKeeper(tmp_path, lasts_s=2.0).acquire()
+        LeaseKeeper(RunDirectory(tmp_path), lasts_s=2.0).acquire()
     monkeypatch.undo()
     keeper.release()
 

@@ -5,14 +5,15 @@ import sys
 
 import pytest
 
+from corpus.storage.state_files import RecordError
 from orchestrator.monitoring.memory import MemorySampler, read_memory
-from orchestrator.state.records import RecordError
+from support.unguarded import unguarded
 
 HOLD = "import sys; held = bytearray(b'x') * (80 * 2**20); print('ready', flush=True); sys.stdin.read()"
 
 
 def test_children_count_and_the_peak_outlives_them(tmp_path):
-    sampler = MemorySampler(tmp_path)
+    sampler = MemorySampler(unguarded(tmp_path))
     before = sampler.sample()
     with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout.readline().strip() == b"ready"
@@ -25,18 +26,18 @@ def test_children_count_and_the_peak_outlives_them(tmp_path):
 
 
 def test_a_resumed_run_keeps_the_higher_peak(tmp_path):
-    first = MemorySampler(tmp_path)
+    first = MemorySampler(unguarded(tmp_path))
     first.sample()
     peak = first.stop().peak_rss_bytes
     raised = read_memory(tmp_path).model_copy(update={"peak_rss_bytes": 100 * peak})
     (tmp_path / "memory.json").write_text(raised.model_dump_json())
-    second = MemorySampler(tmp_path)
+    second = MemorySampler(unguarded(tmp_path))
     second.sample()
     assert second.stop().peak_rss_bytes == 100 * peak
 
 
 def test_the_thread_samples_and_stops(tmp_path):
-    sampler = MemorySampler(tmp_path, interval_s=0.01)
+    sampler = MemorySampler(unguarded(tmp_path), interval_s=0.01)
     sampler.start()
     assert sampler.stop().samples >= 1
 

@@ -8,9 +8,9 @@ import pytest
 
 from actors.weights import copy_weights, create_weights
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
-from corpus.storage.fence import Fence, LeaseLost, NoFence, put_in_place
+from corpus.storage.lock import LeaseLost
+from corpus.storage.writer import UNGUARDED, Writer
 from model.checkpoint import weights_sha256
-from orchestrator.state.records import write_whole
 from orchestrator.tracking.outbox import JOURNAL, LOOP, Spool
 from support.training_job import toy_model
 
@@ -34,7 +34,7 @@ def order(monkeypatch):
 
 
 def test_a_file_is_whole_before_it_has_its_name(tmp_path, order):
-    write_whole(tmp_path / "record.json", "{}")
+    UNGUARDED.write_text(tmp_path / "record.json", "{}")
     [(first, _), (second, final), (third, folder)] = order
     assert (first, second, third) == ("sync", "name", "sync")
     assert (final, folder) == (tmp_path / "record.json", tmp_path)
@@ -51,12 +51,12 @@ def test_a_folder_takes_the_place_of_an_older_one(tmp_path):
     for content in ("old", "new"):
         (tmp_path / "partial").mkdir()
         (tmp_path / "partial" / content).write_text(content)
-        put_in_place(tmp_path / "partial", tmp_path / "final", NoFence())
+        UNGUARDED.put_in_place(tmp_path / "partial", tmp_path / "final")
     assert [path.name for path in (tmp_path / "final").iterdir()] == ["new"]
 
 
 def test_start_weights_are_not_replaced_by_a_driver_that_lost_the_directory(tmp_path):
-    final, lost = tmp_path / "weights" / "round-0000", Fence(str(tmp_path), 1)  # nobody holds the lease
+    final, lost = tmp_path / "weights" / "round-0000", Writer(str(tmp_path), 1)  # nobody holds the lease
     create_weights(final, toy_model(), seed=0)
     digest = weights_sha256(final)
     with pytest.raises(LeaseLost):

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.annotations import AnnotationStore
-from corpus.storage.fence import LeaseLost
+from corpus.storage.lock import LeaseLost
 from orchestrator.policies.retention import CHAMPION_METRIC, KINDS, Leftover, RetentionConfig, champion, plan_retention
 from orchestrator.state.deletion import carry_out, find_leftovers
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.run_directory import RunDirectory
 from support.records import record
+from support.unguarded import unguarded
 
 
 def recorded(values) -> list:
@@ -80,7 +81,7 @@ def test_the_champion_has_the_largest_metric_and_truth_has_no_say(values, config
 @pytest.fixture
 def directory(tmp_path):
     """Five recorded rounds and a sixth under way, with files of the size that tells them apart."""
-    directory = RunDirectory(tmp_path / "run")
+    directory = unguarded(tmp_path / "run")
     for round_ in range(7):
         for folder in (directory.weights(round_), directory.weights(round_, fold=1), directory.shards(round_)):
             (folder / "deep").mkdir(parents=True)
@@ -163,23 +164,25 @@ def test_a_link_that_takes_the_place_of_a_round_after_the_plan_is_refused(direct
 
 
 def test_a_driver_that_lost_the_directory_deletes_nothing(directory):
-    lost, other = LeaseKeeper(directory.path), LeaseKeeper(directory.path)
-    lost.acquire()
-    fence = lost.fence
-    lost.release()
-    other.acquire()
+    lost, other = RunDirectory(directory.path), RunDirectory(directory.path)
+    first, second = LeaseKeeper(lost), LeaseKeeper(other)
+    first.acquire()
+    writer = lost.writer
+    first.release()
+    second.acquire()
+    lost.writer = writer  # as of a driver that was paused
     plan = plan_retention(RECORDS, find_leftovers(directory), CONFIG)
     with pytest.raises(LeaseLost):
-        carry_out(plan, directory, fence)
+        carry_out(plan, lost)
     assert rounds_left(directory) == {key: list(range(7)) for key in KINDS}
-    carry_out(plan, directory, other.fence)
-    other.release()
+    carry_out(plan, other)
+    second.release()
     assert rounds_left(directory) == {key: [0, 2, 4, 5, 6] for key in KINDS}
 
 
 def test_a_finished_run_keeps_all_annotations_and_what_its_records_need(smoke_run, tmp_path):
     """On a copy of a real run, with records that say that two more rounds came after."""
-    copy = RunDirectory(tmp_path / "run")
+    copy = unguarded(tmp_path / "run")
     shutil.copytree(smoke_run.run_dir, copy.path)
     records = smoke_run.records
     assert all(each.metrics[CHAMPION_METRIC] < 0 for each in records)

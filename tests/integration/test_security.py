@@ -50,6 +50,7 @@ from corpus.ingest.ingest import IngestConfig, IngestError, cut_scenes
 from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import ParquetError, read_parquet
 from corpus.storage.redaction import without_user
+from corpus.storage.state_files import RecordError
 from corpus.tiles import CorpusError, tile_path
 from hcot_llm.engines.vision_language import VisionLanguageModel
 from hcot_llm.schema.clauses import CLAUSES, AnswerError, parse_answer
@@ -58,7 +59,6 @@ from model.weights_check import WeightsError, check_weights
 from orchestrator.config.schema import load_config
 from orchestrator.experiments.config import load_ablation
 from orchestrator.run.preflight import preflight
-from orchestrator.state.records import RecordError
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.tracking.mlflow import Tracker, check_store, ui_command
 from orchestrator.tracking.outbox import StoreAway

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 from corpus.storage.disk import DiskFull
-from corpus.storage.fence import LeaseLost
+from corpus.storage.lock import LeaseLost
 from orchestrator import start as running
 from orchestrator.config.schema import load_config
 from orchestrator.monitoring.progress import Progress
@@ -27,6 +27,7 @@ from orchestrator.tracking.outbox import LOOP, Spool
 from support.paths import ROOT
 from support.records import record
 from support.small_disk import CannotMount, small_disk
+from support.unguarded import unguarded
 
 
 @pytest.fixture(autouse=True)
@@ -64,11 +65,11 @@ def test_the_first_full_disk_is_the_error_and_a_later_session_goes_on(tmp_path):
     try:
         with small_disk(tmp_path / "disk", 16) as disk:
             session, _ = session_in(disk.path / "run")
-            write_record(session.directory.path, record(1))
+            write_record(unguarded(session.directory.path), record(1))
             with pytest.raises(DiskFull, match="0002.json could not be written"):
                 with session, session.round(2) as this, this.phase("evaluate"):
                     disk.fill()
-                    write_record(session.directory.path, record(2), session.lease.fence)
+                    write_record(session.directory, record(2))
             assert [each.round for each in read_records(session.directory.path)] == [1]
             disk.empty()
             session.lease.release()  # as the end of its process does
@@ -236,7 +237,7 @@ def test_start_weights_are_written_under_the_lease(tmp_path, monkeypatch):
             session.config = session.config.model_copy(update={"start_weights": start})
             with pytest.raises(StopIteration):
                 session.start_actors(None)
-        assert [arguments[-1] for arguments in given] == [session.lease.fence] * 2
+        assert [arguments[-1] for arguments in given] == [session.directory.writer] * 2
 
 
 @pytest.mark.parametrize(

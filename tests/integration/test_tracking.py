@@ -16,13 +16,15 @@ from safetensors.numpy import save_file
 
 from corpus.storage.disk import DiskFull
 from corpus.storage.errors import UserError
+from corpus.storage.state_files import RecordError
 from orchestrator.run.preflight import PreflightError, preflight_tracking
-from orchestrator.state.records import RecordError, write_record
+from orchestrator.state.records import write_record
 from orchestrator.tracking.mlflow import Tracker, local_uri, tracking_uri, ui_command, without_user
 from orchestrator.tracking.outbox import JOURNAL, RunGone, Spool, waiting
 from support.ports import free_port
 from support.records import record
 from support.tracking_server import server
+from support.unguarded import unguarded
 
 PARAMS = {
     "seed": 0,
@@ -239,7 +241,7 @@ def test_rounds_and_run_of_a_killed_driver_are_closed_at_the_end(tmp_path):
     parent = killed.start({})
     recorded, interrupted = killed.round(1), killed.round(2)
     ids = [each.__enter__().run_id for each in (recorded, interrupted)]
-    write_record(tmp_path, record(1))
+    write_record(unguarded(tmp_path), record(1))
     client = MlflowClient(tracking_uri(tmp_path))
     assert {client.get_run(run).info.status for run in (parent, *ids)} == {"RUNNING"}
 
@@ -253,7 +255,7 @@ def test_a_driver_that_is_ended_behind_a_record_leaves_that_round_finished(tmp_p
     tracker = Tracker(tmp_path, experiment="e", run_name="r")
     tracker.start({})
     with pytest.raises(KeyboardInterrupt), tracker.round(1) as recorded:
-        write_record(tmp_path, record(1))
+        write_record(unguarded(tmp_path), record(1))
         raise KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt), tracker.round(2) as interrupted:
         raise KeyboardInterrupt

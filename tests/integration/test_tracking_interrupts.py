@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from corpus.storage.fence import LeaseLost
+from corpus.storage.lock import LeaseLost
 from orchestrator.tracking import outbox as spool_module
 from orchestrator.tracking.mlflow import Tracker, tracking_uri
 from orchestrator.tracking.outbox import LOOP, Entry, Spool, read_delivered, read_journal, waiting

@@ -24,7 +24,8 @@ from actors.trainer.orders import Mailbox, RoundOrder, RoundResult
 from actors.trainer.safe_load import StateRefused
 from actors.trainer.worker import steps_done, train_worker
 from corpus.storage.disk import DiskFull
-from corpus.storage.fence import Fence, LeaseLost, NoFence
+from corpus.storage.lock import LeaseLost
+from corpus.storage.writer import UNGUARDED, Writer
 from model.losses.itm import hard_negatives
 
 
@@ -329,9 +330,9 @@ def test_what_killed_processes_left_half_done_is_removed_at_the_next_load(alone,
     for name in (".step-00000003.partial", ".step-00000004.0123abcd"):
         (tmp_path / name / "zero").mkdir(parents=True)
     with pytest.raises(LeaseLost):  # they may be its successor's
-        load_checkpoint(lambda universal: "engine", tmp_path, Fence(str(tmp_path), 3))
+        load_checkpoint(lambda universal: "engine", tmp_path, Writer(str(tmp_path), 3))
     assert len(list(tmp_path.glob(".step-*"))) == 2
-    assert load_checkpoint(lambda universal: "engine", tmp_path, NoFence()) == ("engine", None)
+    assert load_checkpoint(lambda universal: "engine", tmp_path, UNGUARDED) == ("engine", None)
     assert list(tmp_path.glob(".step-*")) == []
 
 

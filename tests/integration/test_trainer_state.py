@@ -8,7 +8,8 @@ import pytest
 from actors.trainer import checkpoint as trainer_state
 from actors.trainer.checkpoint import TrainerPosition, latest_checkpoint
 from actors.weights import create_weights
-from corpus.storage.fence import LeaseLost, NoFence
+from corpus.storage.lock import LeaseLost
+from corpus.storage.writer import UNGUARDED, Writer
 from support import training_job
 
 # float32 sums in another order, through three AdamW steps at a learning rate of 1e-2.
@@ -99,24 +100,24 @@ def test_loss_curves_with_and_without_a_resize_agree(folder):
     assert whole[-1]["total"] < 0.9 * whole[0]["total"]
 
 
-class LostAfter(NoFence):
+class LostAfter(Writer):
     """Of a driver that another one takes over from after so many changes of the directory."""
 
     def __init__(self, changes: int) -> None:
-        self._left = changes
+        super().__init__()
+        self._left = iter(range(changes))
 
     @contextmanager
     def holding(self):
-        if self._left == 0:
+        if next(self._left, None) is None:
             raise LeaseLost("another driver")
-        self._left -= 1
         yield
 
 
-def finish(directory, step: int, fence=NoFence()) -> None:
+def finish(directory, step: int, writer=UNGUARDED) -> None:
     """Make a checkpoint of nothing but its position the newest one, and keep two."""
     partial = trainer_state._temporary(directory, f"step-{step:08d}")
-    trainer_state._finish(partial, directory / f"step-{step:08d}", TrainerPosition(1, step, step, 1, False), 2, fence)
+    trainer_state._finish(partial, directory / f"step-{step:08d}", TrainerPosition(1, step, step, 1, False), 2, writer)
 
 
 def names(directory) -> list[str]:
@@ -147,7 +148,7 @@ def test_what_two_drivers_delete_at_a_time_is_gone(tmp_path, monkeypatch):
 
     monkeypatch.setattr(shutil, "rmtree", after_the_other)
     trainer_state._temporary(tmp_path, "step-00000001")
-    trainer_state._remove_left_over(tmp_path, NoFence())
+    trainer_state._remove_left_over(tmp_path, UNGUARDED)
     for step in range(1, 4):
         finish(tmp_path, step)
     assert names(tmp_path) == ["step-00000002", "step-00000003"]

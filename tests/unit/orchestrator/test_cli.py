@@ -18,6 +18,7 @@ from support.geotiffs import speckled_dn, write_geotiff, write_vrt, write_zero_b
 from support.paths import ROOT
 from support.records import record
 from support.shared_run import knowlip
+from support.unguarded import unguarded
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
 
@@ -219,7 +220,7 @@ def test_data_check_names_what_cannot_be_used(call, tmp_path):
 def test_a_finished_run_delivers_what_mlflow_lacks(call, tmp_path, monkeypatch):
     """The driver was killed after its last record, and no server listened."""
     directory = RunDirectory.create(load_config(SMOKE, ["rounds=1"]), tmp_path / "run")
-    write_record(directory.path, record(1))
+    write_record(unguarded(directory.path), record(1))
     with monkeypatch.context() as away:
         away.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens there
         Tracker(directory.path, "smoke", "run").start({"rounds": 1})

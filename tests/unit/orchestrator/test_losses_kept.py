@@ -2,10 +2,10 @@
 
 import pytest
 
-from corpus.storage.fence import NoFence
+from corpus.storage.state_files import RecordError
 from orchestrator.state.loss_history import read_losses, write_losses
-from orchestrator.state.records import RecordError
 from orchestrator.state.run_directory import RunDirectory
+from support.unguarded import unguarded
 
 ROUNDS = {
     1: [{"step": 1, "total": 3.25, "itc": 1.5}, {"step": 2, "total": 3.0, "itc": 1.25}],
@@ -15,9 +15,9 @@ ROUNDS = {
 
 @pytest.fixture
 def directory(tmp_path) -> RunDirectory:
-    directory = RunDirectory(tmp_path)
+    directory = unguarded(tmp_path)
     for round_, steps in ROUNDS.items():
-        write_losses(directory, round_, steps, NoFence())
+        write_losses(directory, round_, steps)
     return directory
 
 
@@ -28,7 +28,7 @@ def test_a_resumed_run_finds_all_rounds_up_to_its_own(directory):
 
 def test_a_round_that_runs_again_is_kept_once(directory):
     again = [{"step": 3, "total": 0.5, "itc": 0.25}]
-    write_losses(directory, 2, again, NoFence())
+    write_losses(directory, 2, again)
     assert read_losses(directory, 3) == {1: ROUNDS[1], 2: again}
 
 

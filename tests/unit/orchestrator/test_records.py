@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from corpus.storage.state_files import RecordError
 from orchestrator.state.records import (
     Counts,
     PhaseClock,
-    RecordError,
     SeedSummary,
     Timings,
     read_records,
@@ -21,6 +21,7 @@ from orchestrator.state.records import (
     write_seed_summary,
 )
 from support.records import record, timings
+from support.unguarded import unguarded
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
@@ -33,13 +34,13 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 def test_what_is_written_is_read(tmp_path_factory, metrics, counts):
     run_dir = tmp_path_factory.mktemp("run")
     written = record(metrics=metrics, counts=Counts(**dict(zip(Counts.model_fields, counts))))
-    write_record(run_dir, written)
+    write_record(unguarded(run_dir), written)
     assert read_records(run_dir) == [written]
 
 
 def test_records_come_in_order_of_rounds_past_ten_thousand_names(tmp_path):
     for round_ in (2, 1, 3):
-        write_record(tmp_path, record(round_))
+        write_record(unguarded(tmp_path), record(round_))
     assert [each.round for each in read_records(tmp_path)] == [1, 2, 3]
     assert record_path(tmp_path, 12345).name == "12345.json"
 
@@ -50,8 +51,8 @@ def test_no_round_yet(tmp_path):
 
 
 def test_half_written_files_are_not_records(tmp_path):
-    write_record(tmp_path, record(1))
-    (tmp_path / "rounds" / ".0002.json-abc").write_text('{"round": 2')
+    write_record(unguarded(tmp_path), record(1))
+    (tmp_path / "rounds" / ".0002.json.abc.partial").write_text('{"round": 2')
     assert len(read_records(tmp_path)) == 1
 
 
@@ -59,35 +60,35 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("orchestrator.state.records.os.replace", fail)
+    monkeypatch.setattr("corpus.storage.writer.os.replace", fail)
     with pytest.raises(OSError, match="The disk is full: 0001.json"):
-        write_record(tmp_path, record(1))
+        write_record(unguarded(tmp_path), record(1))
     assert list((tmp_path / "rounds").iterdir()) == []
 
 
 def test_a_recorded_round_is_not_written_again(tmp_path):
-    write_record(tmp_path, record(1))
+    write_record(unguarded(tmp_path), record(1))
     with pytest.raises(RecordError, match="exists already"):
-        write_record(tmp_path, record(1))
+        write_record(unguarded(tmp_path), record(1))
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", '{"round": 1}', "\x00\xff"])
 def test_a_damaged_record_is_named(tmp_path, text):
-    path = write_record(tmp_path, record(1))
+    path = write_record(unguarded(tmp_path), record(1))
     path.write_text(text)
     with pytest.raises(RecordError, match=r"0001\.json is damaged"):
         read_records(tmp_path)
 
 
 def test_an_unknown_key_is_damage(tmp_path):
-    path = write_record(tmp_path, record(1))
+    path = write_record(unguarded(tmp_path), record(1))
     path.write_text(json.dumps({**json.loads(path.read_text()), "extra": 1}))
     with pytest.raises(RecordError, match="extra"):
         read_records(tmp_path)
 
 
 def test_gaps_and_renamed_records_are_refused(tmp_path):
-    write_record(tmp_path, record(2))
+    write_record(unguarded(tmp_path), record(2))
     with pytest.raises(RecordError, match="no record of round 1"):
         read_records(tmp_path)
     record_path(tmp_path, 2).rename(record_path(tmp_path, 1))
@@ -101,7 +102,7 @@ def test_links_out_of_the_run_directory_are_not_followed(tmp_path):
     elsewhere.mkdir()
     (run_dir / "rounds").symlink_to(elsewhere)
     with pytest.raises(RecordError, match="outside the run directory"):
-        write_record(run_dir, record(1))
+        write_record(unguarded(run_dir), record(1))
     assert list(elsewhere.iterdir()) == []
     (elsewhere / "0001.json").write_text(record(1).model_dump_json())
     with pytest.raises(RecordError, match="outside the run directory"):
@@ -147,6 +148,6 @@ def test_phases_neither_overlap_nor_are_invented():
 
 def test_seed_summary_round_trip(tmp_path):
     summary = SeedSummary(annotation_accuracy=None, tiles=6, quarantined=1, simulated=False)
-    write_seed_summary(tmp_path, summary)
-    write_seed_summary(tmp_path, summary)
+    write_seed_summary(unguarded(tmp_path), summary)
+    write_seed_summary(unguarded(tmp_path), summary)
     assert read_seed_summary(tmp_path) == summary

@@ -9,9 +9,10 @@ from rich.console import Console
 from orchestrator.config.schema import RunConfig, save_config
 from orchestrator.monitoring.memory import MemoryReport
 from orchestrator.report.summary import print_report, print_status, report
-from orchestrator.state.records import Counts, SeedSummary, write_json, write_record, write_seed_summary
+from orchestrator.state.records import Counts, SeedSummary, write_record, write_seed_summary
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.records import record
+from support.unguarded import unguarded
 
 KEYS = {"rounds", "seed_accuracy", "final_accuracy", "accuracy_by_clause", "peak_rss_bytes", "quarantined"}
 
@@ -31,21 +32,20 @@ def printed(function, run_dir) -> str:
 def fill(run_dir, accuracy):
     by_clause = None if accuracy is None else {"terrain": 0.8}
     write_seed_summary(
-        run_dir,
+        unguarded(run_dir),
         SeedSummary(
             annotation_accuracy=accuracy and 0.8, accuracy_by_clause=by_clause, tiles=64, quarantined=2, simulated=True
         ),
     )
     for number in (1, 2):
         write_record(
-            run_dir,
+            unguarded(run_dir),
             record(
                 number, metrics={"annotation_accuracy": accuracy}, accuracy_by_clause=accuracy and {"terrain": 0.95}
             ),
         )
-    write_json(
-        run_dir,
-        run_dir / "memory.json",
+    unguarded(run_dir).write_json(
+        "memory.json",
         MemoryReport(peak_rss_bytes=3 * 2**30, peak_by_process={}, peak_at_s=1, samples=1, method="pss"),
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpus.storage.errors import ConfigError
-from corpus.storage.fence import LOCK, lease_lock
+from corpus.storage.lock import LOCK, lease_lock
 from orchestrator.config.schema import load_config
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.paths import ROOT
@@ -118,7 +118,7 @@ def test_a_configuration_that_was_cut_is_not_filled_up_with_defaults(tmp_path, k
 
 def test_a_start_that_was_killed_at_once_does_not_keep_the_directory(tmp_path):
     (tmp_path / "run").mkdir()
-    for name in (LOCK, ".config.yaml-ab12cd34"):
+    for name in (LOCK, ".config.yaml.ab12cd34.partial"):
         (tmp_path / "run" / name).write_text("half")
     directory = RunDirectory.create(CONFIG, tmp_path / "run")
     assert sorted(path.name for path in directory.path.iterdir()) == [LOCK, "config.yaml"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.state.records import RecordError
+from corpus.storage.state_files import RecordError
 from orchestrator.tracking.outbox import JOURNAL, LOOP, Entry, Spool, StoreAway, open_runs, read_journal, waiting
 
 POINTS = st.lists(st.tuples(st.text(max_size=8), st.floats(allow_nan=False), st.integers(0, 2**40)), max_size=3)
