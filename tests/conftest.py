@@ -6,26 +6,46 @@ import shutil
 # Before torch and vLLM are imported: on shared cores several threads wait for each other more than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import hypothesis
 import pytest
 
-from support.shared_run import Run, run_loop_once
-from support.shared_training import CleanCorpus, TrainedCaptioner, make_clean_corpus, train_captioner
+if TYPE_CHECKING:
+    from support.shared_run import Run
+    from support.shared_training import CleanCorpus, TrainedCaptioner
+
+HERE = Path(__file__).parent
 
 # Cores are shared: how long one example takes says nothing.
 hypothesis.settings.register_profile("knowlip", deadline=None)
 hypothesis.settings.load_profile("knowlip")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test by the folder it lies in: unit, integration or chaos."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(item.path.relative_to(HERE).parts[0])
+
+
+# Fixtures import what they need: a test of the corpus does not wait for torch.
+
+
 @pytest.fixture(scope="session")
-def clean_corpus(tmp_path_factory) -> CleanCorpus:
+def clean_corpus(tmp_path_factory) -> "CleanCorpus":
     """96 simulated tiles whose annotations are the truth."""
+    from support.shared_training import make_clean_corpus
+
     return make_clean_corpus(tmp_path_factory.mktemp("clean"))
 
 
 @pytest.fixture(scope="session")
-def trained_captioner(clean_corpus, tmp_path_factory) -> TrainedCaptioner:
+def trained_captioner(clean_corpus, tmp_path_factory) -> "TrainedCaptioner":
     """Published weights of a model that learned one easy clause from the clean corpus."""
+    from support.shared_training import train_captioner
+
     return train_captioner(clean_corpus, tmp_path_factory.mktemp("trained"))
 
 
@@ -38,15 +58,19 @@ def engine(trained_captioner):
 
 
 @pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory) -> Run:
+def smoke_run(tmp_path_factory) -> "Run":
     """configs/smoke.yaml from the command line to its end, with truth."""
+    from support.shared_run import run_loop_once
+
     folder = tmp_path_factory.mktemp("smoke")
     return run_loop_once(folder, folder / "data")
 
 
 @pytest.fixture(scope="session")
-def blind_run(smoke_run, tmp_path_factory) -> Run:
+def blind_run(smoke_run, tmp_path_factory) -> "Run":
     """The same run with the truth removed once the data was made."""
+    from support.shared_run import run_loop_once
+
     folder = tmp_path_factory.mktemp("blind")
     shutil.copytree(smoke_run.data_dir, folder / "data")
     [truth] = (folder / "data").glob("*/truth")

@@ -1,15 +1,10 @@
 """Connecting to Ray leaves SIGTERM with whoever handles it: Ray's own handler would end a run with nothing saved."""
 
 import os
-import signal
 import subprocess
 import sys
 
-import pytest
-
 from chaos.nodes import authentication, first_node
-from orchestrator.cluster.connect import connect
-from orchestrator.start import _terminate
 
 _CONNECT = """
 import signal, sys
@@ -37,18 +32,3 @@ def test_a_real_cluster_that_was_looked_at_leaves_the_handler():
             timeout=120,
         )
     assert (done.returncode, done.stdout) == (0, "handled\n" * 2), done.stderr
-
-
-def test_a_signal_while_ray_starts_is_handled_as_before(monkeypatch):
-    def init(**settings):
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as ray.init does first
-        signal.raise_signal(signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, _terminate)
-    monkeypatch.setattr("ray.init", init)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            connect("auto")
-        assert signal.getsignal(signal.SIGTERM) is _terminate
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,12 +1,7 @@
 """What Ray says by itself beside a run."""
 
-import logging
 import subprocess
 import sys
-
-import ray._private.worker as worker
-
-from orchestrator.cluster.ray_output import quiet_ray
 
 _DEATHS = """
 import os, signal, threading
@@ -54,25 +49,3 @@ def test_a_worker_that_is_gone_is_one_plain_line():
     assert line.endswith("What the run still needs of it is started anew.")
     # Ray's words for the same, in colour: should it find others, or none, this line is where to see it.
     assert [line for line in lines if f"Worker PID: {after}" in line and "\x1b" in line], lines
-
-
-def test_of_a_full_disk_nothing_is_said_and_of_all_else_everything(caplog, monkeypatch):
-    printed, ours = [], logging.getLogger("ray.data.exceptions")
-    monkeypatch.setattr(worker, "print_to_stdstream", lambda data, ignore_prefix: printed.extend(data["lines"]))
-    monkeypatch.setattr(ours, "propagate", True)
-
-    def say(number: int) -> None:
-        for error in (RuntimeError("Local disk is full"), RuntimeError("a block was lost")):
-            try:
-                raise error
-            except RuntimeError:
-                ours.error("a bug report, please %s", number)
-            worker.print_to_stdstream({"lines": [str(error)], "pid": "raylet", "is_err": False}, ignore_prefix=False)
-
-    with quiet_ray():
-        say(1)
-    assert [record.getMessage() for record in caplog.records] == ["a bug report, please 1"]
-    assert printed == ["Ray: a block was lost"]
-    say(2)
-    assert len(caplog.records) == 3
-    assert printed[1:] == ["Local disk is full", "a block was lost"]

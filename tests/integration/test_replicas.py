@@ -8,17 +8,15 @@ import time
 import uuid
 from collections import deque
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import ray
 from ray import serve
-from ray.exceptions import ObjectLostError, RayActorError
 
 import actors.captioner.native
-from actors.captioner.deployment import DEATHS_PER_REQUEST, CaptionerFailed, Deployment
+from actors.captioner.deployment import Deployment
 from actors.captioner.native import CaptionerClient, CaptionerConfig, CaptionerReplica, CaptionRequest
 from actors.weights import load_training_model, publish_weights
 from hcot_llm.engines.native import EngineConfig
@@ -53,7 +51,7 @@ def start(trained_captioner, monkeypatch):
     ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
     # The replicas' processes cannot import a test.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setattr(actors.captioner, "CaptionerReplica", WatchedReplica)
+    monkeypatch.setattr(actors.captioner.native, "CaptionerReplica", WatchedReplica)
     clients = []
 
     def start_client(**bounds: int) -> CaptionerClient:
@@ -193,36 +191,3 @@ def test_runs_that_share_a_cluster_have_a_captioner_each(cluster):
     again.shutdown(wait=False)
     while serve.status().applications:
         time.sleep(0.1)
-
-
-@pytest.mark.parametrize(
-    "error", [RayActorError(), ObjectLostError("ab", None, "here")], ids=["replica died", "answer lost"]
-)
-@pytest.mark.parametrize("times", [DEATHS_PER_REQUEST - 1, DEATHS_PER_REQUEST])
-def test_a_request_is_sent_again_but_not_for_ever(monkeypatch, error, times):
-    deployment = Deployment.__new__(Deployment)
-    deployment.handle = None
-    monkeypatch.setattr(deployment, "wait_until_running", lambda: None)
-    outcomes, sent = [error] * times + ["answer"], []
-
-    def result():
-        if isinstance(outcome := outcomes.pop(0), Exception):
-            raise outcome
-        return outcome
-
-    pending = deployment.call(lambda handle: sent.append(handle) or SimpleNamespace(result=result))
-    if times < DEATHS_PER_REQUEST:
-        assert pending.result() == "answer"
-        assert len(sent) == times + 1
-    else:
-        with pytest.raises(CaptionerFailed, match="3 captioner replicas died"):
-            pending.result()
-
-
-def test_without_a_cluster_there_is_nothing_to_shut_down(monkeypatch):
-    """Serve would start a cluster of its own to look there."""
-    deployment = Deployment.__new__(Deployment)
-    deployment._application = "captioner"
-    monkeypatch.setattr(serve, "delete", lambda *_, **__: pytest.fail("Serve was asked"))
-    deployment.shutdown(wait=False)
-    assert not ray.is_initialized()

@@ -10,13 +10,13 @@ import pytest
 from actors.captioner.labelling import ImageIndex, Question, ask
 from actors.captioner.native import CaptionRequest
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
-from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.engines.fault_injection import DAMAGES
-from hcot_llm.engines.native import Answer, NativeEngine
+from hcot_llm.engines.native import NativeEngine
 from hcot_llm.prompts.retry import RetryConfig
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, AnswerError, Clause
+from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, AnswerError
 
 TILES, PER_SHARD, CANDIDATES = 40, 20, 3
+
 RETRY = RetryConfig(attempts=2, budget_share=0.5)
 
 
@@ -89,41 +89,6 @@ def poisoned(label, tmp_path_factory):
 
 def rows(folder) -> list[dict]:
     return [row for path in sorted(folder.glob("shard-*")) for row in pq.read_table(path).to_pylist()]
-
-
-def test_every_response_is_told_and_no_tile_is_done_before_its_shard(tmp_path):
-    """Three tiles in two shards; the first answers cannot be used, those to the repetition can."""
-    said = {False: Answer({}, {}, "not_json", 1), True: Answer({Clause.WATER: "sea"}, {}, None, 1)}
-
-    class Client:
-        def request(self, questions, images, seed, retries=None):
-            return SimpleNamespace(source="stub", questions=questions, again=retries is not None)
-
-        def submit(self, request):
-            return SimpleNamespace(result=lambda: [[said[request.again]] for _ in request.questions])
-
-    shape = 3, len(CLAUSES)
-    annotations = AnnotationMatrix(
-        tuple("abc"), np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed")
-    )
-    (tmp_path / ".shard-00000-killed.parquet.ab.partial").write_text("half")
-    told = []
-    questions = [Question(tile_id, (Clause.WATER,), {}, "", 10.0, {}, True, 0) for tile_id in "abc"]
-    proposals = ask(
-        questions,
-        Client(),
-        None,
-        annotations,
-        tmp_path,
-        tiles_per_shard=2,
-        candidates=1,
-        in_flight=1,
-        retry=RetryConfig(attempts=1, budget_share=1),
-        on_progress=lambda *parts: told.append(parts),
-    )
-    assert told == [(0, 3), (2, 3), (2, 3), (3, 3)]
-    assert proposals.recovered == 3
-    assert len(list(tmp_path.iterdir())) == len(list(tmp_path.glob("shard-*.parquet"))) == 2
 
 
 def test_every_damage_is_counted_by_its_reason(poisoned):

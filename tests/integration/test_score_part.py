@@ -11,10 +11,8 @@ import pyarrow as pa
 import pytest
 import ray
 import ray.data
-import torch
 
 import actors.scorer.scorer
-from actors.data.devices import device_of
 from actors.scorer.scorer import ScoreConfig, Scores, _ScoreActor, score_tiles
 from actors.weights import create_weights
 from hcot_llm.aggregation.matrix import AnnotationMatrix
@@ -82,19 +80,6 @@ def scored(to_score):
     return part, [to_score.score(each, max_workers=1) for each in (None, part)]
 
 
-@pytest.mark.parametrize(("gpus", "available", "device"), [(0, True, "cpu"), (0.5, False, "cpu"), (0.5, True, "cuda")])
-def test_a_worker_computes_on_the_gpu_that_it_reserved(monkeypatch, gpus, available, device):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    assert device_of(gpus) == device
-
-
-def test_the_scoring_actor_moves_its_encoder(tmp_path, monkeypatch):
-    create_weights(tmp_path / "weights", training_job.toy_model(), seed=0)
-    monkeypatch.setattr("actors.scorer.scorer.device_of", lambda gpus: "meta" if gpus else "cpu")
-    on = {gpus: _ScoreActor(str(tmp_path / "weights"), True, 1, gpus)._scorer.encoder.device.type for gpus in (0, 1)}
-    assert on == {0: "cpu", 1: "meta"}
-
-
 def test_a_tiles_scores_do_not_depend_on_which_others_are_scored(scored):
     part, [whole, some] = scored
     assert some.feedback.tile_ids == tuple(np.asarray(whole.feedback.tile_ids)[part])
@@ -113,7 +98,7 @@ def test_neighbours_vote_within_the_part(scored):
 
 
 def test_scorers_grow_to_the_upper_bound_under_load_and_no_further(to_score, scored, monkeypatch):
-    monkeypatch.setattr(actors.scorer, "_ScoreActor", MeetingActor)
+    monkeypatch.setattr(actors.scorer.scorer, "_ScoreActor", MeetingActor)
     scores = to_score.score(min_workers=1, max_workers=2)
     assert [len(list(to_score.weights.parent.glob(f"*.{what}"))) for what in ("scorer", "scored")] == [2, 2]
     _, [whole, _] = scored

@@ -6,14 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from actors.captioner.factory import check_captioner
 from actors.captioner.native import CaptionerConfig
 from actors.captioner.vision_language import VisionLanguageCaptioner
-from corpus.geotiff.backscatter import Backscatter
-from corpus.geotiff.picture import grey_picture, png
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
-from hcot_llm.engines.vision_language import VisionLanguageConfig, VisionLanguageError
+from hcot_llm.engines.vision_language import VisionLanguageConfig
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
 from support.shared_chain import ASKED, answers, make_tiles, tile_ids_of
 from support.small_vision_language import write_model
@@ -84,37 +81,3 @@ def test_a_killed_replica_is_replaced_and_the_shard_is_answered_once(captioner, 
     assert len(list(tmp_path.glob("shard-*.parquet"))) == 2
     rows = [row for path in tmp_path.glob("shard-*.parquet") for row in pq.read_table(path).to_pylist()]
     assert len(rows) == len({(row["tile_id"], row["clause"]) for row in rows}) == len(tile_ids) * len(ASKED)
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda folder: "", "names no model"),
-        (lambda folder: f"{folder}/nowhere", "lacks config.json, tokenizer_config.json"),
-        (lambda folder: folder, "lacks weights as safetensors"),
-    ],
-)
-def test_a_model_that_is_none_is_named_before_anything_starts(tmp_path, make, said):
-    for name in ("config.json", "tokenizer_config.json", "pytorch_model.bin"):
-        (tmp_path / name).write_text("{}")
-    config = CaptionerConfig(kind="vision_language", vision_language={"model": str(make(tmp_path))})
-    with pytest.raises(VisionLanguageError, match=said):
-        check_captioner(config)
-
-
-def test_levels_cannot_be_left_out_of_a_chain():
-    with pytest.raises(ValueError, match="kind vision_language asks level by level"):
-        CaptionerConfig(kind="vision_language", levels_in_prompt=False)
-
-
-def test_the_picture_is_the_co_polarised_band_in_decibels_and_no_data_is_black():
-    rows = np.linspace(-25, 0, 64 * 64, dtype=np.float32).reshape(64, 64)
-    rows[0, 0] = np.nan
-    picture = grey_picture(Backscatter(np.stack([np.full_like(rows, -20), rows]), ("VH", "VV")))
-    assert picture.dtype == np.uint8
-    assert picture[0, 0] == 0
-    assert picture[-1, -1] == 255
-    assert (np.diff(picture.ravel()[1:].astype(int)) >= 0).all(), "brighter means more backscatter"
-    assert not grey_picture(Backscatter(np.full((1, 4, 4), np.nan, np.float32), ("VV",))).any()
-    assert png(picture) == png(picture)
-    assert png(picture).startswith(b"\x89PNG")

@@ -17,7 +17,6 @@ from orchestrator.tracking.mlflow import Tracker, local_uri
 from support.geotiffs import speckled_dn, write_geotiff, write_vrt, write_zero_band_tiff
 from support.paths import ROOT
 from support.records import record
-from support.shared_run import knowlip
 from support.unguarded import unguarded
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
@@ -65,14 +64,6 @@ def test_help_names_every_command(call):
     assert status == 0
     for command in ("run", "resume", "status", "report", "caption", "data", "bench", "config", "ablate", "hcot"):
         assert re.search(rf"^\W*{command} ", out, re.MULTILINE), command
-
-
-def test_the_installed_command_reports_an_error_as_a_paragraph(tmp_path):
-    done = knowlip("run", "absent.yaml", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("Error: There is no configuration absent.yaml.")
-    assert "Traceback" not in done.stderr
 
 
 def test_a_missing_configuration(refused):

@@ -10,7 +10,7 @@ from orchestrator.config.reference import markdown_reference, reference
 from orchestrator.config.schema import RunConfig, flatten, load_config, save_config
 from support.paths import ROOT
 
-# An ablation is rows of configurations; tests/integration/test_ablation.py has those.
+# An ablation is rows of configurations; test_ablation.py has those.
 CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if not path.stem.startswith("ablation"))
 SMOKE = ROOT / "configs" / "smoke.yaml"
 

@@ -2,13 +2,7 @@
 
 import base64
 import json
-import subprocess
-import sys
-import textwrap
 import threading
-import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -28,12 +22,15 @@ from hcot_llm.schema.clauses import CLAUSES as ALL
 from hcot_llm.schema.clauses import VOCABULARY, Clause, parse_answer
 from orchestrator.cluster.requirements import needed
 from orchestrator.config.schema import load_config
-from support.paths import ROOT
+from support.chat_server import server
 
 KEY = "sk-a-secret-that-nobody-may-read"
+
 CLAUSES = (Clause.WATER, Clause.ROAD)
+
 TEXT = '{"water": "lake", "road": "grid"}'
-MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "x"}]}
+
+
 PIECES = ['{"', "water", '": "', "lake", '", "', "road", '": "', "gr", 'id"}']
 
 
@@ -70,43 +67,6 @@ def answer(text: str = TEXT, pieces: list[str] | None = None) -> dict:
         ],
         "usage": {"prompt_tokens": 1, "completion_tokens": 9, "total_tokens": 10},
     }
-
-
-@contextmanager
-def server(respond, models=MODELS):
-    """A server on a free port; respond(request body, headers) -> (status, JSON, or a text as it is).
-
-    Yields (url, bodies received).
-    """
-    received = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            received.append(body)
-            self.reply(*respond(body, self.headers))
-
-        def do_GET(self):
-            self.reply(200, models)
-
-        def reply(self, status, content):
-            data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/html" if data.startswith(b"<") else "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_):
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{http.server_port}/v1", received
-    finally:
-        http.shutdown()
-        http.server_close()
 
 
 def client(url: str, **settings) -> Endpoint:
@@ -491,57 +451,6 @@ def test_once_it_is_closed_nothing_is_asked_again():
         ask(endpoint)
         assert said == [f"The captioner of {url} was shut down."] * 2
         assert len(received) == 1
-
-
-@pytest.mark.parametrize("trouble", ["busy", "silent"])
-def test_a_process_that_ends_waits_neither_for_an_answer_nor_for_patience(corpus_dir, trouble):
-    over = threading.Event()
-
-    def respond(body, headers):
-        if trouble == "silent":
-            over.wait(60)
-        return 503, {"error": {"message": "busy"}}
-
-    program = """
-        import sys, time
-        from pathlib import Path
-        from actors.captioner.native import CaptionerConfig
-        from actors.captioner.endpoint import EndpointCaptioner
-        from corpus.tiles import read_tiles
-        from hcot_llm.engines.endpoint import EndpointConfig
-        sys.path.insert(0, "tests")
-        from support.shared_chain import question
-
-        url, corpus_dir = sys.argv[1], Path(sys.argv[2])
-        tiles = read_tiles(corpus_dir)
-        captioner = EndpointCaptioner(CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(url=url, model="m")),
-                                      tiles, corpus_dir)
-        captioner.submit(captioner.request([question(tile_id) for tile_id in tiles["tile_id"].to_pylist()], None, 0))
-        sys.stdin.readline()
-        captioner.shutdown()
-        print("shut down", flush=True)
-        """
-    with server(respond) as (url, received):
-        process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(program), url, str(corpus_dir)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            deadline = time.monotonic() + 120
-            while len(received) < 3:
-                assert time.monotonic() < deadline
-                assert process.poll() is None
-                time.sleep(0.05)
-            process.stdin.write("end\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == "shut down\n"
-            assert process.wait(20) == 0
-        finally:
-            process.kill()
-            over.set()
 
 
 def test_a_server_that_goes_leaves_finished_shards_and_no_others(corpus_dir, tmp_path):

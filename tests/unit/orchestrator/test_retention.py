@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.annotations import AnnotationStore
 from corpus.storage.lock import LeaseLost
 from orchestrator.policies.retention import CHAMPION_METRIC, KINDS, Leftover, RetentionConfig, champion, plan_retention
 from orchestrator.state.deletion import carry_out, find_leftovers
@@ -30,6 +29,7 @@ def leftovers(root, last: int) -> list[Leftover]:
 
 
 metrics = st.lists(st.none() | st.floats(-5, 0), max_size=9)
+
 settings = st.builds(
     RetentionConfig, delete=st.booleans(), keep_rounds=st.integers(2, 5), champion=st.sampled_from(["held_out", "last"])
 )
@@ -92,6 +92,7 @@ def directory(tmp_path):
 
 
 RECORDS = recorded([-3.0, -1.0, -2.0, -2.0, -2.0])
+
 CONFIG = RetentionConfig()
 
 
@@ -178,18 +179,3 @@ def test_a_driver_that_lost_the_directory_deletes_nothing(directory):
     carry_out(plan, other)
     second.release()
     assert rounds_left(directory) == {key: [0, 2, 4, 5, 6] for key in KINDS}
-
-
-def test_a_finished_run_keeps_all_annotations_and_what_its_records_need(smoke_run, tmp_path):
-    """On a copy of a real run, with records that say that two more rounds came after."""
-    copy = unguarded(tmp_path / "run")
-    shutil.copytree(smoke_run.run_dir, copy.path)
-    records = smoke_run.records
-    assert all(each.metrics[CHAMPION_METRIC] < 0 for each in records)
-    later = [records[-1].model_copy(update={"round": number, "metrics": {CHAMPION_METRIC: None}}) for number in (3, 4)]
-    best = champion(records, CONFIG)
-    carry_out(plan_retention(records + later, find_leftovers(copy), CONFIG), copy)
-    assert rounds_left(copy) == {"weights": [0, best], "labels": [best], "feedback": [best]}
-    store, original = AnnotationStore(copy.annotations), AnnotationStore(smoke_run.run_dir / "annotations")
-    for version in range(len(records) + 1):
-        assert store.read(version).equals(original.read(version))

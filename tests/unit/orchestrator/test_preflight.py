@@ -8,21 +8,20 @@ import time
 import pytest
 import torch
 import yaml
-from ray.cluster_utils import Cluster
 
-from corpus.storage.errors import ConfigError, UserError
+from corpus.storage.errors import ConfigError
 from orchestrator.cluster.capacity import Offer, Resources, offer_of, offered
-from orchestrator.cluster.connect import ClusterUnreachable
 from orchestrator.cluster.placement import left_over
 from orchestrator.cluster.requirements import needed
 from orchestrator.config.schema import RunConfig, load_config
 from orchestrator.run.preflight import PreflightError, check, check_start_weights, check_tile_size, preflight
 from orchestrator.state.run_directory import RunDirectory
 from support.paths import ROOT
-from support.ports import free_port
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
+
 RUNS = [path for path in sorted(SMOKE.parent.glob("*.yaml")) if not path.stem.startswith("ablation")]
+
 PLENTY = Resources(cpus=64, gpus=8, memory_gib=512)
 
 
@@ -196,15 +195,6 @@ def test_weights_without_a_readable_model_are_named(start):
         check_start_weights(start.start_weights, start.model)
 
 
-def test_a_cluster_that_does_not_answer_is_named_with_what_to_look_at():
-    address = f"127.0.0.1:{free_port()}"
-    with pytest.raises(
-        ClusterUnreachable, match=f"cluster.address={address}.*ray status.*RAY_AUTH_MODE=token"
-    ) as error:
-        offered(load_config(SMOKE, [f"cluster.address={address}"]))
-    assert isinstance(error.value, UserError)
-
-
 def test_enough_is_enough():
     config = load_config(SMOKE)
     check(config, Offer((needed(config),)))
@@ -364,29 +354,6 @@ def test_nodes_that_have_died_offer_nothing():
     dead = {"Alive": False, "Resources": {"CPU": 64.0}}
     alive = [{"Alive": True, "Resources": {"CPU": 2.0, "memory": 2**31}}, {"Alive": True, "Resources": {"GPU": 1.0}}]
     assert offer_of([dead, *alive]).nodes == (Resources(2, 0, memory_gib=2), Resources(0, 1))
-
-
-def test_a_worker_that_fits_on_no_node_of_a_real_cluster_is_refused():
-    import ray
-
-    small = {"num_cpus": 4, "object_store_memory": 100 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args=small)
-    try:
-        cluster.add_node(**small)
-        config = load_config(SMOKE, [f"cluster.address={cluster.address}", "cluster.memory_gib=0.1"])
-        offer = offered(config)
-        assert [node.cpus for node in offer.nodes] == [4, 4]
-        assert all(node.memory_gib > 0 for node in offer.nodes)
-        check(config, offer)
-        wide = config.model_copy(update={"train": config.train.model_copy(update={"cpus_per_worker": 5})})
-        assert needed(wide).cpus == offer.total.cpus == 8
-        assert (
-            "a training worker needs 5 CPUs (train.cpus_per_worker) on one node, and the largest has 4 CPUs:"
-            in refusal(wide, offer)
-        )
-        assert not ray.is_initialized()
-    finally:
-        cluster.shutdown()
 
 
 def test_a_local_cluster_is_checked_without_starting_it():

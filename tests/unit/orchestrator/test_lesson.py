@@ -1,41 +1,13 @@
 """What a round leaves for the next one: old captions mixed in, rare tiles repeated, and no fold's own tiles."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
-import ray
-import ray.data
 
-from actors.data.shuffler import shuffle_round
-from actors.trainer.config import TrainConfig
 from corpus.storage.errors import ConfigError
-from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.clauses import CLAUSES
-from orchestrator.data.training_targets import Lesson, label_accuracy, shown, training_rows
-from orchestrator.policies.folds import make_folds
-from orchestrator.policies.schedule import Schedule, ScheduleConfig
-
-TILES = tuple(f"tile-{index:03d}" for index in range(200))
-KNOWLEDGE = dict.fromkeys(TILES, "plain coast")
-
-
-def annotations(value: int) -> AnnotationMatrix:
-    values = np.full((len(TILES), len(CLAUSES)), value)
-    values[:10, CLAUSES.index("terrain")] = 2  # a rare landform
-    return AnnotationMatrix(TILES, values, np.ones(values.shape, np.float32), np.full(values.shape, "seed", object))
-
-
-def rows(round_: int = 2, lesson: Lesson | None = None, **settings) -> pa.Table:
-    lesson, drawn = lesson or Lesson.first(len(TILES)), {"run_seed": 0, "round_": round_}
-    plan = plan_of(round_, **settings)
-    return training_rows(
-        annotations(1), shown(annotations(1), annotations(0), lesson, plan, **drawn), lesson, KNOWLEDGE, plan, **drawn
-    )
-
-
-def plan_of(round_: int, **settings):
-    return Schedule(ScheduleConfig(**settings), TrainConfig(), AcceptanceConfig()).plan(round_)
+from orchestrator.data.training_targets import Lesson, label_accuracy, shown
+from support.round_rows import TILES, annotations, plan_of, rows
 
 
 def test_by_default_every_tile_is_shown_once_with_its_newest_caption():
@@ -67,42 +39,6 @@ def test_a_lesson_is_read_as_it_was_written(tmp_path):
     np.testing.assert_array_equal(again.trusted, lesson.trusted)
     np.testing.assert_array_equal(again.reconstructed, lesson.reconstructed)
     assert again.hints == lesson.hints
-
-
-@pytest.fixture(scope="module")
-def images():
-    ray.init("local", num_cpus=2, object_store_memory=200 * 2**20, include_dashboard=False)
-    table = pa.table({"tile_id": list(TILES), "image": pa.array([b"pixels"] * len(TILES), pa.large_binary())})
-    yield ray.data.from_arrow([table.slice(start, 50) for start in range(0, len(TILES), 50)]).materialize()
-    ray.shutdown()
-
-
-def shuffled(images, table: pa.Table, round_: int = 2) -> list[str]:
-    """Tiles in the order in which the trainer gets them."""
-    blocks = shuffle_round(images, table, run_seed=0, round_=round_, rows_per_block=32)
-    tables = ray.get(blocks.refs)
-    assert blocks.rows == tuple(map(len, tables))
-    assert "copies" not in tables[0].column_names
-    return [tile for each in tables for tile in each["tile_id"].to_pylist()]
-
-
-def test_a_models_rows_never_include_its_fold(images):
-    everything = rows(rare_landform_factor=2)
-    for fold in make_folds(TILES, np.ones(len(TILES), bool), 2, 0):
-        order = shuffled(images, everything.filter(pa.array(fold.trains)))
-        assert set(order) == {tile for tile, trains in zip(TILES, fold.trains, strict=True) if trains}
-
-
-def test_rare_tiles_stand_in_several_places_of_an_order_that_repeats(images):
-    order = shuffled(images, rows(rare_landform_factor=3))
-    assert len(order) == len(TILES) + 2 * 10
-    assert all(order.count(tile) == (3 if index < 10 else 1) for index, tile in enumerate(TILES))
-    assert order == shuffled(images, rows(rare_landform_factor=3))
-    assert order != shuffled(images, rows(rare_landform_factor=3), round_=3)
-    # The first copies stand where they stand without the others.
-    once = shuffled(images, rows())
-    common = [tile for tile in order if order.count(tile) == 1]
-    assert common == [tile for tile in once if tile in set(common)]
 
 
 def test_the_losses_expect_as_many_errors_as_the_taught_annotations_have():

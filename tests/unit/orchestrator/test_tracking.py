@@ -9,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-import stamina
 from mlflow import MlflowClient
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from safetensors.numpy import save_file
@@ -17,13 +16,11 @@ from safetensors.numpy import save_file
 from corpus.storage.disk import DiskFull
 from corpus.storage.errors import UserError
 from corpus.storage.state_files import RecordError
-from orchestrator.run.preflight import PreflightError, preflight_tracking
 from orchestrator.state.records import write_record
 from orchestrator.tracking.mlflow import Tracker, local_uri, tracking_uri, ui_command, without_user
 from orchestrator.tracking.outbox import JOURNAL, RunGone, Spool, waiting
-from support.ports import free_port
 from support.records import record
-from support.tracking_server import server
+from support.tracked_runs import content, losses, write_round
 from support.unguarded import unguarded
 
 PARAMS = {
@@ -49,10 +46,6 @@ def empty_store(tmp_path_factory):
 def store(monkeypatch, tmp_path, empty_store):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copy(empty_store, tmp_path / "mlflow.db")
-
-
-def losses(first: int, steps: int) -> list[dict]:
-    return [{"step": first + i, "itc": 2.0 - 0.001 * i, "total": 3.0} for i in range(steps)]
 
 
 def test_one_run_from_its_parameters_to_its_model(tmp_path):
@@ -157,46 +150,6 @@ def test_the_command_to_look_at_a_run(tmp_path, monkeypatch):
     assert without_user("a://b:c@d and e://f@g") == "a://d and e://g"
 
 
-def content(client: MlflowClient, experiment: str) -> dict:
-    """All runs of an experiment: every metric point, parameters, status, inputs, outputs and artifacts."""
-    experiment_id = client.get_experiment_by_name(experiment).experiment_id
-    found = {}
-    for run in client.search_runs([experiment_id]):
-        points = {
-            key: sorted(
-                (point.step, point.value, point.timestamp) for point in client.get_metric_history(run.info.run_id, key)
-            )
-            for key in run.data.metrics
-        }
-        found[run.info.run_id] = (
-            run.info.status,
-            run.info.end_time,
-            run.data.params,
-            points,
-            [each.dataset.digest for each in run.inputs.dataset_inputs],
-            [each.model_id for each in run.outputs.model_outputs],
-            [each.path for each in client.list_artifacts(run.info.run_id, "figures")],
-        )
-    models = client.search_logged_models([experiment_id])
-    return {"runs": found, "models": sorted(model.model_id for model in models)}
-
-
-def write_round(tracker: Tracker, run_dir, number: int, meanwhile=lambda: None):
-    """All that a round writes; `meanwhile` happens after its losses."""
-    weights = run_dir / "weights" / f"round-{number:04d}"
-    weights.mkdir(parents=True, exist_ok=True)
-    figure = run_dir / "losses.png"
-    with tracker.round(number) as child:
-        tracker.log_losses(child, losses(20 * number, 20))
-        meanwhile()
-        figure.write_bytes(b"round %d" % number)
-        tracker.log_files(child, [figure], "figures")
-        tracker.log_corpus(child, run_dir / "annotations", number, f"{number}" * 64)
-        tracker.log_checkpoint(child, weights, "a" * 64)
-        tracker.log_record(child, record(number))
-    return child
-
-
 def test_delivering_all_twice_and_forgetting_the_ids_changes_nothing(tmp_path):
     tracker = Tracker(tmp_path, experiment="e", run_name="r")
     tracker.start({"rounds": 1})
@@ -280,7 +233,7 @@ def test_a_proxy_that_refuses_everything_is_a_server_that_is_away(status, tmp_pa
             pass
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, daemon=True, args=(0.02,)).start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{http.server_port}")
     try:
         tracker = Tracker(tmp_path, experiment="e", run_name="r")
@@ -438,7 +391,7 @@ def artifacts():
         pass
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, daemon=True, args=(0.02,)).start()
     yield f"http://127.0.0.1:{http.server_port}/files", Handler
     http.shutdown()
     http.server_close()
@@ -533,60 +486,3 @@ def test_a_kind_of_entry_that_there_is_not_calls_nothing(tmp_path, kind):
         file.write(entry)
     with pytest.raises(RecordError, match=f"mlflow_journal.jsonl is damaged: an entry is of the unknown kind '{kind}'"):
         Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
-
-
-def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, monkeypatch):
-    """Killed in round 1, still away at a restart of the run, back after its end."""
-    folder, run_dir, port = tmp_path / "server", tmp_path / "run", free_port()
-    folder.mkdir()
-    run_dir.mkdir()
-    (tmp_path / "mlflow.db").rename(folder / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    with stamina.set_testing(True), pytest.raises(PreflightError, match="does not answer"):
-        preflight_tracking()
-
-    first = Tracker(run_dir, experiment="e", run_name="r")
-    with server(folder, port):
-        preflight_tracking()
-        parent = first.start({"rounds": 3})
-        with first.round(1) as child:
-            first.log_losses(child, losses(0, 20))
-        child_id = child.run_id
-    assert parent
-    assert child_id
-    assert first.undelivered is None
-    write_round(first, run_dir, 2)  # nobody listens
-    assert waiting(run_dir) > 0
-    del first  # killed: no end is written
-
-    second = Tracker(run_dir, experiment="e", run_name="r")
-    assert second.start({"rounds": 3}) == parent
-    assert write_round(second, run_dir, 3).run_id is None
-    second.finish("FINISHED")
-    assert f"knowlip resume {run_dir}" in second.undelivered
-
-    with server(folder, port):
-        later = Tracker(run_dir, experiment="e", run_name="r")
-        later.deliver_rest()
-        assert later.undelivered is None
-        assert waiting(run_dir) == 0
-        found = content(MlflowClient(tracking_uri(run_dir)), "e")["runs"]
-        artifact = MlflowClient(tracking_uri(run_dir)).download_artifacts(
-            json.loads((run_dir / "mlflow_runs.json").read_text())["rounds"]["2"], "figures/losses.png", str(tmp_path)
-        )
-    assert open(artifact, "rb").read() == b"round 2"
-    runs = json.loads((run_dir / "mlflow_runs.json").read_text())
-    assert runs["parent"] == parent
-    assert runs["rounds"]["1"] == child_id
-    assert set(found) == {parent, *runs["rounds"].values()}
-    assert len(found) == 4
-    assert {status for status, *_ in found.values()} == {"FINISHED"}
-    steps = [point[0] for point in found[parent][3]["loss/itc"]]
-    assert steps == [*range(0, 20), *range(40, 60), *range(60, 80)]
-    for number in (2, 3):
-        _, _, _, points, digests, models, figures = found[runs["rounds"][str(number)]]
-        assert [point[0] for point in points["loss/itc"]] == list(range(20 * number, 20 * number + 20))
-        assert [point[:2] for point in points["annotation_accuracy"]] == [(number, 0.91)]
-        assert digests == [f"{number}" * 32]
-        assert len(models) == 1
-        assert figures == ["figures/losses.png"]

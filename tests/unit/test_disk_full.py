@@ -1,19 +1,14 @@
 """A disk that really is full: one clear error, what was there stays readable, and with room again it goes on."""
 
 import json
-import logging
 import re
 import time
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from mlflow import MlflowClient
 
 from actors.captioner.labelling import SHARD_SCHEMA, Question, _Shard, _write_shard
-from actors.data.object_store import take
-from actors.trainer.epoch_plan import MicroBatch
-from actors.trainer.worker import _Window
 from actors.weights import create_weights
 from corpus.annotations import AnnotationStore
 from corpus.digest import annotation_digest
@@ -32,7 +27,7 @@ from orchestrator.state.lease import LeaseHeld, LeaseKeeper, read_lease
 from orchestrator.state.records import read_records, write_record
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.mlflow import Tracker, tracking_uri
-from support import disk_job, training_job
+from support import training_job
 from support.annotations import annotations
 from support.geotiffs import speckled_dn, write_geotiff
 from support.paths import ROOT
@@ -40,7 +35,6 @@ from support.records import record
 from support.small_disk import CannotMount, small_disk
 from support.unguarded import unguarded
 
-BLOCK_BYTES = 10 * 2**20
 ROOM = r"has \d[\d,.]* MiB free of \d+ MiB.*knowlip resume RUN_DIR"
 
 
@@ -55,11 +49,6 @@ def make_disk(path, size_mib):
 @pytest.fixture
 def disk(tmp_path):
     yield from make_disk(tmp_path / "disk", 8)
-
-
-@pytest.fixture
-def larger_disk(tmp_path):
-    yield from make_disk(tmp_path / "disk", 64)
 
 
 def test_a_record_that_does_not_fit(disk):
@@ -136,17 +125,6 @@ def test_weights_that_do_not_fit(disk, tmp_path):
     assert create_weights(disk.path / "round-0001", model, seed=0) == weights_sha256(disk.path / "round-0001")
 
 
-def test_a_trainers_checkpoint_that_does_not_fit(larger_disk):
-    create_weights(larger_disk.path / "start", training_job.toy_model(), seed=0)
-    found = training_job.run(disk_job.train_without_room, 1, larger_disk.path)
-    assert re.search(
-        f"The disk is full: the trainer's checkpoint could not be written to .*/state.*{ROOM}", found["said"]
-    )
-    assert found["step"] == found["resumed_at"] == 2
-    assert found["losses"] == found["undisturbed"]
-    assert [name for name in found["names"] if not name.startswith(".")] == ["step-00000002", "step-00000004"]
-
-
 def test_what_mlflow_is_told_waits_for_room_and_arrives_once(disk, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     tracker = Tracker(disk.path, experiment="full", run_name="run")
@@ -198,65 +176,6 @@ def test_too_little_room_is_named_before_a_run_starts(disk):
     )
 
 
-@pytest.fixture(scope="module")
-def spilling(tmp_path_factory):
-    """A real object store of 80 MiB, and a disk of its own to spill to; with the configuration of a run on it."""
-    import ray
-
-    for disk in make_disk(tmp_path_factory.mktemp("spilling") / "disk", 256):
-        ray.init(
-            "local",
-            num_cpus=1,
-            include_dashboard=False,
-            object_store_memory=80 * 2**20,
-            log_to_driver=False,
-            object_spilling_directory=str(disk.path),
-            logging_level=logging.ERROR,
-        )
-        try:
-            yield disk, load_config(ROOT / "configs" / "smoke.yaml", [f"cluster.spill_dir={disk.path}"])
-        finally:
-            ray.shutdown()
-
-
-def could_not_spill(disk) -> str:
-    return f"what does not fit into Ray's object store could not .* to {disk.path}.*{ROOM}"
-
-
-def empty(disk) -> None:
-    disk.empty()
-    time.sleep(0.5)  # Ray looks at the disk ten times a second
-
-
-def test_what_ray_cannot_spill_is_named(spilling):
-    import ray
-
-    disk, config = spilling
-    disk.fill()
-    kept = []
-    with pytest.raises(DiskFull, match=could_not_spill(disk)), naming_a_full_disk(config, disk.path.parent):
-        for number in range(12):
-            kept.append(ray.put(np.full(BLOCK_BYTES, number, np.uint8)))
-    empty(disk)
-
-
-def test_a_spilled_block_that_finds_no_room_is_named_and_comes_back_when_there_is_some(spilling):
-    """Ray itself would wait for ever."""
-    import ray
-
-    disk, config = spilling
-    blocks, held = [ray.put(np.full(BLOCK_BYTES, number, np.uint8)) for number in range(12)], []
-    disk.fill()
-    with pytest.raises(DiskFull, match=could_not_spill(disk)), naming_a_full_disk(config, disk.path.parent):
-        for block in blocks:
-            held.extend(take([block], patience_s=2))
-    assert 0 < len(held) < 12
-    empty(disk)
-    for block in blocks[len(held) :]:
-        held.extend(take([block], patience_s=2))
-    assert [int(each[-1]) for each in held] == list(range(12))
-
-
 def test_a_node_of_another_cluster_that_cannot_spill_is_named(tmp_path):
     """Where it spills to is not known here; the run's own directory is not to blame."""
     config = load_config(ROOT / "configs" / "smoke.yaml", ["cluster.address=ray-head:6379"])
@@ -273,36 +192,6 @@ def test_a_full_disk_is_why_ray_waits(disk):
     assert why_ray_waits(config) == ""
     disk.fill(leave_bytes=300_000)  # less than 5 % of 8 MiB
     assert f"no room to spill to {disk.path}: that file system has 0.3 MiB free of 8 MiB" in why_ray_waits(config)
-
-
-def test_a_trainer_holds_few_blocks_of_a_corpus_that_is_larger_than_the_store(spilling):
-    """What it holds Ray may not spill."""
-    import ray
-
-    refs = [
-        ray.put(
-            pa.table(
-                {
-                    "tile_id": [f"tile-{number}"],
-                    "image": pa.array([bytes(4 * 1600**2)], pa.large_binary()),
-                    "values": [[number]],
-                    "trusted": [[True]],
-                    "reconstructed": [[True]],
-                    "knowledge": ["plain coast"],
-                    "hints": [[""]],
-                }
-            )
-        )
-        for number in range(12)
-    ]
-    window, one_row = _Window(refs, {}, holds=3), np.zeros(1, int)
-    for _ in range(2):
-        for number in range(12):
-            [row] = window.rows(MicroBatch(0, np.array([number]), one_row, seed=0))
-            assert row.tile_id == f"tile-{number}"
-            assert len(window.tables) <= 3
-            assert number in window.tables
-    assert list(window.tables) == [9, 10, 11]
 
 
 def test_a_lost_lease_counts_and_not_the_full_disk_before_it(tmp_path):

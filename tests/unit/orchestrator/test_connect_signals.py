@@ -1,0 +1,24 @@
+"""Connecting to Ray leaves SIGTERM with whoever handles it."""
+
+import signal
+import sys
+
+import pytest
+
+from orchestrator.cluster.connect import connect
+from orchestrator.start import _terminate
+
+
+def test_a_signal_while_ray_starts_is_handled_as_before(monkeypatch):
+    def init(**settings):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as ray.init does first
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, _terminate)
+    monkeypatch.setattr("ray.init", init)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            connect("auto")
+        assert signal.getsignal(signal.SIGTERM) is _terminate
+    finally:
+        signal.signal(signal.SIGTERM, before)
