@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from corpus.storage.arrow import compute as pc
 from corpus.storage.disk import reach_disk, writing
 from corpus.storage.errors import UserError
 from corpus.storage.links import link_out_of

@@ -6,7 +6,8 @@ import hashlib
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from corpus.storage.arrow import compute as pc
 
 DIGEST_COLUMNS = ("tile_id", "clause", "value", "text", "level", "source")
 """What the corpus says, and who said it. Left out: confidence (a float, which may differ in its last bits between

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import ray
 import ray.data
 from ray.data.context import ShuffleStrategy
 from ray.exceptions import RayTaskError
 
 from corpus.geotiff.read import model_image
+from corpus.storage.arrow import compute as pc
 from corpus.storage.rng import derive_seed
 from corpus.tiles import check_tile, tile_path
 

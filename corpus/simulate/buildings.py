@@ -29,8 +29,8 @@ def draw_buildings(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.nd
         where = built & (c.zone == zone) & ~taken & ~c.water()
         if not c.crop(where).any():
             continue
-        scale = c.gsd_m * (_FINE_SCALE[zone] if c.gsd_m < 2 else 1.0)
-        h0, h1 = _FINE_HEIGHT_M[zone] if c.gsd_m < 2 else (h * c.gsd_m for h in heights)
+        scale = c.gsd_m * (_FINE_SCALE[zone] if c.is_fine else 1.0)
+        h0, h1 = _FINE_HEIGHT_M[zone] if c.is_fine else (h * c.gsd_m for h in heights)
         length, width = (l0 + l1) / 2 * scale, (w0 + w1) / 2 * scale
         wanted = plan.roofed_share * c.size**2 * float(c.crop(built & (c.zone == zone)).sum()) / area
         rows, cols = _places(c, plan, rng, where, length, width, wanted)

@@ -26,6 +26,8 @@ LAND_COVER = (
 SEA, LAKE, RIVER, BEACH, CROPLAND, GRASS, FOREST, BARE, URBAN, PAVED, ROAD, RUNWAY, BUILDING = range(13)
 ZONES = ("water", "natural", "cropland", "residential", "commercial_core", "industrial", "port", "airport")
 Z_WATER, Z_NATURAL, Z_CROPLAND, Z_RESIDENTIAL, Z_COMMERCIAL, Z_INDUSTRIAL, Z_PORT, Z_AIRPORT = range(8)
+FINE_GSD_M = 2.0
+"""Pixels smaller than this, in m, show single houses."""
 
 
 @dataclass
@@ -61,11 +63,18 @@ class Canvas:
 
     @property
     def n(self) -> int:
+        """Width and height in pixels, margin included."""
         return self.size + 2 * self.pad
 
     @property
     def extent_m(self) -> float:
+        """Width and height of the tile in m, without the margin."""
         return self.size * self.gsd_m
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether pixels are small enough for single houses."""
+        return self.gsd_m < FINE_GSD_M
 
     def crop(self, array: np.ndarray) -> np.ndarray:
         """The part of [..., n, n] inside the tile."""
@@ -73,6 +82,7 @@ class Canvas:
         return array[..., p : p + self.size, p : p + self.size]
 
     def water(self) -> np.ndarray:
+        """Mask bool [n, n] of sea, lakes and rivers."""
         return self.cover <= RIVER
 
 

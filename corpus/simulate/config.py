@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
+from corpus.simulate.sensor import BUILT_IN, SENSORS
 from corpus.storage.models import FrozenModel
-
-
-class SensorShares(FrozenModel):
-    """Relative shares of the sensors; they need not add up to one."""
-
-    sentinel1_iw: float = Field(0.50, ge=0, description="relative share of Sentinel-1 IW tiles (10 m, C-band, VV+VH)")
-    gaofen3_fsii: float = Field(0.40, ge=0, description="relative share of Gaofen-3 FSII tiles (5 m, C-band, HH+HV)")
-    xband_spotlight: float = Field(0.10, ge=0, description="relative share of X-band spotlight tiles (1 m, HH)")
-
-    @model_validator(mode="after")
-    def _some_sensor(self) -> SensorShares:
-        if self.sentinel1_iw + self.gaofen3_fsii + self.xband_spotlight <= 0:
-            raise ValueError("sensor shares are all zero: give at least one sensor a positive share")
-        return self
 
 
 class SceneConfig(FrozenModel):
@@ -37,7 +26,10 @@ class SceneConfig(FrozenModel):
     held_out_share: float = Field(0.15, ge=0, lt=1, description="share of cities kept out of training (0..1)")
     cities: int = Field(135, ge=1, le=500, description="number of cities the tiles are spread over")
     city_radius_km: float = Field(20.0, gt=0, description="largest distance of a tile from its city's centre in km")
-    sensors: SensorShares = Field(default_factory=SensorShares, description="relative shares of the sensors")
+    sensors: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {"sentinel1_iw": 0.5, "gaofen3_fsii": 0.4, "xband_spotlight": 0.1},
+        description="sensor -> relative share of the tiles; sensors that are not named are not drawn",
+    )
     share_with_targets: float = Field(0.45, ge=0, le=1, description="share of tiles with ships or aircraft (0..1)")
     share_gradual: float = Field(
         0.5, ge=0, le=1, description="share of gradual ones where areas may have either border (0..1)"
@@ -45,9 +37,22 @@ class SceneConfig(FrozenModel):
     calibration_db: float = Field(60.0, description="dB added to sigma0 before it is stored as an amplitude DN")
     buildings_in_truth: int = Field(64, ge=0, description="largest buildings listed per tile in the written truth")
 
+    @field_validator("sensors")
+    @classmethod
+    def _are_registered(cls, sensors: dict[str, float]) -> dict[str, float]:
+        """The same shares in the order of registration, as draws depend on the order."""
+        for name in sensors:
+            SENSORS.find(name)
+        if sum(sensors.values()) <= 0:
+            raise ValueError("sensor shares are all zero: give at least one sensor a positive share")
+        return {name: sensors[name] for name in SENSORS if name in sensors}
+
     def digest(self) -> str:
-        """SHA-256 of the recipe (and of the recipe's version), hexadecimal."""
-        text = json.dumps({"recipe": RECIPE_VERSION, **self.model_dump(mode="json")}, sort_keys=True)
+        """SHA-256 of the recipe, of its version, and of the sensors added from outside the project; hexadecimal."""
+        recipe = {"recipe": RECIPE_VERSION, **self.model_dump(mode="json")}
+        if added := [[name, asdict(SENSORS[name])] for name in self.sensors if name not in BUILT_IN]:
+            recipe["added_sensors"] = added
+        text = json.dumps(recipe, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 from corpus.simulate import canvas as cv
 from corpus.simulate.buildings import add_buildings
 from corpus.simulate.canvas import Canvas, fill_rectangle
-from corpus.simulate.fields import heading_vector
+from corpus.simulate.fields import distance_inside, heading_vector
 from corpus.simulate.plan import Plan
 
 
@@ -23,7 +23,7 @@ def draw_port(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
         c.axes["quay"] = float(np.rad2deg(np.arctan2(pull[1], -pull[0]))) + 90.0
     land = ~water
     c.cover[land], c.zone[land], c.texture_db[land] = cv.PAVED, cv.Z_PORT, 0.0
-    inner = ndimage.distance_transform_edt(land)
+    inner = distance_inside(land)
     _cranes(c, rng, inner)
     _stack_containers(c, plan, rng, water | (inner < 6.0))
 
@@ -84,7 +84,7 @@ def draw_airport(c: Canvas, plan: Plan, rng: np.random.Generator) -> dict[str, n
     hr, hc = heading_vector(heading)
     side = float(rng.choice([-1, 1]))
     vr, vc = side * -hc, side * hr  # from the runway towards the apron
-    fine = g < 2
+    fine = c.is_fine
     runway_at, apron_at, deep = (-0.36, 0.03, 0.54) if fine else (float(rng.uniform(-0.34, -0.24)), 0.13, 0.36)
     long = 1.3 * e if fine else float(rng.uniform(0.75, 0.9)) * e
 

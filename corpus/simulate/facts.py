@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from scipy import ndimage
 
@@ -47,6 +49,7 @@ def measure(
 
 
 def terrain(cover: np.ndarray, ground_m: np.ndarray, gsd_m: float) -> str:
+    """The landform: open water and coast by the share of water, else by the mean slope."""
     sea = float((cover == cv.SEA).mean())
     if max(sea, float((cover <= cv.RIVER).mean())) > OPEN_WATER_SHARE:
         return "open_water"
@@ -105,11 +108,13 @@ def _edges(mask: np.ndarray) -> int:
 
 
 def building(footprint: np.ndarray) -> str:
+    """Density of buildings by the roofed share of the tile."""
     share = float(footprint.mean())
     return next(name for name, limit in BUILDING_SHARE if share < limit)
 
 
 def road(roads: list[dict], cover: np.ndarray, gsd_m: float) -> str:
+    """The kind of road that rules the tile, by the area of road that lies in it."""
     kinds = {r["kind"] for r in roads}
     drawn = float((cover == cv.ROAD).mean()) * cover.size * gsd_m**2  # m2 that are really in the tile
     extent = cover.shape[0] * gsd_m
@@ -122,6 +127,7 @@ def road(roads: list[dict], cover: np.ndarray, gsd_m: float) -> str:
 
 
 def water(cover: np.ndarray) -> str:
+    """The water that covers most of the tile."""
     share = [float((cover == k).mean()) for k in (cv.SEA, cv.LAKE, cv.RIVER)]
     return "none" if sum(share) < WATER_SHARE else ("sea", "lake", "channel")[int(np.argmax(share))]
 
@@ -142,7 +148,7 @@ def distribution(footprint: np.ndarray) -> str:
     at = np.argwhere(cells)
     if len(at) < 2:
         return "scattered"
-    labels, count = ndimage.label(cells, np.ones((3, 3)))
+    labels, count = cast(tuple[np.ndarray, int], ndimage.label(cells, np.ones((3, 3))))
     largest = np.bincount(labels.ravel())[1:].max() / len(at)
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(at.T)), 1e-6)) if len(at) > 2 else np.array([1.0, 1.0])
     middle = float((np.abs(at - (n - 1) / 2).max(1) < n / 4 + 0.5).mean())
@@ -164,6 +170,7 @@ def layout(buildings: list[SceneObject]) -> str:
 
 
 def target_facts(targets: list[SceneObject], size: int, gsd_m: float) -> dict[str, str]:
+    """The facts about ships or aircraft in a tile of `size` pixels; a tile has targets of one category."""
     if not targets:
         names = ("location", "feature", "size", "category", "distribution", "region", "environment")
         return {"target_count": "0"} | {f"target_{name}": "none" for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import cast
 
 import numpy as np
 from scipy import fft, ndimage
@@ -16,15 +17,20 @@ def _power_law(m: int, beta: float, lowest: float) -> np.ndarray:
     return amplitude.astype(np.float32)
 
 
+def distance_inside(mask: np.ndarray) -> np.ndarray:
+    """Distance in pixels of every pixel of a mask, bool [H, W], to the nearest one outside it: float64 [H, W]."""
+    return np.asarray(ndimage.distance_transform_edt(mask))
+
+
 def fractal(rng: np.random.Generator, n: int, beta: float = 2.0, coarsest: float = 1.0) -> np.ndarray:
     """Gaussian field float32 [n, n], zero mean, unit deviation, amplitude spectrum f**-beta.
 
     coarsest: longest wavelength as a share of n. Cropped from a larger torus, so opposite edges do not match.
     """
-    m = fft.next_fast_len(int(n * 1.25))
+    m = cast(int, fft.next_fast_len(int(n * 1.25)))
     spectrum = fft.rfft2(rng.standard_normal((m, m), dtype=np.float32))
     spectrum *= _power_law(m, beta, 1.0 / (coarsest * n))
-    field = fft.irfft2(spectrum, s=(m, m))[:n, :n]
+    field = np.asarray(fft.irfft2(spectrum, s=(m, m)))[:n, :n]
     return ((field - field.mean()) / (field.std() + 1e-12)).astype(np.float32)
 
 

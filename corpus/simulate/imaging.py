@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import fft, ndimage
 
 from corpus.simulate import canvas as cv
-from corpus.simulate.backscatter import class_table
+from corpus.simulate.backscatter import CROSS_POLARISATIONS, class_table
 from corpus.simulate.canvas import Canvas, splat
 from corpus.simulate.fields import along, fractal, heading_vector, shift
 from corpus.simulate.sensor import Acquisition
@@ -53,7 +55,7 @@ def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell_db:
     diffuse = _placed(c, acquisition, c.diffuse, missed)
     images = []
     for polarisation in acquisition.sensor.polarisations:
-        table = class_table(acquisition, polarisation, wind_m_s)
+        table = class_table(acquisition.sensor.band, polarisation, acquisition.incidence_deg, wind_m_s)
         ground = table[c.cover] * texture * gain * (1.0 - c.roof) * lit
         roofs = table[cv.BUILDING] * 10.0 ** (c.roof_db / 10.0) * c.roof * gain * (lit | (c.height_m > 0))
         image = splat(c.n, base_r.ravel(), base_c.ravel(), ground.ravel()) if relief else ground.astype(np.float32)
@@ -92,7 +94,7 @@ def _placed(
 
 
 def _sigma(c: Canvas, s: np.ndarray, polarisation: str) -> np.ndarray:
-    cross = 10.0 ** (s[:, 4] / 10.0) if polarisation in ("HV", "VH") else 1.0
+    cross = 10.0 ** (s[:, 4] / 10.0) if polarisation in CROSS_POLARISATIONS else 1.0
     return s[:, 3] * cross / c.gsd_m**2
 
 
@@ -150,6 +152,6 @@ def focus(
     for weight in looks_weights(looks):
         noise = rng.standard_normal((2, *mean.shape), dtype=np.float32)
         field = (noise[0] + 1j * noise[1]) * amplitude + points
-        focused = fft.ifft2(fft.fft2(field) * h)
+        focused: Any = fft.ifft2(fft.fft2(field) * h)
         image += np.float32(weight) * (focused.real**2 + focused.imag**2)
     return image

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from corpus.simulate import canvas as cv
 from corpus.simulate.canvas import Canvas
-from corpus.simulate.fields import along, blobs, fractal, heading_vector
+from corpus.simulate.fields import along, blobs, distance_inside, fractal, heading_vector
 from corpus.simulate.plan import Plan
 
 # Mean slope in degrees and distance of the ridges in tiles, by relief; `facts` has its limits in between.
@@ -36,7 +36,7 @@ def draw_terrain(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
         ridge = np.abs((phase % 1.0) * 2.0 - 1.0)
         field = ndimage.gaussian_filter(ridge * (1.0 + 0.25 * fractal(rng, c.n, beta=2.0, coarsest=0.5)), 1.5)
     if c.water().any():
-        shore = ndimage.distance_transform_edt(~c.water()).astype(np.float32)
+        shore = distance_inside(~c.water()).astype(np.float32)
         field = (field - field.min()) * np.clip(shore / (0.08 * c.size), 0, 1)
     wanted = rng.uniform(*_SLOPE_DEG[plan.relief])
     for _ in range(2):  # the mean of arctangents is not linear in the scale: a second step gets it right
@@ -80,7 +80,7 @@ def dissolve(c: Canvas, rng: np.random.Generator, mask: np.ndarray, width: float
     """The mask with its border dissolved into patches over a wide belt (width in tiles)."""
     if mask.all() or not mask.any():
         return mask
-    inside = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
+    inside = distance_inside(mask) - distance_inside(~mask)
     return inside + blobs(rng, c.n, 1.3) * width * c.size > 0
 
 

@@ -16,6 +16,8 @@ from corpus.simulate.sensor import SENSORS, Acquisition, draw_acquisition
 
 @dataclass(frozen=True)
 class Plan:
+    """What one scene is to show, in the words of the annotation schema, and the pass that shows it."""
+
     acquisition: Acquisition
     function: str
     relief: str  # plain | hills | mountain
@@ -36,16 +38,17 @@ class Plan:
 
     @property
     def urban(self) -> bool:
+        """Whether the tile is mostly town."""
         return self.function in ("residential", "commercial_core", "industrial", "mixed_urban")
 
     @property
     def rough(self) -> bool:
+        """Whether wind roughens the water."""
         return self.wind_m_s > 5.0
 
 
 Weights = dict[str, float]
-# Functions by sensor (1 m shows too little ground for landforms) and by whether there are targets.
-_FINE = "xband_spotlight"
+# Functions by sensor (a fine one shows too little ground for landforms) and by whether there are targets.
 _EMPTY: Weights = {
     "residential": 0.20,
     "commercial_core": 0.15,
@@ -60,7 +63,7 @@ _EMPTY: Weights = {
 _SHIPS_AT_SEA: Weights = {"port": 0.26, "natural": 0.14, "cropland": 0.10, "open_water": 0.50}
 _SHIPS_INLAND: Weights = {"port": 0.34, "natural": 0.33, "cropland": 0.33}
 _FINE_EMPTY: Weights = {"residential": 0.4, "commercial_core": 0.3, "industrial": 0.3}
-_SHARE_AIRCRAFT = 0.52  # of the tiles with targets at 5 m; aircraft are too small for 10 m
+_SHARE_AIRCRAFT = 0.52  # of the tiles with targets, where a sensor shows both aircraft and ships
 
 _RELIEF: dict[str, Weights] = {
     "natural": {"plain": 0.10, "hills": 0.32, "mountain": 0.58},
@@ -98,12 +101,12 @@ _COUNT = {1: 0.32, 2: 0.24, 3: 0.22, 4: 0.14, 5: 0.05, 6: 0.03}
 def draw_plan(config: SceneConfig, rng: np.random.Generator, coastal: bool) -> Plan:
     """The wish list of one scene; cities away from the sea get no sea."""
     pick = _Picker(rng)
-    sensor = SENSORS[pick(config.sensors.model_dump())]
-    fine = sensor.key == _FINE
+    sensor = SENSORS[pick(config.sensors)]
+    fine = sensor.is_fine
     has_targets = pick.chance(config.share_with_targets)
     if not has_targets:
         function = pick(_FINE_EMPTY if fine else _without(_EMPTY, () if coastal else ("open_water",)))
-    elif fine or (sensor.gsd_m < 8 and pick.chance(_SHARE_AIRCRAFT)):
+    elif fine or (sensor.shows_aircraft and pick.chance(_SHARE_AIRCRAFT)):
         function = "airport"
     else:
         function = pick(_SHIPS_AT_SEA if coastal else _SHIPS_INLAND)

@@ -19,7 +19,7 @@ def street_axes(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
     Streets lie within 20 degrees of the flight path, where walls answer with their double bounce.
     """
     low, high = _BLOCK_PIXELS.get(plan.function, (26, 31))
-    scale = c.gsd_m * (1.6 if c.gsd_m < 2 else 1.0)
+    scale = c.gsd_m * (1.6 if c.is_fine else 1.0)
     c.axes["heading"] = (plan.acquisition.look_azimuth_deg + float(rng.uniform(-20, 20))) % 90
     c.axes["spacing_m"] = tuple(float(x) * scale for x in rng.uniform(low, high, 2))
 
@@ -29,7 +29,7 @@ def draw_roads(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarra
     taken = np.zeros((c.n, c.n), bool)
     land = ~c.water() & (c.zone != cv.Z_AIRPORT)
     if plan.road == "grid":
-        width = 8.0 if c.gsd_m < 2 else 3.0 * c.gsd_m
+        width = 8.0 if c.is_fine else 3.0 * c.gsd_m
         for k in (0, 1):
             line = along(c.n, heading_vector(c.axes["heading"] + 90 * k))
             spacing = c.axes["spacing_m"][k] / c.gsd_m
@@ -65,7 +65,7 @@ def _course(c: Canvas, rng: np.random.Generator, heading: float, bend: float) ->
 def _tracks(c: Canvas, rng, taken, land, count: int) -> None:
     first = rng.uniform(0, 180)
     for k in range(count):
-        width = 9.0 if c.gsd_m < 2 else 4.0 * c.gsd_m
+        width = 9.0 if c.is_fine else 4.0 * c.gsd_m
         course = np.abs(_course(c, rng, first + k * rng.uniform(60, 120), 0.02)) * c.gsd_m
         mask = (course < width / 2) & land
         taken |= (course < width / 2 + 3.0 * c.gsd_m) & land
@@ -75,7 +75,7 @@ def _tracks(c: Canvas, rng, taken, land, count: int) -> None:
 
 def _highway(c: Canvas, rng, taken) -> None:
     """A wide dark corridor of two carriageways between bright crash barriers; it crosses rivers on a bridge."""
-    width = 26.0 if c.gsd_m < 2 else float(rng.uniform(7.0, 8.5)) * c.gsd_m
+    width = 26.0 if c.is_fine else float(rng.uniform(7.0, 8.5)) * c.gsd_m
     course = _course(c, rng, float(rng.uniform(0, 180)), 0.01)
     mask = np.abs(course) * c.gsd_m < width / 2
     taken |= np.abs(course) * c.gsd_m < width / 2 + 2.5 * c.gsd_m

@@ -126,14 +126,14 @@ def _set_peaks(c: Canvas, plan: Plan, mean: np.ndarray, h: np.ndarray, nesz: flo
     """
     if not c.peaks:
         return
-    response = np.abs(fft.ifft2(h)) ** 2
+    response = np.abs(np.asarray(fft.ifft2(h))) ** 2
     (lr, lc), cell = plan.acquisition.look, plan.acquisition.sensor.resolution_m / c.gsd_m
     d = np.linspace(3.5, 4.5, 9) * cell
     arm = float(response[np.rint(d * lr).astype(int), np.rint(d * lc).astype(int)].mean())
     for o, peaks in c.peaks:
         k = int(np.ceil(o.length_m / c.gsd_m / 2 + 1))
         far = k + int(5 * cell)
-        r0, c0 = int(round(o.row)) + c.pad, int(round(o.col)) + c.pad
+        r0, c0 = round(o.row) + c.pad, round(o.col) + c.pad
         clutter = float(np.median(mean[max(r0 - far, 0) : r0 + far + 1, max(c0 - far, 0) : c0 + far + 1])) + nesz
         strongest = peaks[:, 3].max() / c.gsd_m**2 * arm / clutter
         if plan.sidelobes:
@@ -180,10 +180,11 @@ def _metadata(config: SceneConfig, index: int, plan: Plan, city: City, rng: np.r
     lon = city.lon + away * np.sin(bearing) / (111.2 * np.cos(np.deg2rad(city.lat)))
     lon = (lon + 180.0) % 360.0 - 180.0
     crs = utm_crs(lon, lat)
-    (east,), (north,) = warp.transform("EPSG:4326", crs, [lon], [lat])
+    east, north = (values[0] for values in warp.transform("EPSG:4326", crs, [lon], [lat])[:2])
     g = sensor.gsd_m
     left, top = (round(x / g) * g for x in (east - size * g / 2, north + size * g / 2))
-    (lon,), (lat,) = warp.transform(crs, "EPSG:4326", [left + size * g / 2], [top - size * g / 2])
+    centre = [left + size * g / 2], [top - size * g / 2]
+    lon, lat = (values[0] for values in warp.transform(crs, "EPSG:4326", *centre)[:2])
     second = int(rng.integers(0, 3 * 365 * 86400))
     acquired = np.datetime64("2022-01-01T00:00:00") + np.timedelta64(second, "s")
     slug = re.sub(
@@ -197,7 +198,7 @@ def _metadata(config: SceneConfig, index: int, plan: Plan, city: City, rng: np.r
         "height": size,
         "gsd_m": g,
         "platform": sensor.platform,
-        "band": sensor.band,
+        "band": sensor.band.name,
         "polarisations": list(sensor.polarisations),
         "acquired": f"{acquired}Z",
         "lon": float(lon),

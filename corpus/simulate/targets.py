@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from corpus.simulate.canvas import Canvas
 from corpus.simulate.clear import clear_arrangement, clear_location
-from corpus.simulate.fields import heading_vector
+from corpus.simulate.fields import distance_inside, heading_vector
 from corpus.simulate.plan import Plan
 from corpus.simulate.truth import SceneObject
 
-# Lengths in m by GSD, well inside the size classes; in pixels, too, the classes do not overlap (10 m and 5 m).
+# Lengths in m, well inside the size classes; in pixels, too, the classes do not overlap. The key of ships says whether
+# the sensor shows aircraft (5 m pixels) or not (10 m), that of aircraft whether it is fine (1 m) or not (5 m).
 SHIP_LENGTH_M = {
-    10.0: {"small": (50, 68), "medium": (135, 180), "large": (290, 350)},
-    5.0: {"small": (26, 36), "medium": (92, 118), "large": (215, 250)},
+    False: {"small": (50, 68), "medium": (135, 180), "large": (290, 350)},
+    True: {"small": (26, 36), "medium": (92, 118), "large": (215, 250)},
 }
 AIRCRAFT_LENGTH_M = {
-    5.0: {"small": (16, 21), "medium": (36, 43), "large": (64, 74)},
-    1.0: {"small": (18, 24), "medium": (36, 43), "large": (56, 70)},
+    False: {"small": (16, 21), "medium": (36, 43), "large": (64, 74)},
+    True: {"small": (18, 24), "medium": (36, 43), "large": (56, 70)},
 }
 _GAP_PIXELS = 10.0  # between two targets
 _SHORE_PIXELS = 5.0  # between a ship and the shore
@@ -26,12 +26,12 @@ _SHORE_PIXELS = 5.0  # between a ship and the shore
 
 def draw_ships(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
     """Places plan.targets ships on water in the wished arrangement and draws them; none where they do not fit."""
-    sizes = SHIP_LENGTH_M[10.0 if c.gsd_m > 7 else 5.0]
+    sizes = SHIP_LENGTH_M[plan.acquisition.sensor.shows_aircraft]
     length = rng.uniform(*sizes[plan.size], plan.targets)
     width = length / rng.uniform(5.0, 6.5, plan.targets)
     course = c.axes.get("channel", c.axes.get("quay", float(rng.uniform(0, 360))))
     heading = course + rng.normal(0, 4, plan.targets) + rng.choice([0.0, 180.0], plan.targets)
-    room = ndimage.distance_transform_edt(np.pad(c.water(), 1)[1:-1, 1:-1]).astype(np.float32)
+    room = distance_inside(np.pad(c.water(), 1)[1:-1, 1:-1]).astype(np.float32)
     spots = arrange(c, plan, rng, room, length / c.gsd_m, width / c.gsd_m, course, _SHORE_PIXELS)
     region = "harbour" if plan.function == "port" else plan.water
     for k, (row, col) in enumerate(spots):
@@ -163,11 +163,11 @@ def _draw_ship(c: Canvas, rng, ship: SceneObject) -> None:
 
 def draw_aircraft(c: Canvas, plan: Plan, rng: np.random.Generator, airport: dict) -> None:
     """Parks plan.targets aircraft on the apron or the runway in the wished arrangement and draws them."""
-    length = rng.uniform(*AIRCRAFT_LENGTH_M[5.0 if c.gsd_m > 2 else 1.0][plan.size], plan.targets)
+    length = rng.uniform(*AIRCRAFT_LENGTH_M[c.is_fine][plan.size], plan.targets)
     span = length * rng.uniform(0.88, 1.0, plan.targets)
     heading = c.axes["heading"] + (0.0 if plan.on_runway else 90.0)
     headings = heading + rng.normal(0, 4, plan.targets) + rng.choice([0.0, 180.0], plan.targets)
-    room = ndimage.distance_transform_edt(airport["runway" if plan.on_runway else "apron"]).astype(np.float32)
+    room = distance_inside(airport["runway" if plan.on_runway else "apron"]).astype(np.float32)
     # On the runway the wings reach over the grass.
     margin = 2.0 - (span.max() / c.gsd_m / 2 if plan.on_runway else 0.0)
     spots = arrange(c, plan, rng, room, length / c.gsd_m, span / c.gsd_m, heading, margin)

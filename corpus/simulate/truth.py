@@ -61,6 +61,7 @@ class SceneTruth:
 
     @property
     def targets(self) -> list[SceneObject]:
+        """Ships and aircraft."""
         return [o for o in self.objects if o.category != "building"]
 
     def facts(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from corpus.simulate.config import SceneConfig
 from corpus.simulate.scene import Scene, simulate_scene
+from corpus.simulate.sensor import SENSORS, Sensor
 from corpus.simulate.truth import FACTS
 from corpus.tiles import CorpusError
 
@@ -105,12 +106,21 @@ def _write_all(config: SceneConfig, tiles: Path, workers: int, progress) -> list
             if progress is not None:
                 progress(len(rows), config.tiles)
         return rows
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    sensors = {name: SENSORS[name] for name in config.sensors}
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_register, initargs=(sensors,)
+    ) as pool:
         for done in pool.map(_write_some, [config] * len(jobs), [tiles] * len(jobs), jobs):
             rows += done
             if progress is not None:
                 progress(len(rows), config.tiles)
     return rows
+
+
+def _register(sensors: dict[str, Sensor]) -> None:
+    """Make sensors that were added from outside the project known to a worker process."""
+    for name, sensor in sensors.items():
+        SENSORS.add(name, sensor)
 
 
 def _write_some(config: SceneConfig, tiles: Path, indices: range) -> list[tuple[dict, dict]]:

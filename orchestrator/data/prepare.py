@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.ingest.ingest import cut_scenes
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
 from corpus.simulate.write import simulate_corpus
+from corpus.storage.arrow import compute as pc
 from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
 from corpus.storage.rng import derive_seed

@@ -5,7 +5,7 @@ import pytest
 from scipy import fft
 
 from corpus.simulate import canvas as cv
-from corpus.simulate.backscatter import class_table, water_db
+from corpus.simulate.backscatter import C_BAND, L_BAND, X_BAND, class_table, water_db
 from corpus.simulate.buildings import add_buildings
 from corpus.simulate.canvas import Canvas, splat
 from corpus.simulate.imaging import focus, looks_weights, reflectivity, shadow, slope_gain, transfer
@@ -70,7 +70,7 @@ def test_building_bounces_towards_the_radar_and_shades_behind(azimuth):
     )
     image = reflectivity(c, acq, 2.0, np.zeros((128, 128), np.float32))[0]
     lr, lc = acq.look
-    grass = class_table(acq, "HH", 2.0)[cv.GRASS]
+    grass = class_table(acq.sensor.band, "HH", acq.incidence_deg, 2.0)[cv.GRASS]
 
     def profile(distance):
         return image[round(64 + distance * lr), round(64 + distance * lc)]
@@ -98,12 +98,12 @@ def test_slopes_towards_the_radar_are_bright():
 
 
 def test_water_is_darker_than_land_and_rises_with_wind():
-    for band, polarisation in (("C", "VV"), ("C", "HH"), ("X", "HH"), ("C", "VH")):
+    for band, polarisation in ((C_BAND, "VV"), (C_BAND, "HH"), (X_BAND, "HH"), (C_BAND, "VH"), (L_BAND, "HH")):
         calm, rough = (water_db(band, polarisation, 36.0, wind) for wind in (2.0, 9.0))
         assert calm + 3 < rough < -14
     for sensor in SENSORS.values():
         acq = acquisition(sensor=sensor)
-        table = class_table(acq, sensor.polarisations[0], 10.0)
+        table = class_table(sensor.band, sensor.polarisations[0], acq.incidence_deg, 10.0)
         assert table[cv.SEA] < table[cv.CROPLAND] < table[cv.FOREST]
         assert table[cv.RUNWAY] < table[cv.ROAD] < table[cv.PAVED]
 
