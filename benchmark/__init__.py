@@ -1,1 +1,1 @@
-"""Metrics and baselines of the held-out evaluation. Knows nothing of Ray."""
+"""Evaluation: tasks with a registry, pure metrics, baselines. Knows nothing of Ray."""

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.baselines import balanced_accuracy, cohen_kappa
+from benchmark.metrics.agreement import balanced_accuracy, cohen_kappa
 from corpus.storage.errors import UserError
 
 
@@ -101,6 +101,7 @@ def read_reference(path: Path, vocabulary: Mapping[str, Sequence[str]]) -> list[
     """The windows of a reference, in the order of the file.
 
     Args:
+        path: the CSV file.
         vocabulary: clause -> its values; a reference value outside it is an error.
 
     Raises:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, field
 from actors.captioner.native import CaptionerConfig
 from actors.scorer.scorer import ScoreConfig
 from actors.trainer.config import TrainConfig
+from benchmark.config import EvaluationConfig
 from corpus.ingest.ingest import IngestConfig
 from corpus.simulate.config import SceneConfig
 from corpus.storage.errors import ConfigError
@@ -107,6 +108,7 @@ class RunConfig(StrictModel):
     score: ScoreConfig = Field(default_factory=ScoreConfig)
     flag: FlagConfig = Field(default_factory=FlagConfig)
     acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     watchdog: WatchdogConfig = Field(default_factory=WatchdogConfig)

@@ -8,7 +8,9 @@ from rich.console import Console
 
 from actors.evaluator import Judge, rows_of
 from actors.scorer.stored_encoder import zero_shot_of
-from hcot_llm.aggregation.fusion_baseline import fuse_with_seed, most_probable
+from benchmark.base import TASKS, EvaluationInputs, Need
+from benchmark.baselines.fusion import fuse_with_seed, most_probable
+from benchmark.tasks import DEFAULT_TASKS
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.schema.clauses import Clause
 from orchestrator.data.annotation_history import select
@@ -65,8 +67,10 @@ def _judge_encoder(
 
 
 def _judge(prepared: PreparedCorpus, annotations: AnnotationMatrix, seed: AnnotationMatrix) -> dict:
+    """What the tasks that look at annotations alone find."""
     truth_dir = None if prepared.truth_dir is None else str(prepared.truth_dir)
-    return Judge(truth_dir).annotations(rows_of(annotations), rows_of(seed))["metrics"]
+    tasks = [name for name in DEFAULT_TASKS if Need.HELD_OUT not in TASKS[name].needs]
+    return dict(Judge(truth_dir).evaluate(EvaluationInputs(rows_of(annotations), rows_of(seed)), tasks).metrics)
 
 
 def _training_seed(prepared: PreparedCorpus) -> AnnotationMatrix:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.rarity import CLAUSES as LANDFORMS
-from benchmark.rarity import rare_values
+from benchmark.metrics.rarity import CLAUSES as LANDFORMS
+from benchmark.metrics.rarity import rare_values
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause

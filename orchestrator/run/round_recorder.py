@@ -8,6 +8,7 @@ import numpy as np
 from actors.captioner.native import PublishReceipt
 from actors.scorer.scorer import Scores
 from actors.trainer.orders import RoundResult
+from benchmark.base import TaskResult
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.relabel import Proposals, Settlement
 from orchestrator.data.annotation_history import CorpusState
@@ -30,7 +31,7 @@ class RoundContext:
         self._parts: list[FoldFindings] = []
         self._corpus: CorpusState | None = None
         self._counts: Counts | None = None
-        self._evaluation: dict = {}
+        self._evaluation = TaskResult({})
         self._metrics: dict[str, float] = {}
         self._responses = 0
         self._captioner = "native"
@@ -122,7 +123,7 @@ class RoundContext:
         self._corpus = corpus
         self._metrics["trusted_share"] = float(corpus.taught.mean())
 
-    def evaluated(self, evaluation: dict) -> None:
+    def evaluated(self, evaluation: TaskResult) -> None:
         """Keep the numbers, and draw and track what they show; still inside the phase, so that it is timed."""
         self._evaluation = evaluation
         session, weights = self._session, self._session.directory.weights(self.number)
@@ -137,12 +138,12 @@ class RoundContext:
 
     @property
     def accuracy_by_clause(self) -> dict[str, float]:
-        return self._evaluation["by_clause"]
+        return dict(self._evaluation.accuracy_by_clause)
 
     def finish(self) -> RoundRecord:
         """Write the record, after everything else of the round."""
         session, trained, corpus = self._session, self._trained[0], self._corpus
-        metrics = {**self._metrics, **self._evaluation["metrics"]}
+        metrics = {**self._metrics, **self._evaluation.metrics}
         if trained.losses:
             metrics.update(
                 {f"final_{name}_loss": value for name, value in trained.losses[-1].items() if name != "step"}

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from actors.scorer.scorer import Scores, score_tiles
 from actors.trainer.group import TrainerGroup
 from actors.trainer.orders import RoundResult
 from actors.weights import copy_weights, create_weights
+from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
 from corpus.storage.disk import DiskFull, is_disk_full
 from corpus.storage.lock import LeaseLost
 from corpus.storage.rng import derive_seed
@@ -209,7 +211,9 @@ class Session:
             writer=directory.writer,
             **prompt,
         )
-        self.evaluator = Evaluator.remote(None if self.prepared.truth_dir is None else str(self.prepared.truth_dir))
+        self.evaluator = Evaluator.remote(
+            None if self.prepared.truth_dir is None else str(self.prepared.truth_dir), config.evaluation.tasks
+        )
         self._write_seed_summary(corpus)
         self.trainer.wait_until_ready()
         self.captioner = make_captioner(config.captioner, start, self.prepared.tiles, self.prepared.corpus_dir, owner)
@@ -352,29 +356,30 @@ class Session:
         self.lease.check()
         return self.keeper.refresh(corpus, settlement, findings, round_)
 
-    def evaluate(self, corpus: CorpusState, findings: Findings, round_: int) -> dict:
-        """Numbers for the record: dict(metrics, by_clause). The only place where truth is looked at.
+    def evaluate(self, corpus: CorpusState, findings: Findings, round_: int) -> TaskResult:
+        """Numbers for the record. The only place where truth is looked at.
 
         Of the models the published one is evaluated, alone.
         """
         first = findings.first
         held_out = ~corpus.in_training[first.fold.scored]
         unseen = {clause: array[held_out] for clause, array in first.feedback.zero_shot.items()}
-        annotations = self.evaluator.annotations.remote(
-            rows_of(corpus.training), rows_of(corpus.training_seed), corpus.taught.ravel()
+        inputs = EvaluationInputs(
+            current=rows_of(corpus.training),
+            initial=rows_of(corpus.training_seed),
+            loss_mask=corpus.taught.ravel(),
+            held_out_tiles=HeldOutTiles(
+                tile_ids=[first.feedback.tile_ids[row] for row in np.flatnonzero(held_out)],
+                zero_shot=unseen,
+                image_embeddings=first.image_embeddings[held_out],
+                weights_dir=self.directory.weights(round_),
+            ),
         )
-        model = self.evaluator.held_out.remote(
-            str(self.directory.weights(round_)),
-            [first.feedback.tile_ids[row] for row in np.flatnonzero(held_out)],
-            unseen,
-            first.image_embeddings[held_out],
-        )
-        result = ray.get(annotations)
-        result["metrics"].update(ray.get(model))
-        result["metrics"][CHAMPION_METRIC] = seed_log_likelihood(
+        result: TaskResult = ray.get(self.evaluator.evaluate.remote(inputs))
+        likelihood = seed_log_likelihood(
             unseen, select(corpus.seed, first.fold.scored & ~corpus.in_training), self.config.acceptance
         )
-        return result
+        return replace(result, metrics={**result.metrics, CHAMPION_METRIC: likelihood})
 
     def draw(self, corpus: CorpusState, context: RoundContext) -> list[Path]:
         """The pictures after a round."""
@@ -401,12 +406,14 @@ class Session:
 
     def _write_seed_summary(self, corpus: CorpusState) -> None:
         rows = rows_of(corpus.training_seed)
-        seed = ray.get(self.evaluator.annotations.remote(rows, rows))
+        seed: TaskResult = ray.get(
+            self.evaluator.evaluate.remote(EvaluationInputs(current=rows, initial=rows), ["annotation_accuracy"])
+        )
         write_seed_summary(
             self.directory,
             SeedSummary(
-                annotation_accuracy=seed["metrics"]["annotation_accuracy"],
-                accuracy_by_clause=seed["by_clause"] or None,
+                annotation_accuracy=seed.metrics["annotation_accuracy"],
+                accuracy_by_clause=dict(seed.accuracy_by_clause) or None,
                 tiles=len(corpus.annotations),
                 quarantined=self.prepared.quarantined,
                 simulated=self.prepared.simulated,

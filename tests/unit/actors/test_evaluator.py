@@ -1,4 +1,4 @@
-"""What the judge says of annotations whose truth is known."""
+"""What the evaluator finds in annotations whose truth is known, and what it says where there is none."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from actors.evaluator import Judge, rows_of
+from benchmark.base import EvaluationInputs
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
 
@@ -34,7 +35,7 @@ def test_accuracy_on_rare_and_on_common_landforms(case):
     wrong[RARE[0], :4] = 1 - wrong[RARE[0], :4]  # 4 of 32 clauses
     wrong[5, 0] = 1 - wrong[5, 0]  # 1 of 288
     seed = AnnotationMatrix(right.tile_ids, wrong, right.confidence, right.source)
-    metrics = judge.annotations(rows_of(seed), rows_of(seed))["metrics"]
+    metrics = judge.evaluate(EvaluationInputs(rows_of(seed), rows_of(seed))).metrics
     assert metrics["rare_tiles"] == 2
     assert metrics["annotation_accuracy_rare"] == pytest.approx(1 - 4 / 32)
     assert metrics["annotation_accuracy_common"] == pytest.approx(1 - 1 / 288)
@@ -43,6 +44,41 @@ def test_accuracy_on_rare_and_on_common_landforms(case):
     assert groups == {"landform", "function", "target", "relation"}
     assert all(f"annotation_accuracy_common_{name}" in metrics for name in groups)
 
-    repaired = judge.annotations(rows_of(right), rows_of(seed))["metrics"]
+    repaired = judge.evaluate(EvaluationInputs(rows_of(right), rows_of(seed))).metrics
     assert repaired["annotation_accuracy_rare"] == repaired["annotation_accuracy_common"] == 1
     assert (repaired["true_repairs"], repaired["false_repairs"]) == (5, 0)
+
+
+def test_without_a_loss_mask_every_annotation_is_a_training_target_and_with_one_only_those_it_lets_through(case):
+    judge, right = case
+    wrong = right.values.copy()
+    wrong[0, 0] = 1 - wrong[0, 0]
+    rows = rows_of(AnnotationMatrix(right.tile_ids, wrong, right.confidence, right.source))
+    mask = np.ones(wrong.size, dtype=bool)
+    mask[0] = False
+
+    def found(loss_mask):
+        return judge.evaluate(EvaluationInputs(rows, rows, loss_mask), ["training_target_accuracy"]).metrics
+
+    assert found(None) == {"annotation_accuracy_trusted": pytest.approx(1 - 1 / wrong.size)}
+    assert found(mask) == {"annotation_accuracy_trusted": 1.0}
+    assert found(np.zeros_like(mask)) == {}
+
+
+def test_without_truth_the_named_metrics_are_null_and_no_others_are_there(case, tmp_path):
+    _, right = case
+    result = Judge(str(tmp_path / "elsewhere")).evaluate(EvaluationInputs(rows_of(right), rows_of(right)))
+    assert result.metrics == {
+        "annotation_accuracy": None,
+        "held_out_slot_accuracy": None,
+        "held_out_mean_recall": None,
+        "held_out_count_mae": None,
+    }
+    assert result.accuracy_by_clause == {}
+
+
+def test_without_held_out_tiles_their_metrics_are_null_and_the_annotations_are_judged(case):
+    judge, right = case
+    metrics = judge.evaluate(EvaluationInputs(rows_of(right), rows_of(right))).metrics
+    assert metrics["annotation_accuracy"] == 1
+    assert metrics["held_out_slot_accuracy"] is metrics["held_out_mean_recall"] is None

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_accuracy, multiclass_cohen_kappa
 
-from benchmark.accuracy import annotation_accuracy, expected_calibration_error, repairs
-from benchmark.baselines import balanced_accuracy, cohen_kappa, confusion_matrix
-from benchmark.retrieval import retrieval
-from benchmark.slots import slot_report
+from benchmark.metrics.accuracy import annotation_accuracy, expected_calibration_error, repairs
+from benchmark.metrics.agreement import balanced_accuracy, cohen_kappa, confusion_matrix
+from benchmark.metrics.retrieval import retrieval
+from benchmark.metrics.slots import slot_report
 
 GROUP = {"terrain": "landform", "road": "landform", "target_count": "target"}
 TRUTH = pa.table(

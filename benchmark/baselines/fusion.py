@@ -24,8 +24,9 @@ def confident_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, ps
     weak model's own errors would count as the seed's.
 
     Args:
-        posterior: float [N, V], of the annotation. seed: int [N], value indices.
-        accuracy: what the seed says of itself, whatever the true value.
+        posterior: probability of the annotation, float [N, V].
+        seed: value indices of the initial annotations, int [N].
+        accuracy: what the initial annotations say of themselves, whatever the true value.
         pseudo_count: clauses per true value that an even spread of errors is worth.
     """
     values = posterior.shape[1]
@@ -45,6 +46,7 @@ def undo_noise(posterior: np.ndarray, confusion: np.ndarray) -> np.ndarray:
     """Posterior of the truth, float [N, V], whose corruption comes nearest to the posterior of the annotation.
 
     Args:
+        posterior: probability of the annotation, float [N, V].
         confusion: float64 [V, V], probability of each annotation, rows true, columns annotated.
     """
     return normalise(np.stack([nnls(confusion.T, row)[0] for row in posterior]))
@@ -55,6 +57,7 @@ def fuse_with_seed(zero_shot: dict[Clause, np.ndarray], seed: AnnotationMatrix) 
 
     Args:
         zero_shot: per clause float [N, V], the encoder's distribution on the tiles of `seed`.
+        seed: the initial annotations.
     """
     fused = {}
     for column, clause in enumerate(CLAUSES):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from corpus.storage.arrow import compute as pc
 
 UNSTATED = ("none", "0")
 """Truth values that state nothing; a metric 'stated only' leaves them out, since they are easy to guess."""

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmark.rarity import rare_tiles, rare_values
-from hcot_llm.aggregation.fusion_baseline import confident_noise, fuse_with_seed, most_probable, undo_noise
+from benchmark.baselines.fusion import confident_noise, fuse_with_seed, most_probable, undo_noise
+from benchmark.metrics.rarity import rare_tiles, rare_values
 from hcot_llm.aggregation.label_noise import NoiseModel
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY

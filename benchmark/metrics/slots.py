@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from benchmark.tables import join_truth
+from benchmark.metrics.tables import join_truth
 
 
 @dataclass(frozen=True)

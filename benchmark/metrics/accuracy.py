@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from benchmark.tables import Joined, join_truth
+from benchmark.metrics.tables import Joined, join_truth
+from corpus.storage.arrow import compute as pc
 
 
 @dataclass(frozen=True)

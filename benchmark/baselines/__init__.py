@@ -1,0 +1,1 @@
+"""Cheap methods that the loop is compared with."""

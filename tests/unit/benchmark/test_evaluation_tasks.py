@@ -1,0 +1,82 @@
+"""Evaluation tasks: what the registry promises to who adds one."""
+
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from benchmark.base import TASKS, EvaluationInputs, EvaluationTask, MissingInput, Need, TaskResult, evaluate_all
+from benchmark.config import EvaluationConfig
+from benchmark.tasks import DEFAULT_TASKS
+from corpus.registry import UnknownMember
+from support.toy_task import NAME
+
+ROWS = pa.table(
+    {"tile_id": ["a", "b"], "clause": ["terrain"] * 2, "value": ["plain", "hills"], "confidence": [0.5, 0.9]}
+)
+TRUTH = pa.table({"tile_id": ["a", "b"], "terrain": ["plain", "plain"]})
+
+
+class Task:
+    """A task that returns what it is given."""
+
+    def __init__(self, found: dict[str, float], needs: frozenset[Need] = frozenset(), named: tuple[str, ...] = ()):
+        self.found, self.needs, self.metrics = found, needs, named
+
+    def evaluate(self, inputs: EvaluationInputs) -> TaskResult:
+        return TaskResult(self.found)
+
+
+@pytest.fixture
+def register(monkeypatch):
+    return lambda name, task: monkeypatch.setitem(TASKS._members, name, task)
+
+
+@pytest.mark.parametrize("name", DEFAULT_TASKS)
+def test_the_tasks_of_the_project_keep_the_protocol(name):
+    assert isinstance(TASKS.find(name), EvaluationTask)
+
+
+def test_the_default_configuration_runs_every_task_of_the_project():
+    assert EvaluationConfig().tasks == DEFAULT_TASKS
+
+
+def test_a_configuration_may_list_a_task_from_outside_and_an_unknown_one_is_refused_by_name():
+    assert EvaluationConfig(tasks=(NAME,)).tasks == (NAME,)
+    with pytest.raises(ValidationError, match="There is no evaluation task 'toy_confidenc'"):
+        EvaluationConfig(tasks=("toy_confidenc",))
+    with pytest.raises(ValidationError, match="listed twice"):
+        EvaluationConfig(tasks=(NAME, NAME))
+
+
+def test_a_task_from_outside_is_given_annotations_and_truth():
+    found = evaluate_all([NAME], EvaluationInputs(ROWS, ROWS).with_truth(TRUTH))
+    assert found.metrics == {"toy_confidence_of_right": 0.5}
+
+
+def test_a_task_whose_precondition_fails_is_not_run_and_its_metrics_are_null():
+    assert evaluate_all([NAME], EvaluationInputs(ROWS, ROWS)).metrics == {"toy_confidence_of_right": None}
+
+
+def test_a_metric_that_a_task_names_and_does_not_find_is_null(register):
+    register("forgetful", Task({}, named=("lost",)))
+    assert evaluate_all(["forgetful"], EvaluationInputs(ROWS, ROWS)).metrics == {"lost": None}
+
+
+def test_two_tasks_that_give_the_same_metric_are_refused(register):
+    register("one", Task({"same": 1.0}))
+    register("other", Task({"same": 2.0}))
+    with pytest.raises(ValueError, match="'other' gives same, which another task gives too"):
+        evaluate_all(["one", "other"], EvaluationInputs(ROWS, ROWS))
+
+
+def test_an_unknown_task_is_named():
+    with pytest.raises(UnknownMember, match="nothing-like-it"):
+        evaluate_all(["nothing-like-it"], EvaluationInputs(ROWS, ROWS))
+
+
+def test_a_task_that_reads_what_it_does_not_declare_is_told_to_declare_it():
+    inputs = EvaluationInputs(ROWS, ROWS)
+    with pytest.raises(MissingInput, match="needs"):
+        _ = inputs.truth
+    with pytest.raises(MissingInput, match="needs"):
+        _ = inputs.held_out
