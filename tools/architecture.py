@@ -94,8 +94,8 @@ def picture() -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        '<text x="20" y="36" font-size="18">Imports between packages point down only. A box is a sub-package: below its '
-        "name, what it imports inside its package. On the right: imports from row to row.</text>",
+        '<text x="20" y="36" font-size="18">Imports between packages point down only. A box is a sub-package: below '
+        "its name, what it imports inside its package. On the right: imports from row to row.</text>",
     ]
     row_of = {package: number for number, row in enumerate(ROWS) for package in row}
     for start, end in sorted({(row_of[own.split(".")[0]], row_of[other.split(".")[0]]) for own, other in arrows}):
