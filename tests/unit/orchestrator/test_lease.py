@@ -308,7 +308,7 @@ def test_a_driver_that_wakes_in_the_middle_of_a_file_has_not_its_successors_open
             others.write_text("the second's")
         file.write("still the first's")
     assert final.read_text() == "the second's"
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".[rs]*.partial"))
 
 
 def test_a_driver_that_wakes_in_the_middle_of_a_folder_changes_nothing(tmp_path, hands):
@@ -334,12 +334,12 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_and_nothing_else_is(tm
     second = take_over()
     with pytest.raises(LeaseLost):
         first.remove_unfinished(tmp_path)
-    assert len(list(tmp_path.glob("*.partial"))) == 3
+    assert len(list(tmp_path.glob(".round*.partial"))) == 3
     second.remove_unfinished(tmp_path, "round-0001.")
-    left = sorted(path.name for path in tmp_path.glob("*.partial"))
+    left = sorted(path.name for path in tmp_path.glob(".round*.partial"))
     assert left == [".round-00010.ab.partial", ".round-0002.ab.partial"]
     UNGUARDED.remove_unfinished(tmp_path)
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".[rs]*.partial"))
     assert (tmp_path / "round-0001").is_dir()
 
 
