@@ -1,4 +1,4 @@
-"""What a cluster has to offer, node by node, before a run starts there."""
+"""What a cluster has, node by node, before a run starts there."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from orchestrator.config.schema import RunConfig
 
 @dataclass(frozen=True)
 class Resources:
-    """Of a node, of all of them, or of what a process reserves: logical CPUs, GPUs, memory in GiB."""
+    """Logical CPUs, GPUs and memory in GiB: of a node, of all nodes, or reserved by a process."""
 
     cpus: float
     gpus: float
@@ -19,18 +19,18 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """The nodes that are there.
+class ClusterCapacity:
+    """The nodes that a cluster has now.
 
-    What an autoscaler would add does not count: Ray 2.60 has a place where it could be read, ClusterConfig in the GCS,
-    but its autoscalers, KubeRay's included, leave that empty.
+    Nodes that an autoscaler would add do not count. Ray 2.60 has a place where they could be read, ClusterConfig in the
+    GCS, but its autoscalers, KubeRay's included, leave that empty.
     """
 
     nodes: tuple[Resources, ...]
 
     @property
     def total(self) -> Resources:
-        """Of all nodes together."""
+        """Return the resources of all nodes together."""
         return Resources(
             sum(node.cpus for node in self.nodes),
             sum(node.gpus for node in self.nodes),
@@ -38,30 +38,33 @@ class Offer:
         )
 
     def fits(self, process: Resources) -> bool:
-        """Whether one node alone has what a process reserves."""
+        """Return whether one node alone has the CPUs and GPUs that a process reserves."""
         return any(node.cpus >= process.cpus and node.gpus >= process.gpus for node in self.nodes)
 
 
-def offered(config: RunConfig) -> Offer:
-    """What this machine, or the cluster at the configured address, offers.
+def cluster_capacity(config: RunConfig) -> ClusterCapacity:
+    """Return the capacity of the cluster at the configured address, or of this machine.
 
     Raises:
-        orchestrator.cluster.connect.ClusterUnreachable: there is none at that address.
+        orchestrator.cluster.connect.ClusterUnreachable: There is no cluster at that address.
     """
     if config.cluster.address is None:
-        return Offer((Resources(config.cluster.local_cpus, visible_gpus(), psutil.virtual_memory().available / 2**30),))
+        free_gib = psutil.virtual_memory().available / 2**30
+        return ClusterCapacity((Resources(config.cluster.local_cpus, visible_gpus(), free_gib),))
     import ray
 
     from orchestrator.cluster.connect import connect, leave
 
     connect(config.cluster.address)
     try:
-        return offer_of(ray.nodes())
+        return capacity_of(ray.nodes())
     finally:
         leave()
 
 
-def offer_of(nodes: Iterable[dict]) -> Offer:
-    """What `ray.nodes()` tells; it also lists nodes that have died. Ray counts memory in bytes."""
+def capacity_of(nodes: Iterable[dict]) -> ClusterCapacity:
+    """Return the capacity of the nodes of `ray.nodes()`, which counts memory in bytes and lists dead nodes too."""
     alive = [node["Resources"] for node in nodes if node["Alive"]]
-    return Offer(tuple(Resources(has.get("CPU", 0), has.get("GPU", 0), has.get("memory", 0) / 2**30) for has in alive))
+    return ClusterCapacity(
+        tuple(Resources(has.get("CPU", 0), has.get("GPU", 0), has.get("memory", 0) / 2**30) for has in alive)
+    )

@@ -8,7 +8,7 @@ from ray.autoscaler.v2.sdk import get_cluster_status
 from orchestrator.monitoring.watchdog import Demand
 
 
-def ray_demand() -> Demand:
+def pending_demand() -> Demand:
     """Ask the cluster that this process is connected to; needs neither dashboard nor autoscaler.
 
     Raises RuntimeError where it is connected to none: asking would start one. Raises whatever Ray raises where it does not

@@ -1,4 +1,4 @@
-"""The least that a run needs of a cluster: which processes, how many, and what each reserves."""
+"""The least that a run requires of a cluster: which processes, how many, and what each reserves."""
 
 from dataclasses import dataclass, replace
 
@@ -8,7 +8,7 @@ from orchestrator.config.schema import RunConfig
 
 @dataclass(frozen=True)
 class Keys:
-    """Of the configuration: how many CPUs and GPUs a process reserves, and how many processes there are at least."""
+    """Configuration keys: how many CPUs and GPUs a process reserves, and how many processes there are at least."""
 
     cpus: str
     gpus: str
@@ -16,10 +16,14 @@ class Keys:
 
 
 @dataclass(frozen=True)
-class Need:
-    """Processes of one kind that a run cannot do without. Each reserves its resources on one node.
+class Requirement:
+    """Processes of one kind that a run cannot do without. Each process reserves its resources on one node.
 
-    keys: None where nothing can be configured.
+    Args:
+        name: What a process is called in messages, in the singular.
+        count: How many processes there are at least.
+        each: What one process reserves.
+        keys: The keys that configure this, None where nothing can be configured.
     """
 
     name: str
@@ -28,47 +32,49 @@ class Need:
     keys: Keys | None = None
 
 
-def needs(config: RunConfig) -> list[Need]:
-    """The least training group, captioners, scorers, and one CPU for Ray Data's tasks."""
+def requirements(config: RunConfig) -> list[Requirement]:
+    """Return the least training group, captioners, scorers, and one CPU for Ray Data's tasks."""
     train, captioner, score = config.train, config.captioner, config.score
     return [
-        Need(
+        Requirement(
             "training worker",
             train.min_workers,
             Resources(train.cpus_per_worker, train.gpus_per_worker),
             Keys("train.cpus_per_worker", "train.gpus_per_worker", "train.min_workers"),
         ),
-        Need(
+        Requirement(
             "captioner",
             captioner.replicas_needed,
             Resources(captioner.cpus_per_replica, captioner.gpus_per_replica),
             Keys("captioner.cpus_per_replica", "captioner.gpus_per_replica", "captioner.min_replicas"),
         ),
-        Need(
+        Requirement(
             "scorer",
             score.min_workers,
             Resources(score.cpus_per_worker, score.gpus_per_worker),
             Keys("score.cpus_per_worker", "score.gpus_per_worker", "score.min_workers"),
         ),
-        Need("task of Ray Data", 1, Resources(1, 0)),
+        Requirement("task of Ray Data", 1, Resources(1, 0)),
     ]
 
 
-def needed(config: RunConfig) -> Resources:
-    """The sum of `needs`, and the memory that the configuration names."""
-    return Resources(*_sum(needs(config)), config.cluster.memory_gib)
+def total_requirement(config: RunConfig) -> Resources:
+    """Return the sum of `requirements`, and the memory that the configuration names."""
+    return Resources(*_sum(requirements(config)), config.cluster.memory_gib)
 
 
 def beside_training(config: RunConfig, captioners: int, total: Resources) -> list[dict[str, float]]:
-    """What is held back from an elastic training group, process by process, as Ray counts resources.
+    """Return what is held back from an elastic training group, process by process, as Ray counts resources.
 
-    Captioners always. Scorers and Ray Data's tasks only where the largest group would take what they need: Ray Data may
-    use nothing that is held back, so where there is more than enough it gets what is left.
+    Captioners are always held back. Scorers and Ray Data's tasks are held back only where the largest group would take
+    what they need: Ray Data may use nothing that is held back, so where there is more than enough it gets what is left.
 
     Args:
-        captioners: as many as there are now, where they have grown beyond the least number. total: of the cluster.
+        config: The run's configuration.
+        captioners: How many captioners there are now, where they have grown beyond the least number.
+        total: The resources of the whole cluster.
     """
-    worker, captioner, *others = needs(config)
+    worker, captioner, *others = requirements(config)
     captioner = replace(captioner, count=max(captioner.count, captioners))
     largest = replace(worker, count=config.train.most_workers)
     cpus, gpus = _sum([largest, captioner, *others])
@@ -76,8 +82,11 @@ def beside_training(config: RunConfig, captioners: int, total: Resources) -> lis
     return [{"CPU": kind.each.cpus, "GPU": kind.each.gpus} for kind in kinds for _ in range(kind.count)]
 
 
-def _sum(kinds: list[Need]) -> tuple[float, float]:
-    """CPUs and GPUs of all processes. Ray counts in ten-thousandths; 2 x 0.1 and 7 x 0.4 GPUs would be a little more than 3."""
+def _sum(kinds: list[Requirement]) -> tuple[float, float]:
+    """Return CPUs and GPUs of all processes.
+
+    Ray counts in ten-thousandths. Without rounding, 2 x 0.1 and 7 x 0.4 GPUs would be a little more than 3.
+    """
     return (
         round(sum(kind.count * kind.each.cpus for kind in kinds), 4),
         round(sum(kind.count * kind.each.gpus for kind in kinds), 4),

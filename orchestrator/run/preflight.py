@@ -10,10 +10,10 @@ from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.redaction import without_user
 from model.config import ModelConfig
 from model.weights_check import check_weights
-from orchestrator.cluster.capacity import Offer, Resources, offered
+from orchestrator.cluster.capacity import ClusterCapacity, Resources, cluster_capacity
 from orchestrator.cluster.disk_space import shortfalls
-from orchestrator.cluster.requirements import Need, needed, needs
-from orchestrator.cluster.room import without_room
+from orchestrator.cluster.placement import missing_room
+from orchestrator.cluster.requirements import Requirement, requirements, total_requirement
 from orchestrator.config.schema import RunConfig, flat_keys
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.mlflow import check_store
@@ -30,37 +30,37 @@ class PreflightError(UserError):
     """The cluster or the configuration cannot carry the run; the message lists every shortfall."""
 
 
-def check(config: RunConfig, offer: Offer) -> None:
-    """Compare what a run needs with what a cluster offers, in sum and node by node.
+def check(config: RunConfig, capacity: ClusterCapacity) -> None:
+    """Compare what a run requires with what a cluster has, in sum and node by node.
 
     Raises:
         PreflightError: names each shortfall with the keys that would mend it.
     """
-    total = offer.total
-    kinds, need = needs(config), needed(config)
+    total = capacity.total
+    kinds, need = requirements(config), total_requirement(config)
     short = _short_in_sum(kinds, need, total)
     if config.cluster.address is not None:  # a local cluster is one node, of which the sums say all
         enough_together = total.cpus >= need.cpus and total.gpus >= need.gpus
-        short.extend(without_room(kinds, offer, enough_together))
+        short.extend(missing_room(kinds, capacity, enough_together))
         if short:
             short.append(_ONLY_WHAT_IS_THERE)
     if short:
         raise PreflightError("The run was not started, because the cluster is too small:\n  " + "\n  ".join(short))
 
 
-def _short_in_sum(kinds: list[Need], need: Resources, total: Resources) -> list[str]:
+def _short_in_sum(kinds: list[Requirement], need: Resources, total: Resources) -> list[str]:
     workers, captioners, scorers, _ = kinds
     short = []
     if need.cpus > total.cpus:
         short.append(
             f"{need.cpus:g} CPUs are needed ({workers.count} training workers x {workers.each.cpus:g}, "
             f"{captioners.count} captioners x {captioners.each.cpus:g}, {scorers.count} scorers x "
-            f"{scorers.each.cpus:g}, 1 for data) and {total.cpus:g} are offered: lower "
+            f"{scorers.each.cpus:g}, 1 for data) and {total.cpus:g} are there: lower "
             f"{workers.keys.count} or the others, or raise cluster.local_cpus or the cluster"
         )
     if need.gpus > total.gpus:
         short.append(
-            f"{need.gpus:g} GPUs are needed and {total.gpus:g} are offered: lower {workers.keys.count}, set "
+            f"{need.gpus:g} GPUs are needed and {total.gpus:g} are there: lower {workers.keys.count}, set "
             "train.gpus_per_worker, captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a "
             "machine or cluster with GPUs"
         )
@@ -132,7 +132,7 @@ def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
     if config.start_weights is not None and (directory is None or not directory.weights(0).exists()):
         check_start_weights(config.start_weights, config.model)
     check_captioner(config.captioner)
-    check(config, offered(config))
+    check(config, cluster_capacity(config))
 
 
 def preflight_disk(config: RunConfig, run_dir: Path) -> None:

@@ -29,10 +29,10 @@ from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
 from hcot_llm.aggregation.label_noise import TRAINED, UNTRAINED
 from hcot_llm.aggregation.relabel import Proposals, Settlement, current_confidence, settle
 from hcot_llm.schema.clauses import CLAUSES
-from orchestrator.cluster.capacity import offer_of
+from orchestrator.cluster.capacity import capacity_of
 from orchestrator.cluster.connect import leave, start_cluster
 from orchestrator.cluster.disk_space import why_ray_waits
-from orchestrator.cluster.pending import ray_demand
+from orchestrator.cluster.pending import pending_demand
 from orchestrator.cluster.requirements import beside_training
 from orchestrator.config.schema import RunConfig, flatten
 from orchestrator.data.annotation_history import CorpusKeeper, CorpusState, select
@@ -201,7 +201,7 @@ class Session:
         owner = f"{directory.run_id}-{derive_seed(str(directory.path.resolve())) % 2**32:08x}"
         if config.train.min_workers < config.train.most_workers:
             self._reservation = Reservation(
-                owner, lambda: beside_training(config, replicas_of(owner), offer_of(ray.nodes()).total)
+                owner, lambda: beside_training(config, replicas_of(owner), capacity_of(ray.nodes()).total)
             )
         self.trainer = TrainerGroup(
             config.train,
@@ -241,7 +241,7 @@ class Session:
         carry_out(plan, self.directory, tell=self.tracker.log_deletion)
 
     def _what_is_waited_for(self) -> str:
-        return f"{ray_demand()}{why_ray_waits(self.config)}"
+        return f"{pending_demand()}{why_ray_waits(self.config)}"
 
     def _warn_of_stall(self, said: str) -> None:
         self._say(f"Warning: {said}")

@@ -140,7 +140,9 @@ class LeaseKeeper:
             self._token = 1 if found is None else found.token + 1
             self._write()
         self._directory.writer = Writer(str(self._run_dir), self._token)
-        self._directory.writer.remove_unfinished(self._run_dir)  # what drivers left that were killed in the middle of a write
+        self._directory.writer.remove_unfinished(
+            self._run_dir
+        )  # what drivers left that were killed in the middle of a write
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
         return self._token

@@ -4,9 +4,9 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from corpus.storage.errors import UserError
-from orchestrator.cluster.capacity import Offer, offered
+from orchestrator.cluster.capacity import ClusterCapacity, cluster_capacity
 from orchestrator.cluster.connect import ClusterUnreachable
-from orchestrator.cluster.requirements import needed
+from orchestrator.cluster.requirements import total_requirement
 from orchestrator.config.schema import RunConfig, load_config
 from orchestrator.run.preflight import PreflightError, check
 from support.paths import ROOT
@@ -15,9 +15,9 @@ from support.ports import free_port
 SMOKE = ROOT / "configs" / "smoke.yaml"
 
 
-def refusal(config: RunConfig, offer: Offer) -> str:
+def refusal(config: RunConfig, capacity: ClusterCapacity) -> str:
     with pytest.raises(PreflightError) as error:
-        check(config, offer)
+        check(config, capacity)
     return str(error.value)
 
 
@@ -26,7 +26,7 @@ def test_a_cluster_that_does_not_answer_is_named_with_what_to_look_at():
     with pytest.raises(
         ClusterUnreachable, match=f"cluster.address={address}.*ray status.*RAY_AUTH_MODE=token"
     ) as error:
-        offered(load_config(SMOKE, [f"cluster.address={address}"]))
+        cluster_capacity(load_config(SMOKE, [f"cluster.address={address}"]))
     assert isinstance(error.value, UserError)
 
 
@@ -38,15 +38,15 @@ def test_a_worker_that_fits_on_no_node_of_a_real_cluster_is_refused():
     try:
         cluster.add_node(**small)
         config = load_config(SMOKE, [f"cluster.address={cluster.address}", "cluster.memory_gib=0.1"])
-        offer = offered(config)
-        assert [node.cpus for node in offer.nodes] == [4, 4]
-        assert all(node.memory_gib > 0 for node in offer.nodes)
-        check(config, offer)
+        capacity = cluster_capacity(config)
+        assert [node.cpus for node in capacity.nodes] == [4, 4]
+        assert all(node.memory_gib > 0 for node in capacity.nodes)
+        check(config, capacity)
         wide = config.model_copy(update={"train": config.train.model_copy(update={"cpus_per_worker": 5})})
-        assert needed(wide).cpus == offer.total.cpus == 8
+        assert total_requirement(wide).cpus == capacity.total.cpus == 8
         assert (
             "a training worker needs 5 CPUs (train.cpus_per_worker) on one node, and the largest has 4 CPUs:"
-            in refusal(wide, offer)
+            in refusal(wide, capacity)
         )
         assert not ray.is_initialized()
     finally:

@@ -16,7 +16,7 @@ def test_a_driver_that_waits_for_an_infeasible_actor_is_named_and_ended():
     """Real Ray: one CPU, and an actor that asks for four. The driver blocks in ray.get, as the loop does."""
     import ray
 
-    from orchestrator.cluster.pending import ray_demand
+    from orchestrator.cluster.pending import pending_demand
 
     warned = []
     ray.init(
@@ -27,7 +27,7 @@ def test_a_driver_that_waits_for_an_infeasible_actor_is_named_and_ended():
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
-    dog = Watchdog(WatchdogConfig(warn_after_s=3, give_up_after_s=8), ray_demand, warned.append)
+    dog = Watchdog(WatchdogConfig(warn_after_s=3, give_up_after_s=8), pending_demand, warned.append)
     dog.start()
     try:
 
@@ -37,7 +37,7 @@ def test_a_driver_that_waits_for_an_infeasible_actor_is_named_and_ended():
                 return 1
 
         scored, deadline = Scorer.remote().score.remote(), time.monotonic() + 60
-        while not ray_demand().pending and time.monotonic() < deadline:  # which the cluster counts now and then
+        while not pending_demand().pending and time.monotonic() < deadline:  # which the cluster counts now and then
             time.sleep(0.1)
         with pytest.raises(RunStalled) as stalled, dog.phase("score", 2):
             ray.get(scored)

@@ -20,7 +20,7 @@ from hcot_llm.engines.endpoint import Endpoint, EndpointConfig, EndpointFailed
 from hcot_llm.prompts.retry import RetryConfig
 from hcot_llm.schema.clauses import CLAUSES as ALL
 from hcot_llm.schema.clauses import VOCABULARY, Clause, parse_answer
-from orchestrator.cluster.requirements import needed
+from orchestrator.cluster.requirements import total_requirement
 from orchestrator.config.schema import load_config
 from support.chat_server import server
 
@@ -320,7 +320,7 @@ def test_a_model_elsewhere_needs_no_replica_here(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("captioner: {kind: endpoint, endpoint: {model: m}}\n")
     there, here = load_config(path), load_config(path, ["captioner.kind=native"])
-    assert needed(here).cpus - needed(there).cpus == here.captioner.cpus_per_replica
+    assert total_requirement(here).cpus - total_requirement(there).cpus == here.captioner.cpus_per_replica
     assert CaptionerConfig().candidates == CaptionerConfig().engine.candidates
     assert there.captioner.candidates == 1
 

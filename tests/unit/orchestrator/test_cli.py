@@ -94,7 +94,7 @@ def test_a_run_directory_that_is_not_empty(refused, tmp_path):
 def test_too_many_cpus(refused):
     error = refused("run", SMOKE, "--set", "train.min_workers=500", "--set", "train.max_workers=500")
     assert "503 CPUs are needed" in error
-    assert "6 are offered" in error
+    assert "6 are there" in error
     assert "cluster.local_cpus" in error
 
 
