@@ -6,6 +6,7 @@ are read, and a lost tag (the calibration constant, say) does not surface at all
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,47 @@ def read_layout(path: str | Path) -> TiffLayout:
             for tag, default in ((_WIDTH, 0), (_HEIGHT, 0), (_SAMPLES_PER_PIXEL, 1))
         )
     )
+
+
+_SNAP_TAG = 65000
+_LARGEST_SNAP_BYTES = 64 * 2**20
+
+
+def snap_band_names(path: str | Path) -> tuple[str, ...]:
+    """Names of the bands in the tag that SNAP writes into a GeoTIFF, which GDAL does not read; () without the tag.
+
+    Raises:
+        TruncatedTiff: the tag lies behind the file's end.
+        OSError: the file cannot be read.
+    """
+    size = Path(path).stat().st_size
+    with open(path, "rb") as file:
+        head = _take(file, 0, 16 if size >= 16 else 8, size, "header")
+        order = "<" if head[:2] == b"II" else ">"
+        big = head[2:4] in (b"+\0", b"\0+")
+        (offset,) = struct.unpack(order + ("Q" if big else "I"), head[8:16] if big else head[4:8])
+        text = _text(file, offset, size, order, big)
+    names = {}
+    for info in re.findall(r"<Spectral_Band_Info>(.*?)</Spectral_Band_Info>", text, re.DOTALL):
+        index = re.search(r"<BAND_INDEX>\s*(\d+)\s*</BAND_INDEX>", info)
+        name = re.search(r"<BAND_NAME>\s*([^<]*?)\s*</BAND_NAME>", info)
+        if index and name:
+            names[int(index[1])] = name[1]
+    return tuple(names[index] for index in sorted(names))
+
+
+def _text(file: BinaryIO, offset: int, size: int, order: str, big: bool) -> str:
+    """The text of SNAP's tag in the directory at `offset`; '' where there is none, or it is too long to be one."""
+    count_format, inline, count_bytes, entry_bytes = ("Q", 8, 8, 20) if big else ("H", 4, 2, 12)
+    (count,) = struct.unpack(order + count_format, _take(file, offset, count_bytes, size, "directory"))
+    body = _take(file, offset + count_bytes, count * entry_bytes, size, "directory")
+    for index in range(count):
+        entry = body[index * entry_bytes : (index + 1) * entry_bytes]
+        tag, kind, values = struct.unpack(order + ("HHQ" if big else "HHI"), entry[:-inline])
+        if tag == _SNAP_TAG and kind == 2 and inline < values <= _LARGEST_SNAP_BYTES:
+            (start,) = struct.unpack(order + ("Q" if big else "I"), entry[-inline:])
+            return _take(file, start, values, size, "SNAP tag").decode("utf-8", "replace")
+    return ""
 
 
 def _directory(file: BinaryIO, offset: int, size: int, order: str, big: bool) -> tuple[dict[int, np.ndarray], int]:

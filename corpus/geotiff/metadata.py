@@ -13,9 +13,13 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.warp import transform as warp_points
 
+from corpus.geotiff.items import ItemFacts
+from corpus.geotiff.products import platform_in_name, time_in_name
+
 _POLARISATION = re.compile(r"(?<![A-Za-z])(VV|VH|HH|HV)(?![A-Za-z])", re.IGNORECASE)
 _TIME_IN_NAME = re.compile(r"(?<!\d)(\d{8}T\d{6})(?!\d)")
-_SENTINEL1 = re.compile(r"(?<![A-Za-z])S1([ABCD])(?![A-Za-z])")
+_PLATFORM_TAGS = ("SATELLITE_NAME", "SATELLITE", "MISSION", "SPACECRAFT")
+_TIME_TAGS = ("ACQUISITION_START_UTC", "ACQUISITION_TIME", "ACQUISITION_DATE", "SENSING_START", "START_TIME", "DATETIME")
 _RADAR_BANDS = {
     "sentinel-1": "C",
     "gaofen-3": "C",
@@ -25,6 +29,8 @@ _RADAR_BANDS = {
     "capella": "X",
     "iceye": "X",
     "terrasar": "X",
+    "tandem": "X",
+    "paz": "X",
     "cosmo": "X",
     "alos": "L",
     "saocom": "L",
@@ -62,15 +68,18 @@ def polarisations_of(descriptions: Sequence[str | None], tags: Mapping[str, str]
     return ("unknown",) if len(descriptions) == 1 else None
 
 
-def platform_of(tags: Mapping[str, str], name: str) -> str:
-    """Platform from the tag PLATFORM, else from a well-known file name, else 'unknown'."""
-    if tags.get("PLATFORM"):
-        return tags["PLATFORM"]
-    match = _SENTINEL1.search(name)
-    if match:
-        return f"Sentinel-1{match[1]}"
-    lowered = name.lower()
-    return next((known.title() for known in ("umbra", "capella", "iceye") if known in lowered), "unknown")
+def platform_of(tags: Mapping[str, str], name: str, item: ItemFacts | None = None) -> str:
+    """Platform from the tag PLATFORM, else from the STAC item beside the file, else from its name, else 'unknown'."""
+    for text in (tags.get("PLATFORM"), item and item.platform, *(tags.get(key) for key in _PLATFORM_TAGS)):
+        if text and text.strip():
+            return text if text == tags.get("PLATFORM") else _known_platform(text.strip())
+    return platform_in_name(name) or "unknown"
+
+
+def _known_platform(text: str) -> str:
+    """A platform as other sources write it, in the one way of this project: 'sentinel-1a' is 'Sentinel-1A'."""
+    match = re.fullmatch(r"sentinel[-_ ]?1[-_ ]?([abcd])", text, re.IGNORECASE)
+    return f"Sentinel-1{match[1].upper()}" if match else text
 
 
 def radar_band_of(tags: Mapping[str, str], platform: str) -> str:
@@ -80,16 +89,23 @@ def radar_band_of(tags: Mapping[str, str], platform: str) -> str:
     return next((band for key, band in _RADAR_BANDS.items() if key in platform.lower()), "")
 
 
-def acquired_of(tags: Mapping[str, str], name: str) -> str:
-    """Acquisition time in ISO 8601, from the tags or from the file's (or source scene's) name; '' if unknown."""
-    in_scene, in_name = _TIME_IN_NAME.search(tags.get("SOURCE_SCENE", "")), _TIME_IN_NAME.search(name)
+def acquired_of(tags: Mapping[str, str], name: str, item: ItemFacts | None = None) -> str:
+    """Acquisition time in ISO 8601; '' if unknown.
+
+    What the tags say of the acquisition comes first, then a STAC item beside the file, then the file's name. The tag
+    TIFFTAG_DATETIME comes last: programs write into it when they processed a file.
+    """
+    in_scene = _TIME_IN_NAME.search(tags.get("SOURCE_SCENE", ""))
+    upper = {key.upper(): text for key, text in tags.items()}
     texts = [
         tags.get("ACQUIRED"),
         in_scene and in_scene[1],
         tags.get("DATE"),
         tags.get("ACQ_DATE"),
+        *(upper.get(key) for key in _TIME_TAGS),
+        item and item.acquired,
+        time_in_name(name),
         tags.get("TIFFTAG_DATETIME"),
-        in_name and in_name[1],
     ]
     for text in filter(None, texts):
         parsed = _parse_time(text.strip())
@@ -117,6 +133,8 @@ def lonlat(crs: CRS, xs: Sequence[float], ys: Sequence[float]) -> tuple[list[flo
         longitudes, latitudes = warp_points(crs, CRS.from_epsg(4326), list(xs), list(ys))
     except (RasterioError, CPLE_BaseError) as error:
         raise NoPosition(f"no transformation leads from {crs.to_wkt()[:60]}... to WGS 84") from error
+    # A map of the whole Earth may count its longitudes from 0 to 360, or go on behind 180.
+    longitudes = [(each + 180) % 360 - 180 if 180 < abs(each) <= 540 else each for each in longitudes]
     for longitude, latitude in zip(longitudes, latitudes, strict=True):
         if not (abs(longitude) <= 180 and abs(latitude) <= 90):  # also infinity and NaN
             raise NoPosition(f"a point of it comes out at longitude {longitude}, latitude {latitude}")
@@ -139,6 +157,18 @@ def ground_sample_distance(crs: CRS, transform: Affine, width: int, height: int)
 
     Map metres are not ground metres: a Mercator map at 34 degrees stretches by 1.21, so 10 map metres are 8.3.
     """
+    (east_x, north_x), (east_y, north_y) = _pixel_steps(crs, transform, width, height)
+    return math.sqrt(abs(east_x * north_y - north_x * east_y))
+
+
+def ground_sample_distances(crs: CRS, transform: Affine, width: int, height: int) -> tuple[float, float]:
+    """Metres on the ground from one column to the next, and from one row to the next, at the raster's centre."""
+    (east_x, north_x), (east_y, north_y) = _pixel_steps(crs, transform, width, height)
+    return math.hypot(east_x, north_x), math.hypot(east_y, north_y)
+
+
+def _pixel_steps(crs: CRS, transform: Affine, width: int, height: int) -> list[tuple[float, float]]:
+    """(east, north) in metres of one column's step and of one row's, at the raster's centre."""
     row, column = height / 2, width / 2
     points = [transform @ (column, row), transform @ (column + 1, row), transform @ (column, row + 1)]
     longitudes, latitudes = lonlat(crs, [x for x, _ in points], [y for _, y in points])
@@ -146,11 +176,10 @@ def ground_sample_distance(crs: CRS, transform: Affine, width: int, height: int)
     curvature = 1 - _ECCENTRICITY2 * sine * sine
     east = _EQUATOR_M / math.sqrt(curvature) * math.cos(math.radians(latitudes[0]))
     north = _EQUATOR_M * (1 - _ECCENTRICITY2) / curvature**1.5
-    steps = [
+    return [
         (
             math.radians((longitudes[i] - longitudes[0] + 180) % 360 - 180) * east,
             math.radians(latitudes[i] - latitudes[0]) * north,
         )
         for i in (1, 2)
     ]
-    return math.sqrt(abs(steps[0][0] * steps[1][1] - steps[0][1] * steps[1][0]))

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,11 @@ from rasterio.windows import Window
 
 from corpus.geotiff import layout as tiff_layout
 from corpus.geotiff.backscatter import Backscatter, check_pixels, resample_power, stated_units, to_decibels
+from corpus.geotiff.bands import decide_bands, read_bands
+from corpus.geotiff.georeference import advice
 from corpus.geotiff.metadata import NoPosition, crs_text, ground_sample_distance, lonlat, polarisations_of
+from corpus.geotiff.reasons import Reason, TileError
 from corpus.storage.disk import writing
-from corpus.storage.errors import UserError
 
 MAX_TILE_PIXELS = 4096 * 4096
 """`read_backscatter` reads a file whole; anything larger than this is a scene and has to be cut first."""
@@ -34,58 +35,6 @@ _GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED"
 ALLOWED_BY = "; an ingest reads such scenes with corpus.ingest.allow_virtual=true"
 # A URL, a GDAL virtual file system path, or a GDAL sub-dataset name such as GTIFF_DIR:1:scene.tif.
 _NOT_A_LOCAL_PATH = re.compile(r"^(/vsi|[A-Za-z][A-Za-z0-9+.-]*://?|[A-Za-z_0-9]{2,}:)")
-
-
-class Reason(StrEnum):
-    """Why a file or a window of it cannot be used."""
-
-    NOT_A_GEOTIFF = "not_a_geotiff"
-    TRUNCATED = "truncated"
-    NO_CRS = "no_crs"
-    NO_TRANSFORM = "no_transform"
-    NO_BANDS = "no_bands"
-    UNKNOWN_BANDS = "unknown_bands"
-    UNSUPPORTED_DTYPE = "unsupported_dtype"
-    NOT_FINITE = "not_finite"
-    CONSTANT = "constant"
-    VIRTUAL_OR_REMOTE = "virtual_or_remote"
-    OUTSIDE_FOLDER = "outside_folder"
-    NAME_NOT_UTF8 = "name_not_utf8"
-    TOO_SMALL = "too_small"
-    TOO_LARGE = "too_large"
-    DUPLICATE = "duplicate"
-    UNREADABLE = "unreadable"
-
-
-_WHAT = {
-    Reason.NOT_A_GEOTIFF: "is not a GeoTIFF",
-    Reason.TRUNCATED: "is truncated: the file ends before its pixels do",
-    Reason.NO_CRS: "has no coordinate reference system",
-    Reason.NO_TRANSFORM: "has no invertible georeferencing transform",
-    Reason.NO_BANDS: "has no bands or no pixels",
-    Reason.UNKNOWN_BANDS: "does not say which polarisation its bands are",
-    Reason.UNSUPPORTED_DTYPE: "has a pixel type that is not backscatter",
-    Reason.NOT_FINITE: "has too many pixels without a value",
-    Reason.CONSTANT: "has the same value in every pixel of a band",
-    Reason.VIRTUAL_OR_REMOTE: "is a virtual or remote dataset, not a local GeoTIFF",
-    Reason.OUTSIDE_FOLDER: "leads out of the folder that is being read",
-    Reason.NAME_NOT_UTF8: "has a name that is not UTF-8, so that no report could name it",
-    Reason.TOO_SMALL: "is smaller than one tile",
-    Reason.TOO_LARGE: "is too large to be read as one tile",
-    Reason.DUPLICATE: "has the same content as a file already read",
-    Reason.UNREADABLE: "cannot be read",
-}
-
-
-class TileError(UserError):
-    """One file cannot be used. `reason` is a short code, `hint` says what the user can do, `path` is where."""
-
-    def __init__(self, path: str | Path, reason: Reason, hint: str):
-        self.path, self.reason, self.hint = str(path), Reason(reason), hint
-        super().__init__(f"{self.path} {_WHAT[self.reason]} ({self.reason}). {hint}")
-
-    def __reduce__(self):  # raised inside workers: has to survive pickling
-        return type(self), (self.path, self.reason, self.hint)
 
 
 def is_remote(name: str | Path) -> bool:
@@ -205,97 +154,91 @@ def _cause(error: BaseException) -> str:
 
 
 def _check_georeference(src: DatasetReader, path: str | Path) -> None:
-    if src.crs is None:
-        hint = (
-            "It has ground control points only; warp it with `gdalwarp -t_srs EPSG:4326 IN OUT.tif`."
-            if src.gcps[0]
-            else "Set it with `gdal_edit.py -a_srs EPSG:CODE FILE`, or remove the file."
-        )
-        raise TileError(path, Reason.NO_CRS, hint)
     transform = src.transform
+    if src.crs is None:
+        raise TileError(path, Reason.NO_CRS, advice(src, path))
     if transform.is_identity or not np.all(np.isfinite(transform[:6])) or transform.determinant == 0:
-        raise TileError(path, Reason.NO_TRANSFORM, "Set it with `gdal_edit.py -a_ullr ULX ULY LRX LRY FILE`.")
+        raise TileError(path, Reason.NO_TRANSFORM, advice(src, path))
 
 
 def read_backscatter(path: str | Path, *, max_missing_share: float = 0.05) -> Backscatter:
     """Read a whole tile as calibrated (or relative) backscatter in dB.
 
-    Returns Backscatter(array float32 [bands, H, W] in dB with NaN where the tile has no value, polarisations).
-    Units are found as `scene_units` and `corpus.geotiff.backscatter.to_decibels` say.
-    Raises TileError as open_geotiff does, and not_finite (more than `max_missing_share` of a band missing),
-    constant, unknown_bands, unsupported_dtype, too_large.
+    A tile of a corpus says in its tags how it is read. Of any other file the bands are decided as an ingest does, see
+    `corpus.geotiff.bands.decide_bands`.
+
+    Returns:
+        Backscatter(array float32 [bands, H, W] in dB with NaN where the tile has no value, polarisations).
+
+    Raises:
+        TileError: as `open_geotiff` and `decide_bands`, and not_finite (more than `max_missing_share` of a band is
+            missing), constant, too_large.
     """
     with open_geotiff(path) as src:
         if src.width * src.height > MAX_TILE_PIXELS:
             raise TileError(path, Reason.TOO_LARGE, "Cut it into tiles first: `knowlip run CONFIG --tiles FOLDER`.")
-        polarisations = scene_polarisations(src, path)
-        decibels = read_decibels(src, path, scene_units(src, path))
+        if _is_tile(src):
+            polarisations, decibels = _tile_polarisations(src, path), _tile_decibels(src, path)
+        else:
+            polarisations, decibels = _scene(src, path, max_missing_share)
     refuse_bad_pixels(decibels, path, max_missing_share)
     return Backscatter(decibels, polarisations)
 
 
-def scene_polarisations(src: DatasetReader, path: str | Path, stated: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """Polarisation of each band; `stated` fills in where the file is silent. Raises TileError(unknown_bands)."""
+def _is_tile(src: DatasetReader) -> bool:
+    """Whether a file is a tile of a corpus, cut or simulated: its meaning was decided when it was made."""
+    tags = src.tags()
+    whole_numbers = not src.dtypes[0].startswith("float")
+    return ("SOURCE_WINDOW" in tags or "SIMULATED" in tags) and (whole_numbers or "UNITS" in tags)
+
+
+def _tile_polarisations(src: DatasetReader, path: str | Path) -> tuple[str, ...]:
     found = polarisations_of(src.descriptions, src.tags(), Path(str(path)).name)
-    if found is None and stated is not None and len(stated) == src.count:
-        found = stated
-    if found is None:
-        raise TileError(
-            path,
-            Reason.UNKNOWN_BANDS,
-            f"It has {src.count} bands; set each band's description, or the tag POLARIZATION, to VV, VH, HH or HV.",
-        )
-    return found
+    if found is not None:
+        return found
+    return tuple(text if text == "unknown" else "unknown" for text in src.descriptions)
 
 
-def scene_units(src: DatasetReader, path: str | Path) -> str | None:
-    """Units of a float scene ('db', 'amplitude', 'power'), None for integers. Raises TileError(unsupported_dtype).
-
-    Where no tag or description tells, any negative value anywhere means dB; a bright window alone might have none.
-    """
-    if src.dtypes[0] not in ("uint8", "uint16", "int16", "uint32", "int32", "float32", "float64"):
-        raise TileError(
-            path,
-            Reason.UNSUPPORTED_DTYPE,
-            f"Its type is {src.dtypes[0]}; detect the amplitude and write it as uint8, uint16 or float32.",
-        )
-    if not src.dtypes[0].startswith("float"):
-        return None
-    stated = stated_units(src.tags(), src.descriptions)
-    if stated is not None:
-        return stated
-    nodata = src.nodata
-    for _, window in src.block_windows(1):
-        values = src.read(window=window)
-        if ((values < 0) & np.isfinite(values) & (values != nodata)).any():
-            return "db"
-    return "power"
-
-
-def read_decibels(src: DatasetReader, path: str | Path, units: str | None, window: Window | None = None) -> np.ndarray:
-    """Pixels of an open dataset (or of one window of it) in dB: float32 [bands, H, W], NaN where masked."""
-    pixels = src.read(window=window)
-    valid = src.read_masks(window=window) > 0
+def _tile_decibels(src: DatasetReader, path: str | Path) -> np.ndarray:
+    valid = src.read_masks() > 0
     try:
-        return to_decibels(pixels, valid, src.tags(), units)
+        return to_decibels(src.read(), valid, src.tags(), stated_units(src.tags(), src.descriptions))
     except ValueError as error:
-        raise TileError(
-            path,
-            Reason.UNREADABLE,
-            "Its tag CALIBRATION_DB is not a number; correct it with `rio edit-info --tag CALIBRATION_DB=VALUE FILE`.",
-        ) from error
+        raise TileError(path, Reason.UNREADABLE, "Its tag CALIBRATION_DB is not a number. Make the corpus again.") from error
+
+
+def _scene(src: DatasetReader, path: str | Path, max_missing_share: float) -> tuple[tuple[str, ...], np.ndarray]:
+    """(polarisations, decibels) of a file that is no tile of a corpus."""
+    name = Path(str(path)).name
+    try:
+        bands = decide_bands(src, name)
+    except TileError as error:
+        if error.reason is Reason.UNCLEAR_UNITS:  # a picture without pixels has no unit either: say the former
+            with np.errstate(invalid="ignore"):
+                stored = np.where(src.read_masks() > 0, src.read().astype(np.float32), np.nan)
+            refuse_bad_pixels(np.where(np.isfinite(stored), stored, np.nan), path, max_missing_share)
+        raise TileError(path, error.reason, error.hint) from error
+    return bands.polarisations, read_bands(src, bands.used)
 
 
 def refuse_bad_pixels(decibels: np.ndarray, path: str | Path, max_missing_share: float = 0.05) -> None:
     """Raise TileError(not_finite) or TileError(constant) for [bands, H, W] pixels that hold no picture."""
+    if problem := pixel_problem(decibels, max_missing_share):
+        raise TileError(path, *problem)
+
+
+def pixel_problem(decibels: np.ndarray, max_missing_share: float) -> tuple[Reason, str] | None:
+    """(reason, hint) where [bands, H, W] pixels hold no picture, else None.
+
+    It is a value and no exception, since an exception that is kept keeps the pixels that its traceback leads to.
+    """
     problem = check_pixels(decibels, max_missing_share)
     if problem is None:
-        return
+        return None
     band, missing = problem
     if missing is None:
-        raise TileError(path, Reason.CONSTANT, f"Band {band + 1} holds no information; remove the file or the band.")
-    raise TileError(
-        path,
+        return Reason.CONSTANT, f"Band {band + 1} holds no information; remove the file or the band."
+    return (
         Reason.NOT_FINITE,
         f"{missing:.1%} of band {band + 1} is NaN or no-data (at most "
         f"{max_missing_share:.1%} is accepted); cut the scene inside its valid area.",

@@ -1,52 +1,120 @@
-"""From any folder of GeoTIFFs to a corpus: cut, describe, split, and set aside what cannot be used."""
+"""From any folder of GeoTIFFs to a corpus: cut, describe, split, and set aside what cannot be used.
+
+`inspect_scenes` decides everything and writes nothing; `cut_scenes` decides the same, by the same code, and writes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
-from corpus.geotiff.read import Reason, TileError, pixels_sha256
-from corpus.ingest.cutting import CutTile, cut_scene
-from corpus.ingest.quarantine import Quarantine, QuarantineRecord
-from corpus.ingest.scenes import IngestError, Scene, find_scenes
-from corpus.ingest.split import split_by_place
-from corpus.storage.models import FrozenModel
+from corpus.geotiff import products
+from corpus.geotiff.read import pixels_sha256
+from corpus.geotiff.reasons import Reason, TileError
+from corpus.ingest.config import IngestConfig
+from corpus.ingest.cutting import CutScene, CutTile, cut_scene, remove_tiles
+from corpus.ingest.opened import on_one_grid, open_scene
+from corpus.ingest.quarantine import NEAR_HELD_OUT, Quarantine, QuarantineRecord
+from corpus.ingest.record import SceneRecord
+from corpus.ingest.scenes import IngestError, Scene, beside_backscatter, find_scenes, group_scenes
+from corpus.ingest.split import Side, split_by_place
 from corpus.tiles import TILES_FILE, TILES_FOLDER, Tile, file_sha256, write_tiles
 
-__all__ = ["IngestConfig", "IngestError", "IngestReport", "PlacesOf", "cut_scenes"]
+__all__ = ["IngestConfig", "IngestError", "IngestReport", "Inspection", "PlacesOf", "cut_scenes", "inspect_scenes"]
 
 PlacesOf = Callable[[Sequence[float], Sequence[float]], Sequence[tuple[str, str]]]
 """(longitudes, latitudes) in degrees to one (city, country) each."""
 
+ProgressOf = Callable[[int, int], None]
 
-class IngestConfig(FrozenModel):
-    """How scenes become tiles."""
 
-    tile_px: int = Field(128, ge=16, le=1024, description="side of a tile, pixels")
-    window_px: int | None = Field(
-        None,
-        ge=16,
-        description="side of the window cut from a scene, scene pixels; averaged"
-        " in power to tile_px where it differs. Default: tile_px",
-    )
-    max_missing_share: float = Field(0.05, ge=0, lt=1, description="of a window's pixels without a value")
-    max_quarantined_share: float = Field(0.1, ge=0, le=1, description="of the files; above it the ingest fails")
-    held_out_share: float = Field(0.2, ge=0, lt=1, description="of the tiles, by whole places")
-    seed: int = Field(0, ge=0, description="of the split")
-    polarisations: tuple[Literal["VV", "VH", "HH", "HV"], ...] | None = Field(
-        None, description="of the bands, for files that do not say"
-    )
-    allow_virtual: bool = Field(
-        False,
-        description="read URLs, GDAL's /vsi paths and VRT files too; they make GDAL open"
-        " whatever they name, so only for scenes of your own",
-    )
+@dataclass
+class Inspection:
+    """What was decided on the files of a source.
+
+    Attributes:
+        source: where they lie.
+        files: how many there are.
+        records: of every scene, in the order of the files' names.
+        groups: the files of each record, () where a file was refused by its path alone.
+        tiles: of all scenes, with the side of each.
+        refused, not_backscatter, duplicates: files that are not used, by kind.
+        skipped: windows without a picture, and tiles too near to a held-out one.
+        contents: file -> SHA-256 of what was read of it, see `scene_sha256`; '' where nothing could be.
+    """
+
+    source: Path
+    files: int = 0
+    records: list[SceneRecord] = field(default_factory=list)
+    groups: list[tuple[Scene, ...]] = field(default_factory=list)
+    tiles: list[tuple[CutTile, Side]] = field(default_factory=list)
+    refused: list[TileError] = field(default_factory=list)
+    not_backscatter: list[TileError] = field(default_factory=list)
+    duplicates: list[TileError] = field(default_factory=list)
+    skipped: list[QuarantineRecord] = field(default_factory=list)
+    contents: dict[str, str] = field(default_factory=dict)
+
+    def kept(self) -> list[tuple[CutTile, Side]]:
+        """The tiles of the corpus."""
+        return [(tile, side) for tile, side in self.tiles if side != "left_out"]
+
+    def quarantine(self) -> Iterable[QuarantineRecord]:
+        """Every file, window and tile that is not used."""
+        files = [*self.refused, *self.not_backscatter, *self.duplicates]
+        return [*(QuarantineRecord.of(error) for error in files), *self.skipped]
+
+    def problem(self, config: IngestConfig) -> str | None:
+        """Why no corpus can be made of it, in a sentence; None where one can.
+
+        What is not backscatter is no fault of a folder, so it does not count; nor does a copy of another file.
+        """
+        candidates = max(self.files - len(self.not_backscatter), 1)
+        share, any_tile = len(self.refused) / candidates, bool(self.kept())
+        if any_tile and share <= config.max_quarantined_share:
+            return None
+        unused = [*self.refused, *self.not_backscatter]
+        reasons = sorted({error.reason.value for error in unused})
+        limit = (
+            f"more than max_quarantined_share = {config.max_quarantined_share:.0%}" if any_tile else "so no tile is left"
+        )
+        first = f" The first: {unused[0]}" if unused else ""
+        return f"{len(unused)} of {self.files} files of {self.source} cannot be used ({', '.join(reasons)}), {limit}.{first}"
+
+    def summary(self) -> str:
+        """One sentence on what is used, and one on what is not."""
+        return summary_of(self.records, self.files)
+
+
+def summary_of(records: Sequence[SceneRecord], files: int | None = None) -> str:
+    """What is used of scenes, and what is left out or left unused, in words."""
+    by_status = Counter(record.status for record in records)
+    used = [record for record in records if record.status == "ok"]
+    said = [f"{by_status['ok']} of {len(records)} scenes used, {sum(record.tiles for record in used):,} tiles"]
+    if by_status["not_backscatter"]:
+        said.append(f"{by_status['not_backscatter']} files are not backscatter")
+    if by_status["refused"]:
+        said.append(f"{by_status['refused']} refused")
+    bands = sum(len(record.bands_left_out) for record in used)
+    if bands:
+        said.append(f"{bands} bands left out")
+    if left_out := sum(record.tiles_left_out for record in used):
+        said.append(f"{left_out} tiles left out, too near to held-out ones")
+    if windows := sum(record.windows_refused for record in used):
+        said.append(f"{windows} windows without a picture")
+    wasteful = [record for record in used if record.used_share < 0.75]
+    if wasteful:
+        worst = min(wasteful, key=lambda record: record.used_share)
+        said.append(
+            f"{len(wasteful)} scenes are used by less than three quarters, {worst.file} by {worst.used_share:.0%}: "
+            "corpus.ingest.align_last_window=true or a smaller corpus.ingest.window_px or stride_px uses more"
+        )
+    return "; ".join(said)
 
 
 @dataclass(frozen=True)
@@ -65,9 +133,26 @@ class IngestReport:
     reasons: dict[str, int]
     """Quarantined files by reason."""
     contents: dict[str, str]
-    """Scene name -> SHA-256 of what was read of it, see `scene_sha256`; '' where nothing could be."""
+    """File -> SHA-256 of what was read of it, see `scene_sha256`; '' where nothing could be."""
     table: pa.Table
     """The tiles, as written."""
+    not_backscatter: int = 0
+    """Files that are no backscatter (terrain, angles, masks, quick-looks); not counted as quarantined."""
+    left_out: int = 0
+    """Tiles that are too near to a held-out tile to train on."""
+    scenes: tuple[SceneRecord, ...] = ()
+    """What was decided on each scene."""
+
+
+def inspect_scenes(
+    source: str | Path, config: IngestConfig, *, progress: ProgressOf | None = None
+) -> Inspection:
+    """Decide on every file of a source as `cut_scenes` does, and write nothing.
+
+    Raises:
+        IngestError: there is nothing at `source`.
+    """
+    return _inspect(Path(source), config, None, progress)
 
 
 def cut_scenes(
@@ -76,61 +161,189 @@ def cut_scenes(
     config: IngestConfig,
     *,
     places_of: PlacesOf | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressOf | None = None,
 ) -> IngestReport:
     """Cut every GeoTIFF of `source` (a folder, or a text file that lists them) into the tiles of a new corpus.
 
     Writes <out>/tiles/*.tif, <out>/quarantine.jsonl and, last, <out>/tiles.parquet: without it there is no corpus.
-    `places_of` names city and country (else both are ''); `progress(done, total)` is called after each file.
-    Raises IngestError: nothing at `source`, a corpus already at `out`, `out` and `source` inside one another, more
-    than config.max_quarantined_share of the files unusable, or no tile left.
+
+    Args:
+        places_of: names city and country (else both are '').
+        progress: called with (done, total) after each file.
+
+    Raises:
+        IngestError: nothing at `source`, a corpus already at `out`, `out` and `source` inside one another, more
+            than config.max_quarantined_share of the files unusable, or no tile left.
     """
     source, out = Path(source), Path(out_corpus_dir)
     _check_places(source, out)
-    scenes, refused = find_scenes(source, allow_virtual=config.allow_virtual)
-    total = len(scenes) + len(refused)
+    find_scenes(source, allow_virtual=config.allow_virtual)  # that there is nothing is said before anything is written
     (out / TILES_FOLDER).mkdir(parents=True, exist_ok=True)
     Quarantine(out).path.unlink(missing_ok=True)  # what an unfinished ingest left
-    cut, scene_of, boxes = [], [], []
-    duplicates, skipped, seen = [], [], {}
-    contents = dict.fromkeys((scene.name for scene in scenes), "")
-    for done, scene in enumerate(scenes, start=len(refused) + 1):
-        try:
-            contents[scene.name] = _content(scene, config)
-            tiles, box = _cut_one(scene, contents[scene.name], out, config, seen, skipped)
-        except TileError as error:
-            (duplicates if error.reason is Reason.DUPLICATE else refused).append(error)
-        else:
-            scene_of += [len(boxes)] * len(tiles)
-            cut += tiles
-            boxes.append(box)
-        if progress:
-            progress(done, total)
-    Quarantine(out).append(QuarantineRecord.of(error) for error in [*refused, *duplicates, *skipped])
-    _check_share(refused, total, bool(cut), source, out, config)
-    splits = split_by_place(
-        np.array(boxes), scene_of, np.array([(tile.lon, tile.lat) for tile in cut]), config.held_out_share, config.seed
-    )
-    table = write_tiles(out, _rows(cut, splits, places_of))
-    reasons: dict[str, int] = {}
-    for error in refused:
-        reasons[error.reason.value] = reasons.get(error.reason.value, 0) + 1
+    found = _inspect(source, config, out, progress)
+    Quarantine(out).append(found.quarantine())
+    if problem := found.problem(config):
+        raise IngestError(
+            f"{problem} All are listed in {Quarantine(out).path}; mend or remove them"
+            f"{', or raise max_quarantined_share' if found.kept() else ''}."
+        )
+    kept = found.kept()
+    table = write_tiles(out, _rows(kept, places_of))
     return IngestReport(
-        files=total,
-        tiles=len(cut),
-        held_out=splits.count("held_out"),
-        quarantined=len(refused),
-        duplicates=len(duplicates),
-        skipped_windows=len(skipped),
-        reasons=reasons,
-        contents=contents,
+        files=found.files,
+        tiles=len(kept),
+        held_out=sum(side == "held_out" for _, side in kept),
+        quarantined=len(found.refused),
+        duplicates=len(found.duplicates),
+        skipped_windows=sum(record.reason != NEAR_HELD_OUT for record in found.skipped),
+        reasons=dict(Counter(error.reason.value for error in found.refused)),
+        contents=found.contents,
         table=table,
+        not_backscatter=len(found.not_backscatter),
+        left_out=len(found.tiles) - len(kept),
+        scenes=tuple(found.records),
     )
 
 
 def scene_sha256(path: Path | str, config: IngestConfig) -> str:
     """What tells scenes apart: their bytes or, where these may not be at hand, their pixels."""
     return pixels_sha256(path) if config.allow_virtual else file_sha256(path)
+
+
+def _inspect(source: Path, config: IngestConfig, out: Path | None, progress: ProgressOf | None) -> Inspection:
+    scenes, by_path = find_scenes(source, allow_virtual=config.allow_virtual)
+    found = Inspection(source, files=len(scenes) + len(by_path))
+    found.contents = dict.fromkeys((scene.name for scene in scenes), "")
+    for error in by_path:
+        _set_aside(found, error, ())
+    beside, seen = beside_backscatter(scenes), {}
+    cut: list[CutScene] = []
+    done = len(by_path)
+    for group in _groups(scenes, beside, config):
+        try:
+            cut.append(_cut_group(group, config, out, found, seen, group[0].name in beside))
+            found.records.append(cut[-1].record)
+            found.groups.append(group)
+        except TileError as error:
+            _set_aside(found, error, group)
+        for _ in group:
+            done += 1
+            if progress:
+                progress(done, found.files)
+    _split(found, cut, config, out)
+    return found
+
+
+def _groups(scenes: Sequence[Scene], beside: set[str], config: IngestConfig) -> Iterable[tuple[Scene, ...]]:
+    """Files of one scene together, where they lie on one grid."""
+    for group in group_scenes(scenes):
+        named = any(products.not_backscatter(each.name, beside_backscatter=each.name in beside) for each in group)
+        if len(group) > 1 and (named or not on_one_grid(group, config.allow_virtual)):
+            yield from ((each,) for each in group)
+        else:
+            yield group
+
+
+def _cut_group(
+    group: tuple[Scene, ...],
+    config: IngestConfig,
+    out: Path | None,
+    found: Inspection,
+    seen: dict[str, str],
+    beside: bool,
+) -> CutScene:
+    """Cut the files of one scene; copies of files already used are left out of it."""
+    digests = {}
+    for scene in group:
+        if what := products.not_backscatter(scene.name, beside_backscatter=beside):
+            raise TileError(scene.name, Reason.NOT_BACKSCATTER, f"Its name says that it is {what}; nothing is to be done.")
+        found.contents[scene.name] = sha256 = _content(scene, config)
+        if sha256 not in seen:
+            digests[scene] = sha256
+            continue
+        copy = TileError(scene.name, Reason.DUPLICATE, f"It equals {seen[sha256]}; remove one of them.")
+        if len(group) == 1:
+            raise copy
+        found.duplicates.append(copy)
+    if not digests:
+        raise found.duplicates.pop()
+    sha256 = next(iter(digests.values()))
+    if len(digests) > 1:
+        sha256 = hashlib.sha256(" ".join(digests.values()).encode()).hexdigest()
+    try:
+        with open_scene(list(digests), config, beside_backscatter=beside) as scene:
+            cut = cut_scene(scene, sha256, out, config)
+    except TileError as error:
+        known = {str(scene.path): scene.name for scene in group}
+        raise TileError(known.get(error.path, error.path), error.reason, error.hint) from None
+    seen |= {each: scene.name for scene, each in digests.items()}
+    found.skipped += cut.skipped
+    return cut
+
+
+def _set_aside(found: Inspection, error: TileError, group: tuple[Scene, ...]) -> None:
+    """Note a scene that is not used, each of its files once."""
+    lists = {Reason.NOT_BACKSCATTER: found.not_backscatter, Reason.DUPLICATE: found.duplicates}
+    for name in [scene.name for scene in group] or [error.path]:
+        lists.get(error.reason, found.refused).append(TileError(name, error.reason, error.hint))
+    files = tuple(scene.name for scene in group) or (error.path,)
+    found.groups.append(group)
+    found.records.append(
+        SceneRecord(
+            file=files[0],
+            files=files,
+            status="not_backscatter" if error.reason is Reason.NOT_BACKSCATTER else "refused",
+            code=error.reason.value,
+            reason=f"{error.reason.value}: {str(error).removeprefix(error.path).strip()}",
+            reasoning=(str(error),),
+        )
+    )
+
+
+def _split(found: Inspection, cut: list[CutScene], config: IngestConfig, out: Path | None) -> None:
+    """Give each tile its side, and take those off that are too near to a held-out one."""
+    tiles = [tile for scene in cut for tile in scene.tiles]
+    if not tiles:
+        return
+    sides = split_by_place(
+        np.array([tile.ground for tile in tiles]),
+        [number for number, scene in enumerate(cut) for _ in scene.tiles],
+        np.array([(tile.lon, tile.lat) for tile in tiles]),
+        config.held_out_share,
+        config.seed,
+        config.held_out_distance_m,
+    )
+    found.tiles = list(zip(tiles, sides, strict=True))
+    remove_tiles(out, [tile for tile, side in found.tiles if side == "left_out"])
+    sides_of = iter(sides)
+    changed = {}
+    for scene in cut:
+        near = [tile for tile in scene.tiles if next(sides_of) == "left_out"]
+        if near:
+            changed[scene.record.file] = _without(scene.record, len(near))
+            found.skipped += [
+                QuarantineRecord(
+                    path=f"{scene.record.file}{tile.window}",
+                    reason=NEAR_HELD_OUT,
+                    hint="It shares ground with a held-out tile, or lies nearer than corpus.ingest.held_out_distance_m.",
+                )
+                for tile in near
+            ]
+    found.records = [changed.get(record.file, record) for record in found.records]
+
+
+def _without(record: SceneRecord, tiles: int) -> SceneRecord:
+    share = record.used_share * (record.tiles - tiles) / record.tiles
+    said = f"{tiles} tiles are left out: they are too near to held-out tiles to train on"
+    return record.model_copy(
+        update={
+            "tiles": record.tiles - tiles,
+            "tiles_left_out": tiles,
+            "used_share": round(share, 4),
+            "reason": f"{record.reason}; {said}",
+            "reasoning": (*record.reasoning, said),
+        }
+    )
 
 
 def _check_places(source: Path, out: Path) -> None:
@@ -151,47 +364,9 @@ def _content(scene: Scene, config: IngestConfig) -> str:
         raise TileError(scene.name, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights.")
 
 
-def _cut_one(
-    scene: Scene, sha256: str, out: Path, config: IngestConfig, seen: dict[str, str], skipped: list[TileError]
-) -> tuple[list[CutTile], tuple[float, float, float, float]]:
-    if sha256 in seen:
-        raise TileError(scene.name, Reason.DUPLICATE, f"It equals {seen[sha256]}; remove one of them.")
-    tiles, box = cut_scene(
-        scene.path,
-        scene.name,
-        sha256,
-        out,
-        window_px=config.window_px or config.tile_px,
-        tile_px=config.tile_px,
-        max_missing_share=config.max_missing_share,
-        polarisations=config.polarisations,
-        skipped=skipped,
-        allow_virtual=config.allow_virtual,
-    )
-    seen[sha256] = scene.name
-    return tiles, box
-
-
-def _check_share(
-    refused: list[TileError], total: int, any_tile: bool, source: Path, out: Path, config: IngestConfig
-) -> None:
-    share = len(refused) / total
-    if any_tile and share <= config.max_quarantined_share:
-        return
-    reasons = sorted({error.reason.value for error in refused})
-    first = f" The first: {refused[0]}" if refused else ""
-    limit = (
-        f"more than max_quarantined_share = {config.max_quarantined_share:.0%}" if any_tile else "so no tile is left"
-    )
-    raise IngestError(
-        f"{len(refused)} of {total} files of {source} cannot be used ({', '.join(reasons)}), {limit}."
-        f"{first} All are listed in {Quarantine(out).path}; mend or remove them"
-        f"{', or raise max_quarantined_share' if any_tile else ''}."
-    )
-
-
-def _rows(cut: list[CutTile], splits: list[str], places_of: PlacesOf | None) -> list[Tile]:
-    places = places_of([tile.lon for tile in cut], [tile.lat for tile in cut]) if places_of else [("", "")] * len(cut)
+def _rows(kept: list[tuple[CutTile, Side]], places_of: PlacesOf | None) -> list[Tile]:
+    lons, lats = [tile.lon for tile, _ in kept], [tile.lat for tile, _ in kept]
+    places = places_of(lons, lats) if places_of else [("", "")] * len(kept)
     return [
         Tile(
             tile_id=tile.tile_id,
@@ -210,7 +385,7 @@ def _rows(cut: list[CutTile], splits: list[str], places_of: PlacesOf | None) -> 
             lat=tile.lat,
             city=city,
             country=country,
-            split=split,
+            split="held_out" if side == "held_out" else "train",
         )
-        for tile, split, (city, country) in zip(cut, splits, places, strict=True)
+        for (tile, side), (city, country) in zip(kept, places, strict=True)
     ]

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from corpus.geotiff.read import Reason, TileError
+from corpus.geotiff.reasons import Reason, TileError
 from corpus.storage.models import FrozenModel
 from corpus.storage.writer import UNGUARDED
 from corpus.tiles import CorpusError
 
 QUARANTINE_FILE = "quarantine.jsonl"
+NEAR_HELD_OUT = "near_held_out"
+"""Reason of a tile that is left out because a held-out one shares ground with it, or is too near."""
 _WINDOW = re.compile(r"#\d+,\d+$")
 
 
@@ -31,8 +33,8 @@ class QuarantineRecord(FrozenModel):
 
     @property
     def refused(self) -> bool:
-        """Whether a file was refused: no skipped window of one that was used, nor a copy of another."""
-        return self.reason != Reason.DUPLICATE and not _WINDOW.search(self.path)
+        """Whether a file was refused: no skipped window of one that was used, no copy of another, no map of a product."""
+        return self.reason not in (Reason.DUPLICATE, Reason.NOT_BACKSCATTER) and not _WINDOW.search(self.path)
 
 
 class Quarantine:

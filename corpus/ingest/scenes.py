@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.geotiff.read import ALLOWED_BY, Reason, TileError, is_remote
+from corpus.geotiff import products
+from corpus.geotiff.read import ALLOWED_BY, is_remote
+from corpus.geotiff.reasons import Reason, TileError
 from corpus.storage.errors import UserError
 
 SUFFIXES = (".tif", ".tiff")
@@ -45,6 +49,41 @@ def find_scenes(source: Path, *, allow_virtual: bool = False) -> tuple[list[Scen
     )
 
 
+def group_scenes(scenes: Sequence[Scene]) -> list[tuple[Scene, ...]]:
+    """Files that may be the polarisations of one scene, together: their names differ in the polarisation alone.
+
+    The order is that of the first file of each, and inside of a group VV or HH comes first.
+    """
+    groups: dict[object, dict[str, Scene]] = {}
+    for scene in scenes:
+        key, polarisation = products.scene_key(scene.name) or (scene.name, "")
+        if not isinstance(scene.path, Path):
+            key = scene.name
+        if polarisation in groups.get(key, {}):
+            key = scene.name
+        groups.setdefault(key, {})[polarisation] = scene
+    order = ("VV", "HH", "VH", "HV", "")
+    return [tuple(group[name] for name in sorted(group, key=order.index)) for group in groups.values()]
+
+
+def beside_backscatter(scenes: Sequence[Scene]) -> set[str]:
+    """Names of the files that lie beside a file of backscatter of the same product: X_area.tif beside X_VV.tif."""
+    stems: dict[str, set[str]] = {}
+    for scene in scenes:
+        if found := products.scene_key(scene.name):
+            prefix = found[0].stem.split("*")[0].rstrip("_-. ")
+            if len(prefix) >= 4:
+                stems.setdefault(found[0].folder, set()).add(prefix)
+    names = set()
+    for scene in scenes:
+        folder, stem = str(Path(scene.name).parent.as_posix()), products.stem_of(scene.name)
+        if products.scene_key(scene.name) is None and any(
+            stem.startswith(prefix) for prefix in stems.get(folder, ())
+        ):
+            names.add(scene.name)
+    return names
+
+
 def _in_folder(folder: Path) -> tuple[list[Scene], list[TileError]]:
     root = folder.resolve()
     scenes, refused = [], []
@@ -53,22 +92,50 @@ def _in_folder(folder: Path) -> tuple[list[Scene], list[TileError]]:
         name = path.relative_to(folder).as_posix()
         if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
             refused.append(TileError(shown, Reason.NAME_NOT_UTF8, "Rename the file."))
-        elif path.resolve().is_relative_to(root):
-            scenes.append(Scene(path, name))
-        else:
+        elif path.name.startswith("._"):
             refused.append(
                 TileError(
                     name,
-                    Reason.OUTSIDE_FOLDER,
-                    "Copy the file into the folder, or name it in a text file and give that as the source.",
+                    Reason.NOT_BACKSCATTER,
+                    "macOS writes such a file beside another one; it holds no picture and can be removed.",
                 )
             )
+        elif path.resolve().is_relative_to(root):
+            scenes.append(Scene(path, name))
+        else:
+            refused.append(TileError(name, Reason.OUTSIDE_FOLDER, _COPY))
+    refused += _linked_folders(folder, root)
     if not scenes and not refused:
-        raise IngestError(
-            f"The folder {folder} holds no GeoTIFF (*.tif, *.tiff), nor do the folders in it. Check the "
-            "path, or convert the images with `gdal_translate -of GTiff IN OUT.tif`."
+        products_of_snap = sorted(path.name for path in folder.rglob("*.dim"))
+        said = (
+            f"It holds BEAM-DIMAP products ({products_of_snap[0]}): write them as GeoTIFF with SNAP or "
+            "`gpt Write -Pfile=OUT.tif -PformatName=GeoTIFF IN.dim`."
+            if products_of_snap
+            else "Check the path, or convert the images with `gdal_translate -of GTiff IN OUT.tif`."
         )
+        raise IngestError(f"The folder {folder} holds no GeoTIFF (*.tif, *.tiff), nor do the folders in it. {said}")
     return scenes, refused
+
+
+_COPY = "Copy the file into the folder, or name it in a text file and give that as the source."
+
+
+def _linked_folders(folder: Path, root: Path) -> Iterator[TileError]:
+    """Folders behind a link, with GeoTIFFs that are read nowhere else: a link out of the folder is not followed."""
+    for parent, folders, _ in os.walk(folder):
+        for name in sorted(folders):
+            path = Path(parent, name)
+            if not path.is_symlink() or path.resolve().is_relative_to(root):
+                continue
+            files = sum(found.suffix.lower() in SUFFIXES for found in path.resolve().rglob("*"))
+            if files:
+                shown = path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode()
+                yield TileError(
+                    shown,
+                    Reason.OUTSIDE_FOLDER,
+                    f"It is a link to a folder with {files} GeoTIFFs, and links are not followed. Copy it into the folder, "
+                    "or name its files in a text file and give that as the source.",
+                )
 
 
 def _in_list(listing: Path, allow_virtual: bool) -> tuple[list[Scene], list[TileError]]:

@@ -17,7 +17,9 @@ from rasterio.errors import RasterioError
 from corpus.geotiff.read import create_geotiff, model_image, open_geotiff, read_backscatter
 from corpus.ingest.cutting import cut_scene
 from corpus.ingest.ingest import IngestConfig, IngestError, cut_scenes
+from corpus.ingest.opened import open_scene
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
+from corpus.ingest.scenes import Scene
 from corpus.ingest.split import split_by_place
 from corpus.tiles import TILE_SCHEMA, CorpusError, Tile, check_tile, check_tiles, read_tiles, tile_path, write_tiles
 from support.file_limit import largest_file
@@ -338,18 +340,11 @@ def test_a_tile_that_cannot_be_written_whole_ends_the_ingest_and_leaves_nothing_
 
 
 def test_a_scene_is_not_to_blame_for_what_happens_to_its_tiles(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"a tile could not be written to {tmp_path}/nowhere/tiles/"):
-        cut_scene(
-            folder / "0.tif",
-            "0.tif",
-            "0" * 64,
-            tmp_path / "nowhere",
-            window_px=32,
-            tile_px=32,
-            max_missing_share=0.05,
-            polarisations=None,
-            skipped=[],
-        )
+    with (
+        pytest.raises(FileNotFoundError, match=f"a tile could not be written to {tmp_path}/nowhere/tiles/"),
+        open_scene([Scene(folder / "0.tif", "0.tif")], SMALL) as opened,
+    ):
+        cut_scene(opened, "0" * 64, tmp_path / "nowhere", SMALL)
     with pytest.raises(OSError, match="a tile could not be made for .*a.tif. GDAL says: no memory."):
         with (
             open_geotiff(folder / "0.tif"),
@@ -411,39 +406,43 @@ def test_quarantine_round_trip(tmp_path):
         quarantine.read()
 
 
-def boxes(*corners):
-    return np.array([[x, y, x + 1, y + 1] for x, y in corners], float)
+def squares(*corners):
+    """Polygons of one degree by one degree, [squares, corners, 2]."""
+    return np.array([[(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1)] for x, y in corners], float)
+
+
+def split(grounds, scene_of, share, seed, **kwargs):
+    return split_by_place(grounds, scene_of, grounds.mean(axis=1), share, seed, **kwargs)
 
 
 def test_split_keeps_a_place_together():
     # Scenes 0, 1 and 2 show the same place, 3 touches it, 4 and 5 are elsewhere.
-    places = boxes((0, 0), (0.1, 0), (0.2, 0.1), (1.2, 0), (10, 0), (20, 0))
+    places = squares((0, 0), (0.1, 0), (0.2, 0.1), (1.2, 0), (10, 0), (20, 0))
     scene_of = np.repeat(np.arange(6), 10)
-    centres = places[scene_of, :2] + np.random.default_rng(0).random((60, 2))
     seen = set()
     for seed in range(20):
-        split = np.array(split_by_place(places, scene_of, centres, 0.3, seed)).reshape(6, 10)
-        assert all(len(set(row)) == 1 for row in split)
-        assert len(set(split[:3, 0])) == 1
-        assert 0 < (split == "held_out").mean() < 1
-        seen.add(tuple(split[:, 0]))
-        assert split_by_place(places, scene_of, centres, 0.3, seed) == split.reshape(-1).tolist()
+        sides = np.array(split(places[scene_of], scene_of, 0.3, seed)).reshape(6, 10)
+        assert all(len(set(row)) == 1 for row in sides)
+        assert len(set(sides[:3, 0])) == 1
+        assert 0 < (sides == "held_out").mean() < 1
+        seen.add(tuple(sides[:, 0]))
+        assert split(places[scene_of], scene_of, 0.3, seed) == sides.reshape(-1).tolist()
     assert len(seen) > 1
 
 
 def test_split_of_one_scene_is_by_area():
-    grid = np.stack(np.meshgrid(np.arange(16), np.arange(16)), -1).reshape(-1, 2) + 0.5
-    split = np.array(split_by_place(boxes((0, 0)), np.zeros(256, int), grid, 0.25, 0)).reshape(4, 4, 4, 4)
-    cells = split.transpose(0, 2, 1, 3).reshape(16, 16)
+    grid = np.stack(np.meshgrid(np.arange(16), np.arange(16)), -1).reshape(-1, 2)
+    sides = np.array(split(squares(*grid) / 100, np.zeros(256, int), 0.25, 0)).reshape(4, 4, 4, 4)
+    cells = sides.transpose(0, 2, 1, 3).reshape(16, 16)
     assert all(len(set(cell)) == 1 for cell in cells)
     assert (cells[:, 0] == "held_out").sum() == 4
 
 
 def test_split_extremes():
-    assert split_by_place(boxes((0, 0)), [0], np.zeros((1, 2)), 0.5, 0) == ["train"]
-    centres = np.array([[0.5, 0.5], [9.5, 0.5]])
-    assert split_by_place(boxes((0, 0), (9, 0)), [0, 1], centres, 0.0, 0) == ["train", "train"]
-    assert sorted(split_by_place(boxes((0, 0), (9, 0)), [0, 1], centres, 0.1, 0)) == ["held_out", "train"]
+    assert split(squares((0, 0)), [0], 0.5, 0) == ["train"]
+    two = squares((0, 0), (9, 0))
+    assert split(two, [0, 1], 0.0, 0) == ["train", "train"]
+    assert sorted(split(two, [0, 1], 0.1, 0)) == ["held_out", "train"]
 
 
 def sample(name: str) -> Path:
@@ -465,7 +464,7 @@ def some_of(source: Path, every: int, tmp_path: Path) -> Path:
     [
         ("sentinel1_los_angeles", {"window_px": 512}, 40, 33.2, "Sentinel-1A", "C", ["VH"]),
         ("umbra_mount_yasur", {}, 225, 0.594, "Umbra", "X", ["unknown"]),
-        ("bigearthnet_s1", {"tile_px": 60, "window_px": 120}, 26, 20, "Sentinel-1A", "C", ["VV"]),
+        ("bigearthnet_s1", {"tile_px": 60, "window_px": 120}, 13, 20, "Sentinel-1A", "C", ["VV", "VH"]),
         ("worldcereal_s1/monthly_100x100", {"tile_px": 100}, 12, 10, "unknown", "", ["VV", "VH"]),
         ("sentinel1_seychelles", {}, 12, 200, "Sentinel-1A", "C", ["VH"]),
     ],
