@@ -250,14 +250,29 @@ def data_make(config: Config, tiles: Tiles = None, settings: Settings = None) ->
 
 @data_app.command("check")
 def data_check(
-    corpus: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A corpus directory (with tiles.parquet), or a folder of GeoTIFFs.")
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG|DIR", help="A configuration, with --tiles; or a corpus directory or folder of GeoTIFFs alone."
+        ),
     ],
+    tiles: Tiles = None,
+    settings: Settings = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="FILE", help="The whole reasoning on one file.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="PNG", help="Where to write the contact sheet.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Check a corpus, or GeoTIFFs before a run: names every file that cannot be used, and why."""
-    from orchestrator.data.check import check_data
+    """Say what an ingest does with each scene, as a run would do it; or check the tiles of a corpus."""
+    from orchestrator.data.check import check_data, check_scenes_of
 
-    raise typer.Exit(check_data(corpus, console))
+    if tiles is None and not settings and path.suffix.lower() not in (".yaml", ".yml"):
+        raise typer.Exit(check_data(path, console, explain=explain, picture=picture, as_json=as_json))
+    config = _load(path, tiles, settings)
+    raise typer.Exit(check_scenes_of(config.corpus, console, explain=explain, picture=picture, as_json=as_json))
 
 
 @contextmanager

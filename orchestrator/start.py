@@ -73,6 +73,8 @@ def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneSta
         highlight=False,
         soft_wrap=True,
     )
+    if summary := prepared.scenes_summary:
+        console.print(f"scenes: {summary}", highlight=False, soft_wrap=True, markup=False)
     return prepared
 
 

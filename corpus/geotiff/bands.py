@@ -247,6 +247,8 @@ def _look(
     scale, offset = float(src.scales[index - 1] or 1.0), float(src.offsets[index - 1] or 0.0)
     no_data, _ = find_no_data(patches)
     values = measure(patches, list(no_data), scale, offset)
+    if src.dtypes[index - 1] not in ("uint8", "float32", "float64") and (scale, offset) == (1.0, 0.0):
+        no_data.pop(0.0, None)  # a digital number of 0 is no value whether it fills areas or not, see `to_decibels`
     calibration, why = _calibration(src, index, name)
     tags = {key.upper(): text for key, text in (src.tags() | src.tags(index)).items()}
     facts = BandFacts(

@@ -54,6 +54,11 @@ class IngestConfig(FrozenModel):
         """Side of a window, scene pixels."""
         return self.window_px or self.tile_px
 
+    @property
+    def windows_side_by_side(self) -> bool:
+        """Whether no window overlaps another one."""
+        return not self.align_last_window and self.stride_px in (None, self.window)
+
     @model_validator(mode="after")
     def _check_stride(self) -> IngestConfig:
         if self.stride_px is not None and self.stride_px > self.window:

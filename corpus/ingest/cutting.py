@@ -25,6 +25,9 @@ from corpus.ingest.record import SceneRecord
 from corpus.tiles import TILES_FOLDER, file_sha256
 
 
+_READ_AT_ONCE = 4_000_000  # pixels of all bands: 16 MB
+
+
 @dataclass(frozen=True)
 class CutTile:
     """A tile, before its place name and split are known. sha256 is '' where it was not written.
@@ -81,11 +84,13 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
     tiles: list[CutTile] = []
     skipped: list[QuarantineRecord] = []
     first_problem = None
-    used, done = 0, False
+    used = present = 0
+    done = False
     try:
-        for row, column in windows(height, width, rows, columns, config):
+        for row, column, decibels in _read_windows(scene, rows, columns, config):
             window = Window(column, row, columns, rows)
-            decibels = scene.read(window)
+            valued = int(np.isfinite(decibels).all(axis=0).sum())
+            present += valued
             if problem := pixel_problem(decibels, config.max_missing_share):
                 first_problem = first_problem or problem
                 skipped.append(
@@ -93,7 +98,7 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
                 )
                 continue
             tiles.append(_tile(scene, decibels, window, sha256, out, config.tile_px))
-            used += int(np.isfinite(decibels).all(axis=0).sum())
+            used += valued
         if first_problem and not tiles:
             reason, hint = first_problem
             raise TileError(scene.name, reason, f"None of its {len(skipped)} windows is usable. {hint}")
@@ -101,7 +106,13 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
     finally:
         if not done:
             remove_tiles(out, tiles)
-    return CutScene(_record(scene, (rows, columns), tiles, skipped, used), tiles, skipped)
+    looked_at = (len(tiles) + len(skipped)) * rows * columns if config.windows_side_by_side else 0
+    medians, deviations, valid = scene.statistics()
+    # The statistics of a large scene are those of patches, and of all pixels that windows do not reach.
+    pixels = present + max(0, height * width - looked_at) * valid if looked_at else height * width * valid
+    used_share = used * _covered_share(tiles, rows, columns) / max(pixels, 1)
+    record = _record(scene, (rows, columns), tiles, skipped, used_share, medians, deviations)
+    return CutScene(record, tiles, skipped)
 
 
 def remove_tiles(out: Path | None, tiles: list[CutTile]) -> None:
@@ -116,12 +127,23 @@ def tile_id_of(scene_sha256: str, row: int, col: int, window_px: int | str, tile
     return hashlib.sha256(f"{scene_sha256} {row} {col} {window_px} {tile_px}".encode()).hexdigest()[:16]
 
 
-def windows(height: int, width: int, rows: int, columns: int, config: IngestConfig) -> Iterator[tuple[int, int]]:
-    """(row, column) of the windows of a scene, from the upper left, as the stride and align_last_window say."""
-    stride = config.stride_px or config.window
-    for row in _starts(height, rows, max(1, round(rows * stride / config.window)), config.align_last_window):
-        for column in _starts(width, columns, max(1, round(columns * stride / config.window)), config.align_last_window):
-            yield row, column
+def _read_windows(
+    scene: OpenScene, rows: int, columns: int, config: IngestConfig
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(row, column, decibels) of the windows of a scene from the upper left, as stride_px and align_last_window say.
+
+    Windows beside one another are read at once: a file is stored in rows, or in blocks larger than a window.
+    """
+    height, width = scene.first.height, scene.first.width
+    share = (config.stride_px or config.window) / config.window
+    lefts = _starts(width, columns, max(1, round(columns * share)), config.align_last_window)
+    at_once = max(1, _READ_AT_ONCE // (rows * columns * len(scene.bands)))
+    for top in _starts(height, rows, max(1, round(rows * share)), config.align_last_window):
+        for first in range(0, len(lefts), at_once):
+            some = lefts[first : first + at_once]
+            decibels = scene.read(Window(some[0], top, some[-1] + columns - some[0], rows))
+            for left in some:
+                yield top, left, decibels[:, :, left - some[0] : left - some[0] + columns]
 
 
 def _starts(length: int, window: int, stride: int, align_last: bool) -> list[int]:
@@ -148,12 +170,15 @@ def _covered_share(tiles: list[CutTile], rows: int, columns: int) -> float:
 
 
 def _record(
-    scene: OpenScene, window: tuple[int, int], tiles: list[CutTile], skipped: list[QuarantineRecord], used: int
+    scene: OpenScene,
+    window: tuple[int, int],
+    tiles: list[CutTile],
+    skipped: list[QuarantineRecord],
+    used_share: float,
+    medians: list[float],
+    deviations: list[float],
 ) -> SceneRecord:
     names = scene.polarisations
-    medians, deviations, valid = scene.statistics()
-    pixels = max(valid * scene.first.width * scene.first.height, 1)
-    overlap = _covered_share(tiles, *window)
     left_out = {f"{part.scene.name}, band {band}": why for part in scene.parts for band, why in part.bands.left_out}
     ground = scene.ground()
     return SceneRecord(
@@ -174,7 +199,7 @@ def _record(
         windows=len(tiles) + len(skipped),
         windows_refused=len(skipped),
         tiles=len(tiles),
-        used_share=round(min(1.0, used * overlap / pixels), 4),
+        used_share=round(min(1.0, used_share), 4),
         acquired=scene.acquired,
         platform=scene.platform,
     )

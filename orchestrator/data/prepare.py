@@ -17,8 +17,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.ingest.ingest import cut_scenes
+from corpus.ingest.ingest import cut_scenes, summary_of
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
+from corpus.ingest.record import read_records, write_records
 from corpus.simulate.write import simulate_corpus
 from corpus.storage.arrow import compute as pc
 from corpus.storage.errors import ConfigError
@@ -49,6 +50,12 @@ class PreparedCorpus:
     simulated: bool
     scenes: dict[str, SceneState] = field(default_factory=dict)
     """What a real corpus was cut from, by name; {} where that is not known."""
+
+    @property
+    def scenes_summary(self) -> str:
+        """What is used of the scenes and what is not, in words; '' of a simulated corpus, or an older one."""
+        records = read_records(self.corpus_dir)
+        return summary_of(records) if records else ""
 
     @property
     def gsd_m(self) -> dict[str, float]:
@@ -183,6 +190,7 @@ def _make_real(config: CorpusConfig, source: Path, root: Path, progress: Progres
             places_of=_places,
             progress=lambda done, total: progress("cutting scenes", done, total),
         )
+        write_records(corpus_dir, report.scenes)
         _write(contents_table(report.contents), corpus_dir / SCENES)
     if not (corpus_dir / "seed.parquet").exists():
         _write(geography_seed(read_tiles(corpus_dir)), corpus_dir / "seed.parquet")
