@@ -253,7 +253,8 @@ def data_check(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="CONFIG|DIR", help="A configuration, with --tiles; or a corpus directory or folder of GeoTIFFs alone."
+            metavar="CONFIG|DIR",
+            help="A configuration, with --tiles; or a corpus directory or folder of GeoTIFFs alone.",
         ),
     ],
     tiles: Tiles = None,

@@ -91,6 +91,7 @@ class Bands:
 
     @property
     def polarisations(self) -> tuple[str, ...]:
+        """Of the bands in use, in their order."""
         return tuple(band.polarisation for band in self.used)
 
 
@@ -98,6 +99,7 @@ def decide_bands(src: DatasetReader, name: str, *, units: Unit | None = None, be
     """Decide what the bands of an open file are.
 
     Args:
+        src: the open file.
         name: of the file, with the folders below the source, for its words and for errors.
         units: of bands that do not declare theirs, from the configuration.
         beside: what lies beside the file.
@@ -133,14 +135,18 @@ def decide_bands(src: DatasetReader, name: str, *, units: Unit | None = None, be
         if polarisation is None:
             left_out.append((_band_name(i, described[i]), "it names no polarisation, beside bands that do"))
         elif polarisation in seen:
-            left_out.append((_band_name(i, described[i]), f"it is a second band of {polarisation}; one scene has one of each"))
+            left_out.append(
+                (_band_name(i, described[i]), f"it is a second band of {polarisation}; one scene has one of each")
+            )
         else:
             seen.add(polarisation)
             used.append(_with_polarisation(found[i], polarisation))
     for band in used:
         if band.meaning.verdict is Verdict.UNCLEAR:
             said = "" if len(used) == 1 else f"Band {band.index} ({band.polarisation}): "
-            raise TileError(name, Reason.UNCLEAR_UNITS, f"{said}{_sentence(band.meaning.reasons[0])} {band.meaning.hint}")
+            raise TileError(
+                name, Reason.UNCLEAR_UNITS, f"{said}{_sentence(band.meaning.reasons[0])} {band.meaning.hint}"
+            )
     return Bands(tuple(used), tuple(left_out), tuple(notes))
 
 
@@ -192,7 +198,9 @@ def sample_windows(width: int, height: int) -> list[Window]:
     if width * height <= _WHOLE_PIXELS:
         return [Window(0, 0, width, height)]
     high, wide = min(_PATCH, height), min(_PATCH, width)
-    rows, columns = (np.unique(np.linspace(0, whole - part, _GRID).astype(int)) for whole, part in ((height, high), (width, wide)))
+    rows, columns = (
+        np.unique(np.linspace(0, whole - part, _GRID).astype(int)) for whole, part in ((height, high), (width, wide))
+    )
     return [Window(int(column), int(row), wide, high) for row in rows for column in columns]
 
 
@@ -356,9 +364,7 @@ def _example(count: int) -> str:
 
 
 def _with_polarisation(band: Band, polarisation: str) -> Band:
-    return Band(
-        band.index, polarisation, band.meaning, band.no_data, band.scale, band.offset, band.valid_share
-    )
+    return Band(band.index, polarisation, band.meaning, band.no_data, band.scale, band.offset, band.valid_share)
 
 
 def _band_name(index: int, description: str) -> str:
@@ -369,4 +375,14 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-__all__ = ["UNITS_KEY", "Band", "Bands", "Beside", "decide_bands", "has_mask", "read_bands", "sample_patches", "sample_windows"]
+__all__ = [
+    "UNITS_KEY",
+    "Band",
+    "Bands",
+    "Beside",
+    "decide_bands",
+    "has_mask",
+    "read_bands",
+    "sample_patches",
+    "sample_windows",
+]

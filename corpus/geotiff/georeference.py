@@ -26,19 +26,19 @@ def advice(src: DatasetReader, path: str | Path) -> str:
         crs, metres = _warp_target(src)
         size = f" -tr {metres:.4g} {metres:.4g}" if metres else ""
         return (
-            f"It has ground control points only; warp it with `gdalwarp -tps -t_srs {crs}{size} -r average {file} OUT.tif`"
-            " (pixels have to be square on the ground), better after terrain correction with SNAP or HyP3."
+            f"It has ground control points only; warp it with `gdalwarp -tps -t_srs {crs}{size} -r average {file} "
+            "OUT.tif` (pixels have to be square on the ground), better after terrain correction with SNAP or HyP3."
         )
     if src.rpcs is not None:
         crs = _map_of(src.rpcs.long_off, src.rpcs.lat_off)
         return (
-            f"It has rational polynomial coefficients (RPC) only; warp it with `gdalwarp -rpc -to RPC_DEM=DEM.tif -t_srs "
-            f"{crs} {file} OUT.tif` (without terrain: -to RPC_HEIGHT=METRES)."
+            "It has rational polynomial coefficients (RPC) only; warp it with `gdalwarp -rpc -to RPC_DEM=DEM.tif "
+            f"-t_srs {crs} {file} OUT.tif` (without terrain: -to RPC_HEIGHT=METRES)."
         )
     if beside := _beside(path):
         return (
-            f"Its georeference stands beside it, in {' and '.join(beside)}, and only what is in the file itself is read; "
-            f"put it inside with `gdal_translate {file} OUT.tif`."
+            f"Its georeference stands beside it, in {' and '.join(beside)}, and only what is in the file itself is "
+            f"read; put it inside with `gdal_translate {file} OUT.tif`."
         )
     if src.crs is None:
         return "Set it with `gdal_edit.py -a_srs EPSG:CODE FILE`, or remove the file."

@@ -77,9 +77,7 @@ def _facts(content: Mapping[str, Any], name: str, file: str) -> ItemFacts:
     properties = properties if isinstance(properties, dict) else content
     collect = content.get("collect")
     collect = collect if isinstance(collect, dict) else {}
-    acquired = (
-        _text(properties, "datetime") or _text(properties, "start_datetime") or _text(collect, "start_timestamp")
-    )
+    acquired = _text(properties, "datetime") or _text(properties, "start_datetime") or _text(collect, "start_timestamp")
     platform = _text(properties, "platform") or _text(collect, "platform")
     return ItemFacts(name, acquired, platform, _polarisations(content, properties, file))
 

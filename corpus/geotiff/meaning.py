@@ -137,8 +137,8 @@ def _of_digital_numbers(facts: BandFacts, configured: Unit | None) -> Meaning:
         return Meaning(
             Verdict.UNCLEAR,
             reasons=(f"{values.negative_share:.0%} of its integers are negative, and no scale is declared",),
-            hint="If they are decibels times 100, declare it with `gdal_edit.py -scale 0.01 -units dB FILE`; decibels in "
-            f"whole numbers are read with {UNITS_KEY}=db.",
+            hint="If they are decibels times 100, declare it with `gdal_edit.py -scale 0.01 -units dB FILE`; decibels "
+            f"in whole numbers are read with {UNITS_KEY}=db.",
         )
     calibration = products.calibration_of_product(facts.name)
     if facts.calibration_db is not None:
@@ -200,11 +200,11 @@ def _is_sigma(facts: BandFacts) -> bool:
 def _from_values(values: Values, sigma: bool) -> Meaning:
     """The unit that the values tell, where nothing declares it."""
     negative, low, middle, high = values.negative_share, values.low, values.middle, values.high
-    said = f"{negative:.1%} of the values are negative, 1 % lie below {low:.4g}, half below {middle:.4g}, 99 % below {high:.4g}"
-    if low < LOWEST_DB or high > HIGHEST_DB:
-        in_range = False
-    else:
-        in_range = high - low > 1
+    said = (
+        f"{negative:.1%} of the values are negative, 1 % lie below {low:.4g}, half below {middle:.4g}, "
+        f"99 % below {high:.4g}"
+    )
+    in_range = low >= LOWEST_DB and high <= HIGHEST_DB and high - low > 1
     if negative >= 0.02 and low < -2:
         symmetric = abs(middle) < 0.1 * (high - low) and 0.3 < negative < 0.7 and abs(high + low) < 0.3 * (high - low)
         if in_range and not symmetric:
@@ -224,11 +224,15 @@ def _from_values(values: Values, sigma: bool) -> Meaning:
     looks_like_amplitude = values.speckle < _SPECKLE_OF_AMPLITUDE
     if sigma:
         return Meaning(Verdict.BACKSCATTER, "power", reasons=(f"power: a calibrated coefficient, and {said}",))
-    speckled = "" if math.isnan(values.speckle) else f"; its speckle measures {values.speckle:.2f} (power 2, amplitude 1)"
+    speckled = (
+        "" if math.isnan(values.speckle) else f"; its speckle measures {values.speckle:.2f} (power 2, amplitude 1)"
+    )
     if middle > _HIGHEST_MEDIAN_OF_SIGMA and not values.speckle >= _SPECKLE_OF_POWER:
         return _unclear(f"digital numbers of an amplitude or of a power: {said}{speckled}", "Say which")
     if looks_like_amplitude:
-        return _unclear(f"nothing declares the unit, and the speckle looks like an amplitude's: {said}{speckled}", "Say which")
+        return _unclear(
+            f"nothing declares the unit, and the speckle looks like an amplitude's: {said}{speckled}", "Say which"
+        )
     return Meaning(Verdict.BACKSCATTER, "power", reasons=(f"power: {said}{speckled}",))
 
 

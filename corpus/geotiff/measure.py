@@ -1,4 +1,4 @@
-"""What the pixels of a band say of themselves: how they are spread, how they are speckled, which value stands for none."""
+"""What the pixels of a band say of themselves: their spread, their speckle, and which value stands for none."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from scipy import ndimage
 
 # Constants that programs write where there is no value.
 KNOWN_FILL: Final = frozenset(
-    (-9999.0, -99999.0, -999.0, -99.0, -32768.0, -32767.0, -2147483648.0, -1e10, -1e20, 9999.0, 99999.0, 32767.0)
-    + (65535.0, 4294967295.0, 1e20)
+    float(number)
+    for number in "-9999 -99999 -999 -99 -32768 -32767 -2147483648 -1e10 9999 99999 32767 65535 4294967295".split()
 )
 _HUGE: Final = 1e19  # no scale of backscatter has such values; 3.4e38 and 9.97e36 stand for none
 _BLOCK: Final = 8
@@ -190,9 +190,7 @@ def _finite(patch: Patch) -> np.ndarray:
     return patch.valid & np.isfinite(patch.values) if patch.values.dtype.kind == "f" else patch.valid.copy()
 
 
-def _constant(
-    index: int, present: np.ndarray, counts: np.ndarray, total: int, patches: Sequence[Patch]
-) -> Constant:
+def _constant(index: int, present: np.ndarray, counts: np.ndarray, total: int, patches: Sequence[Patch]) -> Constant:
     value, count = present[index], int(counts[index])
     others, weights = np.delete(present, index), np.delete(counts, index)
     ranks = np.cumsum(weights)

@@ -19,7 +19,14 @@ from corpus.geotiff.products import platform_in_name, time_in_name
 _POLARISATION = re.compile(r"(?<![A-Za-z])(VV|VH|HH|HV)(?![A-Za-z])", re.IGNORECASE)
 _TIME_IN_NAME = re.compile(r"(?<!\d)(\d{8}T\d{6})(?!\d)")
 _PLATFORM_TAGS = ("SATELLITE_NAME", "SATELLITE", "MISSION", "SPACECRAFT")
-_TIME_TAGS = ("ACQUISITION_START_UTC", "ACQUISITION_TIME", "ACQUISITION_DATE", "SENSING_START", "START_TIME", "DATETIME")
+_TIME_TAGS = (
+    "ACQUISITION_START_UTC",
+    "ACQUISITION_TIME",
+    "ACQUISITION_DATE",
+    "SENSING_START",
+    "START_TIME",
+    "DATETIME",
+)
 _RADAR_BANDS = {
     "sentinel-1": "C",
     "gaofen-3": "C",

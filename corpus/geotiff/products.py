@@ -55,7 +55,10 @@ _BAND_PARTS: Final = (
     (re.compile(r"(?<![a-z])(?:coh|coherence|phase|ifg|unw)(?![a-z])"), "an interferometric product"),
     (re.compile(r"^[iq]_"), "a part of a complex value"),
     (re.compile(r"entropy|anisotropy|(?<![a-z])alpha(?![a-z])"), "an index"),
-    (re.compile(r"(?<![a-z])(?:lat|latitude|lon|longitude|epoch|date|doy|looks|count)(?![a-z])"), "a coordinate or date"),
+    (
+        re.compile(r"(?<![a-z])(?:lat|latitude|lon|longitude|epoch|date|doy|looks|count)(?![a-z])"),
+        "a coordinate or date",
+    ),
     (re.compile(r"std|stdev|variance"), "a measure of spread"),
 )
 _UNIT_WORDS: Final = (
@@ -128,7 +131,7 @@ def unit_of_product(name: str) -> tuple[str, str] | None:
 
 
 def calibration_of_product(name: str) -> tuple[float, str] | None:
-    """(CALIBRATION_DB, why) of digital numbers, where the product has a fixed one: dB = 20 log10(DN) - CALIBRATION_DB."""
+    """(CALIBRATION_DB, why) of digital numbers whose product has a fixed one: dB = 20 log10(DN) - CALIBRATION_DB."""
     if re.search(r"_(?:sl|20)_(?:sl_)?(?:hh|hv)_f\d\d", stem_of(name)):
         return 83.0, "JAXA's mosaics are calibrated with -83 dB"
     return None

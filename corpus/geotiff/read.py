@@ -16,7 +16,6 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
-from rasterio.windows import Window
 
 from corpus.geotiff import layout as tiff_layout
 from corpus.geotiff.backscatter import Backscatter, check_pixels, resample_power, stated_units, to_decibels
@@ -54,7 +53,9 @@ def _check_file(path: str | Path, allow_virtual: bool) -> str:
         with open(path, "rb") as file:
             head = file.read(512)
     except OSError as error:
-        raise TileError(path, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights.")
+        raise TileError(
+            path, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights."
+        ) from error
     if head[:4] in tiff_layout.MAGIC:
         _check_layout(path)
         return "GTiff"
@@ -204,7 +205,9 @@ def _tile_decibels(src: DatasetReader, path: str | Path) -> np.ndarray:
     try:
         return to_decibels(src.read(), valid, src.tags(), stated_units(src.tags(), src.descriptions))
     except ValueError as error:
-        raise TileError(path, Reason.UNREADABLE, "Its tag CALIBRATION_DB is not a number. Make the corpus again.") from error
+        raise TileError(
+            path, Reason.UNREADABLE, "Its tag CALIBRATION_DB is not a number. Make the corpus again."
+        ) from error
 
 
 def _scene(src: DatasetReader, path: str | Path, max_missing_share: float) -> tuple[tuple[str, ...], np.ndarray]:

@@ -20,11 +20,14 @@ class IngestConfig(FrozenModel):
         " in power to tile_px where it differs. Default: tile_px",
     )
     stride_px: int | None = Field(
-        None, ge=8, description="from one window to the next, scene pixels; less than window_px overlaps. Default: window_px"
+        None,
+        ge=8,
+        description="from one window to the next, scene pixels; less than window_px overlaps. Default: window_px",
     )
     align_last_window: bool = Field(
         False,
-        description="add a last window that ends at the scene's edge and overlaps the one before, where windows leave a rest",
+        description="add a last window that ends at the scene's edge and overlaps the one before, where windows leave"
+        " a rest",
     )
     max_missing_share: float = Field(0.05, ge=0, lt=1, description="of a window's pixels without a value")
     max_quarantined_share: float = Field(0.1, ge=0, le=1, description="of the files; above it the ingest fails")
@@ -63,6 +66,7 @@ class IngestConfig(FrozenModel):
     def _check_stride(self) -> IngestConfig:
         if self.stride_px is not None and self.stride_px > self.window:
             raise ValueError(
-                f"stride_px = {self.stride_px} is more than a window of {self.window} pixels, so what lies between is never used"
+                f"stride_px = {self.stride_px} is more than a window of {self.window} pixels, "
+                "so what lies between is never used"
             )
         return self

@@ -24,7 +24,6 @@ from corpus.ingest.quarantine import QuarantineRecord
 from corpus.ingest.record import SceneRecord
 from corpus.tiles import TILES_FOLDER, file_sha256
 
-
 _READ_AT_ONCE = 4_000_000  # pixels of all bands: 16 MB
 
 
@@ -156,7 +155,9 @@ def _starts(length: int, window: int, stride: int, align_last: bool) -> list[int
 def _covered_share(tiles: list[CutTile], rows: int, columns: int) -> float:
     """Area that windows cover over the sum of their areas: less than 1 where they overlap."""
     starts = np.array([[int(text) for text in tile.window[1:].split(",")] for tile in tiles])
-    tops, lefts = (np.unique(np.concatenate([starts[:, k], starts[:, k] + size])) for k, size in ((0, rows), (1, columns)))
+    tops, lefts = (
+        np.unique(np.concatenate([starts[:, k], starts[:, k] + size])) for k, size in ((0, rows), (1, columns))
+    )
     if len(tops) * len(lefts) > 4_000_000:
         return 1.0
     covered = np.zeros((len(tops) - 1, len(lefts) - 1), bool)
@@ -232,7 +233,9 @@ def _reasoning(
     said += [f"left out {band}: {why}" for band, why in left_out.items()]
     said.append(f"a pixel is {ground[0]:.4g} m across and {ground[1]:.4g} m down on the ground")
     if window[0] != window[1]:
-        said.append(f"windows of {window[0]} rows and {window[1]} columns are square on the ground, and resampled to tiles")
+        said.append(
+            f"windows of {window[0]} rows and {window[1]} columns are square on the ground, and resampled to tiles"
+        )
     said.append(f"acquired: {scene.acquired or 'not known'}; platform: {scene.platform}")
     return tuple(said)
 

@@ -7,7 +7,7 @@ import shapely
 from scipy.spatial import cKDTree
 
 SHARED_SHARE = 0.001
-"""Of the smaller polygon: what is less is the rounding of coordinates, an eighth of a pixel along one side of a tile."""
+"""Of the smaller polygon: less is the rounding of coordinates, an eighth of a pixel along one side of a tile."""
 _EQUATOR_M, _ECCENTRICITY2 = 6378137.0, 6.69437999014e-3  # WGS 84
 _CHUNK = 100_000
 
@@ -23,7 +23,9 @@ def near_pairs(grounds: np.ndarray, distance_m: float = 0.0) -> np.ndarray:
     different, which = np.unique(np.round(grounds, 9), axis=0, return_inverse=True)
     which = which.reshape(-1)
     pairs = _pairs_of_different(different, distance_m)
-    members = [np.flatnonzero(which == number) for number in range(len(different))] if len(different) < len(grounds) else None
+    members = (
+        [np.flatnonzero(which == number) for number in range(len(different))] if len(different) < len(grounds) else None
+    )
     if members is None:
         order = np.empty(len(different), np.int64)
         order[which] = np.arange(len(grounds))
@@ -63,7 +65,7 @@ def _pairs_of_different(grounds: np.ndarray, distance_m: float) -> np.ndarray:
 
 
 def _near(first: np.ndarray, second: np.ndarray, distance_m: float) -> np.ndarray:
-    """bool [pairs]: polygons of points [pairs, corners, 3] laid flat on the plane that touches the Earth between them."""
+    """Whether two are near, bool [pairs]: points [pairs, corners, 3] laid flat on a plane that touches the Earth."""
     middle = (first.mean(axis=1) + second.mean(axis=1)) / 2
     up = middle / np.linalg.norm(middle, axis=1, keepdims=True)
     helper = np.where(np.abs(up[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])

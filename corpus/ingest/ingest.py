@@ -81,10 +81,15 @@ class Inspection:
         unused = [*self.refused, *self.not_backscatter]
         reasons = sorted({error.reason.value for error in unused})
         limit = (
-            f"more than max_quarantined_share = {config.max_quarantined_share:.0%}" if any_tile else "so no tile is left"
+            f"more than max_quarantined_share = {config.max_quarantined_share:.0%}"
+            if any_tile
+            else "so no tile is left"
         )
         first = f" The first: {unused[0]}" if unused else ""
-        return f"{len(unused)} of {self.files} files of {self.source} cannot be used ({', '.join(reasons)}), {limit}.{first}"
+        return (
+            f"{len(unused)} of {self.files} files of {self.source} cannot be used ({', '.join(reasons)}), "
+            f"{limit}.{first}"
+        )
 
     def summary(self) -> str:
         """One sentence on what is used, and one on what is not."""
@@ -144,9 +149,7 @@ class IngestReport:
     """What was decided on each scene."""
 
 
-def inspect_scenes(
-    source: str | Path, config: IngestConfig, *, progress: ProgressOf | None = None
-) -> Inspection:
+def inspect_scenes(source: str | Path, config: IngestConfig, *, progress: ProgressOf | None = None) -> Inspection:
     """Decide on every file of a source as `cut_scenes` does, and write nothing.
 
     Raises:
@@ -168,6 +171,9 @@ def cut_scenes(
     Writes <out>/tiles/*.tif, <out>/quarantine.jsonl and, last, <out>/tiles.parquet: without it there is no corpus.
 
     Args:
+        source: a folder, or a text file.
+        out_corpus_dir: where the corpus is written; made where it is absent.
+        config: how scenes become tiles.
         places_of: names city and country (else both are '').
         progress: called with (done, total) after each file.
 
@@ -256,7 +262,9 @@ def _cut_group(
     digests = {}
     for scene in group:
         if what := products.not_backscatter(scene.name, beside_backscatter=beside):
-            raise TileError(scene.name, Reason.NOT_BACKSCATTER, f"Its name says that it is {what}; nothing is to be done.")
+            raise TileError(
+                scene.name, Reason.NOT_BACKSCATTER, f"Its name says that it is {what}; nothing is to be done."
+            )
         found.contents[scene.name] = sha256 = _content(scene, config)
         if sha256 not in seen:
             digests[scene] = sha256
@@ -325,7 +333,7 @@ def _split(found: Inspection, cut: list[CutScene], config: IngestConfig, out: Pa
                 QuarantineRecord(
                     path=f"{scene.record.file}{tile.window}",
                     reason=NEAR_HELD_OUT,
-                    hint="It shares ground with a held-out tile, or lies nearer than corpus.ingest.held_out_distance_m.",
+                    hint="It shares ground with a held-out tile, or is nearer than corpus.ingest.held_out_distance_m.",
                 )
                 for tile in near
             ]
@@ -361,7 +369,9 @@ def _content(scene: Scene, config: IngestConfig) -> str:
     try:
         return scene_sha256(scene.path, config)
     except OSError as error:
-        raise TileError(scene.name, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights.")
+        raise TileError(
+            scene.name, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights."
+        ) from error
 
 
 def _rows(kept: list[tuple[CutTile, Side]], places_of: PlacesOf | None) -> list[Tile]:

@@ -43,10 +43,12 @@ class OpenScene:
 
     @property
     def first(self) -> DatasetReader:
+        """The file that stands for the scene: of VV or HH, where there is one."""
         return self.parts[0].src
 
     @property
     def name(self) -> str:
+        """Of the first file, below the source."""
         return self.parts[0].scene.name
 
     @property
@@ -56,22 +58,27 @@ class OpenScene:
 
     @property
     def polarisations(self) -> tuple[str, ...]:
+        """One for each band."""
         return tuple(band.polarisation for band in self.bands)
 
     @property
     def item(self) -> ItemFacts | None:
+        """The STAC item beside one of the files."""
         return next((part.item for part in self.parts if part.item is not None), None)
 
     @property
     def tags(self) -> dict[str, str]:
+        """Of the first file."""
         return self.first.tags()
 
     @property
     def platform(self) -> str:
+        """See `metadata.platform_of`."""
         return metadata.platform_of(self.tags, self.name, self.item)
 
     @property
     def acquired(self) -> str:
+        """See `metadata.acquired_of`."""
         return metadata.acquired_of(self.tags, self.name, self.item)
 
     def read(self, window: Window | None = None) -> np.ndarray:
@@ -79,7 +86,7 @@ class OpenScene:
         return np.concatenate([read_bands(part.src, part.bands.used, window) for part in self.parts])
 
     def keeps_integers(self) -> bool:
-        """Whether tiles may keep the stored integers: what their tags and one no-data value say is all there is to say."""
+        """Whether tiles may keep the stored integers, since tags and one no-data value say all there is to say."""
         kinds = {part.src.dtypes[band.index - 1] for part in self.parts for band in part.bands.used}
         no_data = {part.src.nodata for part in self.parts}
         calibrations = {band.meaning.calibration_db for band in self.bands}
@@ -127,7 +134,9 @@ class OpenScene:
 
 
 @contextmanager
-def open_scene(scenes: Sequence[Scene], config: IngestConfig, *, beside_backscatter: bool = False) -> Iterator[OpenScene]:
+def open_scene(
+    scenes: Sequence[Scene], config: IngestConfig, *, beside_backscatter: bool = False
+) -> Iterator[OpenScene]:
     """Open the files of one scene and decide their bands.
 
     Raises:
@@ -162,9 +171,7 @@ def _bands(
         stated, why = item.polarisations, f"the item {item.file}"
     elif config.polarisations:
         stated, why = config.polarisations, "corpus.ingest.polarisations"
-    return decide_bands(
-        src, scene.name, units=config.units, beside=Beside(tuple(stated), why, beside_backscatter)
-    )
+    return decide_bands(src, scene.name, units=config.units, beside=Beside(tuple(stated), why, beside_backscatter))
 
 
 def on_one_grid(scenes: Sequence[Scene], allow_virtual: bool) -> bool:

@@ -29,11 +29,12 @@ class QuarantineRecord(FrozenModel):
 
     @classmethod
     def of(cls, error: TileError) -> QuarantineRecord:
+        """The record of a refused file."""
         return cls(path=error.path, reason=error.reason.value, hint=error.hint)
 
     @property
     def refused(self) -> bool:
-        """Whether a file was refused: no skipped window of one that was used, no copy of another, no map of a product."""
+        """Whether a file was refused: no window of one that was used, no copy of another, no map of a product."""
         return self.reason not in (Reason.DUPLICATE, Reason.NOT_BACKSCATTER) and not _WINDOW.search(self.path)
 
 

@@ -51,7 +51,9 @@ class SceneRecord(FrozenModel):
     )
     std_db: dict[str, float] = Field(default_factory=dict, description="polarisation -> standard deviation")
     crs: str = ""
-    gsd_m: tuple[float, float] | None = Field(None, description="metres on the ground from column to column, row to row")
+    gsd_m: tuple[float, float] | None = Field(
+        None, description="metres on the ground from column to column, row to row"
+    )
     window: tuple[int, int] | None = Field(None, description="rows and columns of a window, scene pixels")
     windows: int = Field(0, description="that were looked at")
     windows_refused: int = Field(0, description="without a picture")
@@ -72,7 +74,9 @@ def write_records(corpus_dir: Path, records: Iterable[SceneRecord]) -> None:
     path = Path(corpus_dir) / SCENES_FILE
     partial = path.with_suffix(".partial")
     with writing("the list of scenes", path):
-        partial.write_text("".join(json.dumps(each.model_dump(mode="json")) + "\n" for each in records), encoding="utf-8")
+        partial.write_text(
+            "".join(json.dumps(each.model_dump(mode="json")) + "\n" for each in records), encoding="utf-8"
+        )
         partial.replace(path)
 
 
@@ -90,5 +94,7 @@ def read_records(corpus_dir: Path) -> list[SceneRecord]:
         try:
             records.append(SceneRecord.model_validate_json(line))
         except ValidationError as error:
-            raise CorpusError(f"{path}, line {number} is not the record of a scene: {error}. Remove the file.") from error
+            raise CorpusError(
+                f"{path}, line {number} is not the record of a scene: {error}. Remove the file."
+            ) from error
     return records

@@ -77,9 +77,7 @@ def beside_backscatter(scenes: Sequence[Scene]) -> set[str]:
     names = set()
     for scene in scenes:
         folder, stem = str(Path(scene.name).parent.as_posix()), products.stem_of(scene.name)
-        if products.scene_key(scene.name) is None and any(
-            stem.startswith(prefix) for prefix in stems.get(folder, ())
-        ):
+        if products.scene_key(scene.name) is None and any(stem.startswith(prefix) for prefix in stems.get(folder, ())):
             names.add(scene.name)
     return names
 
@@ -133,8 +131,8 @@ def _linked_folders(folder: Path, root: Path) -> Iterator[TileError]:
                 yield TileError(
                     shown,
                     Reason.OUTSIDE_FOLDER,
-                    f"It is a link to a folder with {files} GeoTIFFs, and links are not followed. Copy it into the folder, "
-                    "or name its files in a text file and give that as the source.",
+                    f"It is a link to a folder with {files} GeoTIFFs, and links are not followed. Copy it into the "
+                    "folder, or name its files in a text file and give that as the source.",
                 )
 
 

@@ -130,7 +130,9 @@ def _directions(grounds: np.ndarray) -> dict[str, np.ndarray]:
     centres = points.mean(axis=1) - points.mean(axis=(0, 1))
     sides = {"across": points[0, 1] - points[0, 0], "down": points[0, -1] - points[0, 0]}
     return {
-        f"{name} {sign:+d}": sign * centres @ (side / np.linalg.norm(side)) for name, side in sides.items() for sign in (1, -1)
+        f"{name} {sign:+d}": sign * centres @ (side / np.linalg.norm(side))
+        for name, side in sides.items()
+        for sign in (1, -1)
     }
 
 

@@ -26,6 +26,8 @@ def check_scenes_of(
     """Print what a run with this configuration does with its scenes; 0 if it uses all that is backscatter, else 1.
 
     Args:
+        corpus: the section of the configuration.
+        console: where it is printed.
         explain: a file of the source, of which alone the whole reasoning is printed.
         picture: where the contact sheet is written; default: check.png in the configuration's data directory,
             none where JSON is printed.
@@ -36,7 +38,9 @@ def check_scenes_of(
         IngestError: there is nothing at the source.
     """
     if corpus.tiles is None:
-        raise ConfigError("There is nothing to check: give a folder or a list of GeoTIFFs with --tiles, or set corpus.tiles.")
+        raise ConfigError(
+            "There is nothing to check: give a folder or a list of GeoTIFFs with --tiles, or set corpus.tiles."
+        )
     if picture is None and not as_json and explain is None:
         picture = corpus.data_dir / "check.png"
     return _check_source(corpus.tiles, corpus.ingest, console, explain, picture, as_json)
@@ -61,7 +65,9 @@ def check_data(
     for problem in problems:
         console.print(problem, highlight=False, soft_wrap=True, markup=False)
     console.print(
-        f"{read_tiles(path).num_rows:,} files checked, {len(problems):,} cannot be used", highlight=False, soft_wrap=True
+        f"{read_tiles(path).num_rows:,} files checked, {len(problems):,} cannot be used",
+        highlight=False,
+        soft_wrap=True,
     )
     return 1 if problems else 0
 
@@ -135,8 +141,8 @@ def _explanation(found: Inspection, file: str) -> list[str]:
             lines = [f"{record.file}: {record.status}", *(f"  {each}" for each in record.reasoning)]
             if record.windows:
                 lines.append(
-                    f"  {record.windows} windows, {record.windows_refused} without a picture, {record.tiles_left_out} too "
-                    f"near to held-out ones: {record.tiles} tiles, {record.used_share:.0%} of what has a value"
+                    f"  {record.windows} windows, {record.windows_refused} without a picture, {record.tiles_left_out} "
+                    f"too near to held-out ones: {record.tiles} tiles, {record.used_share:.0%} of what has a value"
                 )
             if record.status != "ok":
                 lines.append(f"  {record.reason}")
