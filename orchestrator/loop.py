@@ -1,44 +1,29 @@
 """The closed loop, as the algorithm reads."""
 
+from orchestrator.policies.folds import join_findings
 from orchestrator.run.session import Session
+from orchestrator.run.steps import aggregate, evaluate, find_flagged, publish, refresh, relabel, score, train
 
 
 def run_loop(session: Session) -> None:
-    """Train, publish, score, relabel, accept, refresh, evaluate; a round without a record did not happen."""
-    with session.startup():
-        corpus = session.open_corpus()
-        session.start_actors(corpus)
+    """Run all rounds that are not recorded yet. Each one writes its record last, as its block is left."""
+    corpus, actors = session.start()
 
     for round_ in session.remaining_rounds():
-        with session.round(round_) as this:
-            for fold in corpus.folds:  # one that trains on and labels all tiles, unless labelling is out of fold
-                with this.phase("train"):
-                    weights = session.train(corpus, fold, round_, on_progress=this.training_progress)
-                    this.trained(weights)
+        with session.recording(round_) as recorder:
+            for fold in corpus.folds:  # one fold that trains on and labels all tiles, unless labelling is out of fold
+                weights = train(round_, corpus, fold, actors.trainer)
+                recorder.add_training(weights)
+                receipt = publish(round_, fold, weights, actors.captioner)
+                scores = score(round_, corpus, fold)
+                flagged, queried = find_flagged(round_, corpus, fold, scores)
+                proposals = relabel(round_, corpus, fold, scores, queried, actors.captioner)
+                recorder.add_labelling(fold, receipt, scores, flagged, queried, proposals)
 
-                with this.phase("publish"):
-                    this.published(session.publish(fold, round_, weights))
+            findings = join_findings(corpus.annotations.tile_ids, recorder.findings)
+            update = aggregate(round_, corpus, findings)
+            recorder.add_update(corpus, findings, update)
+            corpus = refresh(round_, corpus, findings, update)
+            recorder.add_evaluation(corpus, evaluate(round_, corpus, findings, actors.evaluator))
 
-                with this.phase("score"):
-                    scores = session.score(corpus, fold, round_)
-                    doubtful, asked = session.find_doubtful(corpus, fold, scores, round_)
-
-                with this.phase("label"):
-                    proposals = session.relabel(
-                        corpus, fold, scores, asked, round_, on_progress=this.labelling_progress
-                    )
-                    this.found(fold, scores, doubtful, asked, proposals)
-
-            with this.phase("label"):
-                findings = this.findings(corpus)
-                settlement = session.settle(corpus, findings, round_)
-                this.settled(corpus, findings, settlement)
-
-            with this.phase("refresh"):
-                corpus = session.refresh(corpus, settlement, findings, round_)
-                this.refreshed(corpus)
-
-            with this.phase("evaluate"):
-                this.evaluated(session.evaluate(corpus, findings, round_))
-
-    session.summarise()
+    session.finish()

@@ -165,7 +165,7 @@ def _was_cut_off(directory: RunDirectory) -> bool:
 
 def _last_steps(session: Session) -> None:
     session.retain()
-    session.summarise()
+    session.finish()
 
 
 def _deliver_rest(config: RunConfig, directory: RunDirectory, console: Console) -> None:

@@ -5,10 +5,10 @@ from collections import Counter
 import ray
 from ray.autoscaler.v2.sdk import get_cluster_status
 
-from orchestrator.monitoring.watchdog import Demand
+from orchestrator.policies.stall import PendingDemand
 
 
-def pending_demand() -> Demand:
+def pending_demand() -> PendingDemand:
     """Ask the cluster that this process is connected to; needs neither dashboard nor autoscaler.
 
     Raises RuntimeError where it is connected to none: asking would start one. Raises whatever Ray raises where it does not
@@ -30,7 +30,7 @@ def pending_demand() -> Demand:
         f"{_amount(each.resource_name, each.total - each.used)} of {_amount(each.resource_name, each.total)}"
         for each in usage
     )
-    return Demand(tuple(f"{count} x {what}" for what, count in counts.most_common()), free or "nothing")
+    return PendingDemand(tuple(f"{count} x {what}" for what, count in counts.most_common()), free or "nothing")
 
 
 def _resources(bundle: dict[str, float]) -> str:

@@ -22,9 +22,9 @@ from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import FlagConfig
 from hcot_llm.initial.annotations import CorruptionConfig
 from model.config import ModelConfig
-from orchestrator.monitoring.watchdog import WatchdogConfig
 from orchestrator.policies.retention import RetentionConfig
 from orchestrator.policies.schedule import ScheduleConfig
+from orchestrator.policies.stall import WatchdogConfig
 from orchestrator.state.format import FORMAT, FORMAT_KEY
 
 _FILED = ("model", "schedule")  # sections that may be given by the name of a file

@@ -23,6 +23,7 @@ from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.data.training_targets import Lesson, label_accuracy, shown, training_rows
 from orchestrator.policies.folds import Findings, Fold, make_folds
 from orchestrator.policies.schedule import Schedule
+from orchestrator.state.records import RoundRecord
 from orchestrator.state.run_directory import RunDirectory
 
 
@@ -65,119 +66,121 @@ def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
     )
 
 
-class CorpusKeeper:
-    """Commits annotation versions of one run and makes the state of the next round from them."""
+def open_corpus(
+    config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, records: Sequence[RoundRecord]
+) -> CorpusState:
+    """The corpus as the last recorded round left it. Before round 1 the initial annotations are committed here.
 
-    def __init__(self, config: RunConfig, directory: RunDirectory) -> None:
-        self._config = config
-        self._schedule = Schedule(config.schedule, config.train, config.acceptance)
-        self._directory, self._run_id = directory, directory.run_id
-        self._store = AnnotationStore(directory.annotations)
+    Args:
+        config: of the run.
+        directory: of the run; holds the annotations and the training targets.
+        prepared: the tiles, and the initial annotations.
+        records: of all rounds so far.
 
-    def open(self, prepared: PreparedCorpus, last_round: int, digest: str | None = None) -> CorpusState:
-        """The state after `last_round` (0: the seed annotations, committed here on the first call).
-
-        Args:
-            digest: the annotations' as that round recorded it; None: not known.
-
-        Raises:
-            AnnotationError: the round's annotations are missing, or others than were recorded.
-        """
-        seed = matrix_from_table(prepared.seed)
-        version = self._store.version_of(self._run_id, last_round)
-        if version is None and last_round:
-            raise AnnotationError(
-                f"{self._store.path} has no annotations of round {last_round} of {self._run_id}, which is recorded. "
-                "Restore the table from a copy, or start a new run."
-            )
-        if version is None:
-            version = self._store.commit(
-                annotation_rows(seed, prepared.seed, 0, [""] * len(seed), ""), run_id=self._run_id, round_=0
-            )
-        table = self._store.read(version)
-        found = annotation_digest(table)
-        if digest not in (None, found):
-            raise AnnotationError(
-                f"Version {version} of {self._store.path} is not what round {last_round} of {self._run_id} recorded "
-                f"(digest {found[:12]}... instead of {digest[:12]}...). Restore the table from a "
-                "copy, or start a new run."
-            )
-        images = read_images(prepared.tiles, prepared.corpus_dir, self._config.corpus.rows_per_block)
-        split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
-        annotations = matrix_from_table(table)
-        in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
-        lesson = (
-            Lesson.read(self._directory.feedback(last_round)) if last_round else Lesson.first(int(in_training.sum()))
+    Raises:
+        AnnotationError: the last round's annotations are missing, or others than it recorded.
+        ConfigError: a fold has no training tile.
+    """
+    store, run_id = AnnotationStore(directory.annotations), directory.run_id
+    last_round = records[-1].round if records else 0
+    seed = matrix_from_table(prepared.seed)
+    version = store.version_of(run_id, last_round)
+    if version is None and last_round:
+        raise AnnotationError(
+            f"{store.path} has no annotations of round {last_round} of {run_id}, which is recorded. "
+            "Restore the table from a copy, or start a new run."
         )
-        folds = make_folds(annotations.tile_ids, in_training, self._schedule.folds, self._config.seed)
-        return self._state(
-            CorpusState(
-                prepared,
-                images,
-                ImageIndex.of(images),
-                annotations,
-                seed,
-                in_training,
-                version,
-                found,
-                folds,
-                (),
-                lesson.reconstructed,
-            ),
-            lesson,
-            last_round + 1,
+    if version is None:
+        initial = annotation_rows(seed, prepared.seed, 0, [""] * len(seed), "")
+        version = store.commit(initial, run_id=run_id, round_=0)
+    table = store.read(version)
+    digest = annotation_digest(table)
+    if records and records[-1].corpus_digest != digest:
+        raise AnnotationError(
+            f"Version {version} of {store.path} is not what round {last_round} of {run_id} recorded "
+            f"(digest {digest[:12]}... instead of {records[-1].corpus_digest[:12]}...). Restore the table from a "
+            "copy, or start a new run."
         )
+    images = read_images(prepared.tiles, prepared.corpus_dir, config.corpus.rows_per_block)
+    split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
+    annotations = matrix_from_table(table)
+    in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
+    lesson = Lesson.read(directory.feedback(last_round)) if last_round else Lesson.first(int(in_training.sum()))
+    folds = make_folds(annotations.tile_ids, in_training, config.schedule.folds, config.seed)
+    corpus = CorpusState(
+        prepared,
+        images,
+        ImageIndex.of(images),
+        annotations,
+        seed,
+        in_training,
+        version,
+        digest,
+        folds,
+        (),
+        lesson.reconstructed,
+    )
+    return _shuffled(config, corpus, lesson, last_round + 1)
 
-    def refresh(
-        self,
-        corpus: CorpusState,
-        settlement: Settlement,
-        findings: Findings,
-        round_: int,
-    ) -> CorpusState:
-        """Commit the settled annotations once, whatever happens, and shuffle them for the next round.
 
-        What an earlier attempt at this round has committed counts, not what this one settled.
-        """
-        training = corpus.in_training
-        table = annotation_rows(
-            settlement.matrix, self._store.read(corpus.version), round_, findings.weights_sha256, prompt_sha256()
-        )
-        version = self._store.commit(table, run_id=self._run_id, round_=round_)
-        table = self._store.read(version)
-        annotations = matrix_from_table(table)
-        trusted, reconstructed = self._schedule.taught(
-            round_, findings.doubtful[training], annotations.confidence[training]
-        )
-        hints = [list(feedback_hints(findings.feedback, row, CLAUSES).values()) for row in np.flatnonzero(training)]
-        lesson = Lesson(trusted, reconstructed, hints)
-        lesson.write(self._directory.feedback(round_), self._directory.writer)
-        return self._state(
-            replace(
-                corpus, annotations=annotations, version=version, digest=annotation_digest(table), taught=reconstructed
-            ),
-            lesson,
-            round_ + 1,
-        )
+def next_corpus(
+    config: RunConfig,
+    directory: RunDirectory,
+    corpus: CorpusState,
+    update: Settlement,
+    findings: Findings,
+    round_: int,
+) -> CorpusState:
+    """Commit a round's annotations once, whatever happens, and shuffle them for the round after it.
 
-    def table(self, version: int | None = None) -> pa.Table:
-        """The annotations of any version."""
-        return self._store.read(version)
+    Where an earlier attempt at this round has committed annotations, those count, and not what this one came to.
 
-    def _state(self, corpus: CorpusState, lesson: Lesson, round_: int) -> CorpusState:
-        """The corpus with the rows of round `round_`, shuffled for every fold."""
-        plan, drawn = self._schedule.plan(round_), {"run_seed": self._config.seed, "round_": round_}
-        taught = shown(corpus.training, corpus.training_seed, lesson, plan, **drawn)
-        rows = training_rows(corpus.training, taught, lesson, corpus.prepared.knowledge, plan, **drawn)
-        mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
-        return replace(
-            corpus,
-            label_accuracy=label_accuracy(taught),
-            blocks=tuple(
-                shuffle_round(corpus.images, table, rows_per_block=self._config.corpus.rows_per_block, **drawn)
-                for table in mine
-            ),
-        )
+    Args:
+        config: of the run.
+        directory: of the run.
+        corpus: as it was in this round.
+        update: the round's label update.
+        findings: of all folds.
+        round_: number of the round, counted from 1.
+
+    Raises:
+        LeaseLost: another driver has taken over.
+    """
+    directory.writer.check()
+    store, training = AnnotationStore(directory.annotations), corpus.in_training
+    table = annotation_rows(update.matrix, store.read(corpus.version), round_, findings.weights_sha256, prompt_sha256())
+    version = store.commit(table, run_id=directory.run_id, round_=round_)
+    table = store.read(version)
+    annotations = matrix_from_table(table)
+    trusted, reconstructed = _schedule(config).taught(
+        round_, findings.flagged[training], annotations.confidence[training]
+    )
+    hints = [list(feedback_hints(findings.feedback, row, CLAUSES).values()) for row in np.flatnonzero(training)]
+    lesson = Lesson(trusted, reconstructed, hints)
+    lesson.write(directory.feedback(round_), directory.writer)
+    corpus = replace(
+        corpus, annotations=annotations, version=version, digest=annotation_digest(table), taught=reconstructed
+    )
+    return _shuffled(config, corpus, lesson, round_ + 1)
+
+
+def _shuffled(config: RunConfig, corpus: CorpusState, lesson: Lesson, round_: int) -> CorpusState:
+    """The corpus with the rows of round `round_`, shuffled for every fold."""
+    plan, drawn = _schedule(config).plan(round_), {"run_seed": config.seed, "round_": round_}
+    taught = shown(corpus.training, corpus.training_seed, lesson, plan, **drawn)
+    rows = training_rows(corpus.training, taught, lesson, corpus.prepared.knowledge, plan, **drawn)
+    mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
+    return replace(
+        corpus,
+        label_accuracy=label_accuracy(taught),
+        blocks=tuple(
+            shuffle_round(corpus.images, table, rows_per_block=config.corpus.rows_per_block, **drawn) for table in mine
+        ),
+    )
+
+
+def _schedule(config: RunConfig) -> Schedule:
+    return Schedule(config.schedule, config.train, config.acceptance)
 
 
 def annotation_rows(

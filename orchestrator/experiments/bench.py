@@ -15,7 +15,7 @@ from actors.scorer.scorer import score_tiles
 from corpus.storage.errors import ConfigError
 from orchestrator.cluster.connect import start_cluster
 from orchestrator.config.schema import RunConfig, load_config
-from orchestrator.data.annotation_history import CorpusKeeper
+from orchestrator.data.annotation_history import open_corpus
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.report.summary import report
 from orchestrator.start import start_run
@@ -84,12 +84,13 @@ class Throughput:
 def throughput(directory: RunDirectory, config: RunConfig) -> Throughput:
     """Measure captioner and scorer with a run's last weights; Ray Serve and the bare engine take turns."""
     prepared = prepare_corpus(config.corpus, run_seed=config.seed)
-    last = read_records(directory.path)[-1]
+    records = read_records(directory.path)
+    last = records[-1]
     start_cluster(config)
     try:
         weights = directory.weights(last.round)
         client = CaptionerClient(config.captioner, weights)
-        corpus = CorpusKeeper(config, directory).open(prepared, last.round)
+        corpus = open_corpus(config, directory, prepared, records)
         alone = config.score.model_copy(update={"min_workers": 1, "max_workers": 1})
         together = config.score.model_copy(update={"min_workers": config.score.max_workers})
         score_tiles(corpus.images, corpus.annotations, weights, alone)  # the first time also imports and caches

@@ -1,8 +1,8 @@
-"""A run in which nothing moves says so, and in the end stops, instead of hanging.
+"""The thread that ends a run in which nothing moves, instead of letting it hang.
 
-The policy is plain: how long nothing has moved, and the limits, against what to do. The thread that asks it is fed by
-the loop: a phase that begins, a step that was trained, tiles that were scored or answered. What Ray waits for is looked
-up only once nothing has moved for long.
+The watchdog carries out the policy of orchestrator/policies/stall.py. The loop feeds it: a phase that begins, a step
+that was trained, tiles that were scored or answered. What Ray waits for is looked up only once nothing has moved for
+long.
 """
 
 import os
@@ -12,68 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum
-
-from pydantic import Field, model_validator
 
 from corpus.storage.errors import UserError
-from corpus.storage.models import StrictModel
+from orchestrator.policies.stall import Verdict, WatchdogConfig, duration, judge, stall_message
 
 
 class RunStalled(UserError):
     """Nothing moved for too long; the message names the phase and what Ray waits for."""
-
-
-class WatchdogConfig(StrictModel):
-    """What counts as a run that hangs. Steps trained, and tiles scored or answered, are signs of life."""
-
-    warn_after_s: float = Field(
-        1200,
-        gt=0,
-        description="a phase in which nothing moved for so long is named, with the resources that Ray waits for",
-    )
-    give_up_after_s: float = Field(7200, gt=0, description="a phase in which nothing moved for so long ends the run")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "WatchdogConfig":
-        if self.warn_after_s > self.give_up_after_s:
-            raise ValueError(
-                f"warn_after_s ({self.warn_after_s:g}) is larger than give_up_after_s ({self.give_up_after_s:g})"
-            )
-        return self
-
-
-class Verdict(Enum):
-    QUIET = "quiet"
-    WARN = "warn"
-    GIVE_UP = "give up"
-
-
-def judge(idle_s: float, config: WatchdogConfig, warned: bool) -> Verdict:
-    """What to do when nothing has moved for `idle_s`; a silence is warned of once."""
-    if idle_s >= config.give_up_after_s:
-        return Verdict.GIVE_UP
-    return Verdict.WARN if idle_s >= config.warn_after_s and not warned else Verdict.QUIET
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What Ray has pending, in words ("1 actor or task that asks for 4 CPU"), and what is free and there in all."""
-
-    pending: tuple[str, ...]
-    free: str
-
-    def __str__(self) -> str:
-        if not self.pending:
-            return f"Ray has nothing pending, so something that runs does not come to an end; free: {self.free}."
-        return f"Ray waits for {'; '.join(self.pending)}; free: {self.free}."
-
-
-def stall_message(phase: str, round_: int | None, idle_s: float, demand: str) -> str:
-    """The phase, for how long nothing moved, and what Ray waits for."""
-    where = f"{phase} of round {round_}" if round_ else phase
-    return f"Nothing has moved in {where} for {_duration(idle_s)}. {demand}"
 
 
 class Watchdog:
@@ -146,16 +91,15 @@ class Watchdog:
         """Ask the policy once, and warn, or interrupt the main thread, if it says so."""
         phase, since = self._phase, self._since
         idle_s = self._clock() - since
-        verdict = Verdict.QUIET if phase is None else judge(idle_s, self._config, self._warned)
-        if verdict is Verdict.QUIET:
-            return verdict
+        if phase is None or (verdict := judge(idle_s, self._config, self._warned)) is Verdict.QUIET:
+            return Verdict.QUIET
         said = stall_message(*phase, idle_s, self._ask())
         if phase != self._phase or since != self._since:  # it moved while Ray was asked
             return Verdict.QUIET
         if verdict is Verdict.WARN:
             self._warned = True
             self._warn(
-                f"{said} The run is ended after {_duration(self._config.give_up_after_s)} (watchdog.give_up_after_s)."
+                f"{said} The run is ended after {duration(self._config.give_up_after_s)} (watchdog.give_up_after_s)."
             )
         else:
             self._hanging = phase
@@ -164,7 +108,7 @@ class Watchdog:
                 "trainer's checkpoints are kept: see that the cluster has what is waited for, then `knowlip "
                 "resume RUN_DIR`."
             )
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+            signal.pthread_kill(_main_thread_id(), signal.SIGUSR1)
         return verdict
 
     def _watch(self) -> None:
@@ -202,5 +146,8 @@ class Watchdog:
         return answer[0] if answer else "Ray does not answer."
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
+def _main_thread_id() -> int:
+    ident = threading.main_thread().ident
+    if ident is None:
+        raise RuntimeError("the main thread has no id, although it runs")
+    return ident

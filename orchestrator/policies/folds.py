@@ -37,7 +37,7 @@ def make_folds(tile_ids: Sequence[str], in_training: np.ndarray, folds: int, run
     """The folds of a run; one fold trains on and labels all tiles.
 
     Raises:
-        ConfigError: a fold has no tile, as there are too few.
+        ConfigError: a fold has no training tile, because there are too few.
     """
     if folds == 1:
         every = np.ones(len(tile_ids), dtype=bool)
@@ -60,7 +60,7 @@ def make_folds(tile_ids: Sequence[str], in_training: np.ndarray, folds: int, run
 class FoldFindings:
     """What one fold's model said of the tiles in `fold.scored`, in their order.
 
-    doubtful, asked: bool [n, 16]; asked are the doubtful ones that it was to write again.
+    flagged, queried: bool [n, 16]; queried are the flagged ones that the captioner was asked about.
     image_embeddings: float32 [n, E]; those of different models cannot be compared.
     """
 
@@ -68,21 +68,21 @@ class FoldFindings:
     weights_sha256: str
     feedback: Feedback
     image_embeddings: np.ndarray
-    doubtful: np.ndarray
-    asked: np.ndarray
+    flagged: np.ndarray
+    queried: np.ndarray
     proposals: Proposals
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All folds' findings on all N tiles. doubtful: bool [N, 16].
+    """All folds' findings on all N tiles. flagged: bool [N, 16].
 
     first: those of the first fold, whose model is the round's published one.
     weights_sha256: N hashes, of the model that speaks for each tile.
     """
 
     feedback: Feedback
-    doubtful: np.ndarray
+    flagged: np.ndarray
     proposals: Proposals
     weights_sha256: list[str]
     first: FoldFindings
@@ -116,7 +116,7 @@ def join_findings(tile_ids: Sequence[str], parts: Sequence[FoldFindings]) -> Fin
             hashes[row] = part.weights_sha256
     return Findings(
         feedback,
-        joined(lambda part: part.doubtful),
+        joined(lambda part: part.flagged),
         Proposals(
             joined(lambda part: part.proposals.proposed),
             by_clause(lambda part: part.proposals.distributions),

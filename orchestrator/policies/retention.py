@@ -1,22 +1,35 @@
-"""Which files of old rounds may go: a plain policy (orchestrator/state/deletion.py carries it out).
+"""Which files of old rounds are deleted. orchestrator/state/deletion.py carries the decision out.
 
-A round leaves weights, the captioner's shards and the encoder's feedback. What is needed again is little: to go on, a run
-needs the weights it started from and the feedback of its last round. So a round's files go once enough newer rounds are
-recorded, except for the champion's. Annotations are never deleted: every version stays in the Delta table, the seed too.
+A round leaves weights, the captioner's shards and the encoder's feedback. To go on, a run needs the weights that it
+started from and the feedback of its last round. So a round's files are deleted once enough newer rounds are recorded,
+except for the champion's. Annotations are never deleted: every version stays in the Delta table.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import Field
 
 from corpus.storage.models import StrictModel
-from orchestrator.state.records import RoundRecord
 
 KINDS = ("weights", "labels", "feedback")
 CHAMPION_METRIC = "seed_log_likelihood"
+
+
+class RecordedRound(Protocol):
+    """What the policy reads of a round's record."""
+
+    @property
+    def round(self) -> int:
+        """Number of the round, counted from 1."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """The round's numbers by name."""
+        ...
 
 
 class RetentionConfig(StrictModel):
@@ -48,16 +61,22 @@ class Plan:
     delete: tuple[Leftover, ...]
 
 
-def champion(records: Sequence[RoundRecord], config: RetentionConfig) -> int | None:
-    """The best recorded round; of equals the newest. Where no round has the metric it is the last one."""
+def champion(records: Sequence[RecordedRound], config: RetentionConfig) -> int | None:
+    """Number of the best recorded round; None before the first record.
+
+    Of rounds with equal metrics the newest one is the best. Where no round has the metric, it is the last one.
+    """
     if not records:
         return None
     values = [(value, record.round) for record in records if (value := record.metrics.get(CHAMPION_METRIC)) is not None]
     return records[-1].round if config.champion == "last" or not values else max(values)[1]
 
 
-def plan_retention(records: Sequence[RoundRecord], found: Iterable[Leftover], config: RetentionConfig) -> Plan:
-    """What may go. Never of a round without a record, which is under way; never round 0, which trainers start from."""
+def plan_retention(records: Sequence[RecordedRound], found: Iterable[Leftover], config: RetentionConfig) -> Plan:
+    """Decide what to delete.
+
+    Nothing goes of a round without a record, because that round is under way. Round 0 stays: trainers start from it.
+    """
     best = champion(records, config)
     if not config.delete:
         return Plan(best, ())

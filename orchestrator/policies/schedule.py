@@ -15,7 +15,6 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 from actors.trainer.config import TrainConfig
 from corpus.storage.models import StrictModel
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
-from orchestrator.state.records import Counts
 
 _T = TypeVar("_T")
 
@@ -160,12 +159,20 @@ class Schedule:
         everything = np.ones(doubtful.shape, dtype=bool)
         return (everything if self._config.doubtful_leave == "reconstruction" else kept), kept
 
-    def why_end(self, round_: int, counts: Counts) -> str | None:
-        """Why no round follows `round_` although the run has more, or None. A round that wrote nothing says nothing."""
+    def why_end(self, round_: int, regenerated: int, accepted: int) -> str | None:
+        """Say why the run ends after `round_` although it has more rounds; None where it goes on.
+
+        A round that regenerated nothing ends no run.
+
+        Args:
+            round_: number of the round, counted from 1.
+            regenerated: clauses of training tiles that the captioner answered in this round.
+            accepted: those of them whose new value was accepted.
+        """
         floor = self._config.acceptance_floor
-        if floor is None or counts.regenerated == 0 or counts.accepted >= floor * counts.regenerated:
+        if floor is None or regenerated == 0 or accepted >= floor * regenerated:
             return None
-        share = counts.accepted / counts.regenerated
+        share = accepted / regenerated
         return (
             f"round {round_} accepted {share:.1%} of what it regenerated, less than schedule.acceptance_floor "
             f"({floor:.1%})"

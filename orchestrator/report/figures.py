@@ -9,10 +9,52 @@ from corpus.geotiff.read import read_backscatter
 from corpus.tiles import tile_path
 from hcot_llm.schema.clauses import CLAUSES, GROUP
 from orchestrator.data.annotation_history import CorpusState
+from orchestrator.report import plots
 from orchestrator.report.gallery import GalleryTile, gallery
-from orchestrator.report.plots import accuracy_by_clause, losses_by_step, save, time_per_phase
+from orchestrator.state.loss_history import read_losses
+from orchestrator.state.records import RoundRecord, read_records, read_seed_summary
+from orchestrator.state.run_directory import RunDirectory
 
 GALLERY_TILES = 6
+
+
+def draw_round(
+    directory: RunDirectory,
+    corpus: CorpusState,
+    round_: int,
+    accuracy_by_clause: Mapping[str, float | None],
+    tile_ids: Sequence[str],
+    truth: Mapping[str, Mapping[str, str]] | None,
+) -> list[Path]:
+    """Draw the pictures after a round: a gallery, the losses up to it, and the accuracy where there is truth.
+
+    Args:
+        directory: of the run; has the records of earlier rounds, and the losses of this one too.
+        corpus: as the round left it.
+        round_: number of the round, counted from 1.
+        accuracy_by_clause: of the round's annotations; empty without truth.
+        tile_ids: the tiles of the gallery.
+        truth: true values of those tiles, by tile and clause; None without truth.
+
+    Returns:
+        The files that were drawn.
+    """
+    figures = directory.figures
+    paths = [draw_gallery(corpus, tile_ids, truth, round_, figures / "gallery.png")]
+    if losses := read_losses(directory, round_):
+        paths.append(draw_losses(losses, figures / "losses.png"))
+    initial = read_seed_summary(directory.path)
+    if initial is not None and initial.accuracy_by_clause:
+        found = [record.accuracy_by_clause or {} for record in read_records(directory.path)]
+        rounds = [_known(each) for each in (*found, accuracy_by_clause)]
+        paths.append(draw_accuracy(_known(initial.accuracy_by_clause), rounds, figures / "accuracy_by_clause.png"))
+    return paths
+
+
+def draw_run(directory: RunDirectory, records: Sequence[RoundRecord]) -> list[Path]:
+    """Draw what can be drawn only when all rounds are over; returns all figures of the run."""
+    draw_times([record.timings.model_dump() for record in records], directory.figures / "time_per_phase.png")
+    return sorted(directory.figures.glob("*.png"))
 
 
 def gallery_tile_ids(corpus: CorpusState) -> list[str]:
@@ -56,19 +98,23 @@ def draw_gallery(
             )
         )
     kind = "simulated tiles" if corpus.prepared.simulated else "tiles"
-    return save(gallery(tiles, title=f"Annotations of {kind}, seed and after round {round_}"), path)
+    return plots.save(gallery(tiles, title=f"Annotations of {kind}, seed and after round {round_}"), path)
 
 
 def draw_accuracy(seed: Mapping[str, float], rounds: Sequence[Mapping[str, float]], path: Path) -> Path:
     """Annotation accuracy by clause, seed and rounds."""
-    return save(accuracy_by_clause(seed, rounds, {str(clause): GROUP[clause] for clause in CLAUSES}), path)
+    return plots.save(plots.accuracy_by_clause(seed, rounds, {str(clause): GROUP[clause] for clause in CLAUSES}), path)
 
 
 def draw_losses(losses: Mapping[int, Sequence[Mapping[str, float]]], path: Path) -> Path:
     """Losses over the optimiser steps of the run."""
-    return save(losses_by_step(losses), path)
+    return plots.save(plots.losses_by_step(losses), path)
 
 
 def draw_times(timings: Sequence[Mapping[str, float]], path: Path) -> Path:
     """Time per phase and round."""
-    return save(time_per_phase(timings), path)
+    return plots.save(plots.time_per_phase(timings), path)
+
+
+def _known(accuracy: Mapping[str, float | None]) -> dict[str, float]:
+    return {clause: value for clause, value in accuracy.items() if value is not None}

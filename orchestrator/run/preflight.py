@@ -56,11 +56,11 @@ def _short_in_sum(kinds: list[Requirement], need: Resources, total: Resources) -
             f"{need.cpus:g} CPUs are needed ({workers.count} training workers x {workers.each.cpus:g}, "
             f"{captioners.count} captioners x {captioners.each.cpus:g}, {scorers.count} scorers x "
             f"{scorers.each.cpus:g}, 1 for data) and {total.cpus:g} are there: lower "
-            f"{workers.keys.count} or the others, or raise cluster.local_cpus or the cluster"
+            "train.min_workers or the others, or raise cluster.local_cpus or the cluster"
         )
     if need.gpus > total.gpus:
         short.append(
-            f"{need.gpus:g} GPUs are needed and {total.gpus:g} are there: lower {workers.keys.count}, set "
+            f"{need.gpus:g} GPUs are needed and {total.gpus:g} are there: lower train.min_workers, set "
             "train.gpus_per_worker, captioner.gpus_per_replica and score.gpus_per_worker to 0, or use a "
             "machine or cluster with GPUs"
         )

@@ -5,8 +5,9 @@ import shutil
 import pytest
 
 from corpus.annotations import AnnotationError, AnnotationStore
-from orchestrator.data.annotation_history import CorpusKeeper
+from orchestrator.data.annotation_history import open_corpus
 from orchestrator.data.prepare import prepare_corpus
+from orchestrator.state.records import read_records, record_path
 from orchestrator.state.run_directory import RunDirectory
 
 # A round whose record is taken away finds what it committed, and takes it as it is: that is no way out of damage.
@@ -28,20 +29,23 @@ def test_a_run_that_is_renamed_stays_the_same_run(moved, smoke_run):
 
 
 @pytest.mark.parametrize("damage", ["another run", "no table"])
-def test_annotations_of_a_recorded_round_are_never_replaced_by_the_seed(moved, damage, monkeypatch):
+def test_annotations_of_a_recorded_round_are_never_replaced_by_the_seed(moved, damage):
     directory, config, prepared = moved
-    run_id = "stranger" if damage == "another run" else directory.run_id
-    monkeypatch.setattr(RunDirectory, "run_id", run_id)
     if damage == "no table":
         shutil.rmtree(directory.annotations)
+    else:
+        first = record_path(directory.path, 1)
+        first.write_text(first.read_text().replace('"run_id": "run"', '"run_id": "stranger"'))
+    run_id = directory.run_id
     before = AnnotationStore(directory.annotations).history()
     with pytest.raises(AnnotationError, match=f"no annotations of round 2 of {run_id}, which is recorded. {ADVICE}"):
-        CorpusKeeper(config, directory).open(prepared, 2)
+        open_corpus(config, directory, prepared, read_records(directory.path))
     assert AnnotationStore(directory.annotations).history() == before
 
 
 def test_other_annotations_than_were_recorded_are_named(moved):
     directory, config, prepared = moved
+    recorded = read_records(directory.path)[0].model_copy(update={"corpus_digest": "0" * 64})
     said = rf"is not what round 1 of run recorded \(digest .* instead of 0000.*{ADVICE}"
     with pytest.raises(AnnotationError, match=said):
-        CorpusKeeper(config, directory).open(prepared, 1, "0" * 64)
+        open_corpus(config, directory, prepared, [recorded])

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from orchestrator.monitoring.watchdog import RunStalled, Watchdog, WatchdogConfig
+from orchestrator.monitoring.watchdog import RunStalled, Watchdog
+from orchestrator.policies.stall import WatchdogConfig
 from support.paths import ROOT
 
 
@@ -60,7 +61,8 @@ def test_a_driver_that_does_not_even_stop_is_ended_with_its_process():
             "-c",
             textwrap.dedent("""
         import time
-        from orchestrator.monitoring.watchdog import Watchdog, WatchdogConfig
+        from orchestrator.monitoring.watchdog import Watchdog
+        from orchestrator.policies.stall import WatchdogConfig
 
         dog = Watchdog(WatchdogConfig(warn_after_s=0.1, give_up_after_s=0.2), lambda: "", print, exit_after_s=0.5)
         dog.start()

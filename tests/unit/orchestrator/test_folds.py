@@ -114,8 +114,8 @@ def test_each_tile_is_judged_by_the_one_model_that_speaks_for_it_and_has_not_see
     assert (joined.proposals.proposed[:, WATER, 1] == NOT_PROPOSED).all()
     assert joined.proposals.invalid == {"empty": 3}
     assert joined.proposals.retried == 4
-    assert joined.doubtful[:, WATER].all()
-    assert joined.doubtful.sum() == len(TILES)
+    assert joined.flagged[:, WATER].all()
+    assert joined.flagged.sum() == len(TILES)
     assert [hash_ == "weights-1" for hash_ in joined.weights_sha256] == folds[1].speaks.tolist()
     assert joined.first.fold is folds[0]
 

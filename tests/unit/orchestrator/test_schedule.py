@@ -9,7 +9,7 @@ from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.schema.clauses import CLAUSES
 from orchestrator.config.schema import flatten, load_config, save_config
 from orchestrator.policies.schedule import Phase, Schedule, ScheduleConfig
-from orchestrator.state.records import Counts, is_over
+from orchestrator.state.records import is_over
 from support.paths import ROOT
 from support.records import record
 
@@ -27,10 +27,6 @@ def of(path) -> Schedule:
     return Schedule(config.schedule, TRAIN, config.acceptance)
 
 
-def counts(regenerated: int, accepted: int) -> Counts:
-    return Counts(scored=100, flagged=50, regenerated=regenerated, accepted=accepted, rejected=0, invalid=0)
-
-
 def test_the_default_is_the_loop_without_a_schedule():
     assert load_config(SMOKE, [f"schedule={ROOT}/configs/schedule/default.yaml"]).schedule == ScheduleConfig()
     first, second = schedule().plan(1), schedule().plan(2)
@@ -45,7 +41,7 @@ def test_the_default_is_the_loop_without_a_schedule():
         assert plan.seed_caption_share == 0
         assert plan.rare_landform_factor == 1
     assert schedule().folds == 1
-    assert schedule().why_end(1, counts(10, 0)) is None
+    assert schedule().why_end(1, 10, 0) is None
 
 
 def test_one_value_holds_for_all_rounds_and_a_lists_last_for_the_rest():
@@ -105,7 +101,7 @@ def test_nothing_that_was_written_is_left_out_where_no_trust_is_asked_for(eviden
     [(100, 4, True), (100, 5, False), (100, 60, False), (0, 0, False), (7, 0, True)],
 )
 def test_a_run_ends_below_the_floor(regenerated, accepted, ends):
-    said = schedule(acceptance_floor=0.05).why_end(3, counts(regenerated, accepted))
+    said = schedule(acceptance_floor=0.05).why_end(3, regenerated, accepted)
     assert (said is not None) is ends
     if ends:
         assert "round 3 accepted" in said

@@ -1,4 +1,4 @@
-"""How a session ends when its disk is full or a phase hangs: real session, lease, MLflow store; no cluster is needed."""
+"""How a session ends when its disk is full or a phase hangs: real session, lease, MLflow store; needs no cluster."""
 
 import io
 import os
@@ -50,8 +50,9 @@ def parent_run(session: Session):
 
 def test_a_phase_that_hangs_ends_the_run_as_failed_and_says_why(tmp_path):
     session, said = session_in(tmp_path / "run", "watchdog.warn_after_s=0.3", "watchdog.give_up_after_s=4")
-    with pytest.raises(RunStalled, match="Nothing has moved in score of round 1 for .*knowlip resume"):
-        with session, session.round(1) as this, this.phase("score"):
+    with pytest.raises(RunStalled, match="Nothing has moved in score of round 1 for .*knowlip resume"), session:
+        round_ = next(session.remaining_rounds())
+        with session.recording(round_), round_.phase("score"):
             time.sleep(100)
     assert said.getvalue().count("Warning: Nothing has moved in score of round 1") == 1
     run = parent_run(session)
@@ -66,8 +67,9 @@ def test_the_first_full_disk_is_the_error_and_a_later_session_goes_on(tmp_path):
         with small_disk(tmp_path / "disk", 16) as disk:
             session, _ = session_in(disk.path / "run")
             write_record(unguarded(session.directory.path), record(1))
-            with pytest.raises(DiskFull, match="0002.json could not be written"):
-                with session, session.round(2) as this, this.phase("evaluate"):
+            with pytest.raises(DiskFull, match="0002.json could not be written"), session:
+                round_ = next(session.remaining_rounds())
+                with session.recording(round_), round_.phase("evaluate"):
                     disk.fill()
                     write_record(session.directory, record(2))
             assert [each.round for each in read_records(session.directory.path)] == [1]
@@ -75,7 +77,7 @@ def test_the_first_full_disk_is_the_error_and_a_later_session_goes_on(tmp_path):
             session.lease.release()  # as the end of its process does
             again, _ = session_in(session.directory.path)
             with again:
-                assert again.last_round == 1
+                assert next(again.remaining_rounds()).number == 2
                 again.retain()
             run = parent_run(again)
             assert run.info.status == "FINISHED"
@@ -112,10 +114,13 @@ def test_deleted_weights_are_marked_in_mlflow(tmp_path):
 def test_a_session_that_does_not_come_to_its_begin_leaves_nothing_open(tmp_path, monkeypatch, error, status):
     session, _ = session_in(tmp_path / "run")
 
-    def fail():
+    start = session.tracker.start
+
+    def fail(params):
+        start(params)
         raise error
 
-    monkeypatch.setattr(session.watchdog, "start", fail)  # the run is open by then
+    monkeypatch.setattr(session.tracker, "start", fail)  # the run is open by then
     with pytest.raises(type(error)), session:
         pytest.fail("it has not begun")
     assert parent_run(session).info.status == status
@@ -143,19 +148,19 @@ def untracked(path) -> tuple[Session, io.StringIO]:
 def test_the_captioner_is_shut_down_however_the_run_ends(tmp_path):
     session, _ = untracked(tmp_path / "run")
     with session:
-        session.captioner = Captioner()
-    assert session.captioner.told == [{}]
+        captioner = session.hold_captioner(Captioner())
+    assert captioner.told == [{}]
     for error in (ValueError, KeyboardInterrupt):
         again, _ = untracked(session.directory.path)
         with pytest.raises(error), again:
-            again.captioner = Captioner()
+            captioner = again.hold_captioner(Captioner())
             raise error
-        assert again.captioner.told == [{"wait": False}]
+        assert captioner.told == [{"wait": False}]
 
 
 @pytest.mark.parametrize("hangs", [True, False])
 def test_a_captioner_that_cannot_be_shut_down_hides_no_error(tmp_path, monkeypatch, hangs):
-    monkeypatch.setattr("orchestrator.run.session._CAPTIONER_PATIENCE_S", 0.2)
+    monkeypatch.setattr("orchestrator.run.lifetimes._CAPTIONER_PATIENCE_S", 0.2)
     session, said = untracked(tmp_path / "run")
     over = threading.Event()
 
@@ -166,7 +171,7 @@ def test_a_captioner_that_cannot_be_shut_down_hides_no_error(tmp_path, monkeypat
         raise ConnectionError("Ray is gone")
 
     with pytest.raises(ValueError, match="the run's own"), session:
-        session.captioner = Captioner(end)
+        session.hold_captioner(Captioner(end))
         raise ValueError("the run's own")
     over.set()
     assert ("The captioner was not shut down: Ray is gone" in said.getvalue()) != hangs
@@ -181,10 +186,10 @@ def test_a_driver_that_lost_its_lease_leaves_the_captioner_of_its_successor(tmp_
         raise LeaseLost("another driver has taken over")
 
     with pytest.raises(LeaseLost), session:
-        session.captioner = Captioner()
+        captioner = session.hold_captioner(Captioner())
         monkeypatch.setattr(session.lease, "check", lost)
         session.lease.check()
-    assert session.captioner.told == []
+    assert captioner.told == []
     assert read_now(session.directory.path) is None
 
 
@@ -204,7 +209,7 @@ class Workers:
 def test_what_fails_in_the_end_hides_no_error_and_no_interruption(tmp_path, own):
     session, said = untracked(tmp_path / "run")
     with pytest.raises(type(own)) as raised, session:
-        session.trainer = Workers(ConnectionError("Ray is gone"))
+        session.hold_trainer(Workers(ConnectionError("Ray is gone")))
         raise own
     assert raised.value is own
     assert "did not come to a clean end: ConnectionError: Ray is gone" in said.getvalue()
@@ -215,7 +220,7 @@ def test_what_fails_in_the_end_hides_no_error_and_no_interruption(tmp_path, own)
 def test_an_interrupted_run_that_could_not_save_its_state_says_so(tmp_path):
     session, _ = untracked(tmp_path / "run")
     with pytest.raises(DiskFull), session:
-        session.trainer = Workers(DiskFull("the checkpoint did not fit"))
+        session.hold_trainer(Workers(DiskFull("the checkpoint did not fit")))
         raise KeyboardInterrupt
 
 
@@ -226,11 +231,11 @@ def test_start_weights_are_written_under_the_lease(tmp_path, monkeypatch):
     def stop(*arguments, **settings):
         raise StopIteration
 
-    monkeypatch.setattr("orchestrator.run.session.create_weights", lambda *arguments: given.append(arguments))
-    monkeypatch.setattr("orchestrator.run.session.copy_weights", lambda *arguments: given.append(arguments))
-    monkeypatch.setattr("orchestrator.run.session.TrainerGroup", stop)
+    monkeypatch.setattr("orchestrator.run.actors.create_weights", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr("orchestrator.run.actors.copy_weights", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr("orchestrator.run.actors.TrainerGroup", stop)
     monkeypatch.setattr(
-        "orchestrator.run.session.Reservation", lambda *arguments: SimpleNamespace(close=lambda cancel: None)
+        "orchestrator.run.actors.Reservation", lambda *arguments: SimpleNamespace(close=lambda cancel: None)
     )
     with session:
         for start in (None, tmp_path / "earlier"):

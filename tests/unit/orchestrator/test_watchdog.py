@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.config.schema import load_config
-from orchestrator.monitoring.watchdog import Demand, Verdict, Watchdog, WatchdogConfig, judge
-from orchestrator.run.round_recorder import RoundContext
+from orchestrator.monitoring.watchdog import Watchdog
+from orchestrator.policies.stall import PendingDemand, Verdict, WatchdogConfig, judge
+from orchestrator.run.phases import Phases
 from support.paths import ROOT
+from support.unguarded import unguarded
 
 CONFIG = WatchdogConfig(warn_after_s=10, give_up_after_s=30)
 
@@ -38,7 +40,7 @@ def warned():
 
 @pytest.fixture
 def dog(clock, warned):
-    demand = Demand(("1 x actor or task that asks for 64 CPU",), "2 CPU of 6 CPU")
+    demand = PendingDemand(("1 x actor or task that asks for 64 CPU",), "2 CPU of 6 CPU")
     return Watchdog(CONFIG, lambda: demand, warned.append, clock=clock)
 
 
@@ -78,14 +80,14 @@ def test_every_step_and_tile_is_life_and_repeating_one_is_not(dog, clock, warned
         assert dog.look() is Verdict.WARN
 
 
-def test_every_response_of_the_captioner_is_life_also_one_that_ends_no_tile(dog, clock):
+def test_every_response_of_the_captioner_is_life_also_one_that_ends_no_tile(dog, clock, tmp_path):
     shown = []
     progress = SimpleNamespace(advance=lambda *parts: shown.append(parts))
-    context = RoundContext(SimpleNamespace(startup_s=0.0, watchdog=dog, progress=progress), 1)
+    phases = Phases(unguarded(tmp_path), progress, dog, 1, 3)
     with dog.phase("label", 1):
         for _ in range(50):
             clock.now += 9
-            context.labelling_progress(0, 512)
+            phases.response_received(0, 512)
             assert dog.look() is Verdict.QUIET
     assert shown == [(0, 512, "tiles")] * 50
 

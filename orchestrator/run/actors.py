@@ -1,0 +1,80 @@
+"""The actors of a run: how trainer, captioner and evaluator are made from its configuration."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from actors.captioner.deployment import replicas_of
+from actors.captioner.factory import Captioner, make_captioner
+from actors.data.reservation import Reservation
+from actors.evaluator import Evaluator
+from actors.trainer.group import TrainerGroup
+from actors.weights import copy_weights, create_weights
+from corpus.storage.rng import derive_seed
+from orchestrator.cluster.capacity import capacity_of
+from orchestrator.cluster.requirements import beside_training
+from orchestrator.config.schema import RunConfig
+from orchestrator.data.prepare import PreparedCorpus
+from orchestrator.state.run_directory import RunDirectory
+
+EvaluatorHandle = Any
+"""An actor of actors.evaluator. Ray gives its remote methods no types."""
+
+
+@dataclass(frozen=True)
+class Actors:
+    """The actors that the steps of a round call."""
+
+    trainer: TrainerGroup
+    captioner: Captioner
+    evaluator: EvaluatorHandle
+
+
+def make_start_weights(config: RunConfig, directory: RunDirectory) -> None:
+    """Create the weights of round 0, or copy those that the configuration names, where there are none yet."""
+    start = directory.weights(0)
+    if start.exists():
+        return
+    if config.start_weights is not None:
+        copy_weights(config.start_weights, start, directory.writer)
+    else:
+        create_weights(start, config.model, derive_seed(config.seed, "weights"), directory.writer)
+
+
+def owner_of(directory: RunDirectory) -> str:
+    """A name for what a run holds on a cluster. Runs of one name may lie in several places."""
+    return f"{directory.run_id}-{derive_seed(str(directory.path.resolve())) % 2**32:08x}"
+
+
+def make_reservation(config: RunConfig, directory: RunDirectory) -> Reservation | None:
+    """Reserve what has to find room beside an elastic training group; None where the group is not elastic."""
+    if config.train.min_workers >= config.train.most_workers:
+        return None
+    owner = owner_of(directory)
+    return Reservation(owner, lambda: beside_training(config, replicas_of(owner), capacity_of(ray.nodes()).total))
+
+
+def make_trainer(config: RunConfig, directory: RunDirectory) -> TrainerGroup:
+    """Start the training workers; `wait_until_ready` waits for them."""
+    return TrainerGroup(
+        config.train,
+        run_seed=config.seed,
+        run_dir=directory.path,
+        start_dir=directory.weights(0),
+        feedback=config.captioner.feedback_in_prompt,
+        levels=config.captioner.levels_in_prompt,
+        writer=directory.writer,
+    )
+
+
+def start_captioner(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus) -> Captioner:
+    """Start the captioner, which goes on starting while the first round trains."""
+    weights = directory.weights(0)
+    return make_captioner(config.captioner, weights, prepared.tiles, prepared.corpus_dir, owner_of(directory))
+
+
+def start_evaluator(config: RunConfig, prepared: PreparedCorpus) -> EvaluatorHandle:
+    """Start the evaluator, the only one that is told where the truth lies. It ends with the connection to Ray."""
+    truth_dir = None if prepared.truth_dir is None else str(prepared.truth_dir)
+    return Evaluator.remote(truth_dir, config.evaluation.tasks)

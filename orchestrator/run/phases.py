@@ -1,0 +1,68 @@
+"""The phases of a run: each one is shown, and watched while it lasts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from corpus.storage.state_files import StateFolder
+from orchestrator.monitoring.progress import Progress
+from orchestrator.monitoring.status import write_now
+from orchestrator.monitoring.watchdog import Watchdog
+
+
+@dataclass
+class Phases:
+    """Enters the phases of one round, or of the start-up, and passes on how far each one has come.
+
+    Attributes:
+        directory: the run directory, whose status file names the phase.
+        progress: shows the phase on the console.
+        watchdog: ends a phase in which nothing moves.
+        round: number of the round, counted from 1; None during start-up.
+        rounds: rounds of the run.
+    """
+
+    directory: StateFolder
+    progress: Progress
+    watchdog: Watchdog
+    round: int | None = None
+    rounds: int | None = None
+    _responses: int = field(default=0, init=False)
+
+    @contextmanager
+    def enter(self, name: str) -> Iterator[None]:
+        """Run the body as phase `name`.
+
+        Raises:
+            LeaseLost: another driver has taken over; the body was not run.
+            RunStalled: nothing moved in the body for too long.
+        """
+        self.progress.phase(name, self.round, self.rounds)
+        self.directory.writer.check()
+        with self.watchdog.phase(name, self.round):
+            write_now(self.directory, name, self.round)
+            yield
+
+    def tiles_done(self, done: int, total: int) -> None:
+        """Pass on that `done` of `total` tiles are done."""
+        self.progress.advance(done, total, "tiles")
+        self.watchdog.moved((done, total))
+
+    def step_trained(self, report: dict) -> None:
+        """Pass on what the trainer reports: round, step, steps, tiles_per_s and the losses by name.
+
+        The trainer goes on reporting the round before until a new one begins; such a report is left out.
+        """
+        if report.get("round") == self.round:
+            self.watchdog.moved(("step", report["step"]))
+            speed = f"{report['tiles_per_s']:.0f} tiles/s, loss {report['total']:.2f}"
+            self.progress.advance(report["step"], report["steps"], speed)
+
+    def response_received(self, done: int, total: int) -> None:
+        """Pass on a response of the captioner, after which `done` of `total` tiles are done.
+
+        A response that ends no tile is a sign of life as well.
+        """
+        self._responses += 1
+        self.progress.advance(done, total, "tiles")
+        self.watchdog.moved(("response", self._responses))

@@ -1,0 +1,167 @@
+"""Collects what the steps of one round return, and writes its record last."""
+
+import numpy as np
+
+from actors.captioner.native import PublishReceipt
+from actors.scorer.scorer import Scores
+from actors.trainer.orders import RoundResult
+from hcot_llm.aggregation.acceptance import NOT_PROPOSED
+from hcot_llm.aggregation.relabel import Proposals, Settlement
+from orchestrator.data.annotation_history import CorpusState
+from orchestrator.policies.folds import Findings, Fold, FoldFindings
+from orchestrator.policies.schedule import Schedule
+from orchestrator.run.steps import Evaluation, Round
+from orchestrator.state.loss_history import write_losses
+from orchestrator.state.records import Counts, RoundRecord, write_record
+from orchestrator.tracking.mlflow import RoundRun, Tracker
+
+
+class RoundRecorder:
+    """Collects a round's results as they come, tracks them, and writes the record.
+
+    Whatever takes time here is counted to the phase of the step whose results they are.
+
+    Args:
+        round_: the round.
+        schedule: decides whether the run ends after this round.
+        tracker: is told of losses, figures, corpus, weights and the record.
+        child: the tracker's run of this round.
+    """
+
+    def __init__(self, round_: Round, schedule: Schedule, tracker: Tracker, child: RoundRun) -> None:
+        self.findings: list[FoldFindings] = []
+        self._round, self._schedule = round_, schedule
+        self._tracker, self._child = tracker, child
+        self._trained: list[RoundResult] = []
+        self._captioner = "native"
+        self._metrics: dict[str, float | None] = {}
+        self._counts: Counts | None = None
+        self._corpus: CorpusState | None = None
+        self._by_clause: dict[str, float | None] = {}
+
+    def add_training(self, result: RoundResult) -> None:
+        """Take what a fold's training came to. Steps of different folds' models are different curves."""
+        self._trained.append(result)
+        suffix = f"_fold_{result.fold}" if result.fold else ""
+        curves = [
+            {name if name == "step" else f"{name}{suffix}": value for name, value in losses.items()}
+            for losses in result.losses
+        ]
+        with self._round.phase("train"):
+            if result.losses and not result.fold:
+                write_losses(self._round.directory, self._round.number, result.losses)
+            self._tracker.log_losses(self._child, curves)
+
+    def add_labelling(
+        self,
+        fold: Fold,
+        receipt: PublishReceipt,
+        scores: Scores,
+        flagged: np.ndarray,
+        queried: np.ndarray,
+        proposals: Proposals,
+    ) -> None:
+        """Take what the fold's encoder and captioner found, after `add_training` of the same fold.
+
+        Args:
+            fold: whose tiles were labelled.
+            receipt: of the captioner that served the fold's weights.
+            scores: the encoder's feedback.
+            flagged: bool [tiles in `fold.scored`, clauses].
+            queried: bool [tiles in `fold.scored`, clauses].
+            proposals: the captioner's answers.
+        """
+        self._captioner = receipt.captioner
+        if receipt.largest_difference is not None:
+            largest = max(self._metrics.get("probe_largest_difference") or 0.0, receipt.largest_difference)
+            self._metrics["probe_largest_difference"] = largest
+        self.findings.append(
+            FoldFindings(
+                fold,
+                self._trained[-1].weights_sha256,
+                scores.feedback,
+                scores.image_embeddings,
+                flagged,
+                queried,
+                proposals,
+            )
+        )
+
+    def add_update(self, corpus: CorpusState, findings: Findings, update: Settlement) -> None:
+        """Count what the label update did to the clauses of training tiles.
+
+        Args:
+            corpus: as it was before the update.
+            findings: of all folds.
+            update: the label update.
+        """
+        training, flagged, proposals = corpus.in_training, findings.flagged, findings.proposals
+        self._counts = Counts(
+            scored=int(flagged[training].size),
+            flagged=int(flagged[training].sum()),
+            regenerated=int((proposals.proposed[training] != NOT_PROPOSED).any(axis=-1).sum()),
+            accepted=int(update.accepted.sum()),
+            rejected=int(update.rejected.sum()),
+            invalid=sum(proposals.invalid.values()),
+        )
+        self._metrics.update({f"invalid_{reason}": count for reason, count in proposals.invalid.items()})
+        self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
+        if proposals.injected:
+            self._metrics["poison_injected"] = sum(proposals.injected.values())
+        self._metrics["targets_wrong_share"], self._metrics["tile_wrong_share"] = (
+            float(share) for share in update.wholly_wrong[training].mean(axis=0)
+        )
+        self._metrics["sharpness"] = update.sharpness
+        for clause, exponents in update.exponents.items():
+            for model, exponent in zip(update.models, exponents, strict=True):
+                self._metrics[f"belief_{model}_{clause}"] = exponent
+
+    def add_evaluation(self, corpus: CorpusState, evaluation: Evaluation) -> None:
+        """Take the evaluation of the refreshed corpus, and track it with the corpus and the published weights."""
+        self._corpus, self._by_clause = corpus, evaluation.by_clause
+        self._metrics["trusted_share"] = float(corpus.taught.mean())
+        self._metrics.update(evaluation.metrics)
+        directory = self._round.directory
+        with self._round.phase("evaluate"):
+            self._tracker.log_files(self._child, evaluation.figures, "figures")
+            self._tracker.log_corpus(self._child, directory.annotations, corpus.version, corpus.digest)
+            self._tracker.log_checkpoint(
+                self._child, directory.weights(self._round.number), self._trained[0].weights_sha256
+            )
+
+    def write(self) -> RoundRecord:
+        """Write the record, after everything else of the round.
+
+        Raises:
+            LeaseLost: another driver has taken over; nothing was written.
+            DiskFull: the record does not fit on the disk; nothing was written.
+        """
+        record = self._make_record()
+        self._tracker.log_record(self._child, record)
+        write_record(self._round.directory, record)
+        return record
+
+    def _make_record(self) -> RoundRecord:
+        round_, published, corpus, counts = self._round, self._trained[0], self._corpus, self._counts
+        if corpus is None or counts is None:
+            raise RuntimeError(f"round {round_.number} is recorded before its corpus was refreshed and evaluated")
+        last = published.losses[-1] if published.losses else {}
+        final = {f"final_{name}_loss": value for name, value in last.items() if name != "step"}
+        goes_on = round_.number < round_.config.rounds
+        return RoundRecord(
+            round=round_.number,
+            run_id=round_.directory.run_id,
+            corpus_version=corpus.version,
+            corpus_digest=corpus.digest,
+            weights_sha256=published.weights_sha256,
+            fold_weights_sha256=tuple(result.weights_sha256 for result in self._trained[1:]),
+            captioner=self._captioner,
+            seed=round_.config.seed,
+            mlflow_run_id=self._child.run_id,
+            world_size=published.world_size,
+            counts=counts,
+            metrics={**self._metrics, **final},
+            accuracy_by_clause=self._by_clause or None,
+            timings=round_.clock.timings(),
+            end=self._schedule.why_end(round_.number, counts.regenerated, counts.accepted) if goes_on else None,
+        )

@@ -1,0 +1,263 @@
+"""The steps of a round. Each one enters its own phase, gets what it needs by argument, and returns what it came to."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import ray
+
+from actors.captioner.factory import Captioner
+from actors.captioner.labelling import ask, write_questions
+from actors.captioner.native import PublishReceipt
+from actors.evaluator import rows_of
+from actors.scorer.scorer import Scores, score_tiles
+from actors.trainer.group import TrainerGroup
+from actors.trainer.orders import RoundResult
+from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
+from hcot_llm.aggregation.feedback import doubtful_clauses
+from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
+from hcot_llm.aggregation.label_noise import TRAINED, UNTRAINED
+from hcot_llm.aggregation.relabel import Proposals, Settlement, current_confidence, settle
+from hcot_llm.schema.clauses import CLAUSES
+from orchestrator.config.schema import RunConfig
+from orchestrator.data.annotation_history import CorpusState, next_corpus, select
+from orchestrator.policies.folds import Findings, Fold
+from orchestrator.policies.retention import CHAMPION_METRIC, plan_retention
+from orchestrator.policies.schedule import Phase, RoundPlan
+from orchestrator.policies.selection import most_doubtful
+from orchestrator.report.figures import draw_round, gallery_tile_ids
+from orchestrator.run.actors import EvaluatorHandle
+from orchestrator.run.phases import Phases
+from orchestrator.state.deletion import carry_out, find_leftovers
+from orchestrator.state.records import PhaseClock, RoundRecord, SeedSummary, write_seed_summary
+from orchestrator.state.run_directory import RunDirectory
+from orchestrator.tracking.mlflow import Tracker
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round as its steps see it.
+
+    Attributes:
+        number: counted from 1.
+        plan: what the schedule wants of this round.
+        config: of the run.
+        directory: where the run's files lie.
+        phases: shows and watches what the round does.
+        clock: times it.
+    """
+
+    number: int
+    plan: RoundPlan
+    config: RunConfig
+    directory: RunDirectory
+    phases: Phases
+    clock: PhaseClock
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Run the body as a phase of this round; the times of one that is entered twice add up. See `Phases.enter`."""
+        with self.clock.phase(name), self.phases.enter(name):
+            yield
+
+    def weights(self, fold: Fold) -> Path:
+        """Directory of the weights that this round trains for a fold."""
+        return self.directory.weights(self.number, fold.number)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the evaluation of a round came to.
+
+    Attributes:
+        metrics: by name; None where there is no truth to compare with.
+        by_clause: accuracy of the training tiles' annotations; empty without truth.
+        figures: the pictures that were drawn.
+    """
+
+    metrics: dict[str, float | None]
+    by_clause: dict[str, float | None]
+    figures: list[Path]
+
+
+def train(round_: Round, corpus: CorpusState, fold: Fold, trainer: TrainerGroup) -> RoundResult:
+    """Train a fold's model on the tiles that it may see."""
+    with round_.phase("train"):
+        return trainer.train(
+            round_.number,
+            corpus.blocks[fold.number],
+            round_.weights(fold),
+            fold=fold.number,
+            from_scratch=round_.plan.from_scratch,
+            epochs=round_.plan.epochs,
+            label_accuracy=corpus.label_accuracy,
+            on_progress=round_.phases.step_trained,
+        )
+
+
+def publish(round_: Round, fold: Fold, weights: RoundResult, captioner: Captioner) -> PublishReceipt:
+    """Have the captioner serve the trained weights, and prove that it does."""
+    with round_.phase("publish"):
+        return captioner.publish(round_.weights(fold), weights.weights_sha256)
+
+
+def score(round_: Round, corpus: CorpusState, fold: Fold) -> Scores:
+    """Score every clause of the tiles in `fold.scored` with the fold's encoder.
+
+    Tiles that are held out of training are scored as well: label sources are calibrated and evaluated on them.
+    """
+    with round_.phase("score"):
+        return score_tiles(
+            corpus.images,
+            select(corpus.annotations, fold.scored),
+            round_.weights(fold),
+            round_.config.score,
+            on_progress=round_.phases.tiles_done,
+        )
+
+
+def find_flagged(round_: Round, corpus: CorpusState, fold: Fold, scores: Scores) -> tuple[np.ndarray, np.ndarray]:
+    """Flag the clauses that the encoder doubts, and choose those of them to query the captioner about.
+
+    Held-out tiles are queried as well, because the captioner is calibrated on them.
+
+    Returns:
+        (flagged, queried), each bool [tiles in `fold.scored`, clauses].
+    """
+    plan, config = round_.plan, round_.config
+    labels = fold.labels[fold.scored]
+    nothing = np.zeros((len(labels), len(CLAUSES)), dtype=bool)
+    if plan.phase is Phase.TRAIN:
+        return nothing, nothing
+    with round_.phase("score"):
+        annotations, initial = select(corpus.annotations, fold.scored), select(corpus.seed, fold.scored)
+        confidence = current_confidence(scores.feedback, annotations, initial, ~labels, config.acceptance)
+        flagged = doubtful_clauses(scores.feedback, confidence, config.flag)
+        if plan.phase is Phase.FLAG:
+            return flagged, nothing
+        if plan.regenerated_share == 1:
+            return flagged, flagged
+        return flagged, most_doubtful(flagged, confidence, labels, plan.regenerated_share)
+
+
+def relabel(
+    round_: Round, corpus: CorpusState, fold: Fold, scores: Scores, queried: np.ndarray, captioner: Captioner
+) -> Proposals:
+    """Query the captioner, which serves the fold's weights, about the chosen clauses.
+
+    Args:
+        round_: the round.
+        corpus: the corpus as it stands.
+        fold: the fold whose tiles are queried.
+        scores: the encoder's feedback on them.
+        queried: bool [tiles in `fold.scored`, clauses].
+        captioner: the one that the weights were published to.
+    """
+    settings, annotations = round_.config.captioner, select(corpus.annotations, fold.scored)
+    with round_.phase("label"):
+        questions = write_questions(
+            queried,
+            annotations,
+            scores.feedback,
+            corpus.prepared.knowledge,
+            corpus.prepared.gsd_m,
+            run_seed=round_.config.seed,
+            round_=round_.number,
+            use_feedback=settings.feedback_in_prompt,
+            levels=settings.levels_in_prompt,
+        )
+        return ask(
+            questions,
+            captioner,
+            corpus.image_index,
+            annotations,
+            round_.directory.shards(round_.number),
+            tiles_per_shard=settings.tiles_per_shard,
+            candidates=settings.candidates,
+            retry=settings.retry,
+            corrections=settings.corrections,
+            in_flight=2 * settings.max_replicas,
+            on_progress=round_.phases.response_received,
+            writer=round_.directory.writer,
+        )
+
+
+def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> Settlement:
+    """Weigh all label sources, and update the labels where the evidence for a new value is better."""
+    acceptance = round_.config.acceptance.model_copy(update={"minimum_margin": round_.plan.acceptance_margin})
+    with round_.phase("label"):
+        return settle(
+            findings.feedback,
+            corpus.annotations,
+            corpus.seed,
+            findings.proposals,
+            ~corpus.in_training,
+            acceptance,
+            captioner=TRAINED if round_.config.captioner.chain is None else UNTRAINED,
+        )
+
+
+def refresh(round_: Round, corpus: CorpusState, findings: Findings, update: Settlement) -> CorpusState:
+    """Commit the updated annotations, and shuffle them for the next round."""
+    with round_.phase("refresh"):
+        return next_corpus(round_.config, round_.directory, corpus, update, findings, round_.number)
+
+
+def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: EvaluatorHandle) -> Evaluation:
+    """Compare annotations and the published model with the truth, where there is one, and draw the round's figures.
+
+    This is the only step that looks at truth. Of several models only the published one, the first fold's, is evaluated.
+    """
+    first, directory = findings.first, round_.directory
+    held_out = ~corpus.in_training[first.fold.scored]
+    unseen = {clause: array[held_out] for clause, array in first.feedback.zero_shot.items()}
+    with round_.phase("evaluate"):
+        inputs = EvaluationInputs(
+            current=rows_of(corpus.training),
+            initial=rows_of(corpus.training_seed),
+            loss_mask=corpus.taught.ravel(),
+            held_out_tiles=HeldOutTiles(
+                tile_ids=[first.feedback.tile_ids[row] for row in np.flatnonzero(held_out)],
+                zero_shot=unseen,
+                image_embeddings=first.image_embeddings[held_out],
+                weights_dir=directory.weights(round_.number),
+            ),
+        )
+        evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs)
+        result = ray.get(evaluated)
+        likelihood = seed_log_likelihood(
+            unseen, select(corpus.seed, first.fold.scored & ~corpus.in_training), round_.config.acceptance
+        )
+        tile_ids = gallery_tile_ids(corpus)
+        truth: ray.ObjectRef[dict[str, dict[str, str]] | None] = evaluator.truth_for_pictures.remote(tile_ids)
+        directory.writer.check()
+        figures = draw_round(directory, corpus, round_.number, result.accuracy_by_clause, tile_ids, ray.get(truth))
+        metrics = {**result.metrics, CHAMPION_METRIC: likelihood}
+        return Evaluation(metrics, dict(result.accuracy_by_clause), figures)
+
+
+def summarise_initial(directory: RunDirectory, corpus: CorpusState, evaluator: EvaluatorHandle) -> None:
+    """Write what the run starts from: the accuracy of the initial annotations, where there is truth, and the tiles."""
+    rows = rows_of(corpus.training_seed)
+    inputs = EvaluationInputs(current=rows, initial=rows)
+    evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs, ["annotation_accuracy"])
+    found = ray.get(evaluated)
+    write_seed_summary(
+        directory,
+        SeedSummary(
+            annotation_accuracy=found.metrics["annotation_accuracy"],
+            accuracy_by_clause=dict(found.accuracy_by_clause) or None,
+            tiles=len(corpus.annotations),
+            quarantined=corpus.prepared.quarantined,
+            simulated=corpus.prepared.simulated,
+        ),
+    )
+
+
+def retain(directory: RunDirectory, records: Sequence[RoundRecord], config: RunConfig, tracker: Tracker) -> None:
+    """Delete the files that the retention policy lets go, now that a round is recorded; the tracker is told first."""
+    plan = plan_retention(records, find_leftovers(directory), config.retention)
+    tracker.log_tags({"knowlip.champion_round": str(plan.champion)})
+    carry_out(plan, directory, tell=tracker.log_deletion)
