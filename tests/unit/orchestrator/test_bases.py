@@ -17,7 +17,6 @@ INTERNAL = {
     "IllegalTransition",
     "NoPosition",
     "NoRoomForBlocks",
-    "SchemaError",
     "StoreAway",
     "TruncatedTiff",
     "UnknownSentenceError",
