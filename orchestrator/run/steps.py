@@ -219,7 +219,9 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
             initial=rows_of(corpus.training_seed),
             loss_mask=corpus.taught.ravel(),
             held_out_tiles=HeldOutTiles(
-                tile_ids=[first.feedback.tile_ids[row] for row in np.flatnonzero(held_out)],
+                tile_ids=[
+                    tile for tile, is_held_out in zip(first.feedback.tile_ids, held_out, strict=True) if is_held_out
+                ],
                 zero_shot=unseen,
                 image_embeddings=first.image_embeddings[held_out],
                 weights_dir=directory.weights(round_.number),

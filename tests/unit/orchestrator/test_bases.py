@@ -15,6 +15,7 @@ FOREIGN = {"hcot_llm/engines/endpoint_answer.py", "benchmark/reference.py"}
 INTERNAL = {
     "AnswerError",
     "IllegalTransition",
+    "MissingInput",
     "NoPosition",
     "NoRoomForBlocks",
     "StoreAway",
