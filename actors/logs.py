@@ -86,6 +86,11 @@ def run_log(run_dir: Path) -> Iterator[None]:
     handler = _install(RunLogFile(run_dir.resolve() / FOLDER), level)
     try:
         yield
+    except BaseException as error:
+        # Into the file alone: the command line prints the error itself.
+        said = f"the run ends with {type(error).__name__}: {error}"
+        handler.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, said, (), sys.exc_info()))
+        raise
     finally:
         del os.environ[ENVIRONMENT]
         for package in PACKAGES:

@@ -1,5 +1,7 @@
 """The phases of a run: each one is shown, and watched while it lasts."""
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +10,8 @@ from corpus.storage.state_files import StateFolder
 from orchestrator.monitoring.progress import Progress
 from orchestrator.monitoring.status import write_now
 from orchestrator.monitoring.watchdog import Watchdog
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -39,9 +43,13 @@ class Phases:
         """
         self.progress.phase(name, self.round, self.rounds)
         self.directory.writer.check()
+        where = name if self.round is None else f"{name} of round {self.round}"
+        begun = time.monotonic()
+        _log.info("%s begins", where)
         with self.watchdog.phase(name, self.round):
             write_now(self.directory, name, self.round)
             yield
+        _log.info("%s took %.1f s", where, time.monotonic() - begun)
 
     def tiles_done(self, done: int, total: int) -> None:
         """Pass on that `done` of `total` tiles are done."""

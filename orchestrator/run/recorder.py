@@ -1,5 +1,7 @@
 """Collects what the steps of one round return, and writes its record last."""
 
+import logging
+
 import numpy as np
 
 from actors.captioner.native import PublishReceipt
@@ -14,6 +16,8 @@ from orchestrator.run.steps import Evaluation, Round
 from orchestrator.state.loss_history import write_losses
 from orchestrator.state.records import Counts, RoundRecord, write_record
 from orchestrator.tracking.mlflow import RoundRun, Tracker
+
+_log = logging.getLogger(__name__)
 
 
 class RoundRecorder:
@@ -139,6 +143,7 @@ class RoundRecorder:
         record = self._make_record()
         self._tracker.log_record(self._child, record)
         write_record(self._round.directory, record)
+        _log.info("round %d is recorded: corpus version %d, %s", record.round, record.corpus_version, record.counts)
         return record
 
     def _make_record(self) -> RoundRecord:

@@ -85,6 +85,15 @@ def test_half_a_line_of_a_killed_process_is_left_out(tmp_path):
     assert [line.message for line in read_logs(tmp_path) if line.level == "INFO"] == ["step 1"]
 
 
+def test_the_error_that_ends_a_run_is_in_its_log_and_not_on_standard_error(tmp_path, capsys):
+    with pytest.raises(OSError, match="no way on"), run_log(tmp_path):
+        raise OSError("no way on")
+    [line] = read_logs(tmp_path, logging.ERROR)
+    assert line.message == "the run ends with OSError: no way on"
+    assert "Traceback" in line.error
+    assert capsys.readouterr().err == ""
+
+
 def test_following_gives_what_is_there_and_what_comes(tmp_path):
     log_in_a_process(tmp_path, 1)
     lines = follow_logs(tmp_path, poll_s=0.01)
