@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
+from corpus.plugins import load_named_plugins
 from corpus.storage.errors import UserError
 
 Member = TypeVar("Member")
@@ -21,11 +22,11 @@ class UnknownMember(UserError, ValueError):
 class Registry(Mapping[str, Member], Generic[Member]):
     """Name -> member, in the order of registration.
 
-    A module outside the project adds a member with `add`, or with `register` above a class. The module has to be
-    imported in every process that uses the member.
+    A module outside the project adds a member with `add`, or with `register` above a class. The configuration names the
+    module in `plugins`, and every process imports it at its first look into a registry (corpus/plugins.py).
 
     Args:
-        kind: what a member is, in the singular, for messages: "sensor".
+        kind: What a member is, in the singular, for messages: "sensor".
     """
 
     def __init__(self, kind: str) -> None:
@@ -53,18 +54,24 @@ class Registry(Mapping[str, Member], Generic[Member]):
         Raises:
             UnknownMember: there is none.
         """
-        if name not in self._members:
-            known = ", ".join(sorted(self._members)) or "nothing"
-            near = difflib.get_close_matches(name, self._members, n=1)
+        members = self._complete()
+        if name not in members:
+            near = difflib.get_close_matches(name, members, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
+            known = ", ".join(sorted(members)) or "nothing"
             raise UnknownMember(f"There is no {self.kind} '{name}'; registered: {known}.{hint}")
-        return self._members[name]
+        return members[name]
+
+    def _complete(self) -> dict[str, Member]:
+        """All members, those of plugins among them."""
+        load_named_plugins()
+        return self._members
 
     def __getitem__(self, name: str) -> Member:
-        return self._members[name]
+        return self._complete()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
+        return iter(self._complete())
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._complete())

@@ -2,25 +2,53 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import ray
+from pydantic import Field, model_validator
 from ray import serve
 from ray.exceptions import ObjectLostError, RayActorError
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus
 
+from actors.captioner.base import CaptionerConfig, Replicas
+from actors.logs import asked_run_log
+from corpus.plugins import plugin_environment
 from corpus.storage.errors import UserError
-
-if TYPE_CHECKING:
-    from actors.captioner.native import CaptionerConfig
 
 DEPLOYMENT = "captioner"
 DEATHS_PER_REQUEST = 3
 
 
+class DeployedConfig(CaptionerConfig):
+    """Settings of the kinds that Ray Serve runs on the cluster."""
+
+    min_replicas: int = Field(default=1, ge=1, description="replicas kept running")
+    max_replicas: int = Field(default=1, ge=1, description="replicas at most; Ray Serve scales between the two by load")
+    cpus_per_replica: int = Field(default=1, ge=1, description="logical CPUs reserved for a replica")
+    gpus_per_replica: float = Field(default=0, ge=0, description="GPUs reserved for a replica")
+    threads_per_replica: int = Field(default=2, ge=1, description="CPU threads of a replica's engine")
+    start_timeout_s: float = Field(default=300, gt=0, description="time for the first replica to become ready")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"min_replicas ({self.min_replicas}) is larger than max_replicas ({self.max_replicas})")
+        return self
+
+    @property
+    def replicas(self) -> Replicas:
+        """The least number of replicas, and what each reserves."""
+        return Replicas(self.min_replicas, self.cpus_per_replica, self.gpus_per_replica)
+
+    @property
+    def shards_in_flight(self) -> int:
+        """One shard that a replica works on and one that waits, for each replica."""
+        return 2 * self.max_replicas
+
+
 def replicas_of(owner: str) -> int:
-    """Replicas that Ray Serve runs or starts for an owner; 0 where there is none."""
+    """Count the replicas that Ray Serve runs or starts for an owner; 0 where there is none."""
     application = serve.status().applications.get(_application_of(owner))
     return (
         0
@@ -40,23 +68,34 @@ class CaptionerFailed(UserError):
 
 
 class Deployment:
-    """Replicas of one class, within the configured bounds. Making it does not wait: an engine starts while the first
-    round trains.
+    """Replicas of one class, within the configured bounds.
+
+    Making a deployment does not wait: an engine starts while the first round trains.
 
     Args:
-        owner: whose it is; runs that share a cluster have one each, and a run that goes on replaces what it left.
+        replica: The class of the replicas; requests call its methods.
+        config: How many replicas there are, and what each reserves.
+        *arguments: Of the class's constructor.
+        owner: Names the run; runs that share a cluster have one deployment each, and a run that is resumed replaces
+            the one it left.
     """
 
-    def __init__(self, replica: type, config: "CaptionerConfig", *arguments: Any, owner: str = "") -> None:
+    def __init__(self, replica: type, config: DeployedConfig, *arguments: Any, owner: str = "") -> None:
         self._config = config
         self._application = _application_of(owner)
-        environment = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(config.threads_per_replica)}
+        environment = {
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "OMP_NUM_THREADS": str(config.threads_per_replica),
+            # A controller of Ray Serve that another run has started knows neither.
+            **asked_run_log(),
+            **plugin_environment(),
+        }
         options = {
             "num_cpus": config.cpus_per_replica,
             "num_gpus": config.gpus_per_replica,
             "runtime_env": {"env_vars": environment},
         }
-        scaling = (
+        scaling: dict[str, Any] = (
             {"num_replicas": config.min_replicas}
             if config.min_replicas == config.max_replicas
             else {
@@ -68,13 +107,12 @@ class Deployment:
             }
         )
         deployment = serve.deployment(
-            replica,
             name=DEPLOYMENT,
             ray_actor_options=options,
             max_ongoing_requests=2,
             health_check_timeout_s=600,
             **scaling,
-        )
+        )(replica)
         serve.start(proxy_location="Disabled")
         serve.run_many(
             [serve.RunTarget(deployment.bind(*arguments), name=self._application, route_prefix=None)],
@@ -83,10 +121,10 @@ class Deployment:
         self.handle: DeploymentHandle = serve.get_deployment_handle(DEPLOYMENT, self._application)
 
     def wait_until_running(self) -> None:
-        """Until the least number of replicas is ready.
+        """Wait until the least number of replicas is ready.
 
         Raises:
-            CaptionerFailed: they do not start, or not in time.
+            CaptionerFailed: The replicas do not start, or not in time.
         """
         deadline = time.monotonic() + self._config.start_timeout_s
         while True:
@@ -103,36 +141,41 @@ class Deployment:
                 raise CaptionerFailed(f"the captioner did not start: {' '.join(filter(None, reasons))}")
             if time.monotonic() > deadline:
                 raise CaptionerFailed(
-                    f"no captioner was ready within {self._config.start_timeout_s:g} s (captioner.start_timeout_s); it asks "
-                    f"for {self._config.cpus_per_replica} CPU and {self._config.gpus_per_replica:g} GPU, and Ray offers "
-                    f"{ray.available_resources()}; training workers may have taken the rest (train.max_workers). Last word "
-                    f"of Ray Serve: {application.message or application.status}"
+                    f"no captioner was ready within {self._config.start_timeout_s:g} s (captioner.start_timeout_s); it "
+                    f"asks for {self._config.cpus_per_replica} CPU and {self._config.gpus_per_replica:g} GPU, and Ray "
+                    f"offers {ray.available_resources()}; training workers may have taken the rest (train.max_workers). "
+                    f"Last word of Ray Serve: {application.message or application.status}"
                 )
             time.sleep(0.2)
 
     def call(self, send: Callable[[DeploymentHandle], Any]) -> "PendingAnswers":
-        """Send a request; `.result()` of what comes back waits for the answer."""
+        """Send a request; `.result()` of what comes back waits for the answer.
+
+        Args:
+            send: Calls a method of the deployment's handle. It is called again where a replica dies.
+        """
         return PendingAnswers(self, send)
 
     def shutdown(self, wait: bool = True) -> None:
         """Remove the deployment; Ray Serve itself may be serving others on a shared cluster.
 
-        wait: until its replicas have ended.
+        Args:
+            wait: Whether to wait until the replicas have ended.
         """
         if ray.is_initialized():  # else Serve would start a cluster to look there
-            # Where replicas scale, a thread of the handle's tells the controller of its load; left alone, it would start a
-            # cluster to do so once this one is gone.
+            # Where replicas scale, a thread of the handle tells the controller about its load. Left alone, it would
+            # start a cluster to do so once this one is gone.
             self.handle.shutdown()
             serve.delete(self._application, _blocking=wait)
             serve.status()  # asked after it: by then Serve has heard, whatever becomes of this process
 
 
 class PendingAnswers:
-    """A request under way. A replica that dies is replaced by Ray Serve, and the request is sent again; so is one whose
-    answer was lost with a node.
+    """A request under way.
 
-    That is safe: a replica changes nothing outside itself, and a new one of the native captioner labels only after it has
-    proven the weights.
+    A replica that dies is replaced by Ray Serve, and the request is sent again; so is a request whose answer was lost
+    with a node. That is safe: a replica changes nothing outside itself, and a new one of the native captioner labels
+    only after it has proven the weights.
     """
 
     def __init__(self, deployment: Deployment, send: Callable[[DeploymentHandle], Any]) -> None:
@@ -143,8 +186,9 @@ class PendingAnswers:
         """Wait for the answer.
 
         Raises:
-            CaptionerFailed: replicas died in a row, DEATHS_PER_REQUEST times.
+            CaptionerFailed: DEATHS_PER_REQUEST replicas died one after another.
         """
+        last: Exception | None = None
         for deaths in range(1, DEATHS_PER_REQUEST + 1):
             try:
                 return self._response.result()

@@ -6,21 +6,48 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import Final, Literal
 
 import pyarrow as pa
+from pydantic import Field
 
-from actors.captioner.chain_requests import ChainProgress, ChainQuestion, ChainRequest, ChainTiles
-from actors.captioner.native import CaptionerConfig, PublishReceipt
+from actors.captioner.base import CaptionerInputs, PublishReceipt
+from actors.captioner.chain import ChainedConfig, ChainProgress, ChainQuestion, ChainTiles
+from actors.captioner.requests import ChainRequest, ImageIndex, Question
 from corpus.geotiff.picture import png
-from hcot_llm.engines.endpoint import Endpoint
-from hcot_llm.engines.native import Answer
+from hcot_llm.engines.answer import Answer
+from hcot_llm.engines.endpoint import Endpoint, EndpointConfig
 from hcot_llm.prompts.chain import run_chain
 from hcot_llm.prompts.retry import Retry
 from hcot_llm.schema.clauses import Clause
 
-if TYPE_CHECKING:
-    from actors.captioner.labelling import ImageIndex, Question
+# How long the check before a run is patient with the endpoint, at most.
+_CHECK_PATIENCE_S: Final = 30.0
+
+
+class EndpointCaptionerConfig(ChainedConfig):
+    """A model behind an OpenAI-compatible endpoint."""
+
+    kind: Literal["endpoint"] = "endpoint"
+    endpoint: EndpointConfig = Field(default_factory=EndpointConfig)
+
+    @property
+    def chain(self) -> EndpointConfig:
+        """The settings of the chain and the endpoint."""
+        return self.endpoint
+
+    def check(self) -> None:
+        """Ask the endpoint whether it answers, takes the key and has the model.
+
+        Raises:
+            EndpointFailed: It does not.
+        """
+        patience = min(_CHECK_PATIENCE_S, self.endpoint.patience_s)
+        Endpoint(self.endpoint.model_copy(update={"patience_s": patience})).check()
+
+    def start(self, inputs: CaptionerInputs) -> "EndpointCaptioner":
+        """Make the client of the endpoint."""
+        return EndpointCaptioner(self, inputs.tiles, inputs.corpus_dir)
 
 
 class ChainAnswers:
@@ -48,8 +75,10 @@ class ChainAnswers:
 
 
 class _Threads:
-    """Threads that answer questions. A ThreadPoolExecutor's would keep a process that has come to its end until the
-    endpoint has answered, or patience with it has ended.
+    """Threads that answer questions.
+
+    Those of a ThreadPoolExecutor would keep a process that has come to its end until the endpoint has answered, or
+    patience with it has ended.
     """
 
     def __init__(self, answer: Callable[[ChainQuestion], Answer], count: int) -> None:
@@ -93,24 +122,40 @@ class _Threads:
 
 
 class EndpointCaptioner:
-    """What the loop calls its captioner, for a model that is not trained here: nothing is published to it."""
+    """Asks a model behind an endpoint. The model is not trained here: nothing is published to it.
 
-    def __init__(self, config: CaptionerConfig, tiles: pa.Table, corpus_dir: Path) -> None:
-        """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py. Raises EndpointFailed: see `Endpoint`."""
+    Args:
+        config: The settings.
+        tiles: The tiles of the corpus, see corpus/tiles.py.
+        corpus_dir: Directory of that corpus.
+
+    Raises:
+        EndpointFailed: see `Endpoint`.
+    """
+
+    def __init__(self, config: EndpointCaptionerConfig, tiles: pa.Table, corpus_dir: Path) -> None:
         self._config = config.endpoint
         self._endpoint = Endpoint(self._config)
         self._tiles = ChainTiles(tiles, corpus_dir)
         self._threads = _Threads(self._answer, self._config.concurrency)
 
-    def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
-        """The round's weights stay here. What is checked is that the endpoint answers and has the model."""
+    def wait_until_running(self) -> None:
+        """Ask the endpoint whether it answers and has the model.
+
+        Raises:
+            EndpointFailed: It does not.
+        """
         self._endpoint.check()
-        return PublishReceipt(None, None, self._endpoint.model_id)
+
+    def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
+        """Leave the round's weights where they are, and check that the endpoint answers and has the model."""
+        self.wait_until_running()
+        return PublishReceipt(self._endpoint.model_id)
 
     def request(
-        self, questions: Sequence["Question"], images: "ImageIndex", seed: int, retries: tuple[Retry, ...] | None = None
+        self, questions: Sequence[Question], images: ImageIndex, seed: int, retries: tuple[Retry, ...] | None = None
     ) -> ChainRequest:
-        """A request for a shard of questions, or for what is asked again of it."""
+        """Make a request for a shard of questions, or for what is asked again of it."""
         return ChainRequest.of(
             self._endpoint.model_id,
             self._config,
@@ -126,9 +171,10 @@ class EndpointCaptioner:
         return ChainAnswers([[self._threads.submit(one) for one in each] for each in chains], self.shutdown)
 
     def shutdown(self, wait: bool = False) -> None:
-        """Let go of the endpoint; chains that wait are not begun, those under way end before their next question.
+        """Let go of the endpoint: chains that wait are not begun, those under way end before their next question.
 
-        wait: until they have. The process does not, whatever they wait for.
+        Args:
+            wait: Whether to wait until the chains under way have ended. A process that ends does not wait for them.
         """
         self._endpoint.close()
         self._threads.end(wait)

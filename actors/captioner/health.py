@@ -9,6 +9,8 @@ from enum import StrEnum
 
 
 class EngineState(StrEnum):
+    """What is known of an engine: it starts, holds unproven weights, serves the current ones, or failed the probe."""
+
     STARTING = "starting"
     STALE = "stale"
     CURRENT = "current"
@@ -16,6 +18,8 @@ class EngineState(StrEnum):
 
 
 class EngineEvent(StrEnum):
+    """What happens to an engine."""
+
     STARTED = "started"
     PUBLISHED = "published"  # new weights exist; whatever the engine holds is old
     PROBE_MATCHED = "probe_matched"
@@ -24,12 +28,18 @@ class EngineEvent(StrEnum):
 
 
 class IllegalTransition(RuntimeError):
-    """An event that makes no sense in the state the engine is in."""
+    """An event that cannot happen in the state the engine is in."""
 
 
 @dataclass(frozen=True)
 class EngineHealth:
-    """State, the weights wanted (sha256) and the weights proven to be served."""
+    """The health of one engine.
+
+    Attributes:
+        state: What is known of the engine.
+        wanted: Hash of the weights that it is to serve.
+        proven: Hash of the weights that a probe has shown it to serve.
+    """
 
     state: EngineState = EngineState.STARTING
     wanted: str | None = None
@@ -37,10 +47,19 @@ class EngineHealth:
 
     @property
     def may_label(self) -> bool:
+        """Whether the engine is proven to serve the wanted weights."""
         return self.state is EngineState.CURRENT and self.proven == self.wanted
 
     def on(self, event: EngineEvent, weights_sha256: str | None = None) -> "EngineHealth":
-        """The state after an event. PUBLISHED and PROBE_MATCHED name the weights they are about."""
+        """Return the health after an event.
+
+        Args:
+            event: What happened.
+            weights_sha256: The weights that PUBLISHED and PROBE_MATCHED are about.
+
+        Raises:
+            IllegalTransition: The event cannot happen in this state.
+        """
         match event:
             case EngineEvent.CRASHED:
                 return replace(self, state=EngineState.STARTING, proven=None)

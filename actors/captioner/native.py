@@ -1,173 +1,88 @@
-"""The captioner: a vLLM engine in a Ray Serve deployment, and the loop's client of it."""
+"""The native captioner: the decoder being trained, in a vLLM engine behind Ray Serve, and the loop's client of it."""
 
 import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from actors.captioner.deployment import Deployment, PendingAnswers
+from actors.captioner.base import CaptionerInputs, PublishReceipt
+from actors.captioner.deployment import DeployedConfig, Deployment, PendingAnswers
 from actors.captioner.health import EngineEvent, EngineHealth
 from actors.captioner.probe import PROBE_TOKENS, check_probe, load_probe
+from actors.captioner.requests import CaptionRequest, ImageIndex, Question
 from actors.data.object_store import take
 from actors.data.shuffler import image_of
 from actors.logs import join_run_log
-from corpus.storage.models import StrictModel
-from hcot_llm.engines.endpoint import EndpointConfig
-from hcot_llm.engines.native import Answer, EngineConfig, NativeEngine
-from hcot_llm.engines.vision_language import VisionLanguageConfig
+from hcot_llm.aggregation.label_noise import TRAINED, ExponentPrior
+from hcot_llm.engines.answer import Answer
+from hcot_llm.engines.native import EngineConfig, NativeEngine
 from hcot_llm.engines.vllm import configure_process
-from hcot_llm.prompts.chain_config import ChainConfig
-from hcot_llm.prompts.retry import Retry, RetryConfig
+from hcot_llm.prompts.retry import Retry
 from hcot_llm.schema.clauses import Clause
-
-if TYPE_CHECKING:
-    from actors.captioner.labelling import ImageIndex, Question
-
 
 _log = logging.getLogger(__name__)
 
 
-class CaptionerConfig(StrictModel):
-    """The captioner's deployment."""
+class NativeCaptionerConfig(DeployedConfig):
+    """The decoder of the model being trained, served by vLLM on the cluster."""
 
-    kind: Literal["native", "vision_language", "endpoint"] = Field(
-        "native",
-        description="the decoder of the model being trained, served by vLLM here; or a model that is not "
-        "trained: a vision-language one that vLLM serves here, or one behind an OpenAI-compatible "
-        "endpoint",
-    )
-    vision_language: VisionLanguageConfig = Field(default_factory=VisionLanguageConfig)
-    endpoint: EndpointConfig = Field(default_factory=EndpointConfig)
-
+    kind: Literal["native"] = "native"
     engine: EngineConfig = Field(default_factory=EngineConfig)
-    retry: RetryConfig = Field(default_factory=RetryConfig)
-    min_replicas: int = Field(1, ge=1, description="replicas kept running")
-    max_replicas: int = Field(1, ge=1, description="replicas at most; Ray Serve scales between the two by load")
-    cpus_per_replica: int = Field(1, ge=1, description="logical CPUs reserved for a replica")
-    gpus_per_replica: float = Field(0, ge=0, description="GPUs reserved for a replica")
-    threads_per_replica: int = Field(2, ge=1, description="CPU threads of a replica's engine")
-    tiles_per_shard: int = Field(512, ge=1, description="tiles of one labelling request, the unit that is resumed")
-    feedback_in_prompt: bool = Field(True, description="tell the captioner what the encoder and the neighbours say")
     contradiction_attempts: int = Field(
-        1,
+        default=1,
         ge=0,
         le=4,
-        description="kind native: how often HCoT level 5 asks again for what contradicts the rest of its "
-        "tile; the answer is one more candidate",
+        description="how often HCoT level 5 asks again for what contradicts the rest of its tile; the answer is one "
+        "more candidate",
     )
-    levels_in_prompt: bool = Field(True, description="structure the prompt by the HCoT levels")
-    start_timeout_s: float = Field(300, gt=0, description="time for the first replica to become ready")
+    levels_in_prompt: bool = Field(default=True, description="structure the prompt by the HCoT levels")
 
-    @model_validator(mode="after")
-    def _bounds(self) -> "CaptionerConfig":
-        if self.min_replicas > self.max_replicas:
-            raise ValueError(f"min_replicas ({self.min_replicas}) is larger than max_replicas ({self.max_replicas})")
-        return self
-
-    @model_validator(mode="after")
-    def _chains_have_levels(self) -> "CaptionerConfig":
-        if self.chain is not None and not self.levels_in_prompt:
-            raise ValueError(
-                f"levels_in_prompt is false, but kind {self.kind} asks level by level; only native can do without"
-            )
-        return self
-
-    @property
-    def chain(self) -> ChainConfig | None:
-        """How a model that is not trained here is asked by HCoT's levels; None for the native one."""
-        return {"native": None, "vision_language": self.vision_language, "endpoint": self.endpoint}[self.kind]
+    def start(self, inputs: CaptionerInputs) -> "NativeCaptioner":
+        """Deploy the captioner with the weights from before the first training."""
+        return NativeCaptioner(self, inputs.weights_dir, inputs.owner)
 
     @property
     def candidates(self) -> int:
-        """Answers per question."""
-        return self.engine.candidates if self.chain is None else self.chain.candidates
+        """Answers per question; the first one is greedy."""
+        return self.engine.candidates
+
+    @property
+    def prior(self) -> ExponentPrior:
+        """The decoder is trained on the corpus that it labels."""
+        return TRAINED
 
     @property
     def corrections(self) -> int:
-        """How often the labeller asks again for contradictions; chains do so themselves."""
-        return self.contradiction_attempts if self.chain is None and self.levels_in_prompt else 0
+        """How often level 5 asks again; without levels in the prompt it never does."""
+        return self.contradiction_attempts if self.levels_in_prompt else 0
 
     @property
-    def replicas_needed(self) -> int:
-        """Replicas on the cluster that a run cannot do without."""
-        return 0 if self.kind == "endpoint" else self.min_replicas
-
-
-@dataclass(frozen=True)
-class CaptionRequest:
-    """Prompts about tiles, all to be answered with the same weights.
-
-    blocks: references to Arrow tables with an `image` column, so that pixels travel straight from the object
-    store to the replica. where: N pairs (index into blocks, row). prompts: N texts. asked: N tuples of clauses.
-    seed: of the sampled candidates. retries: where this asks again for answers that could not be used, what each
-    prompt is to be answered with; else None, and every prompt gets all candidates.
-    """
-
-    weights_dir: str
-    weights_sha256: str
-    blocks: list = field(repr=False)
-    where: list[tuple[int, int]] = field(repr=False)
-    prompts: list[str] = field(repr=False)
-    asked: list[tuple[Clause, ...]] = field(repr=False)
-    seed: int
-    retries: tuple[Retry, ...] | None = field(default=None, repr=False)
-
-    @staticmethod
-    def of(
-        weights_dir: str,
-        weights_sha256: str,
-        questions: Sequence["Question"],
-        images: "ImageIndex",
-        seed: int,
-        retries: tuple[Retry, ...] | None = None,
-    ) -> "CaptionRequest":
-        """The request for these questions, with the blocks that hold their images."""
-        where = [images.where[question.tile_id] for question in questions]
-        used = sorted({block for block, _ in where})
-        position = {block: index for index, block in enumerate(used)}
-        return CaptionRequest(
-            weights_dir,
-            weights_sha256,
-            [images.blocks[block] for block in used],
-            [(position[block], row) for block, row in where],
-            [question.prompt for question in questions],
-            [question.asked for question in questions],
-            seed,
-            retries,
-        )
+    def asks_by_levels(self) -> bool:
+        """Whether the decoder is trained on, and asked by, prompts with levels."""
+        return self.levels_in_prompt
 
     @property
-    def source(self) -> str:
-        """What answers, for the name of the shard."""
-        return self.weights_sha256
+    def decoder_engine(self) -> EngineConfig:
+        """The settings of a run's engine."""
+        return self.engine
 
 
-@dataclass(frozen=True)
-class PublishReceipt:
-    """What is known of the captioner that will label.
+class NativeReplica:
+    """One engine. It labels only with weights that a probe has shown it to serve.
 
-    weights_sha256, largest_difference: the weights that a replica proved to serve, and the largest log-probability
-    difference of the probe; None for a model that is not trained here, of which nothing was published or proven.
-    captioner: "native", or what that model calls itself and where it is.
+    Args:
+        config: The content of a `NativeCaptionerConfig`.
+        weights_dir: Directory of the weights it starts with.
     """
 
-    weights_sha256: str | None
-    largest_difference: float | None
-    captioner: str = "native"
-
-
-class CaptionerReplica:
-    """One engine. It labels only with weights that a probe has shown it to serve."""
-
-    def __init__(self, config: dict, weights_dir: str) -> None:
+    def __init__(self, config: dict[str, Any], weights_dir: str) -> None:
         join_run_log()
-        self._config = CaptionerConfig.model_validate(config)
+        self._config = NativeCaptionerConfig.model_validate(config)
         # Ray Serve calls from several threads, so that the next shard waits here; the engine takes one at a time.
         self._lock = threading.Lock()
         configure_process(self._config.engine)
@@ -197,7 +112,7 @@ class CaptionerReplica:
         """Load weights unless they are served already, and prove it.
 
         Raises:
-            WeightsNotServed: the probe's output is not that of the trainer's weights.
+            WeightsNotServed: The probe's output is not that of the trainer's weights.
         """
         with self._lock:
             return self._publish(weights_dir, weights_sha256)
@@ -218,13 +133,15 @@ class CaptionerReplica:
             _log.error("the engine does not serve weights %s of %s", weights_sha256[:12], weights_dir)
             raise
         self._health = self._health.on(EngineEvent.PROBE_MATCHED, weights_sha256)
-        self._receipt = PublishReceipt(weights_sha256, difference)
+        self._receipt = PublishReceipt("native", weights_sha256, difference)
         _log.info("serves weights %s, largest difference of the probe %.2g", weights_sha256[:12], difference)
         return self._receipt
 
     def label(self, request: CaptionRequest) -> list[list[Answer]]:
-        """Candidates for every prompt; where it is asked again, one. A replica that restarted or scaled up first
-        proves the weights.
+        """Answer a request. A replica that restarted or scaled up first proves the weights.
+
+        Returns:
+            For every prompt its candidates; one where it is asked again.
         """
         with self._lock:
             proven = self._publish(request.weights_dir, request.weights_sha256)
@@ -237,12 +154,13 @@ class CaptionerReplica:
                 embeddings = self._embed(self._captioner, request)
             if request.retries is not None:
                 return [[answer] for answer in self._engine.generate_again(embeddings, request.retries)]
-            return self._engine.generate(embeddings, request.asked, request.seed)
+            return self._engine.generate(embeddings, request.queried, request.seed)
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
-        """The bare engine on the same prompts, images and texts, in its own process and without Ray Serve.
+        """Run the bare engine on the same prompts, images and texts: without Ray Serve, for `knowlip bench`.
 
-        Returns dict(seconds, embedding_seconds, tokens); the first includes the second. For `knowlip bench`.
+        Returns:
+            dict(seconds, embedding_seconds, tokens); `seconds` includes `embedding_seconds`.
         """
         with self._lock:
             before, start, embedding = self._engine.generated_tokens, time.perf_counter(), 0.0
@@ -250,19 +168,19 @@ class CaptionerReplica:
                 begun = time.perf_counter()
                 embeddings = self._embed(self._captioner, request)
                 embedding += time.perf_counter() - begun
-                self._engine.generate(embeddings, request.asked, request.seed)
+                self._engine.generate(embeddings, request.queried, request.seed)
             return {
                 "seconds": time.perf_counter() - start,
                 "embedding_seconds": embedding,
                 "tokens": self._engine.generated_tokens - before,
             }
 
-    def _embed(self, captioner, request: CaptionRequest) -> list:
+    def _embed(self, captioner: Any, request: CaptionRequest) -> list:
         tables = take(request.blocks)
         images = np.stack([image_of(tables[block], row) for block, row in request.where])
         return self._prompt_embeddings(captioner, images, request.prompts)
 
-    def _prompt_embeddings(self, captioner, images: np.ndarray, prompts: list[str]) -> list:
+    def _prompt_embeddings(self, captioner: Any, images: np.ndarray, prompts: list[str]) -> list:
         import torch
 
         token_ids = self._tokenizer(prompts, add_special_tokens=False)["input_ids"]
@@ -270,27 +188,37 @@ class CaptionerReplica:
             return captioner.prompt_embeddings(torch.from_numpy(images).float(), token_ids)
 
 
-class CaptionerClient:
-    """Deploys the native captioner and talks to it. owner: see `Deployment`."""
+class NativeCaptioner:
+    """Deploys the native captioner and talks to it.
 
-    def __init__(self, config: CaptionerConfig, weights_dir: Path, owner: str = "") -> None:
-        self._deployment = Deployment(CaptionerReplica, config, config.model_dump(), str(weights_dir), owner=owner)
+    Args:
+        config: The settings.
+        weights_dir: Directory of the weights its replicas start with.
+        owner: see `Deployment`.
+    """
+
+    def __init__(self, config: NativeCaptionerConfig, weights_dir: Path, owner: str = "") -> None:
+        self._deployment = Deployment(NativeReplica, config, config.model_dump(), str(weights_dir), owner=owner)
         self._weights: tuple[str, str] | None = None
 
     def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
         """Serve new weights, proven by the probe. Waits for the first replica to be ready."""
         self._deployment.wait_until_running()
-        self._weights = (str(weights_dir), weights_sha256)
-        return self._deployment.call(lambda handle: handle.publish.remote(*self._weights)).result()
+        weights = self._weights = (str(weights_dir), weights_sha256)
+        return self._deployment.call(lambda handle: handle.publish.remote(*weights)).result()
 
     def wait_until_running(self) -> None:
-        """Raises CaptionerFailed: no replica starts, or not in time."""
+        """Wait for the first replica.
+
+        Raises:
+            CaptionerFailed: No replica starts, or not in time.
+        """
         self._deployment.wait_until_running()
 
     def request(
-        self, questions: Sequence["Question"], images: "ImageIndex", seed: int, retries: tuple[Retry, ...] | None = None
+        self, questions: Sequence[Question], images: ImageIndex, seed: int, retries: tuple[Retry, ...] | None = None
     ) -> CaptionRequest:
-        """A request bound to the published weights, for a shard of questions or for what is asked again of it."""
+        """Make a request bound to the published weights, for a shard of questions or for what is asked again of it."""
         if self._weights is None:
             raise RuntimeError("no weights were published: call publish before labelling")
         return CaptionRequest.of(*self._weights, questions, images, seed, retries)
@@ -300,9 +228,13 @@ class CaptionerClient:
         return self._deployment.call(lambda handle: handle.label.remote(request))
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
-        """The bare engine on the same prompts: dict(seconds, embedding_seconds, tokens)."""
+        """Run the bare engine on the same prompts: dict(seconds, embedding_seconds, tokens)."""
         return self._deployment.handle.label_directly.remote(requests).result()
 
     def shutdown(self, wait: bool = True) -> None:
-        """Remove the deployment. wait: until its replicas have ended."""
+        """Remove the deployment.
+
+        Args:
+            wait: Whether to wait until the replicas have ended.
+        """
         self._deployment.shutdown(wait)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hcot_llm.engines.native import Answer, EngineConfig, NativeEngine
+from hcot_llm.engines.answer import Answer
+from hcot_llm.engines.native import EngineConfig, NativeEngine
 from hcot_llm.engines.vllm import configure_process
 from hcot_llm.schema.clauses import Clause
 

@@ -4,30 +4,58 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
 import pyarrow as pa
+from pydantic import Field
 
-from actors.captioner.chain_requests import ChainProgress, ChainQuestion, ChainRequest, ChainTiles
-from actors.captioner.deployment import Deployment, PendingAnswers
-from actors.captioner.native import CaptionerConfig, PublishReceipt
+from actors.captioner.base import CaptionerInputs, PublishReceipt
+from actors.captioner.chain import ChainedConfig, ChainProgress, ChainQuestion, ChainTiles
+from actors.captioner.deployment import DeployedConfig, Deployment, PendingAnswers
+from actors.captioner.requests import ChainRequest, ImageIndex, Question
 from actors.logs import join_run_log
-from hcot_llm.engines.native import Answer
-from hcot_llm.engines.vision_language import Shown, VisionLanguageConfig, VisionLanguageModel
+from hcot_llm.engines.answer import Answer
+from hcot_llm.engines.vision_language import Shown, VisionLanguageConfig, VisionLanguageModel, check_model
 from hcot_llm.prompts.chain import run_chains
 from hcot_llm.prompts.retry import Retry
 from hcot_llm.schema.clauses import Clause
 
-if TYPE_CHECKING:
-    from actors.captioner.labelling import ImageIndex, Question
-
 _log = logging.getLogger(__name__)
 
 
-class VisionLanguageReplica:
-    """One engine. Its model never changes, so a new replica may answer at once."""
+class VisionLanguageCaptionerConfig(ChainedConfig, DeployedConfig):
+    """A vision-language model that vLLM serves on the cluster."""
 
-    def __init__(self, config: dict, threads: int) -> None:
+    kind: Literal["vision_language"] = "vision_language"
+    vision_language: VisionLanguageConfig = Field(default_factory=VisionLanguageConfig)
+
+    @property
+    def chain(self) -> VisionLanguageConfig:
+        """The settings of the chain and the model."""
+        return self.vision_language
+
+    def check(self) -> None:
+        """Look whether a model is named, and whether its folder looks like one.
+
+        Raises:
+            VisionLanguageError: It does not.
+        """
+        check_model(self.vision_language)
+
+    def start(self, inputs: CaptionerInputs) -> "VisionLanguageCaptioner":
+        """Deploy the model."""
+        return VisionLanguageCaptioner(self, inputs.tiles, inputs.corpus_dir, inputs.owner)
+
+
+class VisionLanguageReplica:
+    """One engine. Its model never changes, so a new replica may answer at once.
+
+    Args:
+        config: The content of a `VisionLanguageConfig`.
+        threads: CPU threads of the engine.
+    """
+
+    def __init__(self, config: dict[str, Any], threads: int) -> None:
         join_run_log()
         # Ray Serve calls from several threads, the engine takes one at a time.
         self._lock = threading.Lock()
@@ -39,7 +67,7 @@ class VisionLanguageReplica:
         _log.info("replica with %s is ready", self._config.model)
 
     def answer(self, chains: list[list[ChainQuestion]]) -> list[list[Answer]]:
-        """All chains to their ends, level by level together."""
+        """Bring all chains to their ends, level by level together."""
         asked = [one for each in chains for one in each]
         progress = [ChainProgress(one) for one in asked]
         pictures = [one.picture for one in asked]
@@ -68,10 +96,18 @@ class VisionLanguageReplica:
 
 
 class VisionLanguageCaptioner:
-    """What the loop calls its captioner, for a model that is not trained here: nothing is published to it."""
+    """Deploys a vision-language model and talks to it. The model is not trained here: nothing is published to it.
 
-    def __init__(self, config: CaptionerConfig, tiles: pa.Table, corpus_dir: Path, owner: str = "") -> None:
-        """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py; replicas read its files. owner: see `Deployment`."""
+    Args:
+        config: The settings.
+        tiles: The tiles of the corpus, see corpus/tiles.py.
+        corpus_dir: Directory of that corpus; the replicas read its files.
+        owner: see `Deployment`.
+    """
+
+    def __init__(
+        self, config: VisionLanguageCaptionerConfig, tiles: pa.Table, corpus_dir: Path, owner: str = ""
+    ) -> None:
         self._config = config.vision_language
         self._tiles = ChainTiles(tiles, corpus_dir.resolve())
         self._deployment = Deployment(
@@ -82,15 +118,23 @@ class VisionLanguageCaptioner:
     def _model_id(self) -> str:
         return f"vision-language {self._config.model}"
 
-    def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
-        """The round's weights stay here. Waits for the first replica to be ready."""
+    def wait_until_running(self) -> None:
+        """Wait for the first replica.
+
+        Raises:
+            CaptionerFailed: No replica starts, or not in time.
+        """
         self._deployment.wait_until_running()
-        return PublishReceipt(None, None, self._model_id)
+
+    def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
+        """Leave the round's weights where they are, and wait for the first replica."""
+        self.wait_until_running()
+        return PublishReceipt(self._model_id)
 
     def request(
-        self, questions: Sequence["Question"], images: "ImageIndex", seed: int, retries: tuple[Retry, ...] | None = None
+        self, questions: Sequence[Question], images: ImageIndex, seed: int, retries: tuple[Retry, ...] | None = None
     ) -> ChainRequest:
-        """A request for a shard of questions, or for what is asked again of it."""
+        """Make a request for a shard of questions, or for what is asked again of it."""
         return ChainRequest.of(self._model_id, self._config, ("kv_cache_gib", "max_sequences"), questions, retries)
 
     def submit(self, request: ChainRequest) -> PendingAnswers:
@@ -99,5 +143,9 @@ class VisionLanguageCaptioner:
         return self._deployment.call(lambda handle: handle.answer.remote(chains))
 
     def shutdown(self, wait: bool = True) -> None:
-        """Remove the deployment. wait: until its replicas have ended."""
+        """Remove the deployment.
+
+        Args:
+            wait: Whether to wait until the replicas have ended.
+        """
         self._deployment.shutdown(wait)

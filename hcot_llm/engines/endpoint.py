@@ -36,22 +36,26 @@ class EndpointFailed(UserError):
 class EndpointConfig(ChainConfig):
     """An OpenAI-compatible endpoint."""
 
-    url: str = Field("http://127.0.0.1:8001/v1", description="of the API, up to and with /v1; holds no user and no key")
-    model: str = Field("", description="name of the model as the endpoint lists it; required for kind endpoint")
-    key_variable: str | None = Field(
-        None, description="name of the environment variable that holds the key; null: no key"
+    url: str = Field(
+        default="http://127.0.0.1:8001/v1", description="of the API, up to and with /v1; holds no user and no key"
     )
-    timeout_s: float = Field(120, gt=0, description="time for one answer")
+    model: str = Field(default="", description="name of the model as the endpoint lists it; required for kind endpoint")
+    key_variable: str | None = Field(
+        default=None, description="name of the environment variable that holds the key; null: no key"
+    )
+    timeout_s: float = Field(default=120, gt=0, description="time for one answer")
     patience_s: float = Field(
-        300,
+        default=300,
         ge=0,
         description="how long a request is repeated while nobody answers, what comes "
         "cannot be read, or with 408, 409, 429 or 5xx; then the run ends, and `knowlip resume` goes on from the last finished shard",
     )
-    concurrency: int = Field(8, ge=1, description="tiles asked about at the same time")
-    evidence: bool = Field(True, description="put backscatter statistics and bright blobs of the tile into the prompt")
+    concurrency: int = Field(default=8, ge=1, description="tiles asked about at the same time")
+    evidence: bool = Field(
+        default=True, description="put backscatter statistics and bright blobs of the tile into the prompt"
+    )
     picture: bool = Field(
-        False, description="send the tile as a picture (PNG, grey, co-polarised); for a model that can look"
+        default=False, description="send the tile as a picture (PNG, grey, co-polarised); for a model that can look"
     )
 
     @field_validator("url")

@@ -1,4 +1,4 @@
-"""Fault injection: damages answers before they are read, to see that nothing is lost. For tests of durability.
+"""AnswerFault injection: damages answers before they are read, to see that nothing is lost. For tests of durability.
 
 Every damage is named by the reason for which a valid answer is refused after it. All is drawn from the answer's seed.
 """
@@ -14,7 +14,7 @@ from corpus.storage.rng import derive_seed
 from hcot_llm.schema.clauses import LONGEST_ANSWER, Clause
 from hcot_llm.schema.repetition import CHARACTERS, COPIES
 
-Damage = Callable[[str, Sequence[Clause], np.random.Generator], str]
+AnswerFault = Callable[[str, Sequence[Clause], np.random.Generator], str]
 
 
 def cut(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
@@ -59,12 +59,12 @@ def out_of_vocabulary(text: str, clauses: Sequence[Clause], draw: np.random.Gene
     return text[:start] + '"volcano"' + text[end:]
 
 
-DAMAGES: Final[dict[str, Damage]] = {
-    damage.__name__: damage for damage in (cut, repetition, wrong_type, empty, over_long, out_of_vocabulary)
+ANSWER_FAULTS: Final[dict[str, AnswerFault]] = {
+    fault.__name__: fault for fault in (cut, repetition, wrong_type, empty, over_long, out_of_vocabulary)
 }
 
 
-def poison(text: str, clauses: Sequence[Clause], share: float, seed: int) -> tuple[str, str | None]:
+def inject_fault(text: str, clauses: Sequence[Clause], share: float, seed: int) -> tuple[str, str | None]:
     """The text as it is to be read, and the name of the damage done to it, None where it was spared.
 
     Args:
@@ -73,8 +73,8 @@ def poison(text: str, clauses: Sequence[Clause], share: float, seed: int) -> tup
     draw = np.random.default_rng(seed)
     if draw.random() >= share:
         return text, None
-    name = list(DAMAGES)[int(draw.integers(len(DAMAGES)))]
-    return DAMAGES[name](text, clauses, draw), name
+    name = list(ANSWER_FAULTS)[int(draw.integers(len(ANSWER_FAULTS)))]
+    return ANSWER_FAULTS[name](text, clauses, draw), name
 
 
 def _values(text: str, clauses: Sequence[Clause]) -> list[tuple[int, int]]:

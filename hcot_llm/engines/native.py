@@ -10,14 +10,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from corpus.storage.models import StrictModel
 from corpus.storage.rng import derive_seed
+from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.distribution import value_distribution
-from hcot_llm.engines.fault_injection import poison
+from hcot_llm.engines.fault_injection import inject_fault
 from hcot_llm.engines.vllm import Pieces, answer_format, start_llm
 from hcot_llm.prompts.retry import Retry
 from hcot_llm.schema.clauses import VOCABULARY, AnswerError, Clause, parse_answer
@@ -26,45 +28,23 @@ from hcot_llm.schema.clauses import VOCABULARY, AnswerError, Clause, parse_answe
 class EngineConfig(StrictModel):
     """Settings of the captioner's vLLM engine."""
 
-    dtype: str = Field("float32", description="float32 is twice as fast as bfloat16 on CPUs without AMX")
-    enforce_eager: bool = Field(True, description="no graph compilation; on a GPU set to false")
-    kv_cache_gib: int = Field(1, ge=1, description="key-value cache on CPU, in GiB")
-    max_model_len: int = Field(512, ge=64, description="longest prompt plus answer, in tokens")
-    max_sequences: int = Field(256, ge=1, description="sequences generated together")
-    max_new_tokens: int = Field(160, ge=8, description="longest answer, in tokens")
-    candidates: int = Field(2, ge=1, le=16, description="answers per prompt: the first is greedy, the others sampled")
-    temperature: float = Field(1.0, gt=0, description="of the sampled candidates")
-    poison_share: float = Field(
-        0,
+    dtype: str = Field(default="float32", description="float32 is twice as fast as bfloat16 on CPUs without AMX")
+    enforce_eager: bool = Field(default=True, description="no graph compilation; on a GPU set to false")
+    kv_cache_gib: int = Field(default=1, ge=1, description="key-value cache on CPU, in GiB")
+    max_model_len: int = Field(default=512, ge=64, description="longest prompt plus answer, in tokens")
+    max_sequences: int = Field(default=256, ge=1, description="sequences generated together")
+    max_new_tokens: int = Field(default=160, ge=8, description="longest answer, in tokens")
+    candidates: int = Field(
+        default=2, ge=1, le=16, description="answers per prompt: the first is greedy, the others sampled"
+    )
+    temperature: float = Field(default=1.0, gt=0, description="of the sampled candidates")
+    fault_share: float = Field(
+        default=0,
         ge=0,
         le=1,
         description="fault injection, for tests of durability: share of answers "
         "that are damaged before they are read, to see that nothing is lost",
     )
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One generated answer.
-
-    values: per asked clause the value generated; empty when invalid, or what an HCoT chain did answer where one of its
-    levels failed. distributions: per clause float [V], the probability of each value when the clause was generated;
-    empty for sampled candidates, which say nothing of it that the greedy one does not. error: why the answer, or a
-    part of it, is invalid, else None. injected: the damage that fault injection did to it, else None.
-    further_errors: why further levels of an HCoT chain failed, one each.
-    """
-
-    values: dict[Clause, str]
-    distributions: dict[Clause, np.ndarray]
-    error: str | None
-    tokens: int
-    injected: str | None = None
-    further_errors: tuple[str, ...] = ()
-
-    @property
-    def errors(self) -> tuple[str, ...]:
-        """Everything that is invalid about it, to be counted by reason."""
-        return () if self.error is None else (self.error, *self.further_errors)
 
 
 @dataclass(frozen=True)
@@ -106,7 +86,7 @@ class NativeEngine:
         logprobs = [
             [
                 step[token].logprob
-                for token, step in zip(output.outputs[0].token_ids, output.outputs[0].logprobs, strict=True)
+                for token, step in zip(output.outputs[0].token_ids, output.outputs[0].logprobs or (), strict=True)
             ]
             for output in outputs
         ]
@@ -174,7 +154,7 @@ class NativeEngine:
         self.generated_tokens += sum(answer.tokens for answer in answers)
 
     def _run(self, prompt_embeddings: Sequence, sampling: list) -> list:
-        prompts = [{"prompt_embeds": prompt} for prompt in prompt_embeddings]
+        prompts: list[Any] = [{"prompt_embeds": prompt} for prompt in prompt_embeddings]
         return self._llm.generate(prompts, sampling, use_tqdm=False)
 
     def _sampling(self, clauses: Sequence[Clause], seed: int | None, *, candidates: int, distributions: bool):
@@ -194,11 +174,11 @@ class NativeEngine:
             return SamplingParams(temperature=0.0, **common)
         return SamplingParams(temperature=self._config.temperature, n=candidates, seed=seed % 2**31, **common)
 
-    def _read(self, completion, clauses: Sequence[Clause], poison_seed: int) -> Answer:
+    def _read(self, completion, clauses: Sequence[Clause], fault_seed: int) -> Answer:
         pieces = [self._pieces[token] for token in completion.token_ids]
         text, injected = "".join(pieces), None
-        if self._config.poison_share:
-            text, injected = poison(text, clauses, self._config.poison_share, poison_seed)
+        if self._config.fault_share:
+            text, injected = inject_fault(text, clauses, self._config.fault_share, fault_seed)
         try:
             values = parse_answer(text, clauses)
         except AnswerError as error:

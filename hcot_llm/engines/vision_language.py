@@ -28,17 +28,20 @@ class VisionLanguageConfig(ChainConfig):
     """A vision-language model that vLLM serves here."""
 
     model: str = Field(
-        "",
+        default="",
         description="folder of the model (config, safetensors, tokenizer, processor), or its name on "
         "the Hugging Face hub; required for kind vision_language",
     )
-    dtype: str = Field("auto", description="of weights and activations, as vLLM takes it; auto is the model's own")
-    enforce_eager: bool = Field(True, description="no graph compilation; on a GPU set to false")
-    kv_cache_gib: int = Field(1, ge=1, description="key-value cache on CPU, in GiB")
-    max_model_len: int = Field(4096, ge=256, description="longest prompt with its image plus answer, in tokens")
-    max_sequences: int = Field(16, ge=1, description="sequences generated together")
+    dtype: str = Field(
+        default="auto", description="of weights and activations, as vLLM takes it; auto is the model's own"
+    )
+    enforce_eager: bool = Field(default=True, description="no graph compilation; on a GPU set to false")
+    kv_cache_gib: int = Field(default=1, ge=1, description="key-value cache on CPU, in GiB")
+    max_model_len: int = Field(default=4096, ge=256, description="longest prompt with its image plus answer, in tokens")
+    max_sequences: int = Field(default=16, ge=1, description="sequences generated together")
     evidence: bool = Field(
-        False, description="put backscatter statistics and bright blobs of the tile into the prompt, beside the picture"
+        default=False,
+        description="put backscatter statistics and bright blobs of the tile into the prompt, beside the picture",
     )
 
 

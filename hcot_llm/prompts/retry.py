@@ -22,14 +22,14 @@ class RetryConfig(StrictModel):
     """Asking again where an answer could not be used."""
 
     attempts: int = Field(
-        1,
+        default=1,
         ge=0,
         le=4,
         description="how often an unusable answer is asked for again; each time its "
         "clauses are asked in two smaller questions",
     )
     budget_share: float = Field(
-        0.25,
+        default=0.25,
         ge=0,
         le=1,
         description="answers generated again in a shard, at most, as a share "

@@ -14,6 +14,7 @@ import ray.data
 from ray.exceptions import AuthenticationError
 
 from actors.logs import asked_run_log
+from corpus.plugins import plugin_environment
 from corpus.storage.errors import UserError
 from orchestrator.config.schema import RunConfig
 
@@ -39,12 +40,13 @@ def connect(address: str) -> None:
     """
     try:
         _knock(address)
+        environment = {**asked_run_log(), **plugin_environment()}
         with _own_end_on_terminate():
             ray.init(
                 address=address,
                 log_to_driver=False,
                 logging_level=logging.WARNING,
-                runtime_env={"env_vars": run_log} if (run_log := asked_run_log()) else None,
+                runtime_env={"env_vars": environment} if environment else None,
             )
     except (OSError, AuthenticationError) as error:
         raise ClusterUnreachable(

@@ -34,7 +34,7 @@ class Requirement:
 
 def requirements(config: RunConfig) -> list[Requirement]:
     """Return the least training group, captioners, scorers, and one CPU for Ray Data's tasks."""
-    train, captioner, score = config.train, config.captioner, config.score
+    train, captioner, score = config.train, config.captioner.replicas, config.score
     return [
         Requirement(
             "training worker",
@@ -44,8 +44,8 @@ def requirements(config: RunConfig) -> list[Requirement]:
         ),
         Requirement(
             "captioner",
-            captioner.replicas_needed,
-            Resources(captioner.cpus_per_replica, captioner.gpus_per_replica),
+            captioner.count,
+            Resources(captioner.cpus, captioner.gpus),
             Keys("captioner.cpus_per_replica", "captioner.gpus_per_replica", "captioner.min_replicas"),
         ),
         Requirement(

@@ -1,30 +1,16 @@
 """The reference of all configuration keys, generated from where they are declared."""
 
-from collections.abc import Iterator
-
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.config.keys import keys
 from orchestrator.config.schema import RunConfig
 
 
-def reference(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """(key, default, meaning) of every key, sections opened."""
-    for name, field in model.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            yield from reference(section, f"{prefix}{name}.")
-        else:
-            default = field.default
-            if field.default_factory is not None:
-                default = field.default_factory()
-            yield (
-                f"{prefix}{name}",
-                "(required)" if default is PydanticUndefined else str(default),
-                field.description or "",
-            )
+def reference(model: type[BaseModel] = RunConfig) -> list[tuple[str, str, str]]:
+    """List (key, default, meaning) of every key that takes a value."""
+    return [(key.name, key.default, key.meaning) for key in keys(model) if not key.section]
 
 
 def print_reference(console: Console) -> None:

@@ -5,13 +5,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from actors.captioner.native import CaptionerConfig
+from actors.captioner.base import CaptionerConfig
+from actors.captioner.native import NativeCaptionerConfig
+from actors.captioner.registry import CAPTIONERS
 from actors.scorer.scorer import ScoreConfig
 from actors.trainer.config import TrainConfig
 from benchmark.config import EvaluationConfig
 from corpus.ingest.ingest import IngestConfig
+from corpus.plugins import PluginError, load_plugins
 from corpus.simulate.config import SceneConfig
 from corpus.storage.errors import ConfigError
 from corpus.storage.models import StrictModel
@@ -22,6 +33,7 @@ from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import FlagConfig
 from hcot_llm.initial.annotations import CorruptionConfig
 from model.config import ModelConfig
+from orchestrator.config.keys import keys
 from orchestrator.policies.retention import RetentionConfig
 from orchestrator.policies.schedule import ScheduleConfig
 from orchestrator.policies.stall import WatchdogConfig
@@ -34,19 +46,23 @@ Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+-]*$", max_length=100
 """Part of a path: no separators, and nothing like '..'."""
 
 
+ModuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", max_length=200)]
+"""A module as Python imports it."""
+
+
 class CorpusConfig(StrictModel):
     """Where tiles and seed annotations come from."""
 
     kind: Literal["simulated", "geotiff"] = Field(
-        "simulated", description="simulated scenes with known truth, or GeoTIFFs given by --tiles or `tiles`"
+        default="simulated", description="simulated scenes with known truth, or GeoTIFFs given by --tiles or `tiles`"
     )
-    name: Name = Field("default", description="folder of the prepared corpus below data_dir")
-    data_dir: Path = Field(Path("data"), description="prepared corpora are kept and reused here")
-    tiles: Path | None = Field(None, description="folder or list of GeoTIFFs, for kind geotiff")
+    name: Name = Field(default="default", description="folder of the prepared corpus below data_dir")
+    data_dir: Path = Field(default=Path("data"), description="prepared corpora are kept and reused here")
+    tiles: Path | None = Field(default=None, description="folder or list of GeoTIFFs, for kind geotiff")
     simulated: SceneConfig = Field(default_factory=SceneConfig, description="the simulated scenes")
     corruption: CorruptionConfig = Field(default_factory=CorruptionConfig, description="errors of the simulated seed")
     ingest: IngestConfig = Field(default_factory=IngestConfig, description="cutting and checking of real scenes")
-    rows_per_block: int = Field(64, ge=1, description="tiles in one block of Ray Data, the batch of the scorer")
+    rows_per_block: int = Field(default=64, ge=1, description="tiles in one block of Ray Data, the batch of the scorer")
 
     @property
     def tile_size(self) -> tuple[str, int]:
@@ -60,22 +76,26 @@ class ClusterConfig(StrictModel):
     """The Ray cluster."""
 
     address: str | None = Field(
-        None, description="address of a running cluster ('auto' finds one); null starts a local one"
+        default=None, description="address of a running cluster ('auto' finds one); null starts a local one"
     )
-    local_cpus: int = Field(6, ge=2, description="logical CPUs of a local cluster; more than the machine has is fine")
+    local_cpus: int = Field(
+        default=6, ge=2, description="logical CPUs of a local cluster; more than the machine has is fine"
+    )
     object_store_memory_gib: float = Field(
-        2, ge=0.075, description="object store of a local cluster, in GiB; it spills to disk"
+        default=2, ge=0.075, description="object store of a local cluster, in GiB; it spills to disk"
     )
-    grace_period_s: float = Field(30, gt=0, description="time to save the state when the run is told to end")
-    memory_gib: float = Field(6, gt=0, description="memory the run needs at least, in GiB, named by the preflight")
+    grace_period_s: float = Field(default=30, gt=0, description="time to save the state when the run is told to end")
+    memory_gib: float = Field(
+        default=6, gt=0, description="memory the run needs at least, in GiB, named by the preflight"
+    )
     free_disk_gib: float = Field(
-        2,
+        default=2,
         gt=0,
         description="free disk, in GiB, that the run directory and a local cluster's "
         "spilled objects need at least, named by the preflight",
     )
     spill_dir: Path | None = Field(
-        None, description="where a local cluster's object store spills to; null: Ray's own place"
+        default=None, description="where a local cluster's object store spills to; null: Ray's own place"
     )
 
     @field_validator("address")
@@ -93,10 +113,15 @@ class RunConfig(StrictModel):
     """One run of the loop."""
 
     name: Name = Field(description="names the run directory and the MLflow experiment")
-    seed: int = Field(0, ge=0, description="every random draw derives from it")
-    rounds: int = Field(3, ge=1, description="rounds of the loop")
+    plugins: tuple[ModuleName, ...] = Field(
+        default=(),
+        description="modules on the Python path that add members of their own, such as captioner kinds; imported before "
+        "the rest of the configuration is read, and in every process of the run",
+    )
+    seed: int = Field(default=0, ge=0, description="every random draw derives from it")
+    rounds: int = Field(default=3, ge=1, description="rounds of the loop")
     start_weights: Path | None = Field(
-        None, description="weights directory of an earlier run of the same model to start from; null: untrained"
+        default=None, description="weights directory of an earlier run of the same model to start from; null: untrained"
     )
     corpus: CorpusConfig = Field(default_factory=CorpusConfig)
     model: ModelConfig = Field(default_factory=ModelConfig, description="a YAML file beside this one, or its content")
@@ -104,7 +129,7 @@ class RunConfig(StrictModel):
         default_factory=ScheduleConfig, description="a YAML file beside this one, or its content"
     )
     train: TrainConfig = Field(default_factory=TrainConfig)
-    captioner: CaptionerConfig = Field(default_factory=CaptionerConfig)
+    captioner: Annotated[SerializeAsAny[CaptionerConfig], CAPTIONERS] = Field(default_factory=NativeCaptionerConfig)
     score: ScoreConfig = Field(default_factory=ScoreConfig)
     flag: FlagConfig = Field(default_factory=FlagConfig)
     acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
@@ -160,6 +185,7 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
         _override(content, override)
     for section in _FILED:
         _open_section(content, section, path)
+    _load_plugins(content, path)
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
@@ -236,6 +262,16 @@ def parse_override(override: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {override}: the value is not YAML: {error}.") from error
 
 
+def _load_plugins(content: dict, path: Path) -> None:
+    """Import the plugins first: the kinds that they register are read like the others."""
+    try:
+        load_plugins(TypeAdapter(tuple[ModuleName, ...]).validate_python(content.get("plugins", ())))
+    except ValidationError:
+        return  # the whole configuration is about to be refused for it, in the same words as for other keys
+    except PluginError as error:
+        raise ConfigError(f"The configuration {path} cannot be used:\n  plugins: {error}.") from error
+
+
 def _override(content: dict, override: str) -> None:
     key, value = parse_override(override)
     *parents, last = key.split(".")
@@ -277,19 +313,10 @@ def _explain(error: ValidationError, path: Path) -> str:
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, _all_keys(RunConfig), n=1)
+            near = difflib.get_close_matches(key, [each.name for each in keys(RunConfig)], n=1)
             hint = f" Did you mean '{near[0]}'?" if near else " `knowlip config` lists the keys."
             lines.append(f"  {key}: no such key.{hint}")
         else:
             got = "" if isinstance(problem["input"], dict) else f" (got {without_user(repr(problem['input']))[:200]})"
             lines.append(f"  {key or 'configuration'}: {problem['msg']}{got}.")
     return "\n".join(lines)
-
-
-def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, field in model.model_fields.items():
-        keys.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys.extend(_all_keys(field.annotation, f"{prefix}{name}."))
-    return keys

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import ray.data
 
-from actors.captioner.labelling import ImageIndex
+from actors.captioner.requests import ImageIndex
 from actors.data.shuffler import Blocks, read_images, shuffle_round
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationError, AnnotationStore
 from corpus.digest import annotation_digest

@@ -9,8 +9,9 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
-from actors.captioner.labelling import ImageIndex, make_request, write_questions
-from actors.captioner.native import CaptionerClient
+from actors.captioner.labelling import make_request, write_questions
+from actors.captioner.native import NativeCaptioner, NativeCaptionerConfig
+from actors.captioner.requests import ImageIndex
 from actors.scorer.scorer import score_tiles
 from corpus.storage.errors import ConfigError
 from orchestrator.cluster.connect import start_cluster
@@ -36,12 +37,12 @@ def run_bench(config: Path, run_dir: Path | None, console: Console) -> None:
         run_dir = start_run(load_config(config), None, console)
         console.print(f"wall time of the whole command {time.monotonic() - begun:.0f} s", highlight=False)
     directory, settings = RunDirectory.open(run_dir)
-    if settings.captioner.kind != "native":
+    if not isinstance(settings.captioner, NativeCaptionerConfig):
         raise ConfigError(
-            f"knowlip bench compares Ray Serve with the bare engine of the native captioner; {run_dir} has "
-            f"captioner.kind {settings.captioner.kind}. Give a run of the native one."
+            f"knowlip bench compares Ray Serve with the bare engine of the native captioner; {run_dir} has a captioner "
+            "of another kind. Give a run of the native one."
         )
-    speed = throughput(directory, settings)
+    speed = throughput(directory, settings, settings.captioner)
     found, records = report(run_dir), read_records(directory.path)
     table = Table("number", "measured", "goal", box=None, header_style="bold")
     total = sum(record.timings.total_s for record in records)
@@ -81,7 +82,7 @@ class Throughput:
     score_alone_s: float
 
 
-def throughput(directory: RunDirectory, config: RunConfig) -> Throughput:
+def throughput(directory: RunDirectory, config: RunConfig, captioner: NativeCaptionerConfig) -> Throughput:
     """Measure captioner and scorer with a run's last weights; Ray Serve and the bare engine take turns."""
     prepared = prepare_corpus(config.corpus, run_seed=config.seed)
     records = read_records(directory.path)
@@ -89,7 +90,7 @@ def throughput(directory: RunDirectory, config: RunConfig) -> Throughput:
     start_cluster(config)
     try:
         weights = directory.weights(last.round)
-        client = CaptionerClient(config.captioner, weights)
+        client = NativeCaptioner(captioner, weights)
         corpus = open_corpus(config, directory, prepared, records)
         alone = config.score.model_copy(update={"min_workers": 1, "max_workers": 1})
         together = config.score.model_copy(update={"min_workers": config.score.max_workers})
@@ -110,7 +111,7 @@ def throughput(directory: RunDirectory, config: RunConfig) -> Throughput:
             levels=True,
         )
         client.publish(weights, last.weights_sha256)
-        size = config.captioner.tiles_per_shard
+        size = captioner.tiles_per_shard
         images = ImageIndex.of(corpus.images)
         requests = [
             make_request(questions[start : start + size], client, images) for start in range(0, len(questions), size)

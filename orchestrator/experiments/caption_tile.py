@@ -10,7 +10,7 @@ from rich.table import Table
 from actors.captioner.single import SingleCaptioner
 from corpus.geotiff.read import model_image, tile_position
 from hcot_llm.aggregation.consistency import contradictions
-from hcot_llm.engines.native import Answer
+from hcot_llm.engines.answer import Answer
 from hcot_llm.knowledge.knowledge import Knowledge, tile_knowledge
 from hcot_llm.prompts.corrections import Answered, plan_corrections
 from hcot_llm.prompts.prompts import captioner_prompt
@@ -37,7 +37,9 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
     if len(weights) < 2:
         raise RunDirectoryError(f"{run_dir} has no trained weights yet. Wait for its first round, or name another run.")
     knowledge = tile_knowledge(position.lon, position.lat)
-    engine = config.captioner.engine.model_copy(update={"poison_share": 0})  # faults are injected into runs alone
+    engine = config.captioner.decoder_engine.model_copy(
+        update={"fault_share": 0}
+    )  # faults are injected into runs alone
     captioner = SingleCaptioner(image, weights[-1], engine)
     answer = captioner.ask(_prompt(knowledge, {}, CLAUSES, config), CLAUSES, config.seed)
     if answer.error is not None:
@@ -70,7 +72,7 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
 
 
 def _prompt(knowledge: Knowledge, said: Mapping[Clause, str], asked: Sequence[Clause], config: RunConfig) -> str:
-    return captioner_prompt(said, asked, knowledge.line(), {}, config.captioner.levels_in_prompt)
+    return captioner_prompt(said, asked, knowledge.line(), {}, config.captioner.asks_by_levels)
 
 
 def _corrected(

@@ -5,8 +5,8 @@ from typing import Any
 
 import ray
 
+from actors.captioner.base import Captioner, CaptionerInputs
 from actors.captioner.deployment import replicas_of
-from actors.captioner.factory import Captioner, make_captioner
 from actors.data.reservation import Reservation
 from actors.evaluator import Evaluator
 from actors.trainer.group import TrainerGroup
@@ -63,15 +63,16 @@ def make_trainer(config: RunConfig, directory: RunDirectory) -> TrainerGroup:
         run_dir=directory.path,
         start_dir=directory.weights(0),
         feedback=config.captioner.feedback_in_prompt,
-        levels=config.captioner.levels_in_prompt,
+        levels=config.captioner.asks_by_levels,
         writer=directory.writer,
     )
 
 
 def start_captioner(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus) -> Captioner:
     """Start the captioner, which goes on starting while the first round trains."""
-    weights = directory.weights(0)
-    return make_captioner(config.captioner, weights, prepared.tiles, prepared.corpus_dir, owner_of(directory))
+    return config.captioner.start(
+        CaptionerInputs(directory.weights(0), prepared.tiles, prepared.corpus_dir, owner_of(directory))
+    )
 
 
 def start_evaluator(config: RunConfig, prepared: PreparedCorpus) -> EvaluatorHandle:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from actors.captioner.factory import Captioner
+from actors.captioner.base import Captioner
 from actors.data.reservation import Reservation
 from actors.trainer.group import TrainerGroup
 from corpus.storage.disk import DiskFull, is_disk_full

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import stamina
 
-from actors.captioner.factory import check_captioner
 from actors.weights import MODEL_CONFIG
 from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.redaction import without_user
@@ -131,7 +130,7 @@ def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
     check_tile_size(config)
     if config.start_weights is not None and (directory is None or not directory.weights(0).exists()):
         check_start_weights(config.start_weights, config.model)
-    check_captioner(config.captioner)
+    config.captioner.check()
     check(config, cluster_capacity(config))
 
 

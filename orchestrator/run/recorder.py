@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from actors.captioner.native import PublishReceipt
+from actors.captioner.base import PublishReceipt
 from actors.scorer.scorer import Scores
 from actors.trainer.orders import RoundResult
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
@@ -111,7 +111,7 @@ class RoundRecorder:
         self._metrics.update({f"invalid_{reason}": count for reason, count in proposals.invalid.items()})
         self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
         if proposals.injected:
-            self._metrics["poison_injected"] = sum(proposals.injected.values())
+            self._metrics["faults_injected"] = sum(proposals.injected.values())
         self._metrics["targets_wrong_share"], self._metrics["tile_wrong_share"] = (
             float(share) for share in update.wholly_wrong[training].mean(axis=0)
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
-from actors.captioner.factory import Captioner
+from actors.captioner.base import Captioner
 from actors.trainer.group import TrainerGroup
 from corpus.storage.lock import LeaseLost
 from orchestrator.cluster.connect import start_cluster

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from actors.captioner.factory import Captioner
+from actors.captioner.base import Captioner, PublishReceipt
 from actors.captioner.labelling import ask, write_questions
-from actors.captioner.native import PublishReceipt
 from actors.evaluator import rows_of
 from actors.scorer.scorer import Scores, score_tiles
 from actors.trainer.group import TrainerGroup
@@ -18,7 +17,6 @@ from actors.trainer.orders import RoundResult
 from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
 from hcot_llm.aggregation.feedback import doubtful_clauses
 from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
-from hcot_llm.aggregation.label_noise import TRAINED, UNTRAINED
 from hcot_llm.aggregation.relabel import Proposals, Settlement, current_confidence, settle
 from hcot_llm.schema.clauses import CLAUSES
 from orchestrator.config.schema import RunConfig
@@ -166,7 +164,7 @@ def relabel(
             run_seed=round_.config.seed,
             round_=round_.number,
             use_feedback=settings.feedback_in_prompt,
-            levels=settings.levels_in_prompt,
+            levels=settings.asks_by_levels,
         )
         return ask(
             questions,
@@ -178,7 +176,7 @@ def relabel(
             candidates=settings.candidates,
             retry=settings.retry,
             corrections=settings.corrections,
-            in_flight=2 * settings.max_replicas,
+            in_flight=settings.shards_in_flight,
             on_progress=round_.phases.response_received,
             writer=round_.directory.writer,
         )
@@ -195,7 +193,7 @@ def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> Settlem
             findings.proposals,
             ~corpus.in_training,
             acceptance,
-            captioner=TRAINED if round_.config.captioner.chain is None else UNTRAINED,
+            captioner=round_.config.captioner.prior,
         )
 
 

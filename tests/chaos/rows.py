@@ -24,7 +24,7 @@ from chaos.results import Result
 from chaos.run import run_with_faults
 from chaos.verdict import judge
 from corpus.storage.rng import derive_seed
-from hcot_llm.engines.fault_injection import DAMAGES
+from hcot_llm.engines.fault_injection import ANSWER_FAULTS
 from hcot_llm.schema.clauses import AnswerError
 from orchestrator.state.records import read_records
 
@@ -98,15 +98,15 @@ def inject_once(fault: Fault, reference: Reference, seed: int, folder: Path) -> 
 
 def damage_answers(reference: Reference, seed: int, folder: Path) -> Outcome:
     """A run in which a tenth of the captioner's answers is damaged. It comes out differently, and loses nothing."""
-    outcome = run_with_faults(reference.config, folder, [*reference.settings, "captioner.engine.poison_share=0.1"])
+    outcome = run_with_faults(reference.config, folder, [*reference.settings, "captioner.engine.fault_share=0.1"])
     metrics = [record.metrics for record in read_records(outcome.run_dir)]
-    outcome.injected = sum(int(each.get("poison_injected") or 0) for each in metrics)
+    outcome.injected = sum(int(each.get("faults_injected") or 0) for each in metrics)
     counted = Counter(
         {reason: sum(int(each.get(f"invalid_{reason}") or 0) for each in metrics) for reason in AnswerError.REASONS}
     )
     if counted.total() < outcome.injected:
         outcome.complaints.append(f"{outcome.injected} answers were damaged, {counted.total()} counted as invalid")
-    if missing := [damage for damage in DAMAGES if not counted[damage]]:
+    if missing := [fault for fault in ANSWER_FAULTS if not counted[fault]]:
         outcome.complaints.append(f"no answer was counted as invalid by reason of {', '.join(missing)}")
     if not sum(int(each.get("recovered") or 0) for each in metrics):
         outcome.complaints.append("no answer came right when it was asked again")

@@ -39,11 +39,11 @@ LOCAL_CLUSTER = """
 import sys, time
 from pathlib import Path
 import ray
-from actors.captioner.native import CaptionerClient, CaptionerConfig
+from actors.captioner.native import NativeCaptioner, NativeCaptionerConfig
 from orchestrator.cluster.connect import start_cluster
 from orchestrator.config.schema import load_config
 start_cluster(load_config(Path(sys.argv[1]), ["cluster.local_cpus=2", "cluster.object_store_memory_gib=0.2"]))
-CaptionerClient(CaptionerConfig(), Path(sys.argv[3])).wait_until_running()
+NativeCaptioner(NativeCaptionerConfig(), Path(sys.argv[3])).wait_until_running()
 Path(sys.argv[2]).write_text(ray.get_runtime_context().gcs_address)
 time.sleep(600)
 """

@@ -33,8 +33,7 @@ def test_a_process_that_ends_waits_neither_for_an_answer_nor_for_patience(corpus
     program = """
         import sys, time
         from pathlib import Path
-        from actors.captioner.native import CaptionerConfig
-        from actors.captioner.endpoint import EndpointCaptioner
+        from actors.captioner.endpoint import EndpointCaptioner, EndpointCaptionerConfig
         from corpus.tiles import read_tiles
         from hcot_llm.engines.endpoint import EndpointConfig
         sys.path.insert(0, "tests")
@@ -42,7 +41,7 @@ def test_a_process_that_ends_waits_neither_for_an_answer_nor_for_patience(corpus
 
         url, corpus_dir = sys.argv[1], Path(sys.argv[2])
         tiles = read_tiles(corpus_dir)
-        captioner = EndpointCaptioner(CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(url=url, model="m")),
+        captioner = EndpointCaptioner(EndpointCaptionerConfig(endpoint=EndpointConfig(url=url, model="m")),
                                       tiles, corpus_dir)
         captioner.submit(captioner.request([question(tile_id) for tile_id in tiles["tile_id"].to_pylist()], None, 0))
         sys.stdin.readline()

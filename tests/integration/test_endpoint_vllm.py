@@ -5,8 +5,7 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
-from actors.captioner.endpoint import EndpointCaptioner
-from actors.captioner.native import CaptionerConfig
+from actors.captioner.endpoint import EndpointCaptioner, EndpointCaptionerConfig
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.engines.endpoint import Endpoint, EndpointConfig, EndpointFailed
@@ -33,8 +32,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def captioner(server, corpus_dir, monkeypatch):
     monkeypatch.setenv("KNOWLIP_TEST_KEY", KEY)
-    config = CaptionerConfig(
-        kind="endpoint",
+    config = EndpointCaptionerConfig(
         endpoint=EndpointConfig(
             url=server[0], model=NAME, key_variable="KNOWLIP_TEST_KEY", patience_s=3, max_new_tokens=48
         ),

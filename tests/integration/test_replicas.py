@@ -17,7 +17,8 @@ from ray import serve
 
 import actors.captioner.native
 from actors.captioner.deployment import Deployment
-from actors.captioner.native import CaptionerClient, CaptionerConfig, CaptionerReplica, CaptionRequest
+from actors.captioner.native import NativeCaptioner, NativeCaptionerConfig, NativeReplica
+from actors.captioner.requests import CaptionRequest
 from actors.weights import load_training_model, publish_weights
 from hcot_llm.engines.native import EngineConfig
 from support.shared_training import CLAUSE, PROMPT
@@ -25,7 +26,7 @@ from support.shared_training import CLAUSE, PROMPT
 REQUESTS, TILES = 8, 24
 
 
-class WatchedReplica(CaptionerReplica):
+class WatchedReplica(NativeReplica):
     """The captioner's replica, which also writes down what it held before a request and what it answered with."""
 
     def label(self, request):
@@ -34,7 +35,7 @@ class WatchedReplica(CaptionerReplica):
         seen = {
             "process": os.getpid(),
             "held": held,
-            "asked": request.weights_sha256,
+            "queried": request.weights_sha256,
             "proven": self._receipt.weights_sha256,
             "difference": self._receipt.largest_difference,
             "may_label": self._health.may_label,
@@ -51,12 +52,12 @@ def start(trained_captioner, monkeypatch):
     ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
     # The replicas' processes cannot import a test.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setattr(actors.captioner.native, "CaptionerReplica", WatchedReplica)
+    monkeypatch.setattr(actors.captioner.native, "NativeReplica", WatchedReplica)
     clients = []
 
-    def start_client(**bounds: int) -> CaptionerClient:
-        config = CaptionerConfig(**bounds, threads_per_replica=1, engine=EngineConfig(candidates=1))
-        clients.append(CaptionerClient(config, trained_captioner.untrained_dir))
+    def start_client(**bounds: int) -> NativeCaptioner:
+        config = NativeCaptionerConfig(**bounds, threads_per_replica=1, engine=EngineConfig(candidates=1))
+        clients.append(NativeCaptioner(config, trained_captioner.untrained_dir))
         return clients[-1]
 
     try:
@@ -115,7 +116,7 @@ def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
             said += [values_said(each.result()) for each in pending]
             seen = what_replicas_saw(weights)
         assert len({each["process"] for each in seen}) == 2, "both replicas had their share"
-        assert all(each["asked"] == each["proven"] == weights_sha256 and each["may_label"] for each in seen)
+        assert all(each["queried"] == each["proven"] == weights_sha256 and each["may_label"] for each in seen)
         assert all(answer == said[0] for answer in said), "whoever answers says the same"
         return said[0], seen
 
@@ -150,7 +151,7 @@ def test_replicas_grow_to_the_upper_bound_under_load(start, make_request, traine
     processes = list(dict.fromkeys(each["process"] for each in seen))
     assert len(processes) == 2, "one more came under load"
     assert any(each["held"] is None for each in seen if each["process"] == processes[1]), "it came with no weights"
-    assert all(each["asked"] == each["proven"] and each["may_label"] for each in seen), "and proved them first"
+    assert all(each["queried"] == each["proven"] and each["may_label"] for each in seen), "and proved them first"
     assert all(answer == said[0] for answer in said), "whoever answers says the same"
 
 
@@ -174,7 +175,7 @@ def cluster():
 
 
 def test_runs_that_share_a_cluster_have_a_captioner_each(cluster):
-    config = CaptionerConfig(threads_per_replica=1)
+    config = NativeCaptionerConfig(threads_per_replica=1)
 
     def whose(deployment: Deployment) -> str:
         deployment.wait_until_running()

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from actors.captioner.labelling import ImageIndex, Question, ask
-from actors.captioner.native import CaptionRequest
+from actors.captioner.labelling import ask
+from actors.captioner.requests import CaptionRequest, ImageIndex, Question
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
-from hcot_llm.engines.fault_injection import DAMAGES
+from hcot_llm.engines.fault_injection import ANSWER_FAULTS
 from hcot_llm.engines.native import NativeEngine
 from hcot_llm.prompts.retry import RetryConfig
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, AnswerError
@@ -34,7 +34,7 @@ class InProcess:
         self.requests.append(request)
         embeddings = self._trained.embeddings(self._images[[row for _, row in request.where]], request.prompts)
         answers = (
-            self._engine.generate(embeddings, request.asked, request.seed)
+            self._engine.generate(embeddings, request.queried, request.seed)
             if request.retries is None
             else [[answer] for answer in self._engine.generate_again(embeddings, request.retries)]
         )
@@ -59,10 +59,10 @@ def label(engine, trained_captioner, clean_corpus, questions):
     """Label all questions into a directory at a share of damaged answers; returns proposals and requests."""
     index = ImageIndex(["all"], {tile_id: (0, row) for row, tile_id in enumerate(clean_corpus.annotations.tile_ids)})
 
-    def run(folder, poison_share, retry=RETRY):
+    def run(folder, fault_share, retry=RETRY):
         client = InProcess(engine, trained_captioner, clean_corpus.images)
         original = engine._config
-        engine._config = original.model_copy(update={"poison_share": poison_share})
+        engine._config = original.model_copy(update={"fault_share": fault_share})
         try:
             found = ask(
                 questions,
@@ -82,8 +82,8 @@ def label(engine, trained_captioner, clean_corpus, questions):
 
 
 @pytest.fixture(scope="module")
-def poisoned(label, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("poisoned")
+def faulty(label, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faulty")
     return folder, *label(folder, 0.5)
 
 
@@ -91,18 +91,18 @@ def rows(folder) -> list[dict]:
     return [row for path in sorted(folder.glob("shard-*")) for row in pq.read_table(path).to_pylist()]
 
 
-def test_every_damage_is_counted_by_its_reason(poisoned):
-    _, proposals, _ = poisoned
-    assert set(proposals.injected) == set(DAMAGES)
+def test_every_fault_is_counted_by_its_reason(faulty):
+    _, proposals, _ = faulty
+    assert set(proposals.injected) == set(ANSWER_FAULTS)
     assert sum(proposals.injected.values()) > 0.4 * TILES * CANDIDATES
     # Each damage makes the answer invalid, so only answers that failed by themselves may come on top.
     assert sum(proposals.invalid.values()) >= sum(proposals.injected.values())
     assert set(proposals.invalid) <= set(AnswerError.REASONS)
-    assert all(proposals.invalid[reason] > 0 for reason in DAMAGES)
+    assert all(proposals.invalid[reason] > 0 for reason in ANSWER_FAULTS)
 
 
-def test_the_budget_is_kept_in_every_shard(poisoned):
-    _, proposals, requests = poisoned
+def test_the_budget_is_kept_in_every_shard(faulty):
+    _, proposals, requests = faulty
     again = [request for request in requests if request.retries is not None]
     spent = Counter()
     for request in again:
@@ -113,12 +113,12 @@ def test_the_budget_is_kept_in_every_shard(poisoned):
     assert 0 < proposals.recovered < proposals.retried
 
 
-def test_what_is_proposed_is_valid_and_was_asked(poisoned, questions, clean_corpus):
-    _, proposals, _ = poisoned
+def test_what_is_proposed_is_valid_and_was_asked(faulty, questions, clean_corpus):
+    _, proposals, _ = faulty
     row_of = {tile_id: row for row, tile_id in enumerate(clean_corpus.annotations.tile_ids)}
     asked = np.zeros((len(row_of), len(CLAUSES)), bool)
     for question in questions:
-        asked[row_of[question.tile_id], [CLAUSES.index(clause) for clause in question.asked]] = True
+        asked[row_of[question.tile_id], [CLAUSES.index(clause) for clause in question.queried]] = True
     assert (proposals.proposed[~asked] == NOT_PROPOSED).all()
     answered = proposals.proposed[:, :, 0] != NOT_PROPOSED
     assert 0 < answered.sum() < asked.sum()
@@ -128,8 +128,8 @@ def test_what_is_proposed_is_valid_and_was_asked(poisoned, questions, clean_corp
         np.testing.assert_array_equal(~np.isnan(proposals.distributions[clause][:, 0]), answered[:, column])
 
 
-def test_repeating_gives_more_than_not_repeating(poisoned, label, tmp_path):
-    _, proposals, _ = poisoned
+def test_repeating_gives_more_than_not_repeating(faulty, label, tmp_path):
+    _, proposals, _ = faulty
     without, requests = label(tmp_path, 0.5, RetryConfig(attempts=0))
     assert all(request.retries is None for request in requests)
     assert without.retried == without.recovered == 0
@@ -139,8 +139,8 @@ def test_repeating_gives_more_than_not_repeating(poisoned, label, tmp_path):
     assert (proposals.proposed[kept] == without.proposed[kept]).all()
 
 
-def test_a_finished_shard_is_not_generated_again_and_a_lost_one_comes_out_the_same(poisoned, label):
-    folder, proposals, _ = poisoned
+def test_a_finished_shard_is_not_generated_again_and_a_lost_one_comes_out_the_same(faulty, label):
+    folder, proposals, _ = faulty
     before = rows(folder)
     again, requests = label(folder, 0.5)
     assert requests == []

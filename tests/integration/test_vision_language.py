@@ -6,8 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from actors.captioner.native import CaptionerConfig
-from actors.captioner.vision_language import VisionLanguageCaptioner
+from actors.captioner.vision_language import VisionLanguageCaptioner, VisionLanguageCaptionerConfig
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.engines.vision_language import VisionLanguageConfig
@@ -29,8 +28,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def captioner(model, corpus_dir):
     ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
-    config = CaptionerConfig(
-        kind="vision_language",
+    config = VisionLanguageCaptionerConfig(
         threads_per_replica=1,
         vision_language=VisionLanguageConfig(model=str(model), dtype="float32", max_model_len=2048, max_new_tokens=200),
     )

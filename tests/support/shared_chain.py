@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from actors.captioner.factory import Captioner
-from actors.captioner.labelling import Question, ask
+from actors.captioner.base import Captioner
+from actors.captioner.labelling import ask
+from actors.captioner.requests import Question
 from corpus.simulate.config import SceneConfig
 from corpus.simulate.write import simulate_corpus
 from corpus.tiles import read_tiles

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from actors.captioner.labelling import SHARD_SCHEMA, Question, _Shard, _write_shard
+from actors.captioner.requests import Question
+from actors.captioner.shards import SHARD_SCHEMA, Shard, write_shard
 from actors.weights import create_weights
 from corpus.annotations import AnnotationStore
 from corpus.digest import annotation_digest
@@ -17,7 +18,7 @@ from corpus.storage.disk import DiskFull, is_disk_full, writing
 from corpus.storage.lock import LEASE, LeaseLost
 from corpus.storage.parquet import read_parquet
 from corpus.storage.writer import UNGUARDED, Writer
-from hcot_llm.engines.native import Answer
+from hcot_llm.engines.answer import Answer
 from hcot_llm.schema.clauses import Clause
 from model.checkpoint import weights_sha256
 from orchestrator.cluster.disk_space import naming_a_full_disk, why_ray_waits
@@ -95,7 +96,7 @@ def test_a_shard_that_does_not_fit(disk):
     questions = [
         Question(f"tile-{number}", (Clause.TERRAIN,), {}, "", 10.0, {}, True, number) for number in range(4000)
     ]
-    shard = _Shard(questions, candidates=1, corrections=0)
+    shard = Shard(questions, candidates=1, corrections=0)
     distribution = np.random.default_rng(0)
     shard.take(
         [
@@ -108,10 +109,10 @@ def test_a_shard_that_does_not_fit(disk):
     with pytest.raises(
         DiskFull, match=f"a shard of the captioner's answers could not be written to .*abc.parquet.*{ROOM}"
     ):
-        _write_shard(path, shard, UNGUARDED)
+        write_shard(path, shard, UNGUARDED)
     assert not path.exists()
     disk.empty()
-    _write_shard(path, shard, UNGUARDED)
+    write_shard(path, shard, UNGUARDED)
     assert read_parquet(path, SHARD_SCHEMA).num_rows == 4000
 
 

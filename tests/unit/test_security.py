@@ -32,8 +32,7 @@ from mlflow.exceptions import MlflowException
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer
 
-from actors.captioner.factory import check_captioner
-from actors.captioner.native import CaptionerConfig
+from actors.captioner.vision_language import VisionLanguageCaptionerConfig
 from actors.trainer.safe_load import StateRefused, convert, weights_only
 from actors.weights import copy_weights, create_weights
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationError, AnnotationStore
@@ -44,7 +43,7 @@ from corpus.storage.parquet import ParquetError, read_parquet
 from corpus.storage.redaction import without_user
 from corpus.storage.state_files import RecordError
 from corpus.tiles import CorpusError, tile_path
-from hcot_llm.engines.vision_language import VisionLanguageModel
+from hcot_llm.engines.vision_language import VisionLanguageConfig, VisionLanguageModel
 from hcot_llm.schema.clauses import CLAUSES, AnswerError, parse_answer
 from model.checkpoint import load_captioner, load_encoder, load_tokenizer
 from model.weights_check import WeightsError, check_weights
@@ -248,8 +247,8 @@ def vllm_settings(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", [*sys.path])
 
     def settings_for(folder: Path) -> dict:
-        config = CaptionerConfig(kind="vision_language", vision_language={"model": str(folder)})
-        check_captioner(config)
+        config = VisionLanguageCaptionerConfig(vision_language=VisionLanguageConfig(model=str(folder)))
+        config.check()
         VisionLanguageModel(config.vision_language)
         return told
 

@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from actors.captioner.chain_requests import ChainProgress, ChainTiles
+from actors.captioner.chain import ChainProgress, ChainTiles
 from corpus.tiles import CorpusError, read_tiles
 from hcot_llm.engines.completion import Completion
 from hcot_llm.prompts.chain import ChainResult
 from hcot_llm.schema.clauses import VOCABULARY, Clause
 from support.shared_chain import make_tiles, question
 
-ASKED = SimpleNamespace(question=SimpleNamespace(asked=(Clause.WATER, Clause.ROAD)), seed=None)
+ASKED = SimpleNamespace(question=SimpleNamespace(queried=(Clause.WATER, Clause.ROAD)), seed=None)
 
 
 def distribution(clause: Clause, value: str) -> np.ndarray:

@@ -7,9 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from actors.captioner.endpoint import EndpointCaptioner
-from actors.captioner.labelling import Question, ask
-from actors.captioner.native import CaptionerConfig
+from actors.captioner.endpoint import EndpointCaptioner, EndpointCaptionerConfig
+from actors.captioner.labelling import ask
+from actors.captioner.native import NativeCaptionerConfig
+from actors.captioner.requests import Question
 from corpus.geotiff.picture import png
 from corpus.simulate.config import SceneConfig
 from corpus.simulate.write import simulate_corpus
@@ -305,7 +306,7 @@ def test_a_model_that_is_not_there_is_answered_with_those_that_are():
         (f"captioner.endpoint.url=http://me:{KEY}@host/v1", "holds no user"),
         ("captioner.endpoint.url=host:1", "http://HOST"),
         ("captioner.endpoint.key=x", "no such key"),
-        ("captioner.levels_in_prompt=false", "asks level by level"),
+        ("captioner.levels_in_prompt=false", "levels_in_prompt is a setting of kind native, and kind is endpoint"),
     ],
 )
 def test_a_configuration_that_cannot_be(override, why, tmp_path):
@@ -319,9 +320,10 @@ def test_a_configuration_that_cannot_be(override, why, tmp_path):
 def test_a_model_elsewhere_needs_no_replica_here(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("captioner: {kind: endpoint, endpoint: {model: m}}\n")
-    there, here = load_config(path), load_config(path, ["captioner.kind=native"])
-    assert total_requirement(here).cpus - total_requirement(there).cpus == here.captioner.cpus_per_replica
-    assert CaptionerConfig().candidates == CaptionerConfig().engine.candidates
+    there = load_config(path)
+    here = there.model_copy(update={"captioner": NativeCaptionerConfig(cpus_per_replica=3)})
+    assert total_requirement(here).cpus - total_requirement(there).cpus == 3
+    assert here.captioner.candidates == NativeCaptionerConfig().engine.candidates
     assert there.captioner.candidates == 1
 
 
@@ -338,7 +340,7 @@ def label(url, corpus_dir, folder, retry=RetryConfig(attempts=0)):
     tile_ids = tuple(sorted(tiles["tile_id"].to_pylist()))
     shape = len(tile_ids), len(ALL)
     annotations = AnnotationMatrix(tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed"))
-    config = CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(url=url, model="m", patience_s=1))
+    config = EndpointCaptionerConfig(endpoint=EndpointConfig(url=url, model="m", patience_s=1))
     captioner = EndpointCaptioner(config, tiles, corpus_dir)
     try:
         return ask(
@@ -414,7 +416,7 @@ def test_chains_that_wait_are_not_asked_once_it_is_shut_down(corpus_dir):
 
     with server(respond) as (url, received):
         tiles = read_tiles(corpus_dir)
-        config = CaptionerConfig(kind="endpoint", endpoint=EndpointConfig(url=url, model="m", concurrency=1))
+        config = EndpointCaptionerConfig(endpoint=EndpointConfig(url=url, model="m", concurrency=1))
         captioner = EndpointCaptioner(config, tiles, corpus_dir)
         questions = [Question(tile_id, CLAUSES, {}, "", 10.0, {}, True, 5) for tile_id in tiles["tile_id"].to_pylist()]
         captioner.submit(captioner.request(questions, None, 0))

@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from actors.captioner.labelling import Question, ask
+from actors.captioner.labelling import ask
+from actors.captioner.requests import Question
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.engines.native import Answer
+from hcot_llm.engines.answer import Answer
 from hcot_llm.prompts.retry import RetryConfig
 from hcot_llm.schema.clauses import CLAUSES, Clause
 

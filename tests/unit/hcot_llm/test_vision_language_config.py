@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from actors.captioner.factory import check_captioner
-from actors.captioner.native import CaptionerConfig
+from actors.captioner.vision_language import VisionLanguageCaptionerConfig
 from corpus.geotiff.backscatter import Backscatter
 from corpus.geotiff.picture import grey_picture, png
-from hcot_llm.engines.vision_language import VisionLanguageError
+from hcot_llm.engines.vision_language import VisionLanguageConfig, VisionLanguageError
 
 
 @pytest.mark.parametrize(
@@ -21,14 +20,9 @@ from hcot_llm.engines.vision_language import VisionLanguageError
 def test_a_model_that_is_none_is_named_before_anything_starts(tmp_path, make, said):
     for name in ("config.json", "tokenizer_config.json", "pytorch_model.bin"):
         (tmp_path / name).write_text("{}")
-    config = CaptionerConfig(kind="vision_language", vision_language={"model": str(make(tmp_path))})
+    config = VisionLanguageCaptionerConfig(vision_language=VisionLanguageConfig(model=str(make(tmp_path))))
     with pytest.raises(VisionLanguageError, match=said):
-        check_captioner(config)
-
-
-def test_levels_cannot_be_left_out_of_a_chain():
-    with pytest.raises(ValueError, match="kind vision_language asks level by level"):
-        CaptionerConfig(kind="vision_language", levels_in_prompt=False)
+        config.check()
 
 
 def test_the_picture_is_the_co_polarised_band_in_decibels_and_no_data_is_black():

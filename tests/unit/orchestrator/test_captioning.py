@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hcot_llm.engines.native import Answer
+from hcot_llm.engines.answer import Answer
 from hcot_llm.knowledge.knowledge import tile_knowledge
 from hcot_llm.schema.clauses import ABSENT, VOCABULARY, Clause
 from orchestrator.config.schema import RunConfig

@@ -243,7 +243,7 @@ def test_every_kind_of_process_needs_a_node_that_is_large_enough():
     )
     assert "a captioner needs 5 CPUs (captioner.cpus_per_replica) on one node" in said
     assert "a scorer needs 2 CPUs (score.cpus_per_worker) and 1.5 GPUs (score.gpus_per_worker) on one node" in said
-    elsewhere = on_a_cluster("captioner.kind=endpoint", "captioner.endpoint.model=m", "captioner.cpus_per_replica=5")
+    elsewhere = on_a_cluster("captioner.kind=endpoint", "captioner.endpoint.model=m")
     said = refusal(elsewhere, nodes(*[(0.5, 0)] * 8))
     assert "a task of Ray Data needs 1 CPU on one node, and the largest has 0.5 CPUs: use larger nodes" in said
     assert "captioner" not in said

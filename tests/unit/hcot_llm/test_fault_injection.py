@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcot_llm.engines.fault_injection import DAMAGES, poison
+from hcot_llm.engines.fault_injection import ANSWER_FAULTS, inject_fault
 from hcot_llm.prompts.prompts import answer_text
 from hcot_llm.prompts.retry import RetryConfig, Unusable, plan_retries
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, AnswerError, parse_answer
@@ -17,9 +17,9 @@ clause_sets = st.lists(st.sampled_from(CLAUSES), min_size=1, unique=True).map(
 seeds = st.integers(0, 2**62)
 
 
-@given(annotations, clause_sets, st.sampled_from(sorted(DAMAGES)), seeds)
+@given(annotations, clause_sets, st.sampled_from(sorted(ANSWER_FAULTS)), seeds)
 def test_every_damage_of_a_valid_answer_is_refused_for_its_own_reason(values, asked, name, seed):
-    damaged = DAMAGES[name](answer_text(values, asked), asked, np.random.default_rng(seed))
+    damaged = ANSWER_FAULTS[name](answer_text(values, asked), asked, np.random.default_rng(seed))
     try:
         parse_answer(damaged, asked)
     except AnswerError as error:
@@ -28,9 +28,9 @@ def test_every_damage_of_a_valid_answer_is_refused_for_its_own_reason(values, as
         raise AssertionError(f"{name} left a valid answer: {damaged!r}")
 
 
-@given(st.text(max_size=300), clause_sets, st.sampled_from(sorted(DAMAGES)), seeds)
+@given(st.text(max_size=300), clause_sets, st.sampled_from(sorted(ANSWER_FAULTS)), seeds)
 def test_damages_of_any_text_end_in_values_or_an_answer_error(text, asked, name, seed):
-    damaged = DAMAGES[name](text, asked, np.random.default_rng(seed))
+    damaged = ANSWER_FAULTS[name](text, asked, np.random.default_rng(seed))
     try:
         assert tuple(parse_answer(damaged, asked)) == asked
     except AnswerError as error:
@@ -53,13 +53,13 @@ def test_a_repeated_unit_is_found_wherever_it_is_cut(unit, end):
 
 def test_the_share_and_all_six_kinds_are_injected_and_nothing_else_depends_on_it():
     text = answer_text({clause: VOCABULARY[clause][0] for clause in CLAUSES}, CLAUSES)
-    results = [poison(text, CLAUSES, 0.3, seed) for seed in range(2000)]
+    results = [inject_fault(text, CLAUSES, 0.3, seed) for seed in range(2000)]
     damaged = [name for _, name in results if name is not None]
     assert 0.25 < len(damaged) / 2000 < 0.35
-    assert set(damaged) == set(DAMAGES)
+    assert set(damaged) == set(ANSWER_FAULTS)
     assert all(result == (text, None) for result in results if result[1] is None)
-    assert results == [poison(text, CLAUSES, 0.3, seed) for seed in range(2000)]
-    assert {poison(text, CLAUSES, 0, seed) for seed in range(50)} == {(text, None)}
+    assert results == [inject_fault(text, CLAUSES, 0.3, seed) for seed in range(2000)]
+    assert {inject_fault(text, CLAUSES, 0, seed) for seed in range(50)} == {(text, None)}
 
 
 def unusable(count: int, clauses: int = 4) -> list[Unusable]:

@@ -1,62 +1,69 @@
-"""Questions for models that are asked by HCoT's chain: what each chain needs to know of its tile."""
+"""The HCoT chain for captioners that are not trained here: its settings, its questions, its progress."""
 
-from collections.abc import Collection, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from actors.captioner.base import CaptionerConfig
+from actors.captioner.requests import Question
 from corpus.geotiff.backscatter import Backscatter
 from corpus.geotiff.evidence import measure
 from corpus.geotiff.picture import grey_picture
 from corpus.geotiff.read import read_backscatter
 from corpus.storage.rng import derive_seed
 from corpus.tiles import check_tile, tile_path
+from hcot_llm.aggregation.label_noise import UNTRAINED, ExponentPrior
+from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.completion import Completion
-from hcot_llm.engines.native import Answer
 from hcot_llm.knowledge.knowledge import tile_knowledge
 from hcot_llm.prompts.chain import ChainResult
 from hcot_llm.prompts.chain_config import ChainConfig
-from hcot_llm.prompts.prompts import prompt_sha256
 from hcot_llm.prompts.retry import Retry
 from hcot_llm.schema.clauses import VOCABULARY, Clause, in_order
 
-if TYPE_CHECKING:
-    from actors.captioner.labelling import Question
 
+class ChainedConfig(CaptionerConfig):
+    """Settings of the kinds that are asked by the HCoT chain: models that are not trained here.
 
-@dataclass(frozen=True)
-class ChainRequest:
-    """Questions for HCoT chains. source: the model, its settings and the prompts, for the name of the shard."""
+    A chain asks again by itself for what contradicts the rest of its tile.
+    """
 
-    source: str
-    questions: Sequence["Question"]
-    retries: tuple[Retry, ...] | None = None
+    @property
+    @abstractmethod
+    def chain(self) -> ChainConfig:
+        """The settings of the chain and its model."""
 
-    @staticmethod
-    def of(
-        model_id: str,
-        config: ChainConfig,
-        without: Collection[str],
-        questions: Sequence["Question"],
-        retries: tuple[Retry, ...] | None,
-    ) -> "ChainRequest":
-        """The request to a model. without: settings that change nothing of its answers."""
-        settings = config.model_dump_json(exclude=set(without))
-        return ChainRequest(f"{model_id} {settings} {prompt_sha256()}", questions, retries)
+    @property
+    def candidates(self) -> int:
+        """Chains per tile; the first one is greedy."""
+        return self.chain.candidates
+
+    @property
+    def prior(self) -> ExponentPrior:
+        """A model that was not trained on the corpus has to show on held-out tiles that it knows anything."""
+        return UNTRAINED
 
 
 @dataclass(frozen=True)
 class ChainQuestion:
-    """One chain: a question about a tile. seed: of its sampled answers, None is greedy.
+    """One chain: a question about a tile.
 
-    path: the tile's GeoTIFF. sha256: of it, as recorded. gsd_m: metres per pixel. place: sentences about where it lies.
+    Attributes:
+        question: The question.
+        path: The tile's GeoTIFF.
+        sha256: Hash of that file, as recorded.
+        gsd_m: Metres per pixel.
+        place: Sentences about where the tile lies.
+        seed: Of the sampled answers; None is greedy.
     """
 
-    question: "Question"
+    question: Question
     path: Path
     sha256: str
     gsd_m: float
@@ -75,11 +82,20 @@ class ChainQuestion:
         return grey_picture(self._backscatter)
 
     def settings(self, *, evidence: bool, picture: bool, attempts: int) -> dict[str, Any]:
-        """Arguments of `hcot_llm.prompts.chain.chain`."""
+        """Return the arguments of `hcot_llm.prompts.chain.chain`.
+
+        Args:
+            evidence: Whether the prompts tell what was measured on the tile.
+            picture: Whether the model is shown the tile.
+            attempts: How often level 5 sends contradictions back.
+
+        Raises:
+            CorpusError: The tile has changed since it was recorded.
+        """
         measured = measure(self._backscatter, self.gsd_m)
         return {
-            "asked": self.question.asked,
-            "kept": self.question.kept,
+            "asked": self.question.queried,
+            "kept": self.question.context,
             "feedback": self.question.hints,
             "evidence": measured.as_prompt() if evidence else None,
             "measured_pixels": [blob.length_pixels for blob in measured.blobs],
@@ -91,20 +107,20 @@ class ChainQuestion:
 
 
 class ChainProgress:
-    """What a chain has brought so far."""
+    """What a chain has answered so far."""
 
-    def __init__(self, asked: ChainQuestion) -> None:
-        self._asked = asked
+    def __init__(self, chain: ChainQuestion) -> None:
+        self._chain = chain
         self._distributions: dict[Clause, list[np.ndarray]] = {}
         self._tokens = self._prompts = 0
 
     @property
     def seed(self) -> int | None:
-        """Of the next prompt."""
-        return None if self._asked.seed is None else derive_seed(self._asked.seed, self._prompts)
+        """The seed of the next prompt; None is greedy."""
+        return None if self._chain.seed is None else derive_seed(self._chain.seed, self._prompts)
 
     def take(self, completion: Completion) -> str:
-        """Enter the answer to a prompt; returns its text."""
+        """Enter the answer to a prompt, and return its text."""
         for clause, found in completion.distributions.items():
             self._distributions.setdefault(clause, []).append(found)
         self._tokens += completion.tokens
@@ -112,9 +128,9 @@ class ChainProgress:
         return completion.text
 
     def answer(self, result: ChainResult) -> Answer:
-        """What the chain, at its end, says of the asked clauses."""
+        """Return what the chain, at its end, says of the queried clauses."""
         values = in_order(
-            {clause: result.values[clause] for clause in self._asked.question.asked if clause in result.values}
+            {clause: result.values[clause] for clause in self._chain.question.queried if clause in result.values}
         )
         errors = tuple(result.failed.values())
         return Answer(
@@ -142,18 +158,22 @@ class ChainProgress:
 
 
 class ChainTiles:
-    """The tiles of a corpus, as chains need them."""
+    """The tiles of a corpus, as chains need them.
+
+    Args:
+        tiles: The tiles, see corpus/tiles.py.
+        corpus_dir: Directory of their corpus.
+    """
 
     def __init__(self, tiles: pa.Table, corpus_dir: Path) -> None:
-        """tiles: of the corpus in `corpus_dir`, see corpus/tiles.py."""
         self._corpus_dir = corpus_dir
         columns = tiles.select(["tile_id", "path", "sha256", "gsd_m", "lon", "lat"])
         self._tiles = {row["tile_id"]: row for row in columns.to_pylist()}
 
     def chains(
-        self, questions: Sequence["Question"], retries: Sequence[Retry] | None, candidates: int
+        self, questions: Sequence[Question], retries: Sequence[Retry] | None, candidates: int
     ) -> list[list[ChainQuestion]]:
-        """For each question its chains: all candidates, or the one that is asked again."""
+        """Make the chains of each question: all candidates, or the one that is asked again."""
         if retries is not None:
             seeds = [[None if retry.greedy else retry.seed] for retry in retries]
         else:
@@ -163,7 +183,7 @@ class ChainTiles:
             ]
         return [self._chains(question, each) for question, each in zip(questions, seeds, strict=True)]
 
-    def _chains(self, question: "Question", seeds: Sequence[int | None]) -> list[ChainQuestion]:
+    def _chains(self, question: Question, seeds: Sequence[int | None]) -> list[ChainQuestion]:
         tile = self._tiles[question.tile_id]
         place = tile_knowledge(tile["lon"], tile["lat"]).sentences()
         path = tile_path(self._corpus_dir, tile["path"])

@@ -1,0 +1,70 @@
+"""All keys of a configuration, read from the pydantic models that declare them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from corpus.config_kinds import ConfigKinds, kinds_of
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of the configuration.
+
+    Attributes:
+        name: Dotted name.
+        default: The default as text; "(required)" where there is none.
+        meaning: What the key means.
+        section: Whether the key is a section, whose own keys follow.
+    """
+
+    name: str
+    default: str
+    meaning: str
+    section: bool = False
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
+    """Iterate over all keys of a model, sections opened; a section in kinds has the keys of all its kinds.
+
+    Args:
+        model: The configuration or a section of it.
+        prefix: Dotted name of that section, with a dot at its end.
+    """
+    for name, field in model.model_fields.items():
+        kinds, section = kinds_of(field), field.annotation
+        if kinds is not None:
+            yield Key(prefix + name, "", field.description or "", section=True)
+            yield from _keys_of_kinds(kinds, f"{prefix}{name}.")
+        elif isinstance(section, type) and issubclass(section, BaseModel):
+            yield Key(prefix + name, "", field.description or "", section=True)
+            yield from keys(section, f"{prefix}{name}.")
+        else:
+            yield Key(prefix + name, _default(field), field.description or "")
+
+
+def _keys_of_kinds(kinds: ConfigKinds, prefix: str) -> Iterator[Key]:
+    """The key `kind`, then the keys of all kinds; those that not every kind has say which do."""
+    about = "; ".join(f"{kind}: {_first_sentence(model)}" for kind, model in kinds.items())
+    yield Key(f"{prefix}kind", kinds.default, about)
+    owners: dict[Key, list[str]] = {}
+    for kind, model in kinds.items():
+        for key in keys(model, prefix):
+            if key.name != f"{prefix}kind":
+                owners.setdefault(key, []).append(kind)
+    for key, names in owners.items():
+        whose = "" if len(names) == len(kinds) else f"kind {' and '.join(names)}: "
+        yield Key(key.name, key.default, whose + key.meaning, key.section)
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True, validated_data={})
+    return "(required)" if default is PydanticUndefined else str(default)
+
+
+def _first_sentence(model: type[BaseModel]) -> str:
+    sentence = (model.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    return sentence[:1].lower() + sentence[1:]
