@@ -21,7 +21,7 @@ FORBIDDEN = {
 # Inside a package, from the bottom: a part imports parts of earlier rows, never of its own row or of a later one. A
 # part is a sub-package or a file. Files of one part may import each other, as long as there is no cycle.
 ORDER = (
-    (("corpus.storage",), ("corpus.geotiff", "corpus.tiles", "corpus.cities"), ("corpus.ingest", "corpus.simulate")),
+    (("corpus.storage",), ("corpus.cities",), ("corpus.geotiff", "corpus.tiles"), ("corpus.ingest", "corpus.simulate")),
     (
         ("hcot_llm.schema",),
         ("hcot_llm.text", "hcot_llm.knowledge", "hcot_llm.aggregation"),
