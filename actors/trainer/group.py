@@ -12,10 +12,11 @@ from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig
 
 from actors.data.shuffler import Blocks
+from actors.trainer.channel import RoundResult, TrainCommand, start_channel
 from actors.trainer.config import TrainConfig
-from actors.trainer.orders import RoundOrder, RoundResult, start_mailbox
 from actors.trainer.orphaned_groups import CleanTorchTrainer
-from actors.trainer.worker import train_worker, trainer_state_dir
+from actors.trainer.resume import trainer_state_dir
+from actors.trainer.worker import train_worker
 from corpus.storage.errors import UserError
 from corpus.storage.writer import UNGUARDED, Writer
 
@@ -45,7 +46,7 @@ class WorkerSettings:
 
 
 class TrainerGroup:
-    """Starts the workers in a thread and trains rounds through the mailbox."""
+    """Starts the workers in a thread and trains rounds through the trainer channel."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class TrainerGroup:
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
         os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(config.regroup_timeout_s))
         self._config = config
-        self._mailbox = start_mailbox()
+        self._channel = start_channel()
         self._error: BaseException | None = None
         self._deaths_at_start = 0
         self._ray_train_dir = run_dir / "ray_train"
@@ -94,9 +95,9 @@ class TrainerGroup:
             if not isinstance(error.controller_failure, RayActorError) or 0 <= most < self._deaths_at_start:
                 raise
             # The group did not come so far as to say so itself.
-            ray.get(self._mailbox.starting.remote())
-            ray.get(self._mailbox.put_error.remote(str(error.controller_failure)))
-            return ray.get(self._mailbox.closed.remote())
+            ray.get(self._channel.starting.remote())
+            ray.get(self._channel.report_error.remote(str(error.controller_failure)))
+            return ray.get(self._channel.closed.remote())
         return True
 
     def _trainer(self) -> CleanTorchTrainer:
@@ -111,7 +112,7 @@ class TrainerGroup:
         )
         return CleanTorchTrainer(
             train_worker,
-            train_loop_config={"settings": self._settings, "mailbox": self._mailbox},
+            train_loop_config={"settings": self._settings, "channel": self._channel},
             torch_config=TorchConfig(backend=config.communication_backend),
             scaling_config=ScalingConfig(
                 num_workers=workers,
@@ -127,16 +128,16 @@ class TrainerGroup:
         )
 
     def _check(self) -> None:
-        if (reason := ray.get(self._mailbox.given_up.remote())) is not None:
+        if (reason := ray.get(self._channel.given_up.remote())) is not None:
             raise reason
         if self._error is not None:
             raise TrainingFailed(f"the training workers stopped: {self._error}") from self._error
         if not self._thread.is_alive():
             raise TrainingFailed("the training workers ended although the run is not over")
-        starts, error = ray.get(self._mailbox.trouble.remote())
+        starts, error = ray.get(self._channel.trouble.remote())
         if starts > FRUITLESS_STARTS:
             raise TrainingFailed(f"the training workers started {starts} times without training one step:\n{error}")
-        furthest, starts = ray.get(self._mailbox.standstill.remote())
+        furthest, starts = ray.get(self._channel.standstill.remote())
         if furthest and starts > STARTS_AT_ONE_STEP:
             raise TrainingFailed(
                 f"the training workers started {starts} times and never came further than step {furthest}; "
@@ -152,11 +153,11 @@ class TrainerGroup:
         deadline = time.monotonic() + self._config.start_timeout_s
         while time.monotonic() < deadline:
             self._check()
-            progress = ray.get(self._mailbox.progress.remote())
+            progress = ray.get(self._channel.progress.remote())
             if progress:
                 return progress["world_size"]
             time.sleep(0.2)
-        _, error = ray.get(self._mailbox.trouble.remote())
+        _, error = ray.get(self._channel.trouble.remote())
         raise TrainingFailed(
             f"no training worker started within {self._config.start_timeout_s:g} s. Ray offers "
             f"{ray.available_resources()}; each worker asks for {self._config.cpus_per_worker} CPU."
@@ -182,7 +183,7 @@ class TrainerGroup:
             label_accuracy: expected share of right labels, by clause, for the correction of the clause losses.
             on_progress: called about twice a second with a dict(step, steps, tiles_per_s, losses...).
         """
-        order = RoundOrder(
+        command = TrainCommand(
             round_,
             fold,
             from_scratch,
@@ -192,18 +193,18 @@ class TrainerGroup:
             str(weights_dir),
             label_accuracy if self._config.noise_correction else None,
         )
-        ray.get(self._mailbox.post.remote(order))
-        while (result := ray.get(self._mailbox.result.remote(order.key))) is None:
+        ray.get(self._channel.send.remote(command))
+        while (result := ray.get(self._channel.result.remote(command.key))) is None:
             self._check()
             if on_progress is not None:
-                on_progress(ray.get(self._mailbox.progress.remote()))
+                on_progress(ray.get(self._channel.progress.remote()))
             time.sleep(0.25)
         return result
 
     def stop(self, grace_s: float) -> bool:
         """Have the workers save their state and end; whether they did within `grace_s` seconds."""
         try:
-            ray.get(self._mailbox.stop.remote(), timeout=grace_s)
+            ray.get(self._channel.stop.remote(), timeout=grace_s)
         except RayError:  # what ends a driver may end its workers, too; their newest checkpoint stands
             return False
         self._thread.join(timeout=grace_s)
@@ -213,10 +214,10 @@ class TrainerGroup:
         """After an error, of whatever part of the run: Ray must not be shut down under the thread that waits for the
         workers, which can end the process before it has said what the error was. Ray may answer no more.
         """
-        self._mailbox.close.remote()
+        self._channel.close.remote()
         self._thread.join(timeout=patience_s)
 
     def close(self) -> None:
         """Let the workers go. A group that failed before is not waited for."""
-        ray.get(self._mailbox.close.remote())
+        ray.get(self._channel.close.remote())
         self._thread.join(timeout=60)

@@ -1,16 +1,15 @@
-"""Worker groups that Ray Train 2.60 forgets."""
+"""Ends orphaned worker groups: those that Ray Train 2.60 has started and lost track of."""
 
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.callback import ControllerCallback, RayTrainCallback, WorkerGroupCallback
 from ray.train.v2._internal.execution.worker_group import WorkerGroup, WorkerGroupContext
 
 
-class ForgottenGroups(WorkerGroupCallback, ControllerCallback):
+class OrphanedGroups(WorkerGroupCallback, ControllerCallback):
     """Ends a group that Ray Train has started and does not know of.
 
-    It learns of a group only when all of its start is over. Where a worker dies while processes find each other, or while
-    it is handed what to run, the group's placement group stays, with nobody to give it back, and the groups to come wait for
-    its resources for ever.
+    Ray Train notes a group only when its start is over. Where a worker dies before, while the processes find each other or
+    while it is handed what to run, nobody gives back the placement group, and later groups wait for its resources for ever.
     """
 
     def __init__(self) -> None:
@@ -26,19 +25,19 @@ class ForgottenGroups(WorkerGroupCallback, ControllerCallback):
         self._group = None
 
     def before_worker_group_start(self, worker_group_context: WorkerGroupContext) -> None:
-        self._end_forgotten()
+        self._end_orphan()
 
     async def before_controller_shutdown(self) -> None:
-        self._end_forgotten()
+        self._end_orphan()
 
-    def _end_forgotten(self) -> None:
+    def _end_orphan(self) -> None:
         group, self._group = self._group, None
         if group is not None and group.has_started():
             group.get_worker_group_state().shutdown()
 
 
 class CleanTorchTrainer(TorchTrainer):
-    """Ray Train's trainer with ForgottenGroups before its other callbacks, as it calls none after one that fails."""
+    """Ray Train's trainer with OrphanedGroups before its other callbacks, as it calls none after one that fails."""
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        return [ForgottenGroups(), *super()._create_default_callbacks()]
+        return [OrphanedGroups(), *super()._create_default_callbacks()]

@@ -6,7 +6,7 @@ import numpy as np
 
 from actors.captioner.base import PublishReceipt
 from actors.scorer.scorer import Scores
-from actors.trainer.orders import RoundResult
+from actors.trainer.channel import RoundResult
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.relabel import Proposals, Settlement
 from orchestrator.data.annotation_history import CorpusState

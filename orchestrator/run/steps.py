@@ -13,7 +13,7 @@ from actors.captioner.labelling import ask, write_questions
 from actors.evaluator import rows_of
 from actors.scorer.scorer import Scores, score_tiles
 from actors.trainer.group import TrainerGroup
-from actors.trainer.orders import RoundResult
+from actors.trainer.channel import RoundResult
 from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
 from hcot_llm.aggregation.feedback import doubtful_clauses
 from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood

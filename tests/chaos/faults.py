@@ -60,7 +60,7 @@ class Fault:
     @property
     def ends_driver(self) -> bool:
         """Whether the run goes on only with `knowlip resume`."""
-        return self._ends_a_process and self.target in ("driver", "node", "gcs", "train controller", "mailbox")
+        return self._ends_a_process and self.target in ("driver", "node", "gcs", "train controller", "trainer channel")
 
     @property
     def shares(self) -> bool:
@@ -99,7 +99,7 @@ def _kills() -> list[Fault]:
 FAULTS = (
     *_kills(),
     Fault("train controller", "train", INSIDE),
-    Fault("mailbox", "train", INSIDE),
+    Fault("trainer channel", "train", INSIDE),
     Fault("evaluator", "evaluate", BOUNDARY),
     Fault("gcs", "score", INSIDE),
     Fault("driver", "train", INSIDE, "terminate"),

@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from actors.trainer.worker import trainer_state_dir
+from actors.trainer.resume import trainer_state_dir
 from chaos.driver import KNOWLIP, ChaosError, Driver, start, wait_for_phase
 from chaos.injection import Outcome
 from chaos.reference import Reference

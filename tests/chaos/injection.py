@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from actors.trainer.checkpoint import latest_checkpoint
-from actors.trainer.worker import trainer_state_dir
+from actors.trainer.resume import trainer_state_dir
 from chaos import targets
 from chaos.compare import Comparison
 from chaos.driver import ChaosError, Driver, NotSurvived

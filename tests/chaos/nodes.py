@@ -11,7 +11,7 @@ import psutil
 from ray.cluster_utils import Cluster
 
 from actors.trainer.checkpoint import TrainerPosition, latest_checkpoint
-from actors.trainer.worker import trainer_state_dir
+from actors.trainer.resume import trainer_state_dir
 from chaos.driver import ChaosError, Driver, NotSurvived, start, wait_for_phase
 from chaos.injection import Outcome
 from chaos.reference import Reference

@@ -20,7 +20,7 @@ TITLE = {
     "serve controller": "ray::ServeController",
     "scorer": "ray::MapWorker",
     "evaluator": "ray::Judge",
-    "mailbox": "ray::Mailbox",
+    "trainer channel": "ray::TrainerChannel",
 }
 _RANK_LOG = "ray-train-sys-worker-"
 DAEMON = {"node": "raylet", "gcs": "gcs_server"}

@@ -10,7 +10,7 @@ import pytest
 
 from actors.data.object_store import take
 from actors.trainer.epoch_plan import MicroBatch
-from actors.trainer.worker import _Window
+from actors.trainer.window import BlockWindow
 from actors.weights import create_weights
 from corpus.storage.disk import DiskFull
 from orchestrator.cluster.disk_space import naming_a_full_disk
@@ -127,7 +127,7 @@ def test_a_trainer_holds_few_blocks_of_a_corpus_that_is_larger_than_the_store(sp
         )
         for number in range(12)
     ]
-    window, one_row = _Window(refs, {}, holds=3), np.zeros(1, int)
+    window, one_row = BlockWindow(refs, {}, holds=3), np.zeros(1, int)
     for _ in range(2):
         for number in range(12):
             [row] = window.rows(MicroBatch(0, np.array([number]), one_row, seed=0))

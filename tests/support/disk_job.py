@@ -1,4 +1,4 @@
-"""A training job whose disk is full when its second checkpoint is due: a real `_Worker`, without Ray."""
+"""A training job whose disk is full when its second checkpoint is due: a real `Rank`, without Ray."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Training jobs for the tests: real `_Worker`s on DeepSpeed over gloo, in processes of their own, without Ray."""
+"""Training jobs for the tests: real `Rank`s on DeepSpeed over gloo, in processes of their own, without Ray."""
 
 import json
 import os
@@ -11,12 +11,14 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 
+from actors.trainer.channel import TrainCommand
 from actors.trainer.checkpoint import TrainerPosition, save_checkpoint
 from actors.trainer.communication_op import compile_communication_op
 from actors.trainer.config import TrainConfig
 from actors.trainer.epoch_plan import EpochPlan
-from actors.trainer.orders import RoundOrder
-from actors.trainer.worker import _Window, _Worker, steps_done
+from actors.trainer.rank import Rank
+from actors.trainer.resume import steps_done
+from actors.trainer.window import BlockWindow
 from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
 from model.config import ModelConfig
 
@@ -86,11 +88,11 @@ class Job:
     def __init__(self, start_dir: Path, state_dir: Path, epochs: int = 1) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
         self.state_dir = state_dir
-        self.worker = _Worker(
+        self.worker = Rank(
             {"run_seed": 0, "start_dir": str(start_dir), "state_dir": str(state_dir), "feedback": True, "levels": True},
             TRAIN,
         )
-        self.window = _Window([], {0: training_table()})
+        self.window = BlockWindow([], {0: training_table()})
         plans = [
             EpochPlan(0, 1, epoch, (TILES,), TRAIN.micro_batch_tiles, TRAIN.micro_batches_per_step)
             for epoch in range(epochs)
@@ -101,7 +103,7 @@ class Job:
 
     def train(self, until: int) -> list[dict[str, float]]:
         """Do steps up to `until`; returns their losses."""
-        losses = [self.worker._step(batches, self.window, 1e-2) for batches in self.steps[self.done : until]]
+        losses = [self.worker.step(batches, self.window, 1e-2) for batches in self.steps[self.done : until]]
         self.done = until
         return losses
 
@@ -110,17 +112,17 @@ class Job:
             self.worker.engine, self.state_dir, TrainerPosition(1, self.done, self.done, self.worker.world_size, False)
         )
 
-    def begin(self, order: RoundOrder) -> None:
-        """Stand where an order begins, or where its newest checkpoint was saved."""
-        self.worker.stand_at(order)
-        self.done, self.before = steps_done(self.worker.position, order, self.worker.state_dir)
+    def begin(self, command: TrainCommand) -> None:
+        """Stand where a command begins, or where its newest checkpoint was saved."""
+        self.worker.prepare(command)
+        self.done, self.before = steps_done(self.worker.position, command, self.worker.state_dir)
 
-    def finish(self, order: RoundOrder, until: int = STEPS) -> None:
-        """Train an order up to a step and save the state."""
+    def finish(self, command: TrainCommand, until: int = STEPS) -> None:
+        """Train a command up to a step and save the state."""
         before = self.before - self.done
         self.train(until)
         self.worker.position = TrainerPosition(
-            order.round, until, before + until, self.worker.world_size, until == STEPS
+            command.round, until, before + until, self.worker.world_size, until == STEPS
         )
         save_checkpoint(self.worker.engine, self.worker.state_dir, self.worker.position)
 
@@ -176,7 +178,9 @@ def train_and_restart(folder: Path) -> dict:
     }
 
 
-ORDERS = [RoundOrder(round_, fold, round_ in (1, 3), [], (TILES,), 1, "") for round_ in (1, 2, 3) for fold in (0, 1)]
+COMMANDS = [
+    TrainCommand(round_, fold, round_ in (1, 3), [], (TILES,), 1, "") for round_ in (1, 2, 3) for fold in (0, 1)
+]
 
 
 def folds_and_scratch(folder: Path) -> dict:
@@ -186,15 +190,15 @@ def folds_and_scratch(folder: Path) -> dict:
         state = folder / f"state-{name}-{dist.get_world_size()}"
         job, rounds = Job(folder / "start", state), {}
         untrained = job.weights()
-        for order in ORDERS:
-            job.begin(order)
+        for command in COMMANDS:
+            job.begin(command)
             began = job.weights()
             if interrupted:
-                job.finish(order, 2)
+                job.finish(command, 2)
                 job = Job(folder / "start", state)
-                job.begin(order)
-            job.finish(order)
-            rounds[order.key] = began, job.weights(), job.worker.position.total_steps
+                job.begin(command)
+            job.finish(command)
+            rounds[command.key] = began, job.weights(), job.worker.position.total_steps
         seen[name] = rounds
     one, other = seen["undisturbed"], seen["interrupted"]
     return {

@@ -15,14 +15,14 @@ from torch.distributed.distributed_c10d import BackendConfig
 
 from actors.trainer import checkpoint as trainer_state
 from actors.trainer import group as trainer
-from actors.trainer import worker as worker_module
+from actors.trainer.channel import RoundResult, TrainCommand, TrainerChannel
 from actors.trainer.checkpoint import TrainerPosition, latest_checkpoint, load_checkpoint, save_checkpoint
 from actors.trainer.config import TrainConfig
 from actors.trainer.divergence import TrainingDiverged, refusing_divergence
 from actors.trainer.group import TrainerGroup, TrainingFailed
-from actors.trainer.orders import Mailbox, RoundOrder, RoundResult
+from actors.trainer.resume import steps_done
 from actors.trainer.safe_load import StateRefused
-from actors.trainer.worker import steps_done, train_worker
+from actors.trainer.worker import train_worker
 from corpus.storage.disk import DiskFull
 from corpus.storage.lock import LeaseLost
 from corpus.storage.writer import UNGUARDED, Writer
@@ -40,10 +40,10 @@ class Handle:
 
 
 @pytest.fixture
-def box(monkeypatch):
-    """A mailbox without Ray."""
+def channel(monkeypatch):
+    """A trainer channel without Ray."""
     monkeypatch.setattr("ray.get", lambda answer: answer)
-    return Mailbox.__ray_metadata__.modified_class()
+    return TrainerChannel.__ray_metadata__.modified_class()
 
 
 @pytest.fixture
@@ -58,22 +58,22 @@ def alone(tmp_path):
     dist.destroy_process_group()
 
 
-def order(round_: int, *, from_scratch: bool = False, fold: int = 0) -> RoundOrder:
-    return RoundOrder(round_, fold, from_scratch, [], (8,), 1, f"/runs/r/weights/round-{round_:04d}")
+def command(round_: int, *, from_scratch: bool = False, fold: int = 0) -> TrainCommand:
+    return TrainCommand(round_, fold, from_scratch, [], (8,), 1, f"/runs/r/weights/round-{round_:04d}")
 
 
 # A worker that cannot be built
 
 
-def build(box, monkeypatch, error: Exception) -> None:
+def build(channel, monkeypatch, error: Exception) -> None:
     """Start a worker whose construction fails."""
 
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(worker_module, "_Worker", fail)
+    monkeypatch.setattr("actors.trainer.rank.Rank", fail)
     monkeypatch.setattr("actors.trainer.communication_op.compile_communication_op", lambda: None)
-    train_worker({"settings": {"train": TrainConfig().model_dump()}, "mailbox": Handle(box)})
+    train_worker({"settings": {"train": TrainConfig().model_dump()}, "channel": Handle(channel)})
 
 
 @pytest.mark.parametrize(
@@ -85,19 +85,19 @@ def build(box, monkeypatch, error: Exception) -> None:
         TrainingDiverged("no finite number"),
     ],
 )
-def test_a_worker_that_another_start_would_not_build_either_gives_up(box, alone, monkeypatch, error):
-    build(box, monkeypatch, error)
-    assert box.given_up() is error
-    assert box.trouble() == (1, "")
+def test_a_worker_that_another_start_would_not_build_either_gives_up(channel, alone, monkeypatch, error):
+    build(channel, monkeypatch, error)
+    assert channel.given_up() is error
+    assert channel.trouble() == (1, "")
 
 
-def test_any_other_failure_to_build_a_worker_is_counted_and_told(box, alone, monkeypatch):
+def test_any_other_failure_to_build_a_worker_is_counted_and_told(channel, alone, monkeypatch):
     with pytest.raises(ValueError):
-        build(box, monkeypatch, ValueError("no such tokenizer"))
-    starts, said = box.trouble()
+        build(channel, monkeypatch, ValueError("no such tokenizer"))
+    starts, said = channel.trouble()
     assert starts == 1
     assert "no such tokenizer" in said
-    assert box.progress() == {}
+    assert channel.progress() == {}
 
 
 # Divergence
@@ -141,10 +141,10 @@ def test_finite_losses_are_no_divergence():
 # The loop's side
 
 
-def group(box) -> TrainerGroup:
+def group(channel) -> TrainerGroup:
     """The loop's side of a worker group, without the group."""
     made = TrainerGroup.__new__(TrainerGroup)
-    made._config, made._mailbox = TrainConfig(start_timeout_s=0.1), Handle(box)
+    made._config, made._channel = TrainConfig(start_timeout_s=0.1), Handle(channel)
     made._error, made._thread, made._deaths_at_start = None, threading.current_thread(), 0
     return made
 
@@ -164,13 +164,13 @@ def died_at_start() -> ControllerError:
     return ControllerError(RayActorError(error_msg="killed while it was handed what to run"))
 
 
-def test_a_worker_that_dies_while_it_is_handed_what_to_run_is_started_again(box):
-    made, fits = group(box), Fits(died_at_start(), died_at_start(), None)
+def test_a_worker_that_dies_while_it_is_handed_what_to_run_is_started_again(channel):
+    made, fits = group(channel), Fits(died_at_start(), died_at_start(), None)
     made._trainer = lambda: fits
     made._keep_training()
     assert made._error is None
     assert fits.ends == []
-    starts, said = box.trouble()
+    starts, said = channel.trouble()
     assert starts == 2
     assert "killed while it was handed what to run" in said
 
@@ -179,74 +179,79 @@ def test_a_worker_that_dies_while_it_is_handed_what_to_run_is_started_again(box)
     ("error", "most"),
     [(ControllerError(ValueError("no such backend")), -1), (died_at_start(), 0), (ValueError("not Ray Train's"), -1)],
 )
-def test_other_ends_of_ray_train_and_too_many_are_raised(box, error, most):
-    made, fits = group(box), Fits(error)
+def test_other_ends_of_ray_train_and_too_many_are_raised(channel, error, most):
+    made, fits = group(channel), Fits(error)
     made._trainer, made._config = lambda: fits, TrainConfig(max_failures=most)
     made._keep_training()
     assert made._error is error
 
 
-def test_no_group_is_started_again_for_a_run_that_is_over(box):
-    made, fits = group(box), Fits(died_at_start())
+def test_no_group_is_started_again_for_a_run_that_is_over(channel):
+    made, fits = group(channel), Fits(died_at_start())
     made._trainer = lambda: fits
-    box.close()
+    channel.close()
     made._keep_training()
     assert made._error is None
 
 
-def test_restarts_between_orders_do_not_end_the_run(box):
+def test_restarts_between_commands_do_not_end_the_run(channel):
     for _ in range(trainer.FRUITLESS_STARTS + 1):
-        box.starting()
+        channel.starting()
     result = RoundResult(2, 0, "weights", "ab", 1, [])
     blocks = SimpleNamespace(refs=[], rows=(8,))
     assert (
-        group(box).train(
-            2, blocks, Path("weights"), from_scratch=False, epochs=1, on_progress=lambda _: box.put_result(result)
+        group(channel).train(
+            2,
+            blocks,
+            Path("weights"),
+            from_scratch=False,
+            epochs=1,
+            on_progress=lambda _: channel.report_result(result),
         )
         is result
     )
 
 
-def test_groups_that_fail_to_start_end_the_wait_with_their_reason(box):
+def test_groups_that_fail_to_start_end_the_wait_with_their_reason(channel):
     for _ in range(trainer.FRUITLESS_STARTS + 1):
-        box.starting()
-        box.put_error("no such tokenizer")
+        channel.starting()
+        channel.report_error("no such tokenizer")
     with pytest.raises(TrainingFailed, match="started 4 times without training one step:\nno such tokenizer"):
-        group(box).wait_until_ready()
+        group(channel).wait_until_ready()
 
 
-def test_groups_that_always_end_at_the_same_step_end_the_run(box):
+def test_groups_that_always_end_at_the_same_step_end_the_run(channel):
     """Each of them trains a step, so that none of them is fruitless by itself."""
 
     def again(_):
-        box.starting()
-        box.put_progress({"step": 1})
-        box.put_error("out of memory at step 2")
+        channel.starting()
+        channel.report_progress({"step": 1})
+        channel.report_error("out of memory at step 2")
 
-    box.starting()
-    box.put_progress({"step": 1})
+    channel.starting()
+    channel.report_progress({"step": 1})
     with pytest.raises(
         TrainingFailed, match="started 11 times and never came further than step 1; what ended them:\nout of"
     ):
-        group(box).train(
+        group(channel).train(
             1, SimpleNamespace(refs=[], rows=(8,)), Path("weights"), from_scratch=True, epochs=1, on_progress=again
         )
 
 
-def test_groups_that_come_further_may_start_as_often_as_they_must(box):
-    box.post(order(1))
+def test_groups_that_come_further_may_start_as_often_as_they_must(channel):
+    channel.send(command(1))
     for step in range(1, 3 * trainer.STARTS_AT_ONE_STEP):
-        box.starting()
-        box.put_progress({"step": step})
-    assert box.standstill() == (step, 0)
+        channel.starting()
+        channel.report_progress({"step": step})
+    assert channel.standstill() == (step, 0)
 
 
-def test_a_wait_that_is_over_names_the_last_failure(box, monkeypatch):
+def test_a_wait_that_is_over_names_the_last_failure(channel, monkeypatch):
     monkeypatch.setattr("ray.available_resources", dict)
-    box.starting()
-    box.put_error("no such tokenizer")
+    channel.starting()
+    channel.report_error("no such tokenizer")
     with pytest.raises(TrainingFailed, match="no training worker started within 0.1 s.*\nno such tokenizer"):
-        group(box).wait_until_ready()
+        group(channel).wait_until_ready()
 
 
 # Where a round begins
@@ -259,12 +264,12 @@ def at(round_: int, step: int, *, finished: bool) -> TrainerPosition:
 @pytest.mark.parametrize(
     ("position", "asked", "expected"),
     [
-        (None, order(1, from_scratch=True), (0, 0)),
-        (None, order(1), (0, 0)),
-        (None, order(3, from_scratch=True, fold=1), (0, 0)),
-        (at(2, 7, finished=False), order(2), (7, 107)),
-        (at(2, 9, finished=True), order(3), (0, 109)),
-        (at(1, 9, finished=True), order(3, from_scratch=True), (0, 109)),
+        (None, command(1, from_scratch=True), (0, 0)),
+        (None, command(1), (0, 0)),
+        (None, command(3, from_scratch=True, fold=1), (0, 0)),
+        (at(2, 7, finished=False), command(2), (7, 107)),
+        (at(2, 9, finished=True), command(3), (0, 109)),
+        (at(1, 9, finished=True), command(3, from_scratch=True), (0, 109)),
     ],
 )
 def test_a_round_goes_on_from_where_its_state_stands(position, asked, expected):
@@ -274,12 +279,12 @@ def test_a_round_goes_on_from_where_its_state_stands(position, asked, expected):
 @pytest.mark.parametrize(
     ("position", "asked", "holds"),
     [
-        (None, order(2), "no whole checkpoint"),
-        (None, order(2, fold=1), "no whole checkpoint"),
-        (at(1, 7, finished=False), order(2), "a checkpoint of round 1, step 7"),
-        (at(1, 9, finished=True), order(3), "a checkpoint of round 1, step 9"),
-        (at(5, 9, finished=True), order(3), "a checkpoint of round 5, step 9"),
-        (at(5, 9, finished=True), order(3, from_scratch=True), "a checkpoint of round 5, step 9"),
+        (None, command(2), "no whole checkpoint"),
+        (None, command(2, fold=1), "no whole checkpoint"),
+        (at(1, 7, finished=False), command(2), "a checkpoint of round 1, step 7"),
+        (at(1, 9, finished=True), command(3), "a checkpoint of round 1, step 9"),
+        (at(5, 9, finished=True), command(3), "a checkpoint of round 5, step 9"),
+        (at(5, 9, finished=True), command(3, from_scratch=True), "a checkpoint of round 5, step 9"),
     ],
 )
 def test_a_round_whose_state_is_missing_is_not_trained_from_the_start_weights(position, asked, holds):

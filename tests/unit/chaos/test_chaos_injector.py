@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from actors.captioner.deployment import DEPLOYMENT
 from actors.evaluator import Evaluator
-from actors.trainer.orders import Mailbox
+from actors.trainer.channel import TrainerChannel
 from chaos.__main__ import main, seeds
 from chaos.compare import count, pairs
 from chaos.cut_tiles import write_cut_scenes
@@ -56,7 +56,7 @@ def test_every_process_is_killed_at_the_start_of_every_phase_and_inside_it():
 
 
 def test_the_loops_own_actors_are_looked_for_under_the_names_they_have():
-    for target, actor in (("evaluator", Evaluator), ("mailbox", Mailbox)):
+    for target, actor in (("evaluator", Evaluator), ("trainer channel", TrainerChannel)):
         assert TITLE[target] == f"ray::{actor.__ray_metadata__.class_name}"
     assert TITLE["captioner"] == f"ray::ServeReplica:{DEPLOYMENT}"
 

@@ -1,4 +1,4 @@
-"""Carries round orders to the standing worker group and results back.
+"""Carries train commands to the standing worker group, and progress, errors and results back.
 
 Ray Train runs one long `fit()` for the whole run, so that workers, imports and DeepSpeed start once. This
 zero-CPU actor is how the loop tells the workers what to do next.
@@ -12,13 +12,18 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 @dataclass(frozen=True)
-class RoundOrder:
+class TrainCommand:
     """What to train in one round, and one fold of it.
 
-    fold: which of the run's models; each continues its own state of the round before. from_scratch: begin with the
-    run's start weights instead, and with a new optimiser, teacher and queue.
-    blocks: object references to Arrow tables, in the order of the round's shuffle. block_rows: rows of each block.
-    weights_dir: where the trained weights go. label_accuracy: expected share of right labels, by clause; None: all.
+    Attributes:
+        round: number of the round, from 1.
+        fold: which of the run's models; each continues its own state of the round before.
+        from_scratch: begin with the run's start weights instead, and with a new optimiser, teacher and queue.
+        blocks: object references to Arrow tables, in the order of the round's shuffle.
+        block_rows: rows of each block.
+        epochs: passes over the blocks.
+        weights_dir: where the trained weights go.
+        label_accuracy: expected share of right labels in [0, 1], by clause; None: all are right.
     """
 
     round: int
@@ -38,8 +43,15 @@ class RoundOrder:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """What training one round came to. losses: one dict a step of the round, with `step` counted
-    over the run of that fold.
+    """What training one round came to.
+
+    Attributes:
+        round: number of the round.
+        fold: which of the run's models.
+        weights_dir: where the weights lie.
+        weights_sha256: their hash, hexadecimal.
+        world_size: workers at the end of the round.
+        losses: one dict a step of the round, by name of the loss; `step` is counted over the run of that fold.
     """
 
     round: int
@@ -51,11 +63,11 @@ class RoundResult:
 
 
 @ray.remote(num_cpus=0)
-class Mailbox:
-    """Holds the latest order and the results. Orders are known by (round, fold): a worker that restarts asks again."""
+class TrainerChannel:
+    """Holds the latest command, and the results by (round, fold). A worker that restarts asks for the command again."""
 
     def __init__(self) -> None:
-        self._order: RoundOrder | None = None
+        self._command: TrainCommand | None = None
         self._results: dict[tuple[int, int], RoundResult] = {}
         self._progress: dict[str, Any] = {}
         self._fruitless_starts = 0
@@ -66,23 +78,28 @@ class Mailbox:
         self._stopping = False
         self._closed = False
 
-    def post(self, order: RoundOrder) -> None:
-        """What to train next. Groups that started while nothing was ordered had no step to train: they do not count."""
-        self._order = order
+    def send(self, command: TrainCommand) -> None:
+        """Give the workers something to train.
+
+        Worker groups that started before had no step to train: they do not count as fruitless starts.
+        """
+        self._command = command
         self._fruitless_starts = 0
         self._furthest, self._starts_there = 0, 0
         self._error, self._group_failed = "", False
 
-    def order(self) -> RoundOrder | None:
-        """The order that still waits for its result, or None."""
-        if self._order is None or self._order.key in self._results:
+    def command(self) -> TrainCommand | None:
+        """The command that still waits for its result, or None."""
+        if self._command is None or self._command.key in self._results:
             return None
-        return self._order
+        return self._command
 
     def closed(self) -> bool:
+        """Whether the workers are to end once nothing is left to train."""
         return self._closed
 
     def close(self) -> None:
+        """Have the workers end once nothing is left to train."""
         self._closed = True
 
     def starting(self) -> None:
@@ -92,11 +109,11 @@ class Mailbox:
         self._group_failed = False
 
     def started(self, world_size: int) -> None:
-        """The workers of a group are built and ask for orders."""
+        """The workers of a group are built and ask for commands."""
         self._progress = {"world_size": world_size}
 
-    def put_progress(self, progress: dict[str, Any]) -> bool:
-        """A step was trained. Returns whether the workers are to save their state and stop."""
+    def report_progress(self, progress: dict[str, Any]) -> bool:
+        """Note a trained step; returns whether the workers are to save their state and stop."""
         self._progress = progress
         self._fruitless_starts = 0
         if progress["step"] > self._furthest:
@@ -107,10 +124,10 @@ class Mailbox:
         """Have the workers save their state after the current step and end."""
         self._stopping = self._closed = True
 
-    def put_error(self, error: str) -> None:
-        """Why a worker stopped; the first reason of a group is the cause, the rest follow from it.
+    def report_error(self, error: str) -> None:
+        """Note why a worker stopped. The first reason of a group is the cause; the others follow from it.
 
-        It stays until a later group has a reason of its own: the loop may look only once that one has started.
+        A reason stays until a later group has one of its own, as the loop may look only once that group has started.
         """
         if not self._group_failed:
             self._error, self._group_failed = error, True
@@ -120,27 +137,31 @@ class Mailbox:
         self._given_up = self._given_up or error
 
     def given_up(self) -> Exception | None:
+        """The error that another start would only meet again, or None."""
         return self._given_up
 
     def trouble(self) -> tuple[int, str]:
-        """Worker groups started since the last trained step or order, and why the last one that said so failed."""
+        """Worker groups started since the last trained step or command, and why the last one that said so failed."""
         return self._fruitless_starts, self._error
 
     def standstill(self) -> tuple[int, int]:
-        """The furthest step of the order that was ever trained, and worker groups started since it was."""
+        """The furthest step of the command that was ever trained, and worker groups started since it was."""
         return self._furthest, self._starts_there
 
     def progress(self) -> dict[str, Any]:
+        """What the workers last reported; empty before the first group is built."""
         return self._progress
 
-    def put_result(self, result: RoundResult) -> None:
+    def report_result(self, result: RoundResult) -> None:
+        """Note the result of a command."""
         self._results[result.round, result.fold] = result
 
     def result(self, key: tuple[int, int]) -> RoundResult | None:
+        """The result of (round, fold), or None while it is not there."""
         return self._results.get(key)
 
 
-def start_mailbox():
-    """A handle of a new mailbox on the driver's node: a run ends with that node anyway, any other may be taken away."""
+def start_channel() -> Any:
+    """A handle of a new channel on the driver's node. A run ends with that node anyway; any other may be taken away."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return Mailbox.options(scheduling_strategy=here).remote()
+    return TrainerChannel.options(scheduling_strategy=here).remote()

@@ -1,0 +1,254 @@
+"""One rank of the worker group: the model that it holds, and the rounds that it trains."""
+
+import gc
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+import torch.distributed as dist
+
+from actors.trainer.batches import build_micro_batch
+from actors.trainer.channel import RoundResult, TrainCommand
+from actors.trainer.checkpoint import TrainerPosition, load_checkpoint, save_checkpoint
+from actors.trainer.config import TrainConfig
+from actors.trainer.divergence import refusing_divergence
+from actors.trainer.epoch_plan import EpochPlan, MicroBatch
+from actors.trainer.resume import fold_state_dir, steps_done
+from actors.trainer.step import optimiser_step
+from actors.trainer.tensors import training_batch
+from actors.trainer.window import BlockWindow
+from actors.weights import load_training_model, publish_weights
+from corpus.storage.rng import derive_seed
+from corpus.storage.writer import Writer
+from hcot_llm.aggregation.label_noise import NoiseModel
+from model.training import Batch
+
+_log = logging.getLogger(__name__)
+
+PROBE_TILES = 4
+
+
+class Stopped(Exception):
+    """The run was asked to end; the state is saved."""
+
+
+class Rank:
+    """A rank's model, its DeepSpeed engine, and how far training has come. It outlives rounds.
+
+    Every fold is a model with checkpoints of its own; a rank holds one fold at a time.
+
+    Args:
+        settings: WorkerSettings as plain values.
+        train: settings of the training.
+
+    Attributes:
+        rank: number of this rank, from 0.
+        world_size: number of ranks.
+        position: where the newest checkpoint of the fold stands; None where there is none.
+        stopping: whether the ranks were told to save their state and end.
+    """
+
+    def __init__(self, settings: dict[str, Any], train: TrainConfig) -> None:
+        self.settings, self.train = settings, train
+        self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        self.writer = Writer(**settings.get("writer", {}))
+        self.stopping = False
+        self.fold = 0
+        self.model, self.tokenizer = load_training_model(Path(settings["start_dir"]))
+        self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.writer)
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the checkpoints of the fold lie."""
+        return fold_state_dir(Path(self.settings["state_dir"]), self.fold)
+
+    def meet(self) -> None:
+        """Wait for all ranks."""
+        dist.barrier()
+
+    def prepare(self, command: TrainCommand) -> None:
+        """Hold the state that a command begins with or, of a command that was interrupted, the newest one saved."""
+        if command.fold != self.fold:
+            self._drop_model()
+            self.fold = command.fold
+            self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.writer)
+        if command.from_scratch and self.position is not None and self.position.round != command.round:
+            # The position stays: it counts the steps of the whole run.
+            self._drop_model()
+            self.engine = self._engine(False)
+
+    def _drop_model(self) -> None:
+        """Put a new model, as the run began with, in place of the one that is held."""
+        self.engine.destroy()
+        del self.engine, self.model
+        gc.collect()
+        self.model, _ = load_training_model(Path(self.settings["start_dir"]))
+
+    def _engine(self, load_universal: bool) -> Any:
+        import deepspeed
+
+        config = self.train.deepspeed(self.world_size)
+        if load_universal:
+            config["checkpoint"] = {"load_universal": True}
+        engine, *_ = deepspeed.initialize(
+            model=self.model, config=config, model_parameters=[p for p in self.model.parameters() if p.requires_grad]
+        )
+        return engine
+
+    def train_round(self, command: TrainCommand, channel: Any) -> RoundResult:
+        """Train what is left of a command, save its weights, and say what came out.
+
+        Args:
+            command: what to train.
+            channel: handle of the trainer channel, which is told of every step.
+
+        Raises:
+            Stopped: the run was asked to end; the state is saved.
+            ValueError: there are too few training tiles for a step.
+        """
+        self.prepare(command)
+        self._expect_errors(command)
+        plans = self._plans(command)
+        steps = sum(plan.steps for plan in plans)
+        if steps == 0:
+            raise ValueError(
+                f"{sum(command.block_rows)} training tiles make no step of "
+                f"{self.train.micro_batches_per_step} micro-batches of {self.train.micro_batch_tiles}: "
+                "lower train.micro_batch_tiles or add tiles"
+            )
+        done_before, total = steps_done(self.position, command, self.state_dir)
+        _log.info("round %d, fold %d: steps %d to %d", command.round, command.fold, done_before + 1, steps)
+        # The losses of a checkpoint's steps are kept, or the curves would begin where a worker was killed.
+        losses = list(self.position.losses) if done_before and self.position is not None else []
+        window = BlockWindow(command.blocks, {})
+        step, told = 0, None
+        started = time.monotonic()
+        for plan in plans:
+            if step + plan.steps <= done_before:
+                step += plan.steps
+                continue
+            for batches in plan.micro_batches():
+                step += 1
+                if step <= done_before:
+                    continue
+                # What the channel answered to the step before; asking without waiting costs a step nothing.
+                stop = told is not None and bool(ray.wait([told], timeout=0)[0]) and ray.get(told)
+                rate = self.train.learning_rate_at(command.from_scratch, step - 1, steps)
+                with refusing_divergence(
+                    round_=command.round,
+                    step=step,
+                    learning_rate=rate,
+                    weights_dir=Path(command.weights_dir),
+                    from_scratch=command.from_scratch,
+                ) as loss:
+                    loss.update(self.step(batches, window, rate, stop))
+                total += 1
+                if self.rank == 0:
+                    losses.append({"step": total, **loss})
+                    tiles = (step - done_before) * self.train.micro_batch_tiles * len(batches)
+                    told = channel.report_progress.remote(
+                        {
+                            "world_size": self.world_size,
+                            "round": command.round,
+                            "step": step,
+                            "steps": steps,
+                            "tiles_per_s": tiles / (time.monotonic() - started),
+                            **loss,
+                        }
+                    )
+                if (self.stopping or step % self.train.checkpoint_every_steps == 0) and step < steps:
+                    self._save(TrainerPosition(command.round, step, total, self.world_size, False, losses))
+                    _log.debug("round %d: checkpoint at step %d", command.round, step)
+                    if self.stopping:
+                        raise Stopped
+        if done_before < steps:
+            self.position = TrainerPosition(command.round, steps, total, self.world_size, True, losses)
+            self._save(self.position)
+        digest = self._save_weights(command, window)
+        _log.info("round %d, fold %d: weights %s in %s", command.round, command.fold, digest[:12], command.weights_dir)
+        return RoundResult(command.round, command.fold, command.weights_dir, digest, self.world_size, losses)
+
+    def _plans(self, command: TrainCommand) -> list[EpochPlan]:
+        """The plan of every epoch of a command."""
+        seed = self.settings["run_seed"]
+        if command.fold:
+            seed = derive_seed(seed, command.fold, "fold")
+        return [
+            EpochPlan(
+                seed,
+                command.round,
+                epoch,
+                command.block_rows,
+                self.train.micro_batch_tiles,
+                self.train.micro_batches_per_step,
+            )
+            for epoch in range(command.epochs)
+        ]
+
+    def _expect_errors(self, command: TrainCommand) -> None:
+        """Have the clause losses expect that a wrong label is any other value of its clause."""
+        self.model.set_noise(
+            None
+            if command.label_accuracy is None
+            else [
+                torch.from_numpy(NoiseModel.even(accuracy, size).confusion).float()
+                for accuracy, size in zip(command.label_accuracy, self.model.clause_sizes, strict=True)
+            ]
+        )
+
+    def step(
+        self, batches: list[MicroBatch], window: BlockWindow, learning_rate: float, stop: bool = False
+    ) -> dict[str, float]:
+        """Train one optimiser step. `stop` on any rank sets `stopping` on all.
+
+        Returns:
+            Mean losses over the step's micro-batches, by name.
+        """
+
+        def build(batch: MicroBatch) -> tuple[Batch, torch.Generator]:
+            tensors, generator = training_batch(
+                window.rows(batch),
+                batch.seed,
+                self.tokenizer,
+                self.model.encoder.config.typed().text.max_tokens,
+                self.train,
+                feedback=self.settings["feedback"],
+                levels=self.settings["levels"],
+            )
+            return tensors.to(self.engine.device), generator
+
+        losses, self.stopping = optimiser_step(
+            self.engine,
+            self.model,
+            batches,
+            build,
+            micro_batch_tiles=self.train.micro_batch_tiles,
+            learning_rate=learning_rate,
+            stop=stop,
+        )
+        return losses
+
+    def _save(self, position: TrainerPosition) -> None:
+        save_checkpoint(self.engine, self.state_dir, position, keep=self.train.keep_checkpoints, writer=self.writer)
+
+    def _save_weights(self, command: TrainCommand, window: BlockWindow) -> str:
+        """Rank 0 writes encoder, captioner and the probe of what it holds in memory; returns the weights' hash."""
+        if self.rank != 0:
+            return ""
+        rows = window.rows(
+            MicroBatch(0, np.zeros(PROBE_TILES, int), np.arange(PROBE_TILES) % command.block_rows[0], seed=0)
+        )
+        built = build_micro_batch(
+            rows,
+            derive_seed(self.settings["run_seed"], command.round, "probe"),
+            self.train.augment,
+            feedback=False,
+            levels=self.settings["levels"],
+        )
+        return publish_weights(
+            Path(command.weights_dir), self.model, self.tokenizer, built.images, built.prompts, self.writer
+        )
