@@ -10,10 +10,10 @@ export PYTHON
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env run lint test test-fast bench chaos same lock clean
+.PHONY: help env run lint test test-fast throughput chaos same lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 env: ## make or update .venv from requirements.lock
 	@tools/install.sh
@@ -33,8 +33,8 @@ test-fast: env ## run the unit tests alone, which start no cluster, engine or se
 test: env ## run all tests: ARGS='-k losses'
 	$(BIN)/python -m pytest -q $(ARGS)
 
-bench: env ## measure and print the numbers of the README
-	$(BIN)/knowlip bench $(ARGS)
+throughput: env ## measure and print the numbers of the README
+	$(BIN)/knowlip throughput $(ARGS)
 
 chaos: env ## inject every fault into real runs: ARGS='--out runs/chaos --seeds 20 --only captioner'
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)

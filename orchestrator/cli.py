@@ -201,8 +201,14 @@ def config(
         print(yaml.safe_dump(_load(path, None, settings).model_dump(mode="json"), sort_keys=False), end="")
 
 
+@app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench() -> None:
+    """The old name of throughput."""
+    raise UserError("`knowlip bench` is called `knowlip throughput` now; its arguments stay the same.")
+
+
 @app.command()
-def bench(
+def throughput(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration to measure with.")] = Path(
         "configs/default.yaml"
     ),
@@ -216,9 +222,9 @@ def bench(
     ] = None,
 ) -> None:
     """Measure ratios within one run: the captioner through Ray Serve against the bare engine, and where time goes."""
-    from orchestrator.experiments.bench import run_bench
+    from orchestrator.experiments.throughput import measure_throughput
 
-    run_bench(config, run_dir, console)
+    measure_throughput(config, run_dir, console)
 
 
 @app.command()

@@ -157,7 +157,7 @@ class NativeReplica:
             return self._engine.generate(embeddings, request.queried, request.seed)
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
-        """Run the bare engine on the same prompts, images and texts: without Ray Serve, for `knowlip bench`.
+        """Run the bare engine on the same prompts, images and texts: without Ray Serve, for `knowlip throughput`.
 
         Returns:
             dict(seconds, embedding_seconds, tokens); `seconds` includes `embedding_seconds`.

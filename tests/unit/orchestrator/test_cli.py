@@ -62,8 +62,13 @@ def refused(call, tmp_path):
 def test_help_names_every_command(call):
     status, out, _ = call("--help")
     assert status == 0
-    for command in ("run", "resume", "status", "report", "caption", "data", "bench", "config", "ablate", "hcot"):
+    for command in ("run", "resume", "status", "report", "caption", "data", "throughput", "config", "ablate", "hcot"):
         assert re.search(rf"^\W*{command} ", out, re.MULTILINE), command
+
+
+def test_the_old_name_of_throughput_is_answered_with_the_new_one(refused, call):
+    assert "`knowlip bench` is called `knowlip throughput` now" in refused("bench", "--run", "runs/latest")
+    assert "bench" not in call("--help")[1]
 
 
 def test_a_missing_configuration(refused):

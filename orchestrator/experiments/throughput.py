@@ -1,4 +1,4 @@
-"""`knowlip bench`: the numbers a run is held to, measured as ratios within one run."""
+"""`knowlip throughput`: the numbers a run is held to, measured as ratios within one run."""
 
 import time
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from orchestrator.state.run_directory import RunDirectory
 REPEATS = 3
 
 
-def run_bench(config: Path, run_dir: Path | None, console: Console) -> None:
+def measure_throughput(config: Path, run_dir: Path | None, console: Console) -> None:
     """Run the loop (or take a finished run) and print its numbers beside the goals.
 
     Raises:
@@ -39,8 +39,8 @@ def run_bench(config: Path, run_dir: Path | None, console: Console) -> None:
     directory, settings = RunDirectory.open(run_dir)
     if not isinstance(settings.captioner, NativeCaptionerConfig):
         raise ConfigError(
-            f"knowlip bench compares Ray Serve with the bare engine of the native captioner; {run_dir} has a captioner "
-            "of another kind. Give a run of the native one."
+            f"knowlip throughput compares Ray Serve with the bare engine of the native captioner; {run_dir} has "
+            "a captioner of another kind. Give a run of the native one."
         )
     speed = throughput(directory, settings, settings.captioner)
     found, records = report(run_dir), read_records(directory.path)
