@@ -22,6 +22,7 @@ def take(blocks: Sequence[ray.ObjectRef], patience_s: float = PATIENCE_S) -> lis
     needs the same room, and is refused at once.
 
     Args:
+        blocks: references to the blocks.
         patience_s: after so long it is looked whether there is room.
 
     Raises:
@@ -35,6 +36,7 @@ def take(blocks: Sequence[ray.ObjectRef], patience_s: float = PATIENCE_S) -> lis
 
 
 def _look_for_room(blocks: Sequence[ray.ObjectRef], patience_s: float) -> None:
+    size_bytes = 0
     try:
         found = get_object_locations(list(blocks), timeout_ms=int(1000 * patience_s)).values()
         size_bytes = sum(each["object_size"] or 0 for each in found)

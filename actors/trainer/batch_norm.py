@@ -11,11 +11,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class StatisticsReplay:
     """One step's updates of running statistics, noted by micro-batch and made again in the order of the plan.
 
-    A layer keeps a share of what it remembers and adds what it saw: after = keep * before + added, once a micro-batch. Ranks
-    that hold the mean of their values instead would follow the data more slowly the more of them there are.
+    A layer keeps a share of what it remembers and adds what it saw: after = keep * before + added, once a micro-batch.
+    Ranks that hold the mean of their values instead would follow the data more slowly the more of them there are.
 
     Args:
-        layers: batch normalisation, each of which runs once a micro-batch. turns: micro-batches of this rank at most.
+        layers: batch normalisation layers with running statistics, each of which runs once a micro-batch.
+        turns: micro-batches of this rank at most.
 
     Attributes:
         added: float32 [turns, values], on the CPU; zeros for a turn without a micro-batch.
@@ -24,7 +25,7 @@ class StatisticsReplay:
     def __init__(self, layers: Sequence[_BatchNorm], turns: int) -> None:
         self._layers = layers
         self._start = self._read()
-        self._keep = torch.cat([torch.full((2 * layer.num_features,), 1 - layer.momentum) for layer in layers])
+        self._keep = torch.cat([torch.full((2 * layer.num_features,), 1 - (layer.momentum or 0)) for layer in layers])
         self.added = torch.zeros(turns, len(self._start))
 
     @contextmanager
@@ -39,15 +40,17 @@ class StatisticsReplay:
         values = self._start
         for each in added:
             values = self._keep * values + each
-        remembered = [buffer for layer in self._layers for buffer in (layer.running_mean, layer.running_var)]
+        remembered = list(self._buffers())
         for buffer, value in zip(remembered, values.split([buffer.numel() for buffer in remembered]), strict=True):
             buffer.copy_(value)
 
     def _read(self) -> Tensor:
-        return torch.cat(
-            [
-                buffer.detach().float().cpu()
-                for layer in self._layers
-                for buffer in (layer.running_mean, layer.running_var)
-            ]
-        )
+        return torch.cat([buffer.detach().float().cpu() for buffer in self._buffers()])
+
+    def _buffers(self) -> Iterator[Tensor]:
+        """Running mean and running variance of every layer, in order."""
+        for layer in self._layers:
+            for buffer in (layer.running_mean, layer.running_var):
+                if buffer is None:
+                    raise ValueError(f"{layer} keeps no running statistics.")
+                yield buffer

@@ -23,12 +23,14 @@ NOT_TRUSTED = -100
 class AugmentConfig(StrictModel):
     """Random changes of a training row."""
 
-    dihedral: bool = Field(True, description="turn by multiples of 90 degrees and mirror; locations turn along")
-    speckle_db: float = Field(0.5, ge=0, description="standard deviation of added speckle, in dB")
+    dihedral: bool = Field(default=True, description="turn by multiples of 90 degrees and mirror; locations turn along")
+    speckle_db: float = Field(default=0.5, ge=0, description="standard deviation of added speckle, in dB")
     shortest_caption_share: float = Field(
-        0.5, gt=0, le=1, description="captions keep a random share of their clauses, at least this"
+        default=0.5, gt=0, le=1, description="captions keep a random share of their clauses, at least this"
     )
-    feedback_share: float = Field(0.5, ge=0, le=1, description="share of prompts that carry last round's feedback")
+    feedback_share: float = Field(
+        default=0.5, ge=0, le=1, description="share of prompts that carry last round's feedback"
+    )
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,14 @@ class TrainingRow:
 
 @dataclass(frozen=True)
 class MicroBatchText:
-    """images float32 [B, 2, H, W]; captions, prompts and answers B texts; targets int64 [B, 16], NOT_TRUSTED
-    where a clause teaches nothing.
+    """What a micro-batch of B tiles shows the model.
+
+    Attributes:
+        images: float32 [B, 2, H, W], in units of 10 dB.
+        captions: B texts.
+        prompts: B texts.
+        answers: B texts.
+        targets: value index of each clause, int64 [B, clauses]; NOT_TRUSTED where a clause is no training target.
     """
 
     images: np.ndarray

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -114,7 +114,7 @@ def _unused(directory: Path, name: str) -> Path:
 
 def _by_rank_0(work: Callable[[], Result]) -> Result:
     """What `work` returns on rank 0, the only one that does it, on all ranks; what it raises there is raised on all."""
-    told = [None, None]
+    told: list[Any] = [None, None]
     if dist.get_rank() == 0:
         try:
             told[0] = work()
@@ -139,7 +139,9 @@ def _remove_left_over(directory: Path, writer: Writer) -> None:
                 _remove(path)
 
 
-def load_checkpoint(engine_of, directory: Path, writer: Writer = UNGUARDED) -> tuple[object, TrainerPosition | None]:
+def load_checkpoint(
+    engine_of: Callable[[bool], Any], directory: Path, writer: Writer = UNGUARDED
+) -> tuple[Any, TrainerPosition | None]:
     """A DeepSpeed engine holding the newest checkpoint's state, whatever world size wrote it.
 
     Removes what earlier processes have left half done.
@@ -147,6 +149,8 @@ def load_checkpoint(engine_of, directory: Path, writer: Writer = UNGUARDED) -> t
     Args:
         engine_of: called with load_universal (bool), returns a fresh engine. DeepSpeed decides at
             initialisation which kind of checkpoint it will load.
+        directory: where the checkpoints of the fold lie.
+        writer: of the run directory.
 
     Raises:
         StateRefused: the checkpoint holds pickled objects that are not DeepSpeed's.

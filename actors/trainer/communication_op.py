@@ -1,14 +1,15 @@
 """DeepSpeed's small communication op, compiled once a machine in a way that outlives a kill in the middle of it.
 
-PyTorch guards a compilation by a file that its process removes in the end. A process that is killed leaves the file, and
-then every later one waits for it without end. A lock of the operating system goes with its holder: under it, such a file
-can only be a dead process's, and is removed.
+PyTorch guards a compilation by a file, which the compiling process removes in the end. A process that is killed leaves
+the file, and every later process waits for it without end. A lock of the operating system goes with its holder: whoever
+holds it knows that such a file is a dead process's, and removes it.
 """
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 
 def compile_communication_op() -> None:
@@ -16,7 +17,7 @@ def compile_communication_op() -> None:
     from deepspeed.accelerator import get_accelerator
     from torch.utils.cpp_extension import _get_build_directory
 
-    builder = get_accelerator().create_op_builder("ShareMemCommBuilder")
+    builder: Any = cast(Any, get_accelerator()).create_op_builder("ShareMemCommBuilder")
     if builder is None or not builder.is_compatible(verbose=False):
         return
     with alone_in(Path(_get_build_directory(builder.name, verbose=False))):

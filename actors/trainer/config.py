@@ -76,12 +76,15 @@ class TrainConfig(StrictModel):
 
     @property
     def communication_backend(self) -> str:
-        """torch.distributed's backend. Losses and the teacher's embeddings are reduced and gathered on the CPU, which
-        NCCL refuses, so that workers on GPUs have both.
+        """The backend of torch.distributed.
+
+        Losses and the teacher's embeddings are reduced and gathered on the CPU, which NCCL refuses, so that workers on
+        GPUs have both.
         """
         return "cpu:gloo,cuda:nccl" if self.gpus_per_worker else "gloo"
 
     def epochs(self, from_scratch: bool) -> int:
+        """Passes over the corpus in a round."""
         return self.first_round_epochs if from_scratch else self.round_epochs
 
     def learning_rate_at(self, from_scratch: bool, step: int, steps: int) -> float:
@@ -104,8 +107,8 @@ class TrainConfig(StrictModel):
             "train_micro_batch_size_per_gpu": self.micro_batch_tiles,
             "gradient_accumulation_steps": passes,
             "gradient_clipping": self.gradient_clipping,
-            # Stage 0 has no universal checkpoint to resize from. Stage 2 reduces gradients in the order of their hooks, which
-            # differs between a rank that trains and one that has no micro-batch left: losses were 4 % off.
+            # Stage 0 has no universal checkpoint to resize from. Stage 2 reduces gradients in the order of their hooks,
+            # which differs between a rank that trains and one that has no micro-batch left: losses were 4 % off.
             "zero_optimization": {"stage": 1},
             "optimizer": {
                 "type": "AdamW",

@@ -19,11 +19,15 @@ def refusing_divergence(
     """The body does one optimiser step and puts its losses into the mapping that it is given.
 
     Args:
-        step: of the round, from 1. learning_rate: of this step. weights_dir: where the round's weights would lie.
+        round_: number of the round.
+        step: number of the step in the round, from 1.
+        learning_rate: of this step.
+        weights_dir: where the round's weights would lie.
+        from_scratch: whether the round started from scratch.
 
     Raises:
-        TrainingDiverged: a loss is infinite or no number, or FloatingPointError came out of the model. The same seeds give
-            the same losses, so another try would come to the same.
+        TrainingDiverged: a loss is infinite or no number, or FloatingPointError came out of the model. The same seeds
+            give the same losses, so another try would come to the same.
     """
     losses: dict[str, float] = {}
     try:
@@ -38,11 +42,12 @@ def refusing_divergence(
         ""
         if round_ == 1
         else (
-            f"; start_weights={weights_dir.with_name(f'round-{round_ - 1:04d}')} begins it with the last round's weights"
+            f"; start_weights={weights_dir.with_name(f'round-{round_ - 1:04d}')} begins it with the last round's "
+            "weights"
         )
     )
     raise TrainingDiverged(
-        f"Training diverged in step {step} of round {round_}, at a learning rate of {learning_rate:g}: no finite number "
-        f"for {', '.join(wrong)}. Nothing of this step was saved, and a resume would come to it again. Start a "
+        f"Training diverged in step {step} of round {round_}, at a learning rate of {learning_rate:g}: no finite "
+        f"number for {', '.join(wrong)}. Nothing of this step was saved, and a resume would come to it again. Start a "
         f"new run with a lower {key} or train.gradient_clipping{goes_on}."
     )

@@ -26,8 +26,17 @@ class MicroBatch:
 class EpochPlan:
     """Order of one epoch over blocks of Arrow rows.
 
-    Blocks are visited in a new order; rows are shuffled within a window of `window_blocks` of them, so that a worker needs
-    few at a time. The last, incomplete step is dropped: every step has the same batch.
+    Blocks are visited in a new order; rows are shuffled within a window of `window_blocks` of them, so that a worker
+    needs few at a time. The last, incomplete step is dropped: every step has the same batch.
+
+    Attributes:
+        run_seed: seed of the run, or of the fold.
+        round: number of the round.
+        epoch: number of the epoch in the round, from 0.
+        block_rows: rows of each block.
+        micro_batch_tiles: tiles of a micro-batch.
+        micro_batches_per_step: micro-batches of a step.
+        window_blocks: blocks whose rows are shuffled together.
     """
 
     run_seed: int
@@ -40,6 +49,7 @@ class EpochPlan:
 
     @property
     def steps(self) -> int:
+        """Steps of the epoch."""
         return sum(self.block_rows) // (self.micro_batch_tiles * self.micro_batches_per_step)
 
     def micro_batches(self) -> list[list[MicroBatch]]:

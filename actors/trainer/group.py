@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError
@@ -23,8 +24,8 @@ from corpus.storage.writer import UNGUARDED, Writer
 # A worker that dies is replaced, but a group that starts this often without one step in between has a bug or
 # lacks something that another start will not bring.
 FRUITLESS_STARTS = 3
-# As often without a step that no group before had trained: whatever ends them there will end the next one, too. More, since
-# kills that happen to come before the next checkpoint do the same.
+# As often without a step that no group before had trained: whatever ends them there will end the next one, too. It is
+# more, since kills that happen to come before the next checkpoint do the same.
 STARTS_AT_ONE_STEP = 10
 
 
@@ -84,8 +85,8 @@ class TrainerGroup:
     def _fit(self) -> bool:
         """Train until the run is over; False where groups have to be started anew.
 
-        Ray Train 2.60 starts one again in place of any that fails, but gives up where a worker dies while it is handed what
-        to run, which takes seconds.
+        Ray Train 2.60 starts a group again in place of one that fails, but gives up where a worker dies while it is
+        handed what to run, which takes seconds.
         """
         try:
             self._trainer().fit()
@@ -128,7 +129,8 @@ class TrainerGroup:
         )
 
     def _check(self) -> None:
-        if (reason := ray.get(self._channel.given_up.remote())) is not None:
+        reason: Any = ray.get(self._channel.given_up.remote())
+        if reason is not None:
             raise reason
         if self._error is not None:
             raise TrainingFailed(f"the training workers stopped: {self._error}") from self._error
@@ -153,7 +155,7 @@ class TrainerGroup:
         deadline = time.monotonic() + self._config.start_timeout_s
         while time.monotonic() < deadline:
             self._check()
-            progress = ray.get(self._channel.progress.remote())
+            progress: Any = ray.get(self._channel.progress.remote())
             if progress:
                 return progress["world_size"]
             time.sleep(0.2)
@@ -179,7 +181,12 @@ class TrainerGroup:
         """Train one round of one fold on shuffled blocks and leave the weights in `weights_dir`.
 
         Args:
+            round_: number of the round.
+            blocks: the round's training rows.
+            weights_dir: where the trained weights go.
+            fold: which of the run's models.
             from_scratch: begin with the run's start weights, not with what this fold's round before came to.
+            epochs: passes over the blocks.
             label_accuracy: expected share of right labels, by clause, for the correction of the clause losses.
             on_progress: called about twice a second with a dict(step, steps, tiles_per_s, losses...).
         """
@@ -194,6 +201,7 @@ class TrainerGroup:
             label_accuracy if self._config.noise_correction else None,
         )
         ray.get(self._channel.send.remote(command))
+        result: Any = None
         while (result := ray.get(self._channel.result.remote(command.key))) is None:
             self._check()
             if on_progress is not None:
@@ -211,8 +219,10 @@ class TrainerGroup:
         return not self._thread.is_alive()
 
     def let_go(self, patience_s: float) -> None:
-        """After an error, of whatever part of the run: Ray must not be shut down under the thread that waits for the
-        workers, which can end the process before it has said what the error was. Ray may answer no more.
+        """Let the workers go after an error of any part of the run.
+
+        Ray must not be shut down under the thread that waits for the workers: that can end the process before it has
+        said what the error was. Ray may answer no more.
         """
         self._channel.close.remote()
         self._thread.join(timeout=patience_s)

@@ -94,9 +94,8 @@ class Rank:
         config = self.train.deepspeed(self.world_size)
         if load_universal:
             config["checkpoint"] = {"load_universal": True}
-        engine, *_ = deepspeed.initialize(
-            model=self.model, config=config, model_parameters=[p for p in self.model.parameters() if p.requires_grad]
-        )
+        trained: Any = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        engine, *_ = deepspeed.initialize(model=self.model, config=config, model_parameters=trained)
         return engine
 
     def train_round(self, command: TrainCommand, channel: Any) -> RoundResult:
@@ -136,7 +135,7 @@ class Rank:
                 if step <= done_before:
                     continue
                 # What the channel answered to the step before; asking without waiting costs a step nothing.
-                stop = told is not None and bool(ray.wait([told], timeout=0)[0]) and ray.get(told)
+                stop = told is not None and bool(ray.wait([told], timeout=0)[0]) and bool(ray.get(told))
                 rate = self.train.learning_rate_at(command.from_scratch, step - 1, steps)
                 with refusing_divergence(
                     round_=command.round,

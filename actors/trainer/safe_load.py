@@ -10,6 +10,7 @@ import pickle
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,12 +20,13 @@ _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 class StateRefused(UserError):
-    """The state of training is missing, another round's or holds something else; the message says where and what to
-    do.
+    """The state of training cannot be used; the message says where it lies, why, and what to do.
+
+    It is missing, or another round's, or holds something else than tensors.
     """
 
 
-def _classes() -> list[type]:
+def _classes() -> list[Any]:
     from deepspeed.runtime.fp16.loss_scaler import LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address

@@ -64,7 +64,7 @@ def _serve(settings: dict[str, Any], channel: Any) -> None:
     if rank.rank == 0:
         ray.get(channel.started.remote(rank.world_size))
     while True:
-        command = ray.get(channel.command.remote())
+        command: Any = ray.get(channel.command.remote())
         if command is not None:
             try:
                 result = rank.train_round(command, channel)
