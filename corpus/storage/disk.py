@@ -1,4 +1,4 @@
-"""A full disk, told apart from other failures: what was written, where, and how much room is left."""
+"""Free space, flushing to disk, and the error of a full disk: what was written, where, and how much space is left."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from corpus.storage.errors import UserError
 
 _CODES = (errno.ENOSPC, errno.EDQUOT)
-# As the system, SQLite and Ray's object store put it; libraries pass on the words and lose the number.
+# The words of the system, of SQLite and of Ray's object store: libraries pass them on and lose the error's number.
 _WORDS = ("no space left on device", "disk quota exceeded", "database or disk is full", "local disk is full")
-# torch's writer only notices that its position is not what it should be.
+# torch's writer only reports that its position in the file is not what it should be.
 _TORCH_WORDS = "inline_container.cc"
 _NOTHING_LEFT_BYTES = 2**20
 
@@ -24,20 +24,21 @@ class DiskFull(UserError, OSError):
 
 
 def free_bytes(path: str | Path) -> int:
-    """Free space for this user where `path` is, or would be made."""
+    """Return the free space for this user in bytes, where `path` is or would be made."""
     return _usage(path).free
 
 
 def total_bytes(path: str | Path) -> int:
-    """Size of the file system where `path` is, or would be made."""
+    """Return the size in bytes of the file system where `path` is or would be made."""
     return _usage(path).total
 
 
 def is_disk_full(error: BaseException, path: str | Path | None = None) -> bool:
-    """Whether a full disk is the cause of an error, by its number or its words, or those of an error behind it.
+    """Return whether a full disk is the cause of an error, by the number or the words of it or of an error behind it.
 
     Args:
-        path: where the error happened, if that is known: some errors say no more than that a write came out short.
+        error: The error.
+        path: Where it happened, if that is known. Some errors say no more than that a write came out short.
     """
     for each in causes(error):
         said = str(each).lower()
@@ -51,7 +52,7 @@ def is_disk_full(error: BaseException, path: str | Path | None = None) -> bool:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and those behind it; as in a traceback, none behind one that was raised `from None`."""
+    """Iterate over an error and the errors behind it. As in a traceback, nothing is behind one raised `from None`."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:
@@ -61,7 +62,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def disk_full(what: str, path: str | Path) -> DiskFull:
-    """The error that says so."""
+    """Return the error that says that `what` found no space at `path`, and what to do."""
     return DiskFull(
         f"The disk is full: {what} could not be written to {path}. That file system has {room(path)}. Rounds that have "
         "a record are whole. Make room there, then `knowlip resume RUN_DIR`."
@@ -69,19 +70,19 @@ def disk_full(what: str, path: str | Path) -> DiskFull:
 
 
 def room(path: str | Path) -> str:
-    """How much is free where `path` is, or would be made, in words."""
+    """Return in words how much is free where `path` is or would be made."""
     usage = _usage(path)
     return f"{usage.free / 2**20:,.1f} MiB free of {usage.total / 2**20:,.0f} MiB"
 
 
 def reach_disk(path: Path) -> None:
-    """Have a file, or a folder with all in it, on the disk itself: from there on a power cut takes nothing away."""
+    """Flush a file, or a folder with all in it, to the disk itself. After that a power cut takes nothing of it away."""
     for each in (path, *(path.rglob("*") if path.is_dir() else ())):
         _reach_disk(each)
 
 
 def name_reaches_disk(path: Path) -> None:
-    """Have the name of a file or folder on the disk: it stands in the folder above."""
+    """Flush the name of a file or folder to the disk itself. The name is part of the folder above."""
     _reach_disk(path.parent)
 
 
@@ -95,10 +96,14 @@ def _reach_disk(path: Path) -> None:
 
 @contextmanager
 def writing(what: str, path: str | Path) -> Iterator[None]:
-    """The body writes `what` to `path`; if the disk is full its error becomes one that says so.
+    """Turn an error of the body into DiskFull if a full disk caused it.
+
+    Args:
+        what: What the body writes, for the message.
+        path: Where it writes.
 
     Raises:
-        DiskFull: the disk is full. Other errors pass unchanged.
+        DiskFull: The disk is full. Other errors pass unchanged.
     """
     try:
         yield

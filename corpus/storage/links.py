@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def link_out_of(root: str | Path) -> Path | None:
-    """A path below `root` that a link leads out of it; None where there is none.
+    """Return a path below `root` that is a link out of it, None where there is none.
 
-    The folder may be in use: what vanishes meanwhile is passed over.
+    The folder may be in use: paths that vanish meanwhile are skipped.
     """
     resolved = Path(root).resolve()
     for folder, folders, files in os.walk(resolved):

@@ -15,10 +15,16 @@ class ParquetError(UserError):
 
 
 def read_parquet(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
-    """The table in one Parquet file. `schema`: columns to read, as `pyarrow.parquet.read_table` takes it.
+    """Return the table in one Parquet file.
 
-    Raises ParquetError: not a Parquet file, or a column of an extension type. Ray Data registers one whose cells
-    are pickles and are loaded when they are looked at, so such a file would run whatever it holds.
+    Args:
+        path: The file.
+        schema: The columns to read, as `pyarrow.parquet.read_table` takes it.
+
+    Raises:
+        ParquetError: The file is no Parquet, or has a column of an extension type. Ray Data registers one whose cells
+        are
+            pickles that are loaded when they are looked at, so such a file would run whatever it holds.
     """
     try:
         found = pq.read_schema(path)

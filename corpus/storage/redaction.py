@@ -6,5 +6,5 @@ _USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
 
 
 def without_user(text: str) -> str:
-    """Text without user names and passwords in its URLs."""
+    """Return the text without user names and passwords in its URLs."""
     return _USER_INFO.sub("", text)

@@ -4,10 +4,10 @@ import hashlib
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A 63-bit seed from an ordered list of parts, such as (run seed, round, epoch, purpose).
+    """Return a 63-bit seed that derives from an ordered list of parts, such as (run seed, round, epoch, purpose).
 
-    Unlike arithmetic on seeds, different part lists never collide by accident, and unlike `hash` the result
-    is the same in every process.
+    Different lists do not collide by accident, as sums of seeds do. The result is the same in every process, which that
+    of `hash` is not.
     """
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1

@@ -85,5 +85,6 @@ def _check_inside(root: Path, path: Path) -> None:
     folder = Path(root).resolve()
     if not path.resolve().is_relative_to(folder):
         raise RecordError(
-            f"{path} leads to {path.resolve()}, outside the run directory {folder}; it is not followed. Remove the link."
+            f"{path} leads to {path.resolve()}, outside the run directory {folder}; it is not followed. Remove the "
+            "link."
         )

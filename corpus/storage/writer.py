@@ -1,9 +1,9 @@
 """The one way in which files and folders get their names: whole, under the lease, and still there after a power cut.
 
-Every change of hands gives lease.json of a run directory a larger token (orchestrator/state/lease.py). A writer holds the
-token under which its process began, and gives a finished file its name only while that token stands. Checking the token and
-giving the name are one step: both happen under a lock that a change of hands needs too. So a process that is stopped
-between the two cannot wake up and write over its successor's work.
+Every change of hands gives lease.json of a run directory a larger token (orchestrator/state/lease.py). A writer holds
+the token under which its process began, and gives a finished file its name only while that token stands. Checking the
+token and giving the name are one step: both happen under a lock that a change of hands needs too. So a process that is
+stopped between the two cannot wake up and write over its successor's work.
 """
 
 import json

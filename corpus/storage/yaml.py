@@ -11,15 +11,19 @@ MAX_NODES = 100_000
 
 
 def load_yaml(text: str) -> Any:
-    """The document in `text`. Raises yaml.YAMLError: not YAML, a tag that names an object, an alias inside itself,
-    more than MAX_NODES values once aliases are followed, nested too deeply, or a date that does not exist.
+    """Return the document in `text`.
+
+    Raises:
+        yaml.YAMLError: The text is not YAML, has a tag that names an object, an alias inside itself, more than
+        MAX_NODES
+            values once aliases are followed, is nested too deeply, or has a date that does not exist.
     """
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
         if root is None:
             return None
-        # Nine aliases of nine aliases of ... are small in memory, until something prints or walks them.
+        # Nine aliases of nine aliases and so on are small in memory, until something prints or walks them.
         if _size(root, {}) > MAX_NODES:
             raise yaml.YAMLError(f"its aliases stand for more than {MAX_NODES:,} values")
         return loader.construct_document(root)
@@ -32,16 +36,17 @@ def load_yaml(text: str) -> Any:
 
 
 def _size(node: yaml.Node, known: dict[int, int | None]) -> int:
-    """Values in a node, an alias counted as often as it stands."""
+    """Return the number of values in a node; an alias counts as often as it stands."""
     if id(node) in known:
-        if known[id(node)] is None:
+        size = known[id(node)]
+        if size is None:
             raise yaml.YAMLError("it has an alias inside of what the alias stands for")
-        return known[id(node)]
+        return size
     known[id(node)] = None
     inner = []
     if isinstance(node, yaml.MappingNode):
         inner = [each for pair in node.value for each in pair]
     elif isinstance(node, yaml.SequenceNode):
         inner = node.value
-    known[id(node)] = 1 + sum(_size(each, known) for each in inner)
-    return known[id(node)]
+    size = known[id(node)] = 1 + sum(_size(each, known) for each in inner)
+    return size

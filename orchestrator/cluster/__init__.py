@@ -1,1 +1,1 @@
-"""The Ray cluster: connecting, what it offers, what a run needs of it."""
+"""The Ray cluster: connecting, its capacity, what a run requires of it, and what Ray prints."""

@@ -18,7 +18,7 @@ from corpus.plugins import plugin_environment
 from corpus.storage.errors import UserError
 from orchestrator.config.schema import RunConfig
 
-# What these say at WARNING is no news to a user: how a local cluster guards itself, that our bars replace Ray's.
+# At WARNING these tell a user nothing new: how a local cluster guards itself, and that our progress bars replace Ray's.
 _QUIET = {
     "ray": logging.WARNING,
     "ray.data": logging.ERROR,
@@ -29,19 +29,22 @@ _QUIET = {
 
 
 class ClusterUnreachable(UserError):
-    """The configured Ray cluster does not answer, or does not let this driver in."""
+    """The configured Ray cluster does not answer, or does not accept this driver."""
 
 
 def connect(address: str) -> None:
     """Connect to a running cluster.
 
+    Args:
+        address: Address of the cluster, as Ray takes it: HOST:PORT, or "auto".
+
     Raises:
-        ClusterUnreachable: says what to look at.
+        ClusterUnreachable: No cluster answers there, or it does not accept this driver; the message says what to check.
     """
     try:
-        _knock(address)
+        _check_port(address)
         environment = {**asked_run_log(), **plugin_environment()}
-        with _own_end_on_terminate():
+        with _keeping_sigterm_handler():
             ray.init(
                 address=address,
                 log_to_driver=False,
@@ -50,29 +53,32 @@ def connect(address: str) -> None:
             )
     except (OSError, AuthenticationError) as error:
         raise ClusterUnreachable(
-            f"cluster.address={address}: no Ray cluster lets this driver in. Is one running there (ray status)? Does it "
-            "ask for a token? Then set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, or put the token into "
+            f"cluster.address={address}: no Ray cluster lets this driver in. Is one running there (ray status)? Does "
+            "it ask for a token? Then set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, or put the token into "
             "~/.ray/auth_token"
         ) from error
 
 
-def _knock(address: str) -> None:
-    """Ray would try a port on which nobody listens for a quarter of an hour."""
+def _check_port(address: str) -> None:
+    """Raise OSError where nobody listens, at once. Ray would try such a port for a quarter of an hour."""
     host, separator, port = address.rpartition("://")[2].rpartition(":")
     if separator and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def leave() -> None:
-    """Disconnect, and end a cluster that was started here."""
-    with _own_end_on_terminate():
+    """Disconnect from the cluster, and end it if this process started it."""
+    with _keeping_sigterm_handler():
         ray.shutdown()
 
 
 @contextmanager
-def _own_end_on_terminate() -> Iterator[None]:
-    """Ray replaces the handler of SIGTERM by one that ends the process at once, with nothing saved, and as it shuts down by
-    none at all. It is put back; a signal that comes while Ray starts is handled by it.
+def _keeping_sigterm_handler() -> Iterator[None]:
+    """Put the handler of SIGTERM back that Ray replaces while the body runs.
+
+    Seen in Ray 2.60.0, https://github.com/ray-project/ray/issues/17308: `ray.init` sets a handler that ends the process
+    at once, with nothing saved, and `ray.shutdown` sets none at all. A signal that comes meanwhile is handled at the
+    end.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -97,7 +103,7 @@ def start_cluster(config: RunConfig) -> None:
     """Connect to the configured cluster, or start a local one.
 
     Raises:
-        ClusterUnreachable: there is none at the configured address.
+        ClusterUnreachable: There is no cluster at the configured address.
     """
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
@@ -111,8 +117,8 @@ def start_cluster(config: RunConfig) -> None:
         if cluster.spill_dir is not None:
             cluster.spill_dir.mkdir(parents=True, exist_ok=True)
             spill["object_spilling_directory"] = str(cluster.spill_dir.resolve())
-        with _own_end_on_terminate():
-            # "local": without it Ray would join a cluster that somebody else has started on this machine.
+        with _keeping_sigterm_handler():
+            # "local": else Ray would join a cluster that somebody else has started on this machine.
             ray.init(
                 "local",
                 **spill,
@@ -122,8 +128,8 @@ def start_cluster(config: RunConfig) -> None:
                 logging_level=logging.WARNING,
                 object_store_memory=int(cluster.object_store_memory_gib * 2**30),
                 _system_config={
-                    # Idle workers are kept for a phase, as starting one and importing Arrow again takes longer than
-                    # most tasks, but not for the run: two dozen of them held 3 GB.
+                    # Idle workers are kept for a phase, as starting one and importing Arrow takes longer than most
+                    # tasks. They are not kept for the whole run: two dozen of them held 3 GB.
                     "idle_worker_killing_time_threshold_ms": 60_000,
                     "worker_maximum_startup_concurrency": cluster.local_cpus,
                 },
@@ -136,7 +142,7 @@ def start_cluster(config: RunConfig) -> None:
 
 
 def _guard_token() -> None:
-    """Ray makes a token for a local cluster and leaves it readable to every user of the machine."""
+    """Make the token of a local cluster private: Ray leaves it readable for every user of the machine."""
     token = Path.home() / ".ray" / "auth_token"
     if token.is_file() and token.stat().st_uid == os.getuid():
         token.chmod(0o600)

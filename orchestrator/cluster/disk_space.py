@@ -1,4 +1,4 @@
-"""Room on disk: named before a run starts, and named again where a run meets the end of it."""
+"""Free disk space: checked before a run starts, and named where a run fails for want of it."""
 
 import os
 import re
@@ -16,15 +16,15 @@ _NODE = re.compile(r"\bip=([\w.:]+)")
 
 
 def spill_dir(config: RunConfig) -> Path | None:
-    """Where Ray's object store spills to on this machine; None where the cluster is elsewhere."""
+    """Return where Ray's object store spills to on this machine, None where the cluster is elsewhere."""
     if config.cluster.address is not None:
         return None
-    elsewhere = os.environ.get("RAY_object_spilling_directory")
+    elsewhere = os.environ.get("RAY_object_spilling_directory")  # noqa: SIM112  # Ray spells it so
     return config.cluster.spill_dir or Path(elsewhere or Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray")
 
 
 def shortfalls(config: RunConfig, run_dir: Path) -> list[str]:
-    """Every place of a run that has less room than cluster.free_disk_gib, in words."""
+    """Return every place of a run that has less free space than cluster.free_disk_gib, in words."""
     places = {"the run directory": run_dir, "what Ray's object store spills": spill_dir(config)}
     short = []
     for what, path in places.items():
@@ -38,7 +38,7 @@ def shortfalls(config: RunConfig, run_dir: Path) -> list[str]:
 
 
 def why_ray_waits(config: RunConfig) -> str:
-    """For whoever wonders why nothing moves: that Ray has no room to spill to. Empty where it has."""
+    """Say that Ray has no room to spill to, as a reason why a run makes no progress. Empty where it has room."""
     place = spill_dir(config)
     if place is None or free_bytes(place) > _LEFT_FREE * total_bytes(place):
         return ""
@@ -50,10 +50,14 @@ def why_ray_waits(config: RunConfig) -> str:
 
 @contextmanager
 def naming_a_full_disk(config: RunConfig, run_dir: Path) -> Iterator[None]:
-    """The body is a run; whatever part of it meets a full disk, the error says so, and Ray's own words are left out.
+    """Have an error of the body that a full disk caused say so; what Ray itself prints about it is left out.
+
+    Args:
+        config: The run's configuration.
+        run_dir: Its directory.
 
     Raises:
-        DiskFull: in place of an error that a full disk has caused. All others pass.
+        DiskFull: In place of an error that a full disk has caused. All other errors pass.
     """
     try:
         with quiet_ray():
@@ -78,8 +82,8 @@ def _cannot_spill(config: RunConfig, error: BaseException) -> DiskFull:
     if place is None:
         node = next((found[1] for each in causes(error) if (found := _NODE.search(str(each)))), "of the cluster")
         return DiskFull(
-            f"The disk is full: {what} could not be written where node {node} spills to, of which Ray leaves the last 5 "
-            f"% free. {end} Make room there, or give the cluster's nodes a larger object store, then `knowlip resume "
+            f"The disk is full: {what} could not be written where node {node} spills to, of which Ray leaves the last "
+            f"5 % free. {end} Make room there, or give the cluster's nodes a larger object store, then `knowlip resume "
             "RUN_DIR`."
         )
     return DiskFull(

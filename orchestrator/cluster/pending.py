@@ -11,8 +11,8 @@ from orchestrator.policies.stall import PendingDemand
 def pending_demand() -> PendingDemand:
     """Ask the cluster that this process is connected to; needs neither dashboard nor autoscaler.
 
-    Raises RuntimeError where it is connected to none: asking would start one. Raises whatever Ray raises where it does not
-    answer.
+    Raises RuntimeError where it is connected to none: asking would start one. Raises whatever Ray raises where it does
+    not answer.
     """
     if not ray.is_initialized():
         raise RuntimeError("this process is connected to no Ray cluster")

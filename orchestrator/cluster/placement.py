@@ -49,8 +49,8 @@ def find_unplaced(required: Sequence[Requirement], nodes: Sequence[Resources]) -
 
 def _fit(required: Sequence[Requirement], nodes: Sequence[Resources]) -> bool:
     """Return whether processes fit on nodes, by an integer program: how many of which kind are on which node."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import eye_array, kron, vstack
+    from scipy.optimize import milp
+    from scipy.sparse import eye_array, kron
 
     kinds, count = len(required), len(nodes)
     reserved = np.array([[each.each.cpus, each.each.gpus] for each in required]).T  # [2, kinds]
@@ -62,12 +62,7 @@ def _fit(required: Sequence[Requirement], nodes: Sequence[Resources]) -> bool:
     result = milp(
         np.zeros(kinds * count),
         integrality=np.ones(kinds * count),
-        bounds=Bounds(0, np.tile(wanted, count)),
-        constraints=LinearConstraint(
-            vstack([per_node, per_kind]),
-            np.concatenate([np.zeros(2 * count), wanted]),
-            np.concatenate([np.round(there * _UNIT).ravel(), wanted]),
-        ),
+        constraints=[(per_node, 0, np.round(there * _UNIT).ravel()), (per_kind, wanted, wanted)],
         options={"time_limit": _PATIENCE_S},
     )
     return result.status != 2  # infeasible

@@ -1,4 +1,10 @@
-"""What Ray prints and logs beside a run: not of a full disk, which the run's own error says once; the rest plain."""
+"""What Ray prints and logs beside a run: private parts of Ray 2.60 are used here and nowhere else.
+
+Seen in Ray 2.60.0. `log_to_driver=False` turns off what workers print, but not what Ray's daemons report as errors:
+since https://github.com/ray-project/ray/pull/18577 these go to the driver's output, with colours and guesses at causes.
+Ray has no setting for them. They are shortened here, and left out where they are about a full disk, which the run's own
+error says once.
+"""
 
 import logging
 import re
@@ -8,10 +14,11 @@ from contextlib import ExitStack, contextmanager
 
 from corpus.storage.disk import is_disk_full
 
-# Every task that met it, one that nobody asked about any more, and a request to be sent a bug report.
+# They log a full disk once for every task that met it, also for tasks whose result nobody waits for, and ask for bug
+# reports.
 _LOGGERS = ("ray._private.worker", "ray.data.exceptions", "ray.data._internal.execution.streaming_executor_state")
-# Ray says it, with guesses at causes, of every process that ends without taking leave; also where Ray Data has more actors
-# than work is left, and kills one that still starts.
+# Ray reports this of every process that ends without saying so. Ray Data kills actors too, where it has more than it
+# needs.
 _WORKER_GONE = re.compile(
     r"A worker died or was killed while executing a task.*?Worker IP address: (?P<ip>\S+)"
     r".*?Worker PID: (?P<pid>\d+)",
@@ -21,29 +28,26 @@ _WORKER_GONE = re.compile(
 
 @contextmanager
 def quiet_ray() -> Iterator[None]:
-    """While the body runs: nothing of a full disk, and what Ray's daemons say in short, without colours, on stderr."""
+    """Have Ray's daemons report errors in short, without colours, on standard error, and nothing of a full disk."""
     import ray._private.worker as worker
 
-    said = worker.print_to_stdstream
+    original = worker.print_to_stdstream
 
-    def say(data: dict, ignore_prefix: bool) -> None:
-        """Errors of Ray's daemons, which log_to_driver does not turn off."""
+    def print_in_short(data: dict, ignore_prefix: bool) -> None:
         lines = [f"Ray: {_in_short(line)}" for line in data.get("lines", ()) if not _is_disk_full(line)]
         if lines:
-            said(
-                data | {"lines": lines, "is_err": True}, ignore_prefix=True
-            )  # the prefix is coloured, wherever it goes
+            original(data | {"lines": lines, "is_err": True}, ignore_prefix=True)  # Ray colours its prefix everywhere
 
     with ExitStack() as stack:
         for logger in map(logging.getLogger, _LOGGERS):
-            logger.addFilter(_is_of_something_else)
-            stack.callback(logger.removeFilter, _is_of_something_else)
-        worker.print_to_stdstream = say
-        stack.callback(setattr, worker, "print_to_stdstream", said)
+            logger.addFilter(_is_about_something_else)
+            stack.callback(logger.removeFilter, _is_about_something_else)
+        worker.print_to_stdstream = print_in_short
+        stack.callback(setattr, worker, "print_to_stdstream", original)
         yield
 
 
-def _is_of_something_else(record: logging.LogRecord) -> bool:
+def _is_about_something_else(record: logging.LogRecord) -> bool:
     errors = (sys.exc_info()[1], record.exc_info[1] if record.exc_info else None)
     return not (
         _is_disk_full(record.getMessage()) or any(error is not None and is_disk_full(error) for error in errors)
@@ -56,8 +60,6 @@ def _is_disk_full(text: str) -> bool:
 
 def _in_short(text: str) -> str:
     gone = _WORKER_GONE.match(text)
-    return (
-        text
-        if gone is None
-        else (f"process {gone['pid']} on {gone['ip']} is gone. What the run still needs of it is started anew.")
-    )
+    if gone is None:
+        return text
+    return f"process {gone['pid']} on {gone['ip']} is gone. What the run still needs of it is started anew."

@@ -1,4 +1,4 @@
-"""What a user is told when something away is asked once more."""
+"""Tells the user that a request to another machine is tried again."""
 
 from rich.console import Console
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
@@ -9,12 +9,12 @@ _LONGEST = 200
 
 
 def announce_retries(console: Console) -> None:
-    """Print a line for every retry of this process, instead of stamina's own, which names no cause."""
+    """Print a line with the cause for every retry of this process, in place of stamina's own, which names no cause."""
 
-    def say(details: RetryDetails) -> None:
+    def print_retry(details: RetryDetails) -> None:
         cause = " ".join(without_user(str(details.caused_by)).split())[:_LONGEST] or type(details.caused_by).__name__
         console.print(
             f"Trying again in {details.wait_for:.0f} s: {cause}", markup=False, highlight=False, soft_wrap=True
         )
 
-    set_on_retry_hooks([say])
+    set_on_retry_hooks([print_retry])

@@ -1,8 +1,8 @@
 """Peak memory of all processes of a run.
 
 Summing resident sizes counts shared pages (Ray's object store, libraries) once per process. So the proportional set
-size (PSS) is summed where the kernel gives it cheaply (smaps_rollup), which counts every page once; elsewhere the
-resident size minus the shared part, which leaves shared pages out.
+size (PSS) is summed, which counts every page once. Where the system does not tell it, the resident size minus the
+shared part is summed, which leaves shared pages out.
 """
 
 import os
@@ -18,9 +18,13 @@ from corpus.storage.lock import LeaseLost
 from corpus.storage.models import StrictModel
 from corpus.storage.state_files import StateFolder, read_json
 
+_FILE = "memory.json"
+_SAVED_EVERY_S = 10.0  # so that a run that is killed has its peak on disk
+_LARGEST_SHARE = 1 / 50  # of a core, which sampling takes at most
+
 
 class MemoryReport(StrictModel):
-    """memory.json of a run directory. Sizes in bytes."""
+    """memory.json of a run directory. Sizes are in bytes."""
 
     peak_rss_bytes: int = Field(ge=0, description="largest sum over all processes of the run at one moment")
     peak_by_process: dict[str, int] = Field(description="what each kind of process held at that moment")
@@ -32,11 +36,11 @@ class MemoryReport(StrictModel):
 class MemorySampler:
     """A thread that sums the memory of this process, its children, and the Ray processes they started.
 
-    Ray's daemons leave the driver's process tree, so they are found by the session they belong to. Only this
-    machine is seen; a cluster's other nodes are not.
+    Ray's daemons leave the driver's process tree, so they are found by the session they belong to. Only this machine is
+    sampled, not the other nodes of a cluster.
 
     Args:
-        directory: Where memory.json is written, and read first: a run that goes on keeps its earlier peak.
+        directory: Where memory.json is written. It is read first: a run that goes on keeps its earlier peak.
         interval_s: Seconds between two samples, at least.
     """
 
@@ -45,11 +49,10 @@ class MemorySampler:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._begun = time.monotonic()
-        self._roots = {os.getpid()}
-        self._pss = True
-        earlier = read_memory(directory.path)
-        self._report = earlier or MemoryReport(
-            peak_rss_bytes=0, peak_by_process={}, peak_at_s=0, samples=0, method="pss"
+        has_pss = hasattr(psutil.Process().memory_full_info(), "pss")
+        self._size, self._method = (_pss, "pss") if has_pss else (_unshared, "rss minus shared")
+        self._report = read_memory(directory.path) or MemoryReport(
+            peak_rss_bytes=0, peak_by_process={}, peak_at_s=0, samples=0, method=self._method
         )
 
     def start(self) -> None:
@@ -58,7 +61,7 @@ class MemorySampler:
         self._thread.start()
 
     def stop(self) -> MemoryReport:
-        """Take a last sample and write memory.json. Harmless when not started."""
+        """Take a last sample, write memory.json and return the report. Harmless when not started."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=10)
@@ -68,9 +71,9 @@ class MemorySampler:
         return self._report
 
     def sample(self) -> int:
-        """Sum once, in bytes, and keep it if it is the peak."""
+        """Sum once, keep the sum if it is the peak, and return it in bytes."""
         held: dict[str, int] = {}
-        for process in self._processes():
+        for process in _processes_of_this_run():
             try:
                 kind, size = _kind(process), self._size(process)
             except psutil.Error:  # it ended meanwhile
@@ -79,12 +82,11 @@ class MemorySampler:
         total = sum(held.values())
         update: dict = {"samples": self._report.samples + 1}
         if total > self._report.peak_rss_bytes:
-            largest_first = dict(sorted(held.items(), key=lambda item: -item[1]))
             update |= {
                 "peak_rss_bytes": total,
-                "peak_by_process": largest_first,
+                "peak_by_process": dict(sorted(held.items(), key=lambda item: -item[1])),
                 "peak_at_s": round(time.monotonic() - self._begun, 1),
-                "method": "pss" if self._pss else "rss minus shared",
+                "method": self._method,
             }
         self._report = self._report.model_copy(update=update)
         return total
@@ -95,78 +97,68 @@ class MemorySampler:
             begun = time.monotonic()
             self.sample()
             spent = time.monotonic() - begun
-            if begun - saved > 10:  # a killed run still has its peak
+            if begun - saved > _SAVED_EVERY_S:
                 self._save()
                 saved = begun
-            # Never more than a fiftieth of a core.
-            self._stop.wait(max(self._interval_s, 50 * spent))
-
-    def _processes(self) -> list[psutil.Process]:
-        """This process, its descendants, and whatever belongs to their Ray session."""
-        session = _ray_session()
-        found: dict[int, psutil.Process] = {}
-        children: dict[int, list[psutil.Process]] = {}
-        for process in psutil.process_iter():
-            try:
-                children.setdefault(process.ppid(), []).append(process)
-                if process.pid in self._roots or (session and any(session in part for part in process.cmdline())):
-                    found[process.pid] = process
-            except psutil.Error:
-                continue
-        todo = list(found.values())
-        while todo:
-            for child in children.get(todo.pop().pid, []):
-                if child.pid not in found:
-                    found[child.pid] = child
-                    todo.append(child)
-        return list(found.values())
-
-    def _size(self, process: psutil.Process) -> int:
-        if self._pss:
-            try:
-                return _pss(process.pid)
-            except FileNotFoundError as error:
-                if not Path(f"/proc/{process.pid}").exists():
-                    raise psutil.NoSuchProcess(process.pid) from error
-                self._pss = False
-            except (ProcessLookupError, PermissionError) as error:
-                raise psutil.AccessDenied(process.pid) from error
-        info = process.memory_info()
-        return max(info.rss - getattr(info, "shared", 0), 0)
+            self._stop.wait(max(self._interval_s, spent / _LARGEST_SHARE))
 
     def _save(self) -> None:
         try:
-            self._directory.write_json("memory.json", self._report)
+            self._directory.write_json(_FILE, self._report)
         except (DiskFull, LeaseLost):
-            # An observation ends no run: the loop meets the same disk, and the same lease, where it matters.
+            # A measurement must not end a run. The loop meets the same disk, and the same lease, where it matters.
             return
 
 
 def read_memory(run_dir: Path) -> MemoryReport | None:
-    """The report of a run, or None before its first sample."""
-    path = Path(run_dir) / "memory.json"
+    """Return the report of a run, None before its first sample.
+
+    Raises:
+        RecordError: memory.json is damaged.
+    """
+    path = Path(run_dir) / _FILE
     return read_json(run_dir, path, MemoryReport) if path.exists() else None
 
 
-def _pss(pid: int) -> int:
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    raise FileNotFoundError(f"/proc/{pid}/smaps_rollup has no Pss line")
+def _processes_of_this_run() -> list[psutil.Process]:
+    """Return this process, the daemons of its Ray session, and all their descendants."""
+    session = _ray_session()
+    found: dict[int, psutil.Process] = {}
+    children: dict[int, list[psutil.Process]] = {}
+    for process in psutil.process_iter():
+        try:
+            children.setdefault(process.ppid(), []).append(process)
+            if process.pid == os.getpid() or (session and any(session in part for part in process.cmdline())):
+                found[process.pid] = process
+        except psutil.Error:
+            continue
+    todo = list(found.values())
+    while todo:
+        for child in children.get(todo.pop().pid, []):
+            if child.pid not in found:
+                found[child.pid] = child
+                todo.append(child)
+    return list(found.values())
+
+
+def _pss(process: psutil.Process) -> int:
+    return process.memory_full_info().pss
+
+
+def _unshared(process: psutil.Process) -> int:
+    info = process.memory_info()
+    return max(info.rss - getattr(info, "shared", 0), 0)
 
 
 def _ray_session() -> str | None:
-    """Name of the Ray session this process is connected to: part of the command line of all its daemons."""
+    """Return the name of the Ray session that this process is connected to: all its daemons have it as an argument."""
     import ray
 
-    if not ray.is_initialized():
-        return None
-    return Path(ray._private.worker.global_worker.node.get_session_dir_path()).name
+    return ray.get_runtime_context().get_session_name() if ray.is_initialized() else None
 
 
 def _kind(process: psutil.Process) -> str:
-    """A short name: the Ray role (ray::Captioner...), or the program's name."""
+    """Return a short name: the Ray role (ray::Captioner...), or the program's name."""
     words = process.cmdline()
     title = words[0] if words else process.name()
     if title.startswith("ray::"):

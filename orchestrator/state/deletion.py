@@ -1,4 +1,4 @@
-"""Deletes what the retention policy names: in steps that may be cut off anywhere, and never outside the run directory."""
+"""Deletes what the retention policy names, never outside the run directory. A kill leaves nothing half."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ _NAME = re.compile(r"(?:fold-\d+-)?round-(\d{4,})(?:\.parquet)?")
 
 
 def find_leftovers(directory: RunDirectory) -> list[Leftover]:
-    """What rounds left in a run directory. Links are no part of it, and nothing behind one is."""
+    """Return the files of rounds in a run directory. Links, and what lies behind them, are no part of it."""
     found = []
     for kind in KINDS:
         for path in _entries(directory.path / kind):
@@ -27,14 +27,18 @@ def carry_out(
     directory: RunDirectory,
     tell: Callable[[int], None] = lambda round_: None,
 ) -> None:
-    """Delete what a plan names. Killed anywhere, it leaves each thing whole or under a name that nothing reads, and the
-    next call finishes.
+    """Delete what a plan names.
+
+    A kill leaves each thing whole, or under a name that nothing reads. The next call finishes the deletion.
 
     Args:
-        tell: called with every round whose weights go, before anything does.
+        plan: What to delete.
+        directory: The run directory.
+        tell: Called with every round whose weights are to be deleted, before anything is.
 
     Raises:
-        LeaseLost: another driver has taken over; what was left is still there.
+        LeaseLost: Another driver has taken over; what was left is still there.
+        ValueError: A path of the plan does not lie in the run directory.
     """
     for round_ in sorted({each.round for each in plan.delete if each.kind == "weights"}):
         tell(round_)
@@ -51,7 +55,7 @@ def carry_out(
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, links apart; nothing where the folder itself is one."""
+    """Return what lies in a folder, without links; nothing where the folder itself is a link."""
     if folder.is_symlink() or not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not path.is_symlink())

@@ -42,7 +42,7 @@ def check_format(run_dir: Path, config: Path) -> None:
         version = _VERSIONS[found]
         raise FormatError(
             f"{run_dir} holds a run of knowlip {version}, whose files have other names and keys than those of this "
-            f"version. Nothing was changed. Resume it, or report on it, with knowlip {version}; or start a new run here, "
+            f"version. Nothing was changed. Resume it or report on it with knowlip {version}; or start a new run, "
             f"from its weights if you like: --set start_weights={run_dir}/weights/round-0001 (or a later round)."
         )
     raise FormatError(

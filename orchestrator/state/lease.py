@@ -1,7 +1,7 @@
 """One driver per run directory: a lease with a fencing token.
 
-A driver that was paused longer than the lease lasts may wake up while another one has taken over. It holds an
-older token then, and every write of the run's state checks the token first, so that it stops instead of writing.
+A driver that was paused longer than the lease lasts may wake up while another one has taken over. It holds an older
+token then. Every write checks the token (corpus/storage/writer.py), so the driver stops instead of writing.
 """
 
 import os
@@ -29,20 +29,21 @@ class LeaseHeld(UserError):
 
 
 class Owner(FrozenModel):
-    """A process: where its id means something, and when it started, since process ids are used again.
+    """A process: on which host its id means something, and when it started, since process ids are used again.
 
-    The last three are of Linux: None elsewhere, and in a lease of before they were written down.
+    The last three fields are of Linux, and None elsewhere.
     """
 
     host: str
     pid: int = Field(gt=0, lt=2**31)
     started: float = Field(description="seconds since 1970, by a clock that may be set meanwhile")
     boot_id: str | None = None
-    pid_namespace: str | None = Field(None, description="containers of one host name each count their processes anew")
+    pid_namespace: str | None = Field(None, description="containers of one host name have process ids of their own")
     start_ticks: int | None = Field(None, description="clock ticks from boot to its start, which nobody sets")
 
     @staticmethod
     def of_this_process() -> "Owner":
+        """Return the owner that this process is."""
         return Owner(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -53,13 +54,13 @@ class Owner(FrozenModel):
         )
 
     def can_be_looked_up(self) -> bool:
-        """Whether its process id means the same to us: one host, booted once, and one PID namespace."""
+        """Return whether its process id means the same here: one host, not rebooted since, and one PID namespace."""
         if (self.boot_id is None) != (self.pid_namespace is None):
-            return False  # Linux knows both, or /proc was not that of the process
+            return False  # on Linux both are known, unless /proc was of another namespace
         return (self.host, self.boot_id, self.pid_namespace) == (socket.gethostname(), _boot_id(), _pid_namespace())
 
     def is_dead(self) -> bool:
-        """Whether the process is known to have ended; of one that cannot be looked up nothing is known."""
+        """Return whether the process is known to have ended. Of one that cannot be looked up nothing is known."""
         if not self.can_be_looked_up():
             return False
         if not _exists(self.pid):
@@ -76,7 +77,7 @@ class Owner(FrozenModel):
 
 
 class Lease(FrozenModel):
-    """lease.json: who works on a run directory. `token` grows with every change of hands."""
+    """lease.json: which driver works on a run directory. `token` grows with every change of hands."""
 
     token: int
     owner: Owner
@@ -84,20 +85,20 @@ class Lease(FrozenModel):
     released: bool = False
 
     def is_held(self, lasts_s: float = LASTS_S) -> bool:
-        """Whether its owner may still be at work."""
+        """Return whether its owner may still be at work. A lease lasts `lasts_s` seconds after its last renewal."""
         return not self.released and time.time() - self.renewed < lasts_s and not self.owner.is_dead()
 
 
 def read_lease(run_dir: Path) -> Lease | None:
-    """The lease of a run directory, or None where none was ever taken."""
+    """Return the lease of a run directory, None where none was ever taken."""
     path = Path(run_dir) / LEASE
     return read_json(run_dir, path, Lease) if path.exists() else None
 
 
 def killed_driver(run_dir: Path) -> Owner | None:
-    """The driver that held the lease last, if it ended on this host without giving it back.
+    """Return the driver that held the lease last, if it ended on this host without giving the lease back.
 
-    One that cannot be looked up any more, as after a reboot, has ended when its lease has run out.
+    A driver that cannot be looked up any more, as after a reboot, has ended when its lease has run out.
     """
     lease = read_lease(run_dir)
     if lease is None or lease.released or lease.owner.host != socket.gethostname():
@@ -124,10 +125,11 @@ class LeaseKeeper:
         self._thread: threading.Thread | None = None
 
     def acquire(self) -> int:
-        """Take the lease and keep renewing it; returns the fencing token.
+        """Take the lease, keep renewing it, and return the fencing token.
 
         Raises:
-            LeaseHeld: another driver holds it. LockHeld: it was stopped in the middle of a write.
+            LeaseHeld: Another driver holds the lease.
+            LockHeld: Another driver was stopped in the middle of a write.
         """
         with lease_lock(self._run_dir, self._lasts_s):
             found = self._read()
@@ -142,7 +144,7 @@ class LeaseKeeper:
         self._directory.writer = Writer(str(self._run_dir), self._token)
         self._directory.writer.remove_unfinished(
             self._run_dir
-        )  # what drivers left that were killed in the middle of a write
+        )  # of drivers that were killed in a write
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
         return self._token
@@ -172,10 +174,10 @@ class LeaseKeeper:
                 with lease_lock(self._run_dir):
                     found = self._read()
                     if found is None or found.token != self._token:
-                        return  # the next check says so
+                        return  # lost: the next check raises
                     self._write()
             except (OSError, LockHeld):
-                # The token still guards what is written, and the loop meets the same disk; so no more than another try.
+                # Try again later. The token still guards what is written, and the loop meets the same disk.
                 continue
 
     def _read(self) -> Lease | None:
@@ -190,7 +192,7 @@ class LeaseKeeper:
 
 
 def _boot_id() -> str | None:
-    """What this start of the system's kernel is known by, on Linux."""
+    """Return the id of this start of the system's kernel; None where that cannot be read, as on other systems."""
     try:
         return (_PROC / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
     except OSError:
@@ -198,7 +200,7 @@ def _boot_id() -> str | None:
 
 
 def _pid_namespace() -> str | None:
-    """Which processes our ids are of, on Linux. None where /proc shows those of another namespace."""
+    """Return the namespace that our process ids are of; None where /proc shows the processes of another one."""
     try:
         return os.readlink(_PROC / "self" / "ns" / "pid") if os.readlink(_PROC / "self") == str(os.getpid()) else None
     except OSError:
@@ -206,17 +208,17 @@ def _pid_namespace() -> str | None:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None where that cannot be read."""
+    """Return when a process started, in clock ticks since boot; None where that cannot be read."""
     try:
         stat = (_PROC / str(pid) / "stat").read_bytes()
     except OSError:
         return None
-    # It is the 22nd field. The second is the program's name, in parentheses, and may hold anything.
+    # It is field 22. Field 2 is the program's name, in parentheses, which may hold anything.
     return int(stat.rpartition(b")")[2].split()[19])
 
 
 def _exists(pid: int) -> bool:
-    # Asked of the kernel: /proc may be set up to hide the processes of other users.
+    # The kernel is asked, as /proc may hide the processes of other users.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

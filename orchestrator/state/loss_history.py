@@ -1,4 +1,4 @@
-"""The losses of every optimiser step, a file a round: a resumed run draws the curves of all of its rounds."""
+"""The losses of every optimiser step, one file a round, so that a resumed run draws the curves of all its rounds."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from orchestrator.state.run_directory import RunDirectory
 
 
 class RoundLosses(StateModel):
-    """steps: one mapping an optimiser step with `step`, counted over the run, and the value of each loss."""
+    """Losses of one round. `steps` has one mapping an optimiser step: `step`, counted over the run, and each loss."""
 
     steps: list[dict[str, float]]
 
@@ -29,7 +29,11 @@ def write_losses(directory: RunDirectory, round_: int, steps: Sequence[dict[str,
 
 
 def read_losses(directory: RunDirectory, last_round: int) -> dict[int, list[dict[str, float]]]:
-    """Losses by round, of those up to `last_round` that were kept. Raises RecordError where a file is damaged."""
+    """Return the losses by round, of all rounds up to `last_round` that have a file.
+
+    Raises:
+        RecordError: A file is damaged.
+    """
     paths = {round_: directory.losses(round_) for round_ in range(1, last_round + 1)}
     return {
         round_: read_json(

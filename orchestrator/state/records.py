@@ -81,7 +81,7 @@ class RoundRecord(StateModel):
 
 
 def is_over(records: Sequence[RoundRecord], rounds: int) -> bool:
-    """Whether a run of `rounds` rounds has no further one to do."""
+    """Return whether a run of `rounds` rounds has no further one to do."""
     return len(records) >= rounds or (len(records) > 0 and records[-1].end is not None)
 
 
@@ -96,10 +96,10 @@ class SeedSummary(StateModel):
 
 
 class PhaseClock:
-    """Times the phases of one round. Phases follow each other; entering one twice adds up.
+    """Measures the phases of one round. Phases follow each other; the times of a phase that is entered twice add up.
 
     Args:
-        startup_s: seconds spent on start-up before this clock was made, entered once in a run's first round.
+        startup_s: Seconds spent on start-up before this clock was made. A run's first round has them.
     """
 
     def __init__(self, startup_s: float = 0.0) -> None:
@@ -110,10 +110,10 @@ class PhaseClock:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time the body as phase `name`, also when it raises.
+        """Measure the body as phase `name`, also when it raises.
 
         Raises:
-            ValueError: no such phase, or another one is still open.
+            ValueError: There is no such phase, or another one is still open.
         """
         if name not in self._spent:
             raise ValueError(f"unknown phase {name!r}; phases are {', '.join(PHASES)}")
@@ -127,7 +127,7 @@ class PhaseClock:
             self._current = None
 
     def timings(self) -> Timings:
-        """Time up to now, rounded to milliseconds."""
+        """Return the times up to now, rounded to milliseconds."""
         phases = {f"{name}_s": round(spent, 3) for name, spent in self._spent.items()}
         startup = round(self._startup_s, 3)
         total = round(self._startup_s + time.monotonic() - self._begun, 3)
@@ -137,7 +137,7 @@ class PhaseClock:
 
 
 def record_path(run_dir: Path, round_: int) -> Path:
-    """rounds/0001.json for round 1."""
+    """Return where a round's record lies: rounds/0001.json for round 1."""
     return Path(run_dir) / "rounds" / f"{round_:04d}.json"
 
 
@@ -159,10 +159,11 @@ def write_record(directory: StateFolder, record: RoundRecord) -> Path:
 
 
 def read_records(run_dir: Path) -> list[RoundRecord]:
-    """All records of a run, by round; empty when no round has finished.
+    """Return all records of a run, by round; none when no round has finished.
 
     Raises:
-        RecordError: a file is damaged, lies about its round, is missing in between, or leads out of the run directory.
+        RecordError: A file is damaged, has another round's record, is missing in between, or leads out of the run
+            directory.
     """
     folder = Path(run_dir) / "rounds"
     if not folder.is_dir():
@@ -170,7 +171,7 @@ def read_records(run_dir: Path) -> list[RoundRecord]:
     found = (path for path in folder.iterdir() if _FILE_NAME.fullmatch(path.name))
     paths = sorted(found, key=lambda path: int(path.stem))
     records = [read_json(run_dir, path, RoundRecord) for path in paths]
-    for number, (path, record) in enumerate(zip(paths, records), start=1):
+    for number, (path, record) in enumerate(zip(paths, records, strict=True), start=1):
         if record.round != int(path.stem):
             raise RecordError(
                 f"{path} holds the record of round {record.round}. It was renamed or copied; move it back."
@@ -189,6 +190,6 @@ def write_seed_summary(directory: StateFolder, summary: SeedSummary) -> None:
 
 
 def read_seed_summary(run_dir: Path) -> SeedSummary | None:
-    """What the run started from, or None before the first round."""
+    """Return what the run started from, None before the first round."""
     path = Path(run_dir) / "seed.json"
     return read_json(run_dir, path, SeedSummary) if path.exists() else None

@@ -142,8 +142,8 @@ def _refuse_links(root: Path) -> None:
 def _point_latest(root: Path, target: Path) -> None:
     """Have runs/latest point to the run that started last; the link is replaced in one step.
 
-    The link is a convenience. Where it cannot be set, as in a folder that is read-only, a warning says so and the run goes
-    on.
+    The link is a convenience. Where it cannot be set, as in a folder that is read-only, a warning says so and the run
+    goes on.
     """
     temporary = root / f".latest-{os.getpid()}"
     try:

@@ -16,7 +16,7 @@ from orchestrator.state.run_directory import RunDirectory
 from support.records import record
 from support.unguarded import unguarded
 
-OLD = r"holds a run of knowlip 0\.1\.0, whose files .* with knowlip 0\.1\.0; or start a new run here"
+OLD = r"holds a run of knowlip 0\.1\.0, whose files .* with knowlip 0\.1\.0; or start a new run"
 
 
 @pytest.fixture

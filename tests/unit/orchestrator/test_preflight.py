@@ -315,7 +315,7 @@ def test_the_search_for_room_agrees_with_trying_everything():
 def test_the_search_for_room_ends_soon_and_does_not_refuse_what_it_could_not_settle(monkeypatch):
     draw = random.Random(0)
     # Every process asks for an even number of CPUs, and every node has an odd one: 2 CPUs find no room anywhere.
-    cpus = [2 * draw.randint(10, 50) for _ in range(24)]
+    cpus = [2 * draw.randint(10, 50) for _ in range(12)]
     cpus.append((2 - sum(cpus)) % 150)
     processes, there = [Resources(each, 0) for each in cpus], [Resources(151, 0)] * (sum(cpus) // 150)
     assert 150 * len(there) < sum(cpus) <= 151 * len(there)
