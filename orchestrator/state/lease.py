@@ -136,15 +136,13 @@ class LeaseKeeper:
             if found is not None and found.is_held(self._lasts_s):
                 raise LeaseHeld(
                     f"Another driver ({found.owner}) is working on {self._run_dir}; it was alive "
-                    f"{time.time() - found.renewed:.0f} s ago. "
-                    f"Wait until it has ended (one that dies elsewhere is given up after {self._lasts_s:.0f} s), or end it."
+                    f"{time.time() - found.renewed:.0f} s ago. Wait until it has ended (one that dies elsewhere is given "
+                    f"up after {self._lasts_s:.0f} s), or end it."
                 )
             self._token = 1 if found is None else found.token + 1
             self._write()
         self._directory.writer = Writer(str(self._run_dir), self._token)
-        self._directory.writer.remove_unfinished(
-            self._run_dir
-        )  # of drivers that were killed in a write
+        self._directory.writer.remove_unfinished(self._run_dir)  # of drivers that were killed in a write
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
         return self._token
