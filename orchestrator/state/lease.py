@@ -136,8 +136,8 @@ class LeaseKeeper:
             if found is not None and found.is_held(self._lasts_s):
                 raise LeaseHeld(
                     f"Another driver ({found.owner}) is working on {self._run_dir}; it was alive "
-                    f"{time.time() - found.renewed:.0f} s ago. Wait until it has ended (one that dies elsewhere is given "
-                    f"up after {self._lasts_s:.0f} s), or end it."
+                    f"{time.time() - found.renewed:.0f} s ago. Wait until it has ended (one that dies elsewhere is "
+                    f"given up after {self._lasts_s:.0f} s), or end it."
                 )
             self._token = 1 if found is None else found.token + 1
             self._write()
