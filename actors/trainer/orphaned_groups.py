@@ -1,8 +1,9 @@
 """Ends orphaned worker groups: those that Ray Train has started and lost track of.
 
-Private parts of Ray Train are used here and nowhere else, as seen in Ray 2.60.0. Ray Train gives back the placement group
-of a run that is aborted (https://github.com/ray-project/ray/pull/56011), but not that of a group whose start fails late.
-tests/integration/test_orphaned_groups.py shows the fault on Ray's own trainer, so it fails once Ray Train mends it.
+Private parts of Ray Train are used here and nowhere else, as seen in Ray 2.60.0. Ray Train gives back the placement
+group of a run that is aborted (https://github.com/ray-project/ray/pull/56011), but not that of a group whose start
+fails late. tests/integration/test_orphaned_groups.py shows the fault on Ray's own trainer, so it fails once Ray Train
+mends it.
 """
 
 from typing import Any
