@@ -143,8 +143,8 @@ class Deployment:
                 raise CaptionerFailed(
                     f"no captioner was ready within {self._config.start_timeout_s:g} s (captioner.start_timeout_s); it "
                     f"asks for {self._config.cpus_per_replica} CPU and {self._config.gpus_per_replica:g} GPU, and Ray "
-                    f"offers {ray.available_resources()}; training workers may have taken the rest (train.max_workers). "
-                    f"Last word of Ray Serve: {application.message or application.status}"
+                    f"offers {ray.available_resources()}; training workers may hold the rest (train.max_workers); "
+                    f"last word of Ray Serve: {application.message or application.status}"
                 )
             time.sleep(0.2)
 

@@ -52,10 +52,15 @@ def answer_object(text: str) -> str:
 
 
 def read_distributions(text: str, clauses: Sequence[Clause], steps: Sequence[Any]) -> dict[Clause, np.ndarray]:
-    """Distribution of each clause whose value's first token tells the value; none for an answer that cannot be used.
+    """Read the distribution of each clause whose value's first token tells the value.
 
     Args:
-        steps: per token an object with `token` (its text) and `top_logprobs` (objects with `token` and `logprob`).
+        text: The JSON of the answer.
+        clauses: The clauses that were asked for.
+        steps: Per token an object with `token` (its text) and `top_logprobs` (objects with `token` and `logprob`).
+
+    Returns:
+        Per clause float64 [V]; nothing for an answer that cannot be used.
     """
     pieces = [step.token for step in steps]
     try:
@@ -63,7 +68,9 @@ def read_distributions(text: str, clauses: Sequence[Clause], steps: Sequence[Any
     except AnswerError:
         return {}
     said = "".join(pieces)
-    starts = dict(zip(np.cumsum([0, *map(len, pieces)]).tolist(), steps))
+    starts = dict(
+        zip(np.cumsum([0, *map(len, pieces)]).tolist(), steps, strict=False)
+    )  # the last sum is the end of the text
     found = {}
     for clause in clauses:
         match = re.search(rf'"{clause}"\s*:\s*"', said)

@@ -5,8 +5,9 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import openai
 import stamina
@@ -18,9 +19,11 @@ from hcot_llm.engines.endpoint_answer import ChatAnswer, ModelList, Unreadable, 
 from hcot_llm.prompts.chain_config import ChainConfig
 from hcot_llm.schema.clauses import Clause, answer_json_schema
 
-_NO_KEY = "none"
-# What a request may hold that not every server knows, and how a refusal names it. The last two are refused by servers of
-# models that reason; "unsupported" tells that from a prompt that leaves no room for max_tokens.
+Received = TypeVar("Received")
+
+_NO_KEY: Final = "none"
+# What a request may hold that not every server knows, and how a refusal names it. Servers of models that reason refuse
+# the last two; "unsupported" tells that from a prompt that leaves no room for max_tokens.
 _REFUSALS = {
     "logprobs": ("logprobs", re.compile(r"(?i)logprob")),
     "structured output": ("response_format", re.compile(r"(?i)response_format|json_schema|structured|guided|grammar")),
@@ -47,8 +50,8 @@ class EndpointConfig(ChainConfig):
     patience_s: float = Field(
         default=300,
         ge=0,
-        description="how long a request is repeated while nobody answers, what comes "
-        "cannot be read, or with 408, 409, 429 or 5xx; then the run ends, and `knowlip resume` goes on from the last finished shard",
+        description="how long a request is repeated while nobody answers, what comes cannot be read, or with 408, 409, "
+        "429 or 5xx; then the run ends, and `knowlip resume` goes on from the last finished shard",
     )
     concurrency: int = Field(default=8, ge=1, description="tiles asked about at the same time")
     evidence: bool = Field(
@@ -72,10 +75,16 @@ class EndpointConfig(ChainConfig):
 
 
 class Endpoint:
-    """A client of one model. Safe to use from several threads."""
+    """A client of one model. Safe to use from several threads.
+
+    Args:
+        config: The settings.
+
+    Raises:
+        EndpointFailed: No model is named, or the variable of the key is not set.
+    """
 
     def __init__(self, config: EndpointConfig) -> None:
-        """Raises EndpointFailed: no model is named, or the variable of the key is not set."""
         self._config = config
         if not config.model:
             raise EndpointFailed(
@@ -97,7 +106,7 @@ class Endpoint:
         self._closed = threading.Event()
 
     def close(self) -> None:
-        """Ask nothing more: a question that comes now, or waits to be repeated, fails. One under way may, too."""
+        """Ask nothing more: a question that comes now, or waits to be repeated, fails; one under way may fail."""
         self._closed.set()
         self._client.close()
 
@@ -110,7 +119,8 @@ class Endpoint:
         """Ask the endpoint for its models.
 
         Raises:
-            EndpointFailed: it does not answer, refuses the key, or does not have the model; or this was closed.
+            EndpointFailed: The endpoint does not answer, refuses the key, or does not have the model; or this client
+                was closed.
         """
         try:
             found = self._patiently(lambda: self._client.models.with_raw_response.list().text)
@@ -129,43 +139,33 @@ class Endpoint:
     def complete(
         self, prompt: str, clauses: Sequence[Clause], seed: int | None, picture: bytes | None = None
     ) -> Completion:
-        """The model's answer to one prompt.
+        """Return the model's answer to one prompt.
 
         Args:
-            clauses: what the answer has to hold as JSON; empty for free text. seed: None is greedy. picture: a PNG file
-                that the model is shown.
+            prompt: The text of the prompt.
+            clauses: What the answer has to hold as JSON; empty for free text.
+            seed: Of a sampled answer; None is greedy.
+            picture: A PNG file that the model is shown; None for a model that does not look.
 
         Raises:
             EndpointFailed: see `check`; or the endpoint refuses the request.
         """
-        message = {
-            "role": "user",
-            "content": prompt
-            if picture is None
-            else [
-                {
-                    "type": "image_url",
-                    "image_url": {"url": f"data:image/png;base64,{base64.b64encode(picture).decode()}"},
-                },
-                {"type": "text", "text": prompt},
-            ],
-        }
+        content = prompt if picture is None else [_image_part(picture), {"type": "text", "text": prompt}]
         while True:
             used = self._limits(seed) | self._features(clauses)
             try:
-                found = self._patiently(
-                    lambda: read_response(
-                        ChatAnswer,
-                        self._client.chat.completions.with_raw_response.create(
-                            model=self._config.model, messages=[message], **used
-                        ).text,
-                    )
-                )
+                found = self._patiently(partial(self._ask, content, used))
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if not self._do_without(str(error), used):
                     raise self._refused(error) from None
                 continue
             return Completion.of(found.text, clauses, found.steps, found.tokens)
+
+    def _ask(self, content: Any, used: dict[str, Any]) -> ChatAnswer:
+        """Send one request. Raises errors of the client, and Unreadable."""
+        create: Callable[..., Any] = self._client.chat.completions.with_raw_response.create
+        messages = [{"role": "user", "content": content}]
+        return read_response(ChatAnswer, create(model=self._config.model, messages=messages, **used).text)
 
     def _limits(self, seed: int | None) -> dict[str, Any]:
         """How long an answer may be, and how it is drawn."""
@@ -201,7 +201,12 @@ class Endpoint:
                 return True
         return False
 
-    def _patiently(self, call):
+    def _patiently(self, call: Callable[[], Received]) -> Received:
+        """Call, and call again while what goes wrong may pass.
+
+        Raises:
+            EndpointFailed: Patience has ended, or what goes wrong does not pass.
+        """
         try:
             for attempt in stamina.retry_context(
                 self._is_repeated, attempts=None, timeout=self._config.patience_s, wait_initial=0.5, wait_max=10.0
@@ -235,6 +240,7 @@ class Endpoint:
                 f"(captioner.endpoint.patience_s); the last trouble: {self._clean(error)}. Start it again; "
                 "`knowlip resume` goes on from the last finished shard."
             ) from None
+        raise AssertionError("a request ends with an answer or an error")
 
     def _is_repeated(self, error: Exception) -> bool:
         return _may_pass(error) and not self._closed.is_set()
@@ -242,7 +248,7 @@ class Endpoint:
     def _shut_down(self) -> EndpointFailed:
         return EndpointFailed(f"The captioner of {self._config.url} was shut down.")
 
-    def _refused(self, error: openai.APIError) -> EndpointFailed:
+    def _refused(self, error: openai.APIError | Unreadable) -> EndpointFailed:
         return EndpointFailed(
             f"The endpoint {self._config.url} refused a request: {self._clean(error)}. "
             "Often the prompt is longer than the model's context."
@@ -251,6 +257,11 @@ class Endpoint:
     def _clean(self, error: Exception) -> str:
         text = f"{type(error).__name__}: {error}"
         return (text.replace(self._key, "***") if self._key != _NO_KEY else text)[:500].rstrip(". ")
+
+
+def _image_part(picture: bytes) -> dict[str, Any]:
+    """A PNG file as a part of a message."""
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(picture).decode()}"}}
 
 
 def _may_pass(error: Exception) -> bool:

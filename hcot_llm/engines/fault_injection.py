@@ -65,10 +65,13 @@ ANSWER_FAULTS: Final[dict[str, AnswerFault]] = {
 
 
 def inject_fault(text: str, clauses: Sequence[Clause], share: float, seed: int) -> tuple[str, str | None]:
-    """The text as it is to be read, and the name of the damage done to it, None where it was spared.
+    """Return the text as it is to be read, and the name of the damage done to it; None where it was spared.
 
     Args:
-        share: probability of a damage. seed: of this answer alone, so that others do not matter.
+        text: The answer as it was generated.
+        clauses: The clauses that it answers.
+        share: Probability of a damage.
+        seed: Of this answer alone, so that other answers do not matter.
     """
     draw = np.random.default_rng(seed)
     if draw.random() >= share:

@@ -61,8 +61,8 @@ class NativeEngine:
     def __init__(self, decoder_dir: Path, config: EngineConfig) -> None:
         self._config = config
         if config.enforce_eager:
-            # Even then vLLM has a helper compiled that ranks the tokens drawn: 2 s of CPU time at every start, and more
-            # where no compiler's cache is left. As written it costs 0.1 ms a step more with a vocabulary like ours.
+            # Even then vLLM compiles a helper that ranks the drawn tokens: 2 s of CPU time at every start, and more
+            # without the compiler's cache. The helper as written costs 0.1 ms a step more with a vocabulary like ours.
             os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
         self._llm = start_llm(str(decoder_dir), config, enable_prompt_embeds=True, max_logprobs=64)
         self._pieces = Pieces(self._llm.get_tokenizer())
@@ -86,7 +86,7 @@ class NativeEngine:
         logprobs = [
             [
                 step[token].logprob
-                for token, step in zip(output.outputs[0].token_ids, output.outputs[0].logprobs or (), strict=True)
+                for token, step in zip(output.outputs[0].token_ids, _steps(output.outputs[0]), strict=True)
             ]
             for output in outputs
         ]
@@ -131,7 +131,10 @@ class NativeEngine:
         return answers
 
     def generate_again(self, prompt_embeddings: Sequence, retries: Sequence[Retry]) -> list[Answer]:
-        """One answer to each prompt, in the place of an unusable one; those for greedy candidates carry distributions."""
+        """Generate one answer to each prompt, in the place of an unusable one.
+
+        Those for greedy candidates carry distributions.
+        """
         start = time.perf_counter()
         outputs = self._run(
             prompt_embeddings,
@@ -174,7 +177,7 @@ class NativeEngine:
             return SamplingParams(temperature=0.0, **common)
         return SamplingParams(temperature=self._config.temperature, n=candidates, seed=seed % 2**31, **common)
 
-    def _read(self, completion, clauses: Sequence[Clause], fault_seed: int) -> Answer:
+    def _read(self, completion: Any, clauses: Sequence[Clause], fault_seed: int) -> Answer:
         pieces = [self._pieces[token] for token in completion.token_ids]
         text, injected = "".join(pieces), None
         if self._config.fault_share:
@@ -185,11 +188,17 @@ class NativeEngine:
             return Answer({}, {}, error.reason, len(pieces), injected)
         offsets = np.cumsum([0, *map(len, pieces)])
         distributions = {}
-        for clause in clauses if completion.logprobs is not None else ():
+        steps = _steps(completion)
+        for clause in clauses if steps else ():
             start = text.index(f'"{clause}"') + len(f'"{clause}"')
             start = text.index('"', start) + 1
             position = int(np.searchsorted(offsets, start))
             distributions[clause] = value_distribution(
-                clause, ((self._pieces[token], entry.logprob) for token, entry in completion.logprobs[position].items())
+                clause, ((self._pieces[token], entry.logprob) for token, entry in steps[position].items())
             )
         return Answer(values, distributions, None, len(pieces), injected)
+
+
+def _steps(completion: Any) -> Sequence[Any]:
+    """Per generated token the log-probabilities of the likeliest tokens; empty where none were asked for."""
+    return completion.logprobs or ()

@@ -1,6 +1,6 @@
 """A vision-language model in a vLLM engine, in the calling process: it is shown the tile beside the prompt.
 
-Any model that vLLM serves with one image per prompt, from a folder or from the Hugging Face hub. It is not trained here.
+The model may be any that vLLM serves with one image per prompt, from a folder or from the Hugging Face hub.
 """
 
 from collections.abc import Sequence
@@ -47,8 +47,13 @@ class VisionLanguageConfig(ChainConfig):
 
 @dataclass(frozen=True)
 class Shown:
-    """A prompt with its picture, uint8 [H, W]. clauses: what the answer has to hold as JSON, empty for free text;
-    seed: None is greedy.
+    """A prompt with its picture.
+
+    Attributes:
+        prompt: The text of the prompt.
+        clauses: What the answer has to hold as JSON; empty for free text.
+        picture: uint8 [H, W].
+        seed: Of a sampled answer; None is greedy.
     """
 
     prompt: str
@@ -58,10 +63,10 @@ class Shown:
 
 
 def check_model(config: VisionLanguageConfig) -> None:
-    """Before anything starts: is a model named, and does its folder look like one?
+    """Look whether a model is named, and whether its folder looks like one.
 
     Raises:
-        VisionLanguageError: it does not.
+        VisionLanguageError: No model is named, or the folder does not look like one.
     """
     if not config.model:
         raise VisionLanguageError(
@@ -95,8 +100,8 @@ class VisionLanguageModel:
         self._pieces = Pieces(self._llm.get_tokenizer())
 
     def complete(self, shown: Sequence[Shown]) -> list[Completion]:
-        """The model's answers."""
-        messages = [
+        """Return the model's answers."""
+        messages: Any = [
             [
                 {
                     "role": "user",

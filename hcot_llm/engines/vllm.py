@@ -32,13 +32,19 @@ def configure_process(config: EngineSettings) -> None:
 
 
 def start_llm(model: str, config: EngineSettings, **own: Any) -> "LLM":
-    """VLLM in this process. It loads safetensors only and runs no code that a model brings. own: this engine's settings."""
+    """Start vLLM in this process. It loads safetensors only and runs no code that a model brings.
+
+    Args:
+        model: Folder of the model, or its name on the Hugging Face hub.
+        config: The settings that all engines have.
+        **own: Further settings of this engine.
+    """
     configure_process(config)
     from vllm import LLM  # imported here: it takes ten seconds and reads the environment
 
     return LLM(
         model=model,
-        dtype=config.dtype,
+        dtype=config.dtype,  # pyright: ignore[reportArgumentType]  # a string of the configuration, which vLLM checks
         enforce_eager=config.enforce_eager,
         max_model_len=config.max_model_len,
         max_num_seqs=config.max_sequences,
