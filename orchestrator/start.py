@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from actors.logs import run_log
+from corpus.storage.state_files import StateFolder
 from orchestrator.cluster.disk_space import naming_a_full_disk
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import INPUTS_FILE, check_scenes, keep_or_check_inputs, read_inputs
@@ -21,15 +22,18 @@ from orchestrator.run.session import Session
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import is_over, read_records
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.mlflow import Tracker, ui_command
-from orchestrator.tracking.outbox import LOOP, read_journal, waiting
+from orchestrator.state.run_end import was_cut_off
+from orchestrator.tracking.base import TrackedRun, Tracker
+from orchestrator.tracking.registry import make_tracker
 
 
 def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path:
     """Run the loop of a configuration from its beginning; returns the run directory."""
     preflight(config)
     preflight_disk(config, run_dir or Path("runs"))
-    preflight_tracking()
+    preflight_tracking(
+        make_tracker(config.tracking, TrackedRun(StateFolder(run_dir or Path("runs")), config.name, config.name))
+    )
     RunDirectory.check_free(run_dir)
     prepared = make_data(config, console)
     directory = RunDirectory.create(config, run_dir)
@@ -42,7 +46,7 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
 
 def resume_run(run_dir: Path, console: Console) -> None:
     """Continue a run after its last recorded round; of a finished run, what was cut off after that is made good, and
-    what MLflow lacks is delivered.
+    what the tracker lacks is delivered.
     """
     directory, config = RunDirectory.open(run_dir)
     records = read_records(directory.path)
@@ -132,7 +136,7 @@ def _run(
     console: Console,
     steps: Callable[[Session], None] = run_loop,
 ) -> None:
-    tracker = None
+    tracker: Tracker | None = None
     try:
         with (
             run_log(directory.path),
@@ -145,22 +149,17 @@ def _run(
     finally:
         _say_undelivered(tracker, console)
     print_report(directory.path, console)
-    console.print(f"Look at it with: {ui_command(directory.path)}", highlight=False, soft_wrap=True)
+    if tracker is not None and tracker.view is not None:
+        console.print(f"Look at it with: {tracker.view}", highlight=False, soft_wrap=True)
 
 
 def _finish(config: RunConfig, directory: RunDirectory, console: Console) -> None:
     """Of a run whose rounds are all recorded."""
-    if _was_cut_off(directory):
+    if was_cut_off(directory.path):
         _run(config, directory, None, console, _last_steps)
     else:
         _deliver_rest(config, directory, console)
         print_report(directory.path, console)
-
-
-def _was_cut_off(directory: RunDirectory) -> bool:
-    """Whether the run did not come to its end after its last round: that it did is the last thing MLflow is told."""
-    told = [entry for entry in read_journal(directory.path) if entry.run == LOOP and entry.kind in ("open", "close")]
-    return bool(told) and told[-1].values.get("status") != "FINISHED"
 
 
 def _last_steps(session: Session) -> None:
@@ -169,14 +168,14 @@ def _last_steps(session: Session) -> None:
 
 
 def _deliver_rest(config: RunConfig, directory: RunDirectory, console: Console) -> None:
-    """Deliver what waits for MLflow, under the lease; touches nothing if nothing waits."""
-    if not waiting(directory.path):
-        return
+    """Deliver what waits for the tracker, under the lease; touches nothing if nothing waits."""
     lease = LeaseKeeper(directory)
+    tracker = make_tracker(config.tracking, TrackedRun(directory, config.name, directory.run_id))
+    if not tracker.waiting:
+        return
     lease.acquire()
     try:
-        tracker = Tracker(directory.path, experiment=config.name, run_name=directory.run_id, check=lease.check)
-        tracker.deliver_rest()
+        tracker.deliver()
     finally:
         lease.release()
     _say_undelivered(tracker, console)

@@ -38,6 +38,7 @@ from orchestrator.policies.retention import RetentionConfig
 from orchestrator.policies.schedule import ScheduleConfig
 from orchestrator.policies.stall import WatchdogConfig
 from orchestrator.state.format import FORMAT, FORMAT_KEY
+from orchestrator.tracking.registry import TrackingConfig
 
 _FILED = ("model", "schedule")  # sections that may be given by the name of a file
 
@@ -137,6 +138,7 @@ class RunConfig(StrictModel):
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     watchdog: WatchdogConfig = Field(default_factory=WatchdogConfig)
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
 
     @model_validator(mode="after")
     def _reaches_every_phase(self) -> "RunConfig":
@@ -230,7 +232,7 @@ def portable(config: RunConfig) -> dict[str, Any]:
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
-    """Dotted keys and plain values, for MLflow's parameters."""
+    """Dotted keys and plain values, for a tracker's parameters."""
     return flat_keys(config.model_dump(mode="json"))
 
 

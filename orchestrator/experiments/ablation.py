@@ -10,12 +10,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from corpus.storage.state_files import StateFolder
 from corpus.storage.writer import UNGUARDED
 from orchestrator.experiments.baselines import judge_encoder, judge_fusion, judge_seed
 from orchestrator.experiments.cells import Cell, make_cells
 from orchestrator.experiments.config import AblationConfig, AblationFailed
 from orchestrator.experiments.table import AblationTable
-from orchestrator.tracking.mlflow import Tracker
+from orchestrator.state.run_end import RunStatus
+from orchestrator.tracking.base import TrackedRun, Tracker
+from orchestrator.tracking.registry import make_tracker
 
 _ROUND = re.compile(r"round \d+: ")  # the line a run prints after each round
 
@@ -40,9 +43,9 @@ def run_ablation(
         highlight=False,
         soft_wrap=True,
     )
-    tracker = Tracker(out, experiment=ablation.name, run_name="ablation", kind="ablation")
+    tracker = make_tracker(ablation.tracking, TrackedRun(StateFolder(out), ablation.name, "ablation", kind="ablation"))
     tracker.start({"base": str(ablation.base), "seeds": list(ablation.seeds), **ablation.overrides})
-    status = "FAILED"
+    status: RunStatus = "failed"
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         for number, cell in enumerate(missing, start=1):
@@ -57,10 +60,10 @@ def run_ablation(
             )
             _write_table(ablation, out, tracker)
         _write_table(ablation, out, tracker)
-        status = "FINISHED"
+        status = "finished"
         console.print(f"table {out / 'ablation.md'}", highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
-        status = "KILLED"
+        status = "interrupted"
         console.print("Interrupted; what is finished is kept. Go on with the same command.", highlight=False)
     finally:
         signal.signal(signal.SIGTERM, previous)

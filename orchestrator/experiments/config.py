@@ -12,6 +12,7 @@ from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.models import FrozenModel
 from corpus.storage.yaml import load_yaml
 from orchestrator.config.schema import Name, parse_override
+from orchestrator.tracking.registry import TrackingConfig
 
 _ROW_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Set for every (row, seed) by the ablation itself.
@@ -46,6 +47,7 @@ class AblationConfig(FrozenModel):
     base: Path = Field(description="configuration of all rows, beside this file")
     overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys, the same for all rows")
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="every row runs once with each")
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="who is told of the table")
     rows: dict[str, RowConfig] = Field(min_length=1, description="by name; lower-case words joined by hyphens")
 
     @field_validator("seeds")

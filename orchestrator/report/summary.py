@@ -1,6 +1,7 @@
 """What a run came to: one JSON object, or tables for people."""
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from orchestrator.monitoring.status import read_now
 from orchestrator.state.lease import killed_driver, read_lease
 from orchestrator.state.records import PHASES, RoundRecord, is_over, read_records, read_seed_summary
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.mlflow import ui_command
-from orchestrator.tracking.outbox import LOOP, open_runs, read_journal, waiting
+from orchestrator.state.run_end import read_end
+from orchestrator.tracking.base import TrackedRun
+from orchestrator.tracking.registry import make_tracker
 
 ACCURACY = "annotation_accuracy"
 
@@ -79,16 +81,24 @@ def print_status(run_dir: Path, console: Console) -> None:
         ]
         if last.end:
             lines.append(f"ended early    {last.end}")
-    lines.append(f"MLflow         {ui_command(directory.path)}")
+    tracker = make_tracker(config.tracking, TrackedRun(directory, config.name, directory.run_id))
+    if tracker.view is not None:
+        lines.append(f"look at it     {tracker.view}")
     if now := _now(directory.path):
         lines.insert(2, f"now            {now}")
-    undelivered = waiting(directory.path)
-    if undelivered:
-        lines.append(f"waiting        {undelivered} entries for MLflow")
-    killed = killed_driver(directory.path) if LOOP in open_runs(read_journal(directory.path)) else None
-    if killed is not None:
-        lines.append(f"driver         {killed} was killed; MLflow shows the run as RUNNING until it is resumed")
-    if not is_over(records, config.rounds) or undelivered or killed is not None:
+    if tracker.waiting:
+        lines.append(f"waiting        {tracker.waiting} entries for {config.tracking.kind}")
+    end = read_end(directory.path)
+    killed = killed_driver(directory.path) if end is None else None
+    if end is not None:
+        when = datetime.fromtimestamp(end.at, UTC)
+        lines.append(
+            f"driver         {end.status} at {when:%Y-%m-%d %H:%M:%S} UTC{f': {end.error}' if end.error else ''}"
+        )
+    elif killed is not None:
+        lines.append(f"driver         {killed} was killed; trackers show the run as running until it is resumed")
+    finished = end is not None and end.status == "finished"
+    if not is_over(records, config.rounds) or tracker.waiting or killed is not None or not finished:
         lines.append(f"go on with     knowlip resume {directory.path}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)

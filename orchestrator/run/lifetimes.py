@@ -20,7 +20,8 @@ from orchestrator.monitoring.memory import MemorySampler
 from orchestrator.monitoring.status import write_now
 from orchestrator.monitoring.watchdog import Watchdog
 from orchestrator.state.lease import LeaseKeeper
-from orchestrator.tracking.mlflow import Tracker
+from orchestrator.state.run_end import RunStatus, forget_end, status_of, write_end
+from orchestrator.tracking.base import Tracker
 
 _CAPTIONER_PATIENCE_S, _TRAINERS_PATIENCE_S = 10.0, 10.0
 
@@ -37,9 +38,9 @@ class Ending:
         return isinstance(self.error, KeyboardInterrupt)
 
     @property
-    def status(self) -> str:
-        """The status that the tracker is told: FINISHED, KILLED or FAILED."""
-        return "KILLED" if self.interrupted else "FAILED" if self.error is not None else "FINISHED"
+    def status(self) -> RunStatus:
+        """The status that the tracker is told."""
+        return status_of(self.error)
 
     def hides(self, trouble: Exception) -> bool:
         """Whether the run's own error is raised although `trouble` came up while the services ended.
@@ -106,6 +107,20 @@ def sampled(memory: MemorySampler) -> Iterator[None]:
         yield
     finally:
         memory.stop()
+
+
+@contextmanager
+def end_recorded(directory: StateFolder, ending: Ending) -> Iterator[None]:
+    """Keep in the run directory how the run ended, once the tracker was told: by then it has ended for both."""
+    forget_end(directory)
+    raised = None
+    try:
+        yield
+    except BaseException as error:  # of the body, or of what ended until now
+        raised = error
+        raise
+    finally:
+        write_end(directory, ending.error or raised)
 
 
 @contextmanager

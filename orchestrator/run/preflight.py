@@ -6,7 +6,6 @@ import stamina
 
 from actors.weights import MODEL_CONFIG
 from corpus.storage.errors import ConfigError, UserError
-from corpus.storage.redaction import without_user
 from model.config import ModelConfig
 from model.weights_check import check_weights
 from orchestrator.cluster.capacity import ClusterCapacity, Resources, cluster_capacity
@@ -15,8 +14,7 @@ from orchestrator.cluster.placement import missing_room
 from orchestrator.cluster.requirements import Requirement, requirements, total_requirement
 from orchestrator.config.schema import RunConfig, flat_keys
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.mlflow import check_store
-from orchestrator.tracking.outbox import StoreAway
+from orchestrator.tracking.base import Tracker, TrackerAway
 
 _NAMED = 3  # of the keys that differ
 _ONLY_WHAT_IS_THERE = (
@@ -146,19 +144,16 @@ def preflight_disk(config: RunConfig, run_dir: Path) -> None:
         )
 
 
-def preflight_tracking() -> None:
-    """Check that MLflow answers. Only before a new run: one that goes on keeps its entries until MLflow is back.
+def preflight_tracking(tracker: Tracker) -> None:
+    """Check that the tracker answers. Only before a new run: one that goes on keeps its entries until it does again.
 
     Raises:
-        PreflightError: it does not.
+        PreflightError: It does not.
     """
     try:
         # On a cluster the server may just be starting.
-        for attempt in stamina.retry_context(StoreAway, attempts=5, wait_initial=1.0, wait_max=5.0, timeout=30.0):
+        for attempt in stamina.retry_context(TrackerAway, attempts=5, wait_initial=1.0, wait_max=5.0, timeout=30.0):
             with attempt:
-                check_store()
-    except StoreAway as error:
-        raise PreflightError(
-            "The run was not started, because the MLflow server that MLFLOW_TRACKING_URI names does not answer. Start "
-            f"it, mend the variable, or unset it to track in the run directory. {without_user(str(error))}"
-        ) from error
+                tracker.check_reachable()
+    except TrackerAway as error:
+        raise PreflightError(f"The run was not started, because {error}") from error

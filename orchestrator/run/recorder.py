@@ -15,7 +15,7 @@ from orchestrator.policies.schedule import Schedule
 from orchestrator.run.steps import Evaluation, Round
 from orchestrator.state.loss_history import write_losses
 from orchestrator.state.records import Counts, RoundRecord, write_record
-from orchestrator.tracking.mlflow import RoundRun, Tracker
+from orchestrator.tracking.base import TrackedRound, Tracker
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class RoundRecorder:
         child: the tracker's run of this round.
     """
 
-    def __init__(self, round_: Round, schedule: Schedule, tracker: Tracker, child: RoundRun) -> None:
+    def __init__(self, round_: Round, schedule: Schedule, tracker: Tracker, child: TrackedRound) -> None:
         self.findings: list[FoldFindings] = []
         self._round, self._schedule = round_, schedule
         self._tracker, self._child = tracker, child

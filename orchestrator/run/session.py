@@ -34,7 +34,8 @@ from orchestrator.run.steps import Round, retain, summarise_initial
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import PhaseClock, RoundRecord, is_over, read_records
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.mlflow import Tracker
+from orchestrator.tracking.base import TrackedRun
+from orchestrator.tracking.registry import make_tracker
 
 
 class Session:
@@ -55,9 +56,7 @@ class Session:
         self.records: list[RoundRecord] = []
         self.schedule = Schedule(config.schedule, config.train, config.acceptance)
         self.lease = LeaseKeeper(directory)
-        self.tracker = Tracker(
-            directory.path, experiment=config.name, run_name=directory.run_id, check=self.lease.check
-        )
+        self.tracker = make_tracker(config.tracking, TrackedRun(directory, config.name, directory.run_id))
         self.watchdog = Watchdog(
             config.watchdog,
             self._what_is_waited_for,
@@ -82,6 +81,7 @@ class Session:
             enter(lifetimes.disconnected())
             enter(lifetimes.sampled(self._memory))
             enter(self._actors)
+            enter(lifetimes.end_recorded(self.directory, self._ending))
             enter(lifetimes.tracked(self.tracker, self._ending))
             self.tracker.start(flatten(self.config))
         except BaseException as error:  # Python calls __exit__ only of what was entered
@@ -192,7 +192,7 @@ class Session:
         try:
             self.tracker.log_tags({"knowlip.stalled": said})
         except Exception as error:  # the watchdog's thread has to go on; the loop meets the same where it writes
-            self._say(f"MLflow was not told: {error}")
+            self._say(f"The tracker was not told: {error}")
 
     def _say(self, text: str) -> None:
         self.progress.console.print(text, highlight=False, soft_wrap=True, markup=False)

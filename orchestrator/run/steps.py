@@ -12,8 +12,8 @@ from actors.captioner.base import Captioner, PublishReceipt
 from actors.captioner.labelling import ask, write_questions
 from actors.evaluator import rows_of
 from actors.scorer.scorer import Scores, score_tiles
-from actors.trainer.group import TrainerGroup
 from actors.trainer.channel import RoundResult
+from actors.trainer.group import TrainerGroup
 from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
 from hcot_llm.aggregation.feedback import doubtful_clauses
 from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
@@ -31,7 +31,7 @@ from orchestrator.run.phases import Phases
 from orchestrator.state.deletion import carry_out, find_leftovers
 from orchestrator.state.records import PhaseClock, RoundRecord, SeedSummary, write_seed_summary
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.mlflow import Tracker
+from orchestrator.tracking.base import Tracker
 
 
 @dataclass(frozen=True)

@@ -1,48 +1,57 @@
-"""What is to be written to MLflow, kept in the run directory first: a server that is away loses nothing.
+"""What a server is to be told, kept in the run directory first: a server that is away loses nothing.
 
-Every write is a line of an append-only journal, on disk before anything is sent. Entries are delivered in order. If the
-store is away they wait: every later write tries again, but no more often than a growing pause allows, so that a dead
-server costs little. The number of delivered entries is saved after each one; after a crash in between, one entry is
-delivered twice, so delivering must be idempotent (orchestrator/tracking/mlflow_delivery.py).
+The outbox is one SQLite file. An entry is written in one transaction, together with the files that belong to it, and is
+on the disk before anything is sent. Entries are delivered in order, and each is marked once the server has it. After a
+crash between the two it is delivered again, so delivering must be idempotent. While the server is away entries wait:
+every later write tries again, but no more often than a growing pause allows, so that a dead server costs little.
 
-A driver is ended by KeyboardInterrupt, which may come between any two statements, and goes on writing until its end. So
-what waits is no list of its own but the journal from that number on, and the journal is read again after a write that
-did not return.
+A driver is ended by KeyboardInterrupt, which may come between any two statements, and it goes on writing until its end.
+Therefore no entry is kept in memory, and no transaction is open while an entry is delivered.
 """
 
 import json
-import os
-import shutil
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
-from corpus.storage.disk import DiskFull, disk_full, is_disk_full, name_reaches_disk, reach_disk, writing
+from corpus.storage.disk import DiskFull, disk_full, is_disk_full, writing
 from corpus.storage.errors import UserError
-from corpus.storage.models import StrictModel
-from corpus.storage.state_files import RecordError, read_json, write_json
+from corpus.storage.lock import LockHeld
+from corpus.storage.state_files import RecordError, StateFolder
+from orchestrator.tracking.base import TrackerAway
 
-JOURNAL = "mlflow_journal.jsonl"
-_DELIVERED = "mlflow_delivered.json"
-_FILES = "mlflow_files"
+OUTBOX = "mlflow_outbox.db"
+LOOP = 0
+"""Number of the parent run; the run of a round has the round's number."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 60.0
-LOOP = 0  # the number of the parent run; a round's run has the round's number
-
-
-class StoreAway(Exception):
-    """The store cannot be reached now; what was to be written waits."""
+_LOCK_PATIENCE_S = 30.0
+# The large column is the last one, so that marks are found without reading it. EXTRA: a commit survives a power cut.
+_OPEN = """
+PRAGMA trusted_schema = OFF;
+PRAGMA synchronous = EXTRA;
+BEGIN;
+CREATE TABLE IF NOT EXISTS entries (
+    number INTEGER PRIMARY KEY, delivered INTEGER NOT NULL DEFAULT 0,
+    kind TEXT NOT NULL, run INTEGER NOT NULL, at_ms INTEGER NOT NULL, content TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS files (
+    entry INTEGER NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (entry, name)
+);
+COMMIT;
+"""
 
 
 class RunGone(UserError):
-    """The store has lost what an entry is for; the entry waits until the run is entered again (`Spool.begin_again`).
+    """The server has lost what an entry is for; the entry waits until `Outbox.begin_again`.
 
     Args:
-        lost: what is lost, and where. advice: what to do.
+        lost: What is lost, and where.
+        advice: What to do.
     """
 
     def __init__(self, lost: str, advice: str) -> None:
@@ -52,56 +61,25 @@ class RunGone(UserError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One write. run: LOOP or a round. at_ms: when it was written, in milliseconds since 1970. values: JSON."""
+    """One thing to tell.
+
+    Args:
+        kind: What is told; the outbox attaches no meaning to it, except in `open_runs`.
+        run: LOOP, or the number of a round.
+        at_ms: When it was written, in milliseconds since 1970.
+        values: What is told, as JSON holds it.
+        files: Content of the files that belong to it, by name. Empty where entries are only looked at.
+    """
 
     kind: str
     run: int
     at_ms: int
     values: dict[str, Any]
-
-
-class Delivered(StrictModel):
-    """mlflow_delivered.json: how many entries of the journal, from its beginning, the store has."""
-
-    entries: int = Field(ge=0)
-
-
-def read_journal(run_dir: Path) -> list[Entry]:
-    """All entries. A last line that a crash cut off is left out: nothing of it was sent.
-
-    Raises:
-        RecordError: a line before the last is damaged.
-    """
-    path = Path(run_dir) / JOURNAL
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    entries = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            entries.append(Entry(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise RecordError(
-                f"{path}, line {number}, is damaged: {error}. It is only ever appended to, so it was "
-                "changed afterwards; restore it from a copy."
-            ) from error
-    return entries
-
-
-def read_delivered(run_dir: Path) -> int:
-    """How many entries the store has."""
-    path = Path(run_dir) / _DELIVERED
-    return read_json(run_dir, path, Delivered).entries if path.exists() else 0
-
-
-def waiting(run_dir: Path) -> int:
-    """How many entries of a run directory wait for the store."""
-    delivered = read_delivered(run_dir)  # first: a driver at work may add to both
-    return len(read_journal(run_dir)) - delivered
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def open_runs(entries: Sequence[Entry]) -> set[int]:
-    """The runs that were opened and not closed: those of a driver that works, or was killed."""
+    """Return the runs with an entry of kind "open" and none of kind "close" after it."""
     found = set()
     for entry in entries:
         if entry.kind == "open":
@@ -111,181 +89,139 @@ def open_runs(entries: Sequence[Entry]) -> set[int]:
     return found
 
 
-class Spool:
-    """The journal of one run directory, and the entries that wait. One process at a time: the holder of the lease; of
-    its threads any.
+class Outbox:
+    """The outbox of one run directory. The holder of the lease writes, from any thread; anybody may read.
 
     Args:
-        deliver: brings one entry to the store; raises StoreAway if it cannot be reached. Called twice for one entry
-            it must come to the same as once. Any other error is raised to the writer. The entry is given up then,
-            unless it is RunGone, or an OSError: something of this machine.
-        check: called before every change; raises if another process has taken over the run directory.
-        clock: seconds, monotonic.
+        directory: The run directory. The file is made in it by the first write, and changed while its writer may write.
+        deliver: Brings one entry to the server; raises TrackerAway if the server cannot be reached. Called twice for
+            one entry it must come to the same as once. Any other error is raised to the writer. The entry is given up
+            then, unless the error is RunGone, or an OSError, which is about this machine.
+        clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
-        run_dir: Path,
+        directory: StateFolder,
         deliver: Callable[[Entry], None],
-        check: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._run_dir, self._deliver = Path(run_dir), deliver
-        self._check, self._clock = check, clock
+        self._directory, self._path = directory, directory.path / OUTBOX
+        self._deliver, self._clock = deliver, clock
         self._lock = threading.RLock()
-        self._entries = read_journal(self._run_dir)
-        self._appending = False  # whether a write began to append, and its entry is not known to be in _entries
-        self._delivered = read_delivered(self._run_dir)
-        if self._delivered > len(self._entries):
-            raise RecordError(
-                f"{self._run_dir / JOURNAL} has {len(self._entries)} entries, but {self._delivered} were "
-                "delivered. It was cut or replaced; restore it from a copy."
-            )
         self._pause_s, self._not_before = 0.0, float("-inf")
-        self._cut_torn_line()
-        self._remove_delivered_files()
         self.last_problem: str | None = None
 
-    @property
-    def entries(self) -> list[Entry]:
-        """All entries, delivered or not, as the journal has them."""
-        with self._lock:
-            self._follow_journal()
-            return self._entries
-
-    @property
-    def waiting(self) -> int:
-        return len(self._entries) - self._delivered
-
     def write(self, kind: str, run: int, values: dict[str, Any], files: Sequence[Path] = ()) -> None:
-        """Enter a write and deliver what waits, if the store is not known to be away.
+        """Enter one thing to tell, and deliver what waits unless the server is known to be away.
 
-        files: copied now, since they may change before they are delivered; `kept_files` has the copies.
+        Args:
+            kind: See Entry.
+            run: See Entry.
+            values: See Entry.
+            files: Copied now, since they may change before they are delivered.
+
+        Raises:
+            DiskFull: The entry does not fit on the disk.
         """
         with self._lock:
-            self._check()
-            self._follow_journal()
-            entry = Entry(kind, run, int(time.time() * 1000), values)
-            line = json.dumps(asdict(entry)).encode() + b"\n"
-            with writing(f"what MLflow is to be told ({kind})", self._run_dir / JOURNAL):
-                if files:
-                    self._keep(files, len(self._entries))
-                self._appending = True
-                _append(self._run_dir / JOURNAL, line)
-            self._entries.append(entry)
-            self._appending = False
+            self._directory.writer.check()
+            row = (kind, run, int(time.time() * 1000), json.dumps(values))
+            contents = [(file.name, file.read_bytes()) for file in files]
+            with self._changing(f"what MLflow is to be told ({kind})") as db:
+                insert = "INSERT INTO entries (kind, run, at_ms, content) VALUES (?, ?, ?, ?)"
+                number = db.execute(insert, row).lastrowid
+                db.executemany("INSERT INTO files VALUES (?, ?, ?)", [(number, *each) for each in contents])
             if self._clock() >= self._not_before:
                 self.flush()
 
     def flush(self) -> bool:
-        """Deliver what waits, in order; returns whether nothing is left."""
+        """Deliver what waits, in order; return whether nothing is left."""
         with self._lock:
-            self._follow_journal()
-            return self._flush()
+            while (found := self._next()) is not None:
+                number, entry = found
+                self._directory.writer.check()
+                try:
+                    self._deliver(entry)
+                except TrackerAway as error:
+                    self.last_problem = str(error)
+                    self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+                    self._not_before = self._clock() + self._pause_s
+                    return False
+                except (DiskFull, RunGone):  # made good before it is delivered again: the entry stays
+                    raise
+                except Exception as error:
+                    if is_disk_full(error):  # of the store in the run directory
+                        raise disk_full("what MLflow is told", self._path.parent) from error
+                    if not isinstance(error, OSError):  # that is ours: the entry stays as well
+                        # Refused, and it would be again: the writer hears of it, and what follows is not held up.
+                        self._mark_delivered(number)
+                    raise
+                self._pause_s, self._not_before = 0.0, float("-inf")
+                self._mark_delivered(number)
+            return True
 
     def begin_again(self) -> None:
-        """Have everything delivered once more, as the store has lost it. Files whose copies are gone are left out."""
+        """Have everything delivered once more, as the server has lost it; without files that it had before."""
         with self._lock:
-            self._check()
-            self._follow_journal()
-            with writing("what MLflow is to be told again", self._run_dir / _FILES):
-                for index, entry in enumerate(self._entries[: self._delivered]):
-                    if entry.kind == "files":
-                        self._files_of(index).mkdir(parents=True, exist_ok=True)  # empty: none to send, none missing
-            write_json(self._run_dir, self._run_dir / _DELIVERED, Delivered(entries=0))
-            self._delivered = 0
+            self._directory.writer.check()
+            with self._changing("what MLflow is to be told again") as db:
+                db.execute("UPDATE entries SET delivered = 0")
 
-    def _follow_journal(self) -> None:
-        if self._appending:
-            self._check()  # a successor may be writing the line that would be cut
-            self._cut_torn_line()
-            self._entries = read_journal(self._run_dir)
-            self._appending = False
+    @property
+    def waiting(self) -> int:
+        """How many entries the server has not got yet."""
+        [(count,)] = self._read("SELECT count(*) FROM entries WHERE NOT delivered") or [(0,)]
+        return count
 
-    def _flush(self) -> bool:
-        while self._delivered < len(self._entries):
-            self._check()
-            try:
-                self._deliver(self._entries[self._delivered])
-            except StoreAway as error:
-                self.last_problem = str(error)
-                self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
-                self._not_before = self._clock() + self._pause_s
-                return False
-            except (DiskFull, RunGone):  # made good before it is delivered again: the entry stays
-                raise
-            except Exception as error:
-                if is_disk_full(error):  # of the store in the run directory
-                    raise disk_full("what MLflow is told", self._run_dir) from error
-                if not isinstance(error, OSError):  # that is ours: the entry stays as well
-                    # Refused, and it would be again: the writer hears of it, and what follows is not held up.
-                    self._done_with_first()
-                raise
-            self._pause_s, self._not_before = 0.0, float("-inf")
-            self._done_with_first()
-        return True
+    def entries(self) -> list[Entry]:
+        """Return all entries, delivered or not, in their order and without files."""
+        rows = self._read("SELECT kind, run, at_ms, content FROM entries ORDER BY number")
+        return [self._entry(*row) for row in rows]
 
-    def _done_with_first(self) -> None:
-        self._check()  # delivering may have taken longer than the lease lasts: a successor's number is larger
-        write_json(self._run_dir, self._run_dir / _DELIVERED, Delivered(entries=self._delivered + 1))
-        self._delivered += 1
-        # Last, so that what is delivered again after an interrupt has its files.
-        shutil.rmtree(self._files_of(self._delivered - 1), ignore_errors=True)
+    def _next(self) -> tuple[int, Entry] | None:
+        waiting = "SELECT number, kind, run, at_ms, content FROM entries WHERE NOT delivered ORDER BY number LIMIT 1"
+        for number, *row in self._read(waiting):
+            files = self._read("SELECT name, content FROM files WHERE entry = ? ORDER BY name", number)
+            return number, self._entry(*row, files=dict(files))
+        return None
 
-    def kept_files(self) -> list[Path]:
-        """The files of the entry that is being delivered.
-
-        Raises:
-            RecordError: they are gone.
-        """
-        folder = self._files_of(self._delivered)
-        if not folder.is_dir():
-            raise RecordError(
-                f"{folder} is gone, and with it files that MLflow was to be sent. It goes without them: run the "
-                "same command again to go on."
-            )
-        return sorted(folder.iterdir())
-
-    def _files_of(self, index: int) -> Path:
-        return self._run_dir / _FILES / str(index)
-
-    def _remove_delivered_files(self) -> None:
-        """What an interrupt left of the copies of files that were delivered."""
-        folder = self._run_dir / _FILES
-        if folder.is_dir() and not folder.is_symlink():
-            for path in folder.iterdir():
-                if path.name.isdecimal() and int(path.name) < self._delivered:
-                    shutil.rmtree(path, ignore_errors=True)
-
-    def _keep(self, files: Sequence[Path], index: int) -> None:
-        folder = self._files_of(index)
-        shutil.rmtree(folder, ignore_errors=True)  # of a crash before the entry was written
-        folder.mkdir(parents=True)
-        for file in files:
-            with open(file, "rb") as source, open(folder / file.name, "xb") as copy:
-                shutil.copyfileobj(source, copy)
-        reach_disk(folder)
-        name_reaches_disk(folder)
-
-    def _cut_torn_line(self) -> None:
-        path = self._run_dir / JOURNAL
-        if path.exists():
-            whole = path.read_bytes().rfind(b"\n") + 1
-            if whole < path.stat().st_size:
-                os.truncate(path, whole)
-
-
-def _append(path: Path, line: bytes) -> None:
-    # Without a buffer: closing one after a failed write would write what is left in it, behind the cut.
-    with open(path, "ab", buffering=0) as file:
-        begin = file.tell()
+    def _entry(self, kind: str, run: int, at_ms: int, content: str, files: Mapping[str, bytes] | None = None) -> Entry:
         try:
-            rest = memoryview(line)
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
-        except OSError:
-            os.truncate(path, begin)  # a full disk: no half line for the next one to continue
-            raise
-    if begin == 0:
-        name_reaches_disk(path)
+            return Entry(kind, run, at_ms, json.loads(content), files or {})
+        except ValueError as error:
+            raise RecordError(f"{self._path} is damaged: {error}. Restore it from a copy.") from error
+
+    def _mark_delivered(self, number: int) -> None:
+        self._directory.writer.check()  # delivering may have taken longer than the lease lasts
+        with self._changing("what MLflow was told") as db:
+            db.execute("UPDATE entries SET delivered = 1 WHERE number = ?", (number,))
+            db.execute("DELETE FROM files WHERE entry = ?", (number,))
+
+    def _read(self, query: str, *parameters: int) -> list[tuple]:
+        if not self._path.exists():
+            return []
+        with self._connected() as db:
+            return db.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def _changing(self, what: str) -> Iterator[sqlite3.Connection]:
+        """The body's statements are one transaction: an error or an interrupt undoes all of them."""
+        with writing(what, self._path), self._connected() as db, db:
+            yield db
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_LOCK_PATIENCE_S)) as db:
+                db.executescript(_OPEN)
+                yield db
+        except sqlite3.DatabaseError as error:
+            if is_disk_full(error):
+                raise
+            if "locked" in str(error):
+                raise LockHeld(
+                    f"A process has held {self._path} for more than {_LOCK_PATIENCE_S:g} s. It was stopped in the "
+                    "middle of a write: let it go on, or end it (`fuser` names it)."
+                ) from error
+            raise RecordError(f"{self._path} cannot be used: {error}. Restore it from a copy.") from error

@@ -12,9 +12,9 @@ from chaos.driver import ChaosError, Driver, start, wait_for_phase
 from chaos.injection import Outcome
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
-from orchestrator.tracking.mlflow import local_uri
-from orchestrator.tracking.outbox import waiting
+from orchestrator.tracking.mlflow_store import local_uri
 from support.ports import free_port
+from support.trackers import waiting
 from support.tracking_server import server
 
 NAMED = 5

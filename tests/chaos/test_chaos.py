@@ -15,7 +15,7 @@ from chaos.reference import Reference
 from chaos.run import run_with_faults
 from orchestrator.monitoring.status import Now
 from orchestrator.state.records import PHASES
-from orchestrator.tracking.mlflow import tracking_uri
+from orchestrator.tracking.mlflow_store import tracking_uri
 from support.paths import ROOT
 from support.unguarded import unguarded
 

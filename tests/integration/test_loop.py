@@ -20,7 +20,7 @@ from model.checkpoint import load_captioner, load_encoder, weights_sha256
 from orchestrator.state.loss_history import read_losses
 from orchestrator.state.records import PHASES
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.mlflow import tracking_uri
+from orchestrator.tracking.mlflow_store import tracking_uri
 from support.shared_run import knowlip
 
 REPORT_KEYS = {"rounds", "seed_accuracy", "final_accuracy", "accuracy_by_clause", "peak_rss_bytes", "quarantined"}

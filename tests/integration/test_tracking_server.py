@@ -2,16 +2,17 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import stamina
 from mlflow import MlflowClient
 
 from orchestrator.run.preflight import PreflightError, preflight_tracking
-from orchestrator.tracking.mlflow import Tracker, local_uri, tracking_uri
-from orchestrator.tracking.outbox import waiting
+from orchestrator.tracking.mlflow_store import local_uri, tracking_uri
 from support.ports import free_port
 from support.tracked_runs import content, losses, write_round
+from support.trackers import started, tracker_in, waiting
 from support.tracking_server import server
 
 
@@ -37,12 +38,12 @@ def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, m
     (tmp_path / "mlflow.db").rename(folder / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     with stamina.set_testing(True), pytest.raises(PreflightError, match="does not answer"):
-        preflight_tracking()
+        preflight_tracking(tracker_in(run_dir))
 
-    first = Tracker(run_dir, experiment="e", run_name="r")
+    first = tracker_in(run_dir)
     with server(folder, port):
-        preflight_tracking()
-        parent = first.start({"rounds": 3})
+        preflight_tracking(tracker_in(run_dir))
+        parent = started(first, {"rounds": 3})
         with first.round(1) as child:
             first.log_losses(child, losses(0, 20))
         child_id = child.run_id
@@ -53,22 +54,22 @@ def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, m
     assert waiting(run_dir) > 0
     del first  # killed: no end is written
 
-    second = Tracker(run_dir, experiment="e", run_name="r")
-    assert second.start({"rounds": 3}) == parent
+    second = tracker_in(run_dir)
+    assert started(second, {"rounds": 3}) == parent
     assert write_round(second, run_dir, 3).run_id is None
-    second.finish("FINISHED")
+    second.finish("finished")
     assert f"knowlip resume {run_dir}" in second.undelivered
 
     with server(folder, port):
-        later = Tracker(run_dir, experiment="e", run_name="r")
-        later.deliver_rest()
+        later = tracker_in(run_dir)
+        later.deliver()
         assert later.undelivered is None
         assert waiting(run_dir) == 0
         found = content(MlflowClient(tracking_uri(run_dir)), "e")["runs"]
         artifact = MlflowClient(tracking_uri(run_dir)).download_artifacts(
             json.loads((run_dir / "mlflow_runs.json").read_text())["rounds"]["2"], "figures/losses.png", str(tmp_path)
         )
-    assert open(artifact, "rb").read() == b"round 2"
+    assert Path(artifact).read_bytes() == b"round 2"
     runs = json.loads((run_dir / "mlflow_runs.json").read_text())
     assert runs["parent"] == parent
     assert runs["rounds"]["1"] == child_id

@@ -2,7 +2,7 @@
 
 from mlflow import MlflowClient
 
-from orchestrator.tracking.mlflow import Tracker
+from orchestrator.tracking.mlflow import MlflowTracker
 from support.records import record
 
 
@@ -34,7 +34,7 @@ def content(client: MlflowClient, experiment: str) -> dict:
     return {"runs": found, "models": sorted(model.model_id for model in models)}
 
 
-def write_round(tracker: Tracker, run_dir, number: int, meanwhile=lambda: None):
+def write_round(tracker: MlflowTracker, run_dir, number: int, meanwhile=lambda: None):
     """All that a round writes; `meanwhile` happens after its losses."""
     weights = run_dir / "weights" / f"round-{number:04d}"
     weights.mkdir(parents=True, exist_ok=True)

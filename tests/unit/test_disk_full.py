@@ -27,13 +27,14 @@ from orchestrator.run.preflight import PreflightError, preflight_disk
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper, read_lease
 from orchestrator.state.records import read_records, write_record
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.mlflow import Tracker, tracking_uri
+from orchestrator.tracking.mlflow_store import tracking_uri
 from support import training_job
 from support.annotations import annotations
 from support.geotiffs import speckled_dn, write_geotiff
 from support.paths import ROOT
 from support.records import record
 from support.small_disk import CannotMount, small_disk
+from support.trackers import tracker_in
 from support.unguarded import unguarded
 
 ROOM = r"has \d[\d,.]* MiB free of \d+ MiB.*knowlip resume RUN_DIR"
@@ -128,7 +129,7 @@ def test_weights_that_do_not_fit(disk, tmp_path):
 
 def test_what_mlflow_is_told_waits_for_room_and_arrives_once(disk, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tracker = Tracker(disk.path, experiment="full", run_name="run")
+    tracker = tracker_in(disk.path, "full", "run")
     tracker.start({"seed": 0})
     with tracker.round(1) as child:
         tracker.log_losses(child, [{"step": 1, "total": 3.0}])
@@ -137,12 +138,12 @@ def test_what_mlflow_is_told_waits_for_room_and_arrives_once(disk, monkeypatch):
             for step in range(2, 200):  # the database still has a free page or two
                 tracker.log_losses(child, [{"step": step, "total": float(step)}])
         disk.empty()
-    tracker.finish("FAILED")
-    again = Tracker(disk.path, experiment="full", run_name="run")
+    tracker.finish("failed")
+    again = tracker_in(disk.path, "full", "run")
     again.start({"seed": 0})
     with again.round(1) as child:
         again.log_losses(child, [{"step": step, "total": float(step) if step > 1 else 3.0} for step in range(1, 200)])
-    again.finish("FINISHED")
+    again.finish("finished")
     history = MlflowClient(tracking_uri(disk.path)).get_metric_history(child.run_id, "loss/total")
     assert [point.step for point in history] == list(range(1, 200))
 

@@ -36,7 +36,7 @@ ORDER = (
     ),
     (
         ("orchestrator.policies",),
-        ("orchestrator.state.format",),
+        ("orchestrator.state.format", "orchestrator.tracking.registry"),
         ("orchestrator.config",),
         ("orchestrator.state",),
         ("orchestrator.monitoring", "orchestrator.cluster", "orchestrator.tracking", "orchestrator.data"),

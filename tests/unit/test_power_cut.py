@@ -11,7 +11,6 @@ from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.storage.lock import LeaseLost
 from corpus.storage.writer import UNGUARDED, Writer
 from model.checkpoint import weights_sha256
-from orchestrator.tracking.outbox import JOURNAL, LOOP, Spool
 from support.training_job import toy_model
 
 
@@ -65,15 +64,6 @@ def test_start_weights_are_not_replaced_by_a_driver_that_lost_the_directory(tmp_
         copy_weights(final, final, lost)
     assert weights_sha256(final) == digest
     assert list(final.parent.iterdir()) == [final]
-
-
-def test_files_for_mlflow_are_on_the_disk_before_the_journal_names_them(tmp_path, order):
-    figure = tmp_path / "gallery.png"
-    figure.write_bytes(b"png")
-    Spool(tmp_path, lambda entry: None).write("files", LOOP, {"folder": "figures"}, files=[figure])
-    folder = tmp_path / "mlflow_files" / "0"
-    synced = [path for what, path in order if what == "sync"]
-    assert {folder / "gallery.png", folder, folder.parent} <= set(synced[: synced.index(tmp_path / JOURNAL)])
 
 
 def test_a_commit_is_on_the_disk_when_it_is_said_to_be(tmp_path, order):

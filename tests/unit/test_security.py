@@ -51,10 +51,11 @@ from orchestrator.config.schema import load_config
 from orchestrator.experiments.config import load_ablation
 from orchestrator.run.preflight import preflight
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
-from orchestrator.tracking.mlflow import Tracker, check_store, ui_command
-from orchestrator.tracking.outbox import StoreAway
+from orchestrator.tracking.base import TrackerAway
+from orchestrator.tracking.mlflow_store import ui_command
 from support.geotiffs import speckled_dn, write_geotiff, write_vrt
 from support.paths import ROOT
+from support.trackers import started, tracker_in, undeliver
 from support.training_job import toy_model
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
@@ -513,7 +514,7 @@ def test_a_run_directory_with_a_link_out_of_it_is_not_opened(tmp_path, monkeypat
 def tracker(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "run").mkdir()
-    tracker = Tracker(tmp_path / "run", experiment="e", run_name="r")
+    tracker = tracker_in(tmp_path / "run")
     tracker.start({})
     return tracker
 
@@ -527,15 +528,15 @@ def test_artifacts_stay_in_the_run_directory(tmp_path, tracker, monkeypatch):
             tracker.log_files(None, [figure], folder)
 
     moved = Path(shutil.move(tmp_path / "run", tmp_path / "moved"))
-    again = Tracker(moved, experiment="e", run_name="r")
+    again = tracker_in(moved)
     again.start({})
     again.log_files(None, [figure], "figures")
     assert not (tmp_path / "run").exists()
     assert list(moved.glob("mlartifacts/*/artifacts/figures/figure.png"))
 
     change_json(moved / "mlflow_runs.json", parent="../../../../escaped")
-    with pytest.raises(ValueError, match="parent"):
-        Tracker(moved, experiment="e", run_name="r").start({})
+    with pytest.raises(RecordError, match="parent"):
+        tracker_in(moved).start({})
 
 
 def test_an_id_in_a_foreign_store_cannot_send_artifacts_elsewhere(tmp_path, tracker):
@@ -545,16 +546,12 @@ def test_an_id_in_a_foreign_store_cannot_send_artifacts_elsewhere(tmp_path, trac
     before = json.loads((run_dir / "mlflow_runs.json").read_text())
     tracker.log_files(None, [figure], "figures")
     change_json(run_dir / "mlflow_runs.json", parent=None)
-    change_json(run_dir / "mlflow_delivered.json", entries=0)
-    for number, line in enumerate((run_dir / "mlflow_journal.jsonl").read_text().splitlines()):
-        if json.loads(line)["kind"] == "files":
-            (run_dir / "mlflow_files" / str(number)).mkdir(parents=True, exist_ok=True)
-            shutil.copy(figure, run_dir / "mlflow_files" / str(number))
+    undeliver(run_dir, figure)
     with sqlite3.connect(run_dir / "mlflow.db") as store:
         for table in ("runs", "tags"):
             store.execute(f"UPDATE {table} SET run_uuid = '../../../outside' WHERE run_uuid = ?", (before["parent"],))
     with pytest.raises(RecordError, match="'../../../outside' is no id of a run"):
-        Tracker(run_dir, experiment="e", run_name="r").start({})
+        tracker_in(run_dir).start({})
     assert not list(tmp_path.glob("**/outside"))
 
 
@@ -563,12 +560,12 @@ def test_a_servers_password_stays_out_of_messages_and_files(tmp_path, monkeypatc
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "")
-    tracker = Tracker(tmp_path, experiment="e", run_name="r")
-    assert tracker.start({}) is None
+    tracker = tracker_in(tmp_path)
+    assert started(tracker, {}) is None
     assert "127.0.0.1:9" in tracker.undelivered
-    with pytest.raises(StoreAway) as error:
-        check_store()
-    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    with pytest.raises(TrackerAway) as error:
+        tracker.check_reachable()
+    written = "".join(path.read_text("latin-1") for path in tmp_path.rglob("*") if path.is_file())
     said = "".join(traceback.format_exception(error.value)) + tracker.undelivered + ui_command(tmp_path)
     assert "127.0.0.1:9" in written
     assert "hunter2" not in written + said

@@ -38,9 +38,10 @@ from orchestrator.config.schema import CorpusConfig, load_config
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.monitoring.status import write_now
 from orchestrator.state.records import PHASES
-from orchestrator.tracking.mlflow import Tracker, tracking_uri
+from orchestrator.tracking.mlflow_store import tracking_uri
 from support.mounts import mount, unmount
 from support.paths import ROOT
+from support.trackers import tracker_in
 from support.unguarded import unguarded
 
 
@@ -302,11 +303,11 @@ def test_the_comparison_of_two_mlflow_runs_counts_points(tmp_path):
     def write(run_dir, steps, scale=1.0):
         run_dir.mkdir(parents=True)
         shutil.copy(tmp_path / "mlflow.db", run_dir)
-        tracker = Tracker(run_dir, experiment="e", run_name="run")
+        tracker = tracker_in(run_dir, "e", "run")
         tracker.start({})
         with tracker.round(1) as child:
             tracker.log_losses(child, [{"step": step, "itc": scale / (1 + step)} for step in steps])
-        tracker.finish("FINISHED")
+        tracker.finish("finished")
         return tracked(MlflowClient(tracking_uri(run_dir)), "run")
 
     one, same, less = (

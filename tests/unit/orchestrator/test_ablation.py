@@ -22,7 +22,7 @@ from orchestrator.experiments.config import AblationFailed, load_ablation
 from orchestrator.experiments.table import AblationTable
 from orchestrator.state.records import write_record
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
-from orchestrator.tracking.mlflow import local_uri
+from orchestrator.tracking.mlflow_store import local_uri
 from support.paths import ROOT
 from support.records import record
 from support.unguarded import unguarded

@@ -18,11 +18,11 @@ INTERNAL = {
     "MissingInput",
     "NoPosition",
     "NoRoomForBlocks",
-    "StoreAway",
+    "TrackerAway",
     "TruncatedTiff",
     "UnknownSentenceError",
     "Unreadable",
-    "_Stopped",
+    "Stopped",
 }
 PACKAGES = ("actors", "benchmark", "corpus", "hcot_llm", "model", "orchestrator")
 BASES = {

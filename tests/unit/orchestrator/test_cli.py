@@ -11,12 +11,14 @@ from mlflow import MlflowClient
 
 from orchestrator import cli
 from orchestrator.config.schema import load_config
+from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import write_record
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.mlflow import Tracker, local_uri
+from orchestrator.tracking.mlflow_store import local_uri
 from support.geotiffs import speckled_dn, write_geotiff, write_vrt, write_zero_band_tiff
 from support.paths import ROOT
 from support.records import record
+from support.trackers import tracker_in
 from support.unguarded import unguarded
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
@@ -219,9 +221,12 @@ def test_a_finished_run_delivers_what_mlflow_lacks(call, tmp_path, monkeypatch):
     write_record(unguarded(directory.path), record(1))
     with monkeypatch.context() as away:
         away.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens there
-        Tracker(directory.path, "smoke", "run").start({"rounds": 1})
+        keeper = LeaseKeeper(directory)
+        keeper.acquire()
+        tracker_in(directory.path, "smoke", "run").start({"rounds": 1})
+        keeper.release()
         _, said, _ = call("status", directory.path)
-        assert "2 entries for MLflow" in said
+        assert "2 entries for mlflow" in said
         assert f"knowlip resume {directory.path}" in said
         status, said, _ = call("resume", directory.path)
         assert status == 0

@@ -22,8 +22,9 @@ from orchestrator.run.session import Session
 from orchestrator.state.lease import read_lease
 from orchestrator.state.records import read_records, write_record
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.mlflow import tracking_uri
-from orchestrator.tracking.outbox import LOOP, Spool
+from orchestrator.state.run_end import read_end, was_cut_off
+from orchestrator.tracking.mlflow_store import tracking_uri
+from support.json_lines_tracker import told
 from support.paths import ROOT
 from support.records import record
 from support.small_disk import CannotMount, small_disk
@@ -45,7 +46,7 @@ def session_in(path, *settings) -> tuple[Session, io.StringIO]:
 
 def parent_run(session: Session):
     client = MlflowClient(tracking_uri(session.directory.path))
-    return client.get_run(session.tracker.parent_run_id)
+    return client.get_run(session.tracker.run_id())
 
 
 def test_a_phase_that_hangs_ends_the_run_as_failed_and_says_why(tmp_path):
@@ -58,6 +59,9 @@ def test_a_phase_that_hangs_ends_the_run_as_failed_and_says_why(tmp_path):
     run = parent_run(session)
     assert run.info.status == "FAILED"
     assert run.data.tags["knowlip.stalled"].startswith("Nothing has moved in score of round 1")
+    end = read_end(session.directory.path)
+    assert end.status == "failed"
+    assert end.error.startswith("RunStalled: Nothing has moved in score of round 1 for ")
     assert read_lease(session.directory.path).released
     assert read_now(session.directory.path).phase == "ended"
 
@@ -82,7 +86,7 @@ def test_the_first_full_disk_is_the_error_and_a_later_session_goes_on(tmp_path):
             run = parent_run(again)
             assert run.info.status == "FINISHED"
             assert run.data.tags["knowlip.champion_round"] == "1"
-            assert again.tracker.parent_run_id == session.tracker.parent_run_id
+            assert again.tracker.run_id() == session.tracker.run_id()
     except CannotMount as error:
         pytest.skip(str(error))
 
@@ -100,7 +104,7 @@ def test_deleted_weights_are_marked_in_mlflow(tmp_path):
         session.retain()
     client = MlflowClient(tracking_uri(session.directory.path))
     for number in range(1, 5):
-        run = client.get_run(session.tracker._opened[0].run_id(number))
+        run = client.get_run(session.tracker.run_id(number))
         [output] = run.outputs.model_outputs
         model = client.get_logged_model(output.model_id)
         deleted = number <= 2
@@ -124,8 +128,37 @@ def test_a_session_that_does_not_come_to_its_begin_leaves_nothing_open(tmp_path,
     with pytest.raises(type(error)), session:
         pytest.fail("it has not begun")
     assert parent_run(session).info.status == status
+    assert read_end(session.directory.path).status == {"FAILED": "failed", "KILLED": "interrupted"}[status]
     assert read_lease(session.directory.path).released
     assert read_now(session.directory.path).phase == "ended"
+
+
+def test_a_tracker_that_is_added_from_outside_is_told_what_a_session_does(tmp_path):
+    session, _ = session_in(tmp_path / "run", "tracking.kind=json_lines")
+    with session:
+        with session.tracker.round(1) as round_:
+            session.tracker.log_record(round_, record(1))
+        session.records = [record(1)]
+        session.retain()
+    found = told(session.directory.path)
+    assert [each["what"] for each in found] == ["start", "begin", "record", "end", "tags", "finish"]
+    assert found[0] == {"what": "start", "experiment": "smoke", "seed": 0}
+    assert found[-1] == {"what": "finish", "status": "finished"}
+    assert not list(session.directory.path.glob("mlflow*"))
+    assert not was_cut_off(session.directory.path)
+
+
+def test_a_run_whose_tracker_cannot_be_told_its_end_has_failed(tmp_path, monkeypatch):
+    session, _ = untracked(tmp_path / "run")
+
+    def refuse(status) -> None:
+        raise ValueError("refused")
+
+    monkeypatch.setattr(session.tracker, "finish", refuse)
+    with pytest.raises(ValueError, match="refused"), session:
+        pass
+    assert read_end(session.directory.path).error == "ValueError: refused"
+    assert was_cut_off(session.directory.path)
 
 
 class Captioner:
@@ -243,24 +276,6 @@ def test_start_weights_are_written_under_the_lease(tmp_path, monkeypatch):
             with pytest.raises(StopIteration):
                 session.start_actors(None)
         assert [arguments[-1] for arguments in given] == [session.directory.writer] * 2
-
-
-@pytest.mark.parametrize(
-    ("entries", "cut_off"),
-    [
-        ([], False),
-        ([("open", LOOP, {})], True),
-        ([("open", LOOP, {}), ("close", LOOP, {"status": "KILLED"})], True),
-        ([("open", LOOP, {}), ("close", 1, {"status": "FINISHED"})], True),
-        ([("open", LOOP, {}), ("close", LOOP, {"status": "FINISHED"})], False),
-        ([("close", LOOP, {"status": "FINISHED"}), ("open", LOOP, {}), ("tags", LOOP, {"tags": {}})], True),
-    ],
-)
-def test_a_run_has_come_to_its_end_when_mlflow_was_told_last(tmp_path, entries, cut_off):
-    spool = Spool(tmp_path, lambda entry: None)
-    for entry in entries:
-        spool.write(*entry)
-    assert running._was_cut_off(RunDirectory(tmp_path)) == cut_off
 
 
 def test_a_resume_that_is_terminated_before_its_loop_begins_says_how_to_go_on(tmp_path, monkeypatch):

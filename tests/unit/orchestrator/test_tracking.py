@@ -15,12 +15,16 @@ from safetensors.numpy import save_file
 
 from corpus.storage.disk import DiskFull
 from corpus.storage.errors import UserError
-from corpus.storage.state_files import RecordError
+from corpus.storage.redaction import without_user
+from corpus.storage.state_files import RecordError, StateFolder
 from orchestrator.state.records import write_record
-from orchestrator.tracking.mlflow import Tracker, local_uri, tracking_uri, ui_command, without_user
-from orchestrator.tracking.outbox import JOURNAL, RunGone, Spool, waiting
+from orchestrator.tracking.base import TrackerAway
+from orchestrator.tracking.mlflow import MlflowTracker
+from orchestrator.tracking.mlflow_store import local_uri, tracking_uri, ui_command
+from orchestrator.tracking.outbox import Entry, Outbox, RunGone
 from support.records import record
 from support.tracked_runs import content, losses, write_round
+from support.trackers import started, tracker_in, undeliver, waiting
 from support.unguarded import unguarded
 
 PARAMS = {
@@ -59,15 +63,15 @@ def test_one_run_from_its_parameters_to_its_model(tmp_path):
     figure = run_dir / "losses.png"
     figure.write_bytes(b"png")
 
-    tracker = Tracker(run_dir, experiment="default", run_name="default-1")
-    parent = tracker.start(PARAMS)
+    tracker = tracker_in(run_dir, "default", "default-1")
+    parent = started(tracker, PARAMS)
     with tracker.round(1) as child:
         tracker.log_losses(child, losses(0, 1200))
         tracker.log_corpus(child, run_dir / "annotations", 3, "d" * 64)
         tracker.log_checkpoint(child, weights, "a" * 64)
         tracker.log_files(child, [figure], "figures")
         tracker.log_record(child, record(1))
-    tracker.finish("FINISHED")
+    tracker.finish("finished")
 
     client = MlflowClient(tracking_uri(run_dir))
     run = client.get_run(parent)
@@ -97,21 +101,21 @@ def test_one_run_from_its_parameters_to_its_model(tmp_path):
 
 
 def test_a_crash_is_marked_and_the_restart_goes_on_with_the_same_runs(tmp_path):
-    first = Tracker(tmp_path, experiment="default", run_name="r")
-    parent = first.start({"rounds": 3})
+    first = tracker_in(tmp_path, "default", "r")
+    parent = started(first, {"rounds": 3})
     with pytest.raises(RuntimeError), first.round(1) as child:
         first.log_losses(child, losses(0, 2))
         raise RuntimeError("a worker died")
-    first.finish("FAILED")
+    first.finish("failed")
     client = MlflowClient(tracking_uri(tmp_path))
     assert client.get_run(parent).info.status == client.get_run(child.run_id).info.status == "FAILED"
 
-    second = Tracker(tmp_path, experiment="default", run_name="r")
-    assert second.start({"rounds": 5, "new": 1}) == parent
+    second = tracker_in(tmp_path, "default", "r")
+    assert started(second, {"rounds": 5, "new": 1}) == parent
     assert client.get_run(parent).info.status == "RUNNING"
     with second.round(1) as again:
         assert again.run_id == child.run_id
-    second.finish("FINISHED")
+    second.finish("finished")
     run = client.get_run(parent)
     assert run.info.status == "FINISHED"
     assert run.data.params == {"rounds": "3", "new": "1"}
@@ -120,23 +124,23 @@ def test_a_crash_is_marked_and_the_restart_goes_on_with_the_same_runs(tmp_path):
 
 
 def test_a_restart_at_another_server_is_refused(tmp_path, monkeypatch):
-    Tracker(tmp_path, experiment="e", run_name="r").start({})
+    tracker_in(tmp_path).start({})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
     with pytest.raises(RecordError, match="elsewhere.db"):
-        Tracker(tmp_path, experiment="e", run_name="r").start({})
+        tracker_in(tmp_path).start({})
 
 
 def test_pickles_are_not_tracked(tmp_path):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "model.pt").write_bytes(b"")
-    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker = tracker_in(tmp_path)
     tracker.start({})
     with tracker.round(1) as child, pytest.raises(ValueError, match="model.pt"):
         tracker.log_checkpoint(child, tmp_path / "weights", "a" * 64)
 
 
 def test_numbers_that_are_unknown_are_left_out(tmp_path):
-    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker = tracker_in(tmp_path)
     tracker.start({})
     with tracker.round(1) as child:
         tracker.log_record(child, record(1, metrics={"annotation_accuracy": None}, accuracy_by_clause=None))
@@ -151,36 +155,30 @@ def test_the_command_to_look_at_a_run(tmp_path, monkeypatch):
 
 
 def test_delivering_all_twice_and_forgetting_the_ids_changes_nothing(tmp_path):
-    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker = tracker_in(tmp_path)
     tracker.start({"rounds": 1})
     write_round(tracker, tmp_path, 1)
     client = MlflowClient(tracking_uri(tmp_path))
-    delivered = tmp_path / "mlflow_delivered.json"
-    before, entries = content(client, "e"), json.loads(delivered.read_text())["entries"]
+    before, entries = content(client, "e"), len(Outbox(StateFolder(tmp_path), lambda entry: None).entries())
     assert before["models"]
     assert len(before["runs"]) == 2
 
     runs = json.loads((tmp_path / "mlflow_runs.json").read_text())
     (tmp_path / "mlflow_runs.json").write_text(json.dumps({**runs, "parent": None, "rounds": {}}))
-    delivered.unlink()
-    (tmp_path / "mlflow_files").mkdir(exist_ok=True)
-    for line, text in enumerate((tmp_path / "mlflow_journal.jsonl").read_text().splitlines()):
-        if json.loads(text)["kind"] == "files":
-            (tmp_path / "mlflow_files" / str(line)).mkdir()
-            shutil.copy(tmp_path / "losses.png", tmp_path / "mlflow_files" / str(line))
+    undeliver(tmp_path, tmp_path / "losses.png")
     assert waiting(tmp_path) == entries
-    Tracker(tmp_path, experiment="e", run_name="r").start({"rounds": 1})
+    tracker_in(tmp_path).start({"rounds": 1})
     assert waiting(tmp_path) == 0
     assert content(client, "e") == before
     assert json.loads((tmp_path / "mlflow_runs.json").read_text()) == runs
 
 
 def test_a_round_that_runs_again_enters_equal_losses_once(tmp_path):
-    first = Tracker(tmp_path, experiment="e", run_name="r")
+    first = tracker_in(tmp_path)
     first.start({})
     with first.round(1) as child:
         first.log_losses(child, [*losses(0, 3), {"step": 3, "itc": float("nan")}])
-    second = Tracker(tmp_path, experiment="e", run_name="r")
+    second = tracker_in(tmp_path)
     second.start({})
     with second.round(1) as child:
         second.log_losses(child, [*losses(0, 3), {"step": 3, "itc": float("nan")}])
@@ -190,22 +188,22 @@ def test_a_round_that_runs_again_enters_equal_losses_once(tmp_path):
 
 
 def test_rounds_and_run_of_a_killed_driver_are_closed_at_the_end(tmp_path):
-    killed = Tracker(tmp_path, experiment="e", run_name="r")
-    parent = killed.start({})
+    killed = tracker_in(tmp_path)
+    parent = started(killed, {})
     recorded, interrupted = killed.round(1), killed.round(2)
     ids = [each.__enter__().run_id for each in (recorded, interrupted)]
     write_record(unguarded(tmp_path), record(1))
     client = MlflowClient(tracking_uri(tmp_path))
     assert {client.get_run(run).info.status for run in (parent, *ids)} == {"RUNNING"}
 
-    after = Tracker(tmp_path, experiment="e", run_name="r")
+    after = tracker_in(tmp_path)
     after.start({})
-    after.finish("FAILED")
+    after.finish("failed")
     assert [client.get_run(run).info.status for run in (parent, *ids)] == ["FAILED", "FINISHED", "FAILED"]
 
 
 def test_a_driver_that_is_ended_behind_a_record_leaves_that_round_finished(tmp_path):
-    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker = tracker_in(tmp_path)
     tracker.start({})
     with pytest.raises(KeyboardInterrupt), tracker.round(1) as recorded:
         write_record(unguarded(tmp_path), record(1))
@@ -236,22 +234,22 @@ def test_a_proxy_that_refuses_everything_is_a_server_that_is_away(status, tmp_pa
     threading.Thread(target=http.serve_forever, daemon=True, args=(0.02,)).start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{http.server_port}")
     try:
-        tracker = Tracker(tmp_path, experiment="e", run_name="r")
-        assert tracker.start({}) is None
+        tracker = tracker_in(tmp_path)
+        assert started(tracker, {}) is None
         with tracker.round(1) as child:
             tracker.log_losses(child, losses(0, 2))
-        tracker.finish("FINISHED")
+        tracker.finish("finished")
     finally:
         http.shutdown()
         http.server_close()
-    assert waiting(tmp_path) == 7
+    assert waiting(tmp_path) == 6
     assert str(status) in tracker.undelivered
 
 
 def test_times_of_a_round_that_runs_again_are_entered_once(tmp_path):
     """A driver that is killed between the entries and the record writes them again, with other times."""
-    tracker = Tracker(tmp_path, experiment="e", run_name="r")
-    parent = tracker.start({})
+    tracker = tracker_in(tmp_path)
+    parent = started(tracker, {})
     for train_s in (1.0, 2.0):
         with tracker.round(1) as child:
             timings = record(1).timings.model_copy(update={"train_s": train_s})
@@ -263,17 +261,17 @@ def test_times_of_a_round_that_runs_again_are_entered_once(tmp_path):
 
 
 def test_a_run_that_was_deleted_in_mlflow_ends_nothing_and_gets_all_once_it_is_restored(tmp_path):
-    tracker = Tracker(tmp_path, experiment="e", run_name="r")
-    client, parent = MlflowClient(tracking_uri(tmp_path)), tracker.start({})
+    tracker = tracker_in(tmp_path)
+    client, parent = MlflowClient(tracking_uri(tmp_path)), started(tracker, {})
     client.delete_run(parent)
     with tracker.round(1) as child:
         tracker.log_losses(child, losses(0, 1))
-    tracker.finish("FINISHED")
+    tracker.finish("finished")
     assert parent in tracker.undelivered
     assert "active" in tracker.undelivered
 
     client.restore_run(parent)
-    Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
+    tracker_in(tmp_path).deliver()
     assert waiting(tmp_path) == 0
     assert client.get_run(parent).info.status == "FINISHED"
     assert [point.step for point in client.get_metric_history(parent, "loss/total")] == [0]
@@ -294,15 +292,15 @@ def test_what_the_store_has_lost_ends_the_run_and_is_entered_again_by_the_next_s
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     MlflowClient(uri).create_experiment("e", artifact_location=f"{tmp_path}/artifacts")
-    tracker = Tracker(run_dir, experiment="e", run_name="r")
-    parent = tracker.start({"rounds": 2})
+    tracker = tracker_in(run_dir)
+    parent = started(tracker, {"rounds": 2})
     write_round(tracker, run_dir, 1)
 
     def lose() -> None:
         if lost == "parent":
             delete_for_good(MlflowClient(uri), parent)
         elif lost == "round 2":
-            delete_for_good(MlflowClient(uri), tracker._opened[0].rounds[2])
+            delete_for_good(MlflowClient(uri), tracker.run_id(2))
         else:
             shutil.copy(empty_store, tmp_path / "mlflow.db")
             if lost != "all":
@@ -313,16 +311,16 @@ def test_what_the_store_has_lost_ends_the_run_and_is_entered_again_by_the_next_s
     assert uri in str(error.value)
     assert isinstance(error.value, UserError)
     with pytest.raises(RunGone):
-        tracker.finish("FAILED")
+        tracker.finish("failed")
     assert f"knowlip resume {run_dir}" in tracker.undelivered
 
-    again = Tracker(run_dir, experiment="e", run_name="r")
-    entered = again.start({"rounds": 2})
+    again = tracker_in(run_dir)
+    entered = started(again, {"rounds": 2})
     assert "any more: it was deleted for good" in capsys.readouterr().err
     assert (entered == parent) == (lost == "round 2")
     write_round(again, run_dir, 2)
     again.log_deletion(1)  # of a round that is over
-    again.finish("FINISHED")
+    again.finish("finished")
     assert waiting(run_dir) == 0
     found = content(MlflowClient(uri), "e")["runs"]
     runs = json.loads((run_dir / "mlflow_runs.json").read_text())
@@ -338,17 +336,17 @@ def test_what_the_store_has_lost_ends_the_run_and_is_entered_again_by_the_next_s
         assert digests == [f"{number}" * 32]
         assert len(models) == 1
     assert figures == ["figures/losses.png"]  # that were not sent before
-    Tracker(run_dir, experiment="e", run_name="r").start({"rounds": 2})
+    tracker_in(run_dir).start({"rounds": 2})
     assert capsys.readouterr().err == ""
 
 
 def test_the_rest_of_an_ended_run_goes_to_a_store_that_lost_it(tmp_path, empty_store):
-    tracker = Tracker(tmp_path, experiment="e", run_name="r")
+    tracker = tracker_in(tmp_path)
     tracker.start({})
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     with pytest.raises(RunGone):
-        tracker.finish("FINISHED")
-    Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
+        tracker.finish("finished")
+    tracker_in(tmp_path).deliver()
     [(status, *_)] = content(MlflowClient(tracking_uri(tmp_path)), "e")["runs"].values()
     assert status == "FINISHED"
     assert waiting(tmp_path) == 0
@@ -365,7 +363,7 @@ def test_an_experiment_that_another_run_makes_at_the_same_moment_is_taken(tmp_pa
         return found
 
     monkeypatch.setattr(MlflowClient, "get_experiment_by_name", too_early)
-    parent = Tracker(tmp_path, experiment="e", run_name="r").start({})
+    parent = started(tracker_in(tmp_path), {})
     assert [MlflowClient(tracking_uri(tmp_path)).get_run(parent).info.experiment_id] == made
 
 
@@ -397,12 +395,12 @@ def artifacts():
     http.server_close()
 
 
-def tracker_with_artifacts_at(location: str, tmp_path, monkeypatch) -> Tracker:
+def tracker_with_artifacts_at(location: str, tmp_path, monkeypatch) -> MlflowTracker:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     MlflowClient().create_experiment("e", artifact_location=location)
     (tmp_path / "run").mkdir()
     (tmp_path / "figure.png").write_bytes(b"png")
-    tracker = Tracker(tmp_path / "run", experiment="e", run_name="r")
+    tracker = tracker_in(tmp_path / "run")
     tracker.start({})
     return tracker
 
@@ -415,11 +413,11 @@ def test_a_place_for_artifacts_that_refuses_us_is_away_and_gets_them_once_it_is_
     tracker = tracker_with_artifacts_at(location, tmp_path, monkeypatch)
     handler.status = status
     tracker.log_files(None, [tmp_path / "figure.png"], "figures")
-    tracker.finish("FINISHED")
+    tracker.finish("finished")
     assert waiting(tmp_path / "run") == 2
     assert tracker.undelivered is not None
     handler.status = 200
-    Tracker(tmp_path / "run", experiment="e", run_name="r").deliver_rest()
+    tracker_in(tmp_path / "run").deliver()
     assert waiting(tmp_path / "run") == 0
 
 
@@ -434,7 +432,7 @@ def test_a_place_for_artifacts_that_does_not_take_a_file_is_named_once_and_holds
     said = " ".join(capsys.readouterr().err.split())
     assert re.search(f"Warning: figure.png cannot be put.*{location}/[0-9a-f]+/artifacts .*413", said)
     assert said.count("Warning") == 1
-    tracker.finish("FINISHED")
+    tracker.finish("finished")
     assert waiting(tmp_path / "run") == 0
     assert tracker.undelivered is None
 
@@ -445,7 +443,7 @@ def test_a_place_for_artifacts_on_the_servers_machine_is_named(tmp_path, monkeyp
     tracker.log_files(None, [tmp_path / "figure.png"], "figures")
     said = " ".join(capsys.readouterr().err.split())
     assert re.search(f"{tmp_path}/there/files/.*NotADirectoryError.*--serve-artifacts", said)
-    tracker.finish("FINISHED")
+    tracker.finish("finished")
     assert waiting(tmp_path / "run") == 0
 
 
@@ -458,7 +456,7 @@ def test_a_place_for_artifacts_that_fails_for_a_moment_gets_its_files_later(tmp_
     with monkeypatch.context() as patch, pytest.raises(OSError, match="Stale"):
         patch.setattr(LocalArtifactRepository, "log_artifact", stale)
         tracker.log_files(None, [tmp_path / "figure.png"], "figures")
-    tracker.finish("FINISHED")
+    tracker.finish("finished")
     assert waiting(tmp_path / "run") == 0
     assert list(tmp_path.glob("files/*/artifacts/figures/figure.png"))
 
@@ -472,17 +470,30 @@ def test_a_full_disk_under_artifacts_stays_a_full_disk_and_the_files_wait(tmp_pa
     with monkeypatch.context() as patch, pytest.raises(DiskFull):
         patch.setattr(LocalArtifactRepository, "log_artifact", full)
         tracker.log_files(None, [tmp_path / "figure.png"], "figures")
-    tracker.finish("FINISHED")
+    tracker.finish("finished")
     assert waiting(tmp_path / "run") == 0
     assert list(tmp_path.glob("files/*/artifacts/figures/figure.png"))
 
 
 @pytest.mark.parametrize("kind", ["find_or_create", "find_or_create_experiment", "_init__", "reboot", ""])
 def test_a_kind_of_entry_that_there_is_not_calls_nothing(tmp_path, kind):
-    spool = Spool(tmp_path, lambda entry: None)
-    spool.write("open", 0, {})
-    entry = f'{{"kind": "{kind}", "run": 0, "at_ms": 0, "values": {{}}}}\n'
-    with open(tmp_path / JOURNAL, "a", encoding="utf-8") as file:
-        file.write(entry)
-    with pytest.raises(RecordError, match=f"mlflow_journal.jsonl is damaged: an entry is of the unknown kind '{kind}'"):
-        Tracker(tmp_path, experiment="e", run_name="r").deliver_rest()
+    def away(entry: Entry) -> None:
+        raise TrackerAway("no answer")
+
+    Outbox(StateFolder(tmp_path), away).write(kind, 0, {})
+    with pytest.raises(RecordError, match=f"mlflow_outbox.db is damaged: an entry is of the unknown kind '{kind}'"):
+        tracker_in(tmp_path).deliver()
+
+
+def test_a_round_that_cannot_be_closed_keeps_the_error_of_its_body_and_is_closed_at_the_end(tmp_path, monkeypatch):
+    tracker = tracker_in(tmp_path)
+    tracker.start({})
+
+    def refuse(*arguments) -> None:
+        raise DiskFull("no room for the end of a round")
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="the body's own"), tracker.round(1) as child:
+        patch.setattr(Outbox, "write", refuse)
+        raise ValueError("the body's own")
+    tracker.finish("failed")
+    assert MlflowClient(tracking_uri(tmp_path)).get_run(child.run_id).info.status == "FAILED"
