@@ -17,8 +17,9 @@ from rasterio.windows import Window
 from corpus.geotiff import products
 from corpus.geotiff.backscatter import to_decibels
 from corpus.geotiff.layout import TruncatedTiff, snap_band_names
-from corpus.geotiff.meaning import HIGHEST_DB, LOWEST_DB, UNITS_KEY, BandFacts, Meaning, Unit, Verdict, decide
+from corpus.geotiff.meaning import HIGHEST_DB, LOWEST_DB, UNITS_KEY, BandFacts, Meaning, Verdict, decide
 from corpus.geotiff.measure import Patch, find_no_data, measure
+from corpus.geotiff.products import Unit
 from corpus.geotiff.reasons import Reason, TileError
 
 READABLE = ("uint8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -193,15 +194,20 @@ def _decibels(stored: np.ndarray, valid: np.ndarray, band: Band) -> np.ndarray:
     return decibels - np.float32(meaning.calibration_db) if meaning.calibration_db else decibels
 
 
+def window_at(row: int, column: int, rows: int, columns: int) -> Window:
+    """The window of `rows` x `columns` pixels whose first pixel is at (row, column)."""
+    return Window(column, row, columns, rows)  # pyright: ignore[reportCallIssue]  # rasterio's class declares no types
+
+
 def sample_windows(width: int, height: int) -> list[Window]:
     """The whole of a small scene, or patches from edge to edge of a large one."""
     if width * height <= _WHOLE_PIXELS:
-        return [Window(0, 0, width, height)]
+        return [window_at(0, 0, height, width)]
     high, wide = min(_PATCH, height), min(_PATCH, width)
     rows, columns = (
         np.unique(np.linspace(0, whole - part, _GRID).astype(int)) for whole, part in ((height, high), (width, wide))
     )
-    return [Window(int(column), int(row), wide, high) for row in rows for column in columns]
+    return [window_at(int(row), int(column), high, wide) for row in rows for column in columns]
 
 
 def sample_patches(src: DatasetReader, indexes: Sequence[int]) -> dict[int, list[Patch]]:
@@ -213,7 +219,7 @@ def sample_patches(src: DatasetReader, indexes: Sequence[int]) -> dict[int, list
     size = 1024
     for row in range(0, src.height, size):
         for column in range(0, src.width, size):
-            window = Window(column, row, min(size, src.width - column), min(size, src.height - row))
+            window = window_at(row, column, min(size, src.height - row), min(size, src.width - column))
             for i, found in _read(src, indexes, [window]).items():
                 if _valued(found[0]) and not _has_enough(patches[i], 64):
                     patches[i] += found

@@ -27,8 +27,9 @@ _LISTED: Final = 9
 
 @dataclass(frozen=True)
 class BandStatistics:
-    """Backscatter of one polarisation after smoothing, in dB; dark and bright: share of pixels more than CONTRAST_DB
-    below and above the median.
+    """Backscatter of one polarisation after smoothing, in dB.
+
+    dark_share and bright_share are the shares of pixels more than CONTRAST_DB below and above the median.
     """
 
     polarisation: str
@@ -41,8 +42,10 @@ class BandStatistics:
 
 @dataclass(frozen=True)
 class Blob:
-    """A bright connected region. row, column: its centre in pixels; length_pixels: along its longest axis;
-    contrast_db: of its peak over the local clutter.
+    """A bright connected region.
+
+    row and column are its centre in pixels, length_pixels lies along its longest axis, and contrast_db is that of its
+    peak over the local clutter.
     """
 
     row: float
@@ -83,7 +86,8 @@ def measure(tile: Backscatter, gsd_m: float) -> Evidence:
     """Statistics of every band, and the bright blobs of the co-polarised one (of the first, where there is none).
 
     Args:
-        tile: float32 [bands, H, W] in dB, NaN where there is no value. gsd_m: metres on the ground per pixel.
+        tile: float32 [bands, H, W] in dB, NaN where there is no value.
+        gsd_m: metres on the ground per pixel.
     """
     smooth = [_smoothed(band) for band in tile.array]
     bands = tuple(_statistics(name, band) for name, band in zip(tile.polarisations, smooth, strict=True))
@@ -118,13 +122,15 @@ def _clutter(decibels: np.ndarray) -> np.ndarray:
     coarse = filled[::2, ::2]
     window = max(3, int(min(coarse.shape) * _CLUTTER_SHARE) | 1)
     local = ndimage.median_filter(coarse, size=window, mode="reflect")
-    rows, columns = (np.minimum(np.arange(size) // 2, limit - 1) for size, limit in zip(decibels.shape, coarse.shape))
+    rows, columns = (
+        np.minimum(np.arange(size) // 2, limit - 1) for size, limit in zip(decibels.shape, coarse.shape, strict=True)
+    )
     return local[np.ix_(rows, columns)]
 
 
 def _blobs(decibels: np.ndarray, gsd_m: float) -> tuple[Blob, ...]:
     above = np.nan_to_num(decibels - _clutter(decibels), nan=-np.inf)
-    labels, count = ndimage.label(above > _EDGE_DB, structure=np.ones((3, 3)))
+    labels = np.asarray(ndimage.label(above > _EDGE_DB, structure=np.ones((3, 3)))[0])  # pyright: ignore[reportIndexIssue]  # a pair
     found = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         inside = labels[box] == label

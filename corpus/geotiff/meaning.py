@@ -9,23 +9,28 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
 from corpus.geotiff import products
 from corpus.geotiff.measure import Values
+from corpus.geotiff.products import Unit
 
-Unit = Literal["db", "amplitude", "power"]
 UNITS_KEY: Final = "corpus.ingest.units"
 _UNIT_NAMES = products.UNIT_NAMES
 # Decibels of backscatter, or of digital numbers (a 16-bit number has 96 dB), lie inside.
 LOWEST_DB: Final = -150.0
 HIGHEST_DB: Final = 150.0
-# 99th over 1st percentile. Decibels of digital numbers stay below 1.8, amplitudes are above 3, powers above 10.
+# 99th over 1st percentile. Decibels of digital numbers are mostly below 2, amplitudes above 3, powers above 10.
 _RATIO_OF_DECIBELS: Final = 2.2
 _RATIO_OF_LINEAR: Final = 2.8
-# See `measure.Values.speckle`: 1.6 to 2.4 for power, .7 to 1.5 for amplitude in nearly all real samples.
-_SPECKLE_OF_AMPLITUDE: Final = 1.35
-_SPECKLE_OF_POWER: Final = 1.55
+# See `measure.Values.local_spread`: decibels of digital numbers have about .05, linear values .15 to 1.
+_SPREAD_OF_DECIBELS: Final = 0.12
+# See `measure.Values`: the speckle of power measures 1.5 to 2.4, and a filter may leave 1.3; that of amplitude .7 to
+# 1.5. The local spread of an amplitude of several looks is below .3, that of power mostly above, and one look has .5.
+_SPECKLE_OF_POWER: Final = 1.5
+_SPECKLE_OF_AMPLITUDE: Final = 1.2
+_SPREAD_OF_AMPLITUDE: Final = 0.3
+_SPREAD_OF_POWER: Final = 0.6
 # Sigma nought of any surface has a median below; above, the numbers are digital numbers.
 _HIGHEST_MEDIAN_OF_SIGMA: Final = 5.0
 
@@ -206,22 +211,19 @@ def _from_values(values: Values, sigma: bool) -> Meaning:
     )
     in_range = low >= LOWEST_DB and high <= HIGHEST_DB and high - low > 1
     if negative >= 0.02 and low < -2:
+        # A part of a complex value has both signs everywhere, and so no picture in the means of its blocks.
         symmetric = abs(middle) < 0.1 * (high - low) and 0.3 < negative < 0.7 and abs(high + low) < 0.3 * (high - low)
-        if in_range and not symmetric:
+        if in_range and (not symmetric or values.structure > 0.3):
             return Meaning(Verdict.BACKSCATTER, "db", reasons=(f"decibels: {said}",))
         return _unclear(f"neither decibels nor a linear unit: {said}", "Say what it is")
     if negative > 0 and low < -0.3 * high:
         return _unclear(f"neither decibels nor a linear unit: {said}", "Say what it is")
-    if negative == 0 and low > 3 and high < HIGHEST_DB and high / low < _RATIO_OF_LINEAR:
-        # Linear values of a speckled scene span far more than a factor of two; decibels of digital numbers do not.
-        if high / low <= _RATIO_OF_DECIBELS and not values.local_spread > 0.15:
-            return Meaning(
-                Verdict.BACKSCATTER,
-                "db",
-                reasons=(f"decibels of digital numbers, known up to a constant: {said}, too close for a linear unit",),
-            )
-        return _unclear(f"decibels of digital numbers or a linear unit: {said}", "Say which")
-    looks_like_amplitude = values.speckle < _SPECKLE_OF_AMPLITUDE
+    if negative == 0 and low > 3 and high < HIGHEST_DB and (digital := _decibels_of_numbers(values, said)):
+        return digital
+    looks_like_amplitude = values.local_spread < _SPREAD_OF_POWER and (
+        values.speckle < _SPECKLE_OF_AMPLITUDE
+        or (values.speckle < _SPECKLE_OF_POWER and values.local_spread < _SPREAD_OF_AMPLITUDE)
+    )
     if sigma:
         return Meaning(Verdict.BACKSCATTER, "power", reasons=(f"power: a calibrated coefficient, and {said}",))
     speckled = (
@@ -234,6 +236,25 @@ def _from_values(values: Values, sigma: bool) -> Meaning:
             f"nothing declares the unit, and the speckle looks like an amplitude's: {said}{speckled}", "Say which"
         )
     return Meaning(Verdict.BACKSCATTER, "power", reasons=(f"power: {said}{speckled}",))
+
+
+def _decibels_of_numbers(values: Values, said: str) -> Meaning | None:
+    """Positive values as decibels of digital numbers, or as unclear; None where they are linear.
+
+    Linear values of a speckled scene span far more than a factor of two, and skew to large values; decibels do neither.
+    """
+    ratio = values.high / values.low
+    close = not values.local_spread > _SPREAD_OF_DECIBELS
+    skewed = values.speckle > 0.5
+    if close and not skewed and (ratio < _RATIO_OF_DECIBELS or (ratio < 8 and values.speckle < 0)):
+        return Meaning(
+            Verdict.BACKSCATTER,
+            "db",
+            reasons=(f"decibels of digital numbers, known up to a constant: {said}, too close for a linear unit",),
+        )
+    if ratio < _RATIO_OF_LINEAR or (close and ratio < 8):
+        return _unclear(f"decibels of digital numbers or a linear unit: {said}", "Say which")
+    return None
 
 
 def _contradiction(unit: Unit, values: Values) -> str | None:

@@ -11,8 +11,7 @@ from scipy import ndimage
 
 # Constants that programs write where there is no value.
 KNOWN_FILL: Final = frozenset(
-    float(number)
-    for number in "-9999 -99999 -999 -99 -32768 -32767 -2147483648 -1e10 9999 99999 32767 65535 4294967295".split()
+    map(float, (-9999, -99999, -999, -99, -32768, -32767, -2147483648, -1e10, 9999, 99999, 32767, 65535, 4294967295))
 )
 _HUGE: Final = 1e19  # no scale of backscatter has such values; 3.4e38 and 9.97e36 stand for none
 _BLOCK: Final = 8
@@ -79,6 +78,8 @@ class Values:
         local_spread: median over blocks of 8 x 8 pixels of the standard deviation over the mean; NaN if too few.
         speckle: third central moment over the square of the variance, both relative to the mean, in the smoother half
             of the blocks. 2 for power whatever the number of looks, about 1 for amplitude; NaN if too few blocks.
+        structure: standard deviation of the blocks' means over that of the pixels: 1/8 for noise alone, above .3 where
+            there is a picture; NaN if too few blocks.
         roughness: median distance of a pixel from the mean of its four neighbours, over the width of the middle 98 %.
     """
 
@@ -93,6 +94,7 @@ class Values:
     distinct: int
     local_spread: float
     speckle: float
+    structure: float
     roughness: float
 
 
@@ -166,10 +168,10 @@ def measure(patches: Sequence[Patch], no_data: Sequence[float], scale: float = 1
     flat = np.concatenate([values[np.isfinite(values)] for values in scaled])
     if not len(flat):
         nan = float("nan")
-        return Values(0, 0.0, 0.0, nan, nan, nan, nan, nan, 0, nan, nan, nan)
+        return Values(0, 0.0, 0.0, nan, nan, nan, nan, nan, 0, nan, nan, nan, nan)
     low, middle, high = np.percentile(flat, [1, 50, 99])
     some = flat[:: max(1, len(flat) // 50_000)]
-    spread, speckle = _speckle(scaled)
+    spread, speckle, structure = _speckle(scaled)
     return Values(
         len(flat),
         len(flat) / looked_at,
@@ -182,6 +184,7 @@ def measure(patches: Sequence[Patch], no_data: Sequence[float], scale: float = 1
         min(len(np.unique(some)), 1000),
         spread,
         speckle,
+        structure,
         _roughness(scaled, high - low),
     )
 
@@ -220,8 +223,8 @@ def _constant(index: int, present: np.ndarray, counts: np.ndarray, total: int, p
     )
 
 
-def _speckle(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
-    """(local_spread, speckle) as `Values` has them."""
+def _speckle(arrays: Sequence[np.ndarray]) -> tuple[float, float, float]:
+    """(local_spread, speckle, structure) as `Values` has them."""
     blocks = []
     for values in arrays:
         rows, columns = (size - size % _BLOCK for size in values.shape)
@@ -232,7 +235,7 @@ def _speckle(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
     mean, variance = values.mean(axis=1), values.var(axis=1, ddof=1)
     usable = (mean != 0) & (variance > 0)
     if usable.sum() < _ENOUGH_BLOCKS:
-        return float("nan"), float("nan")
+        return float("nan"), float("nan"), float("nan")
     values, mean, variance = values[usable], mean[usable], variance[usable]
     size = values.shape[1]
     third = ((values - mean[:, None]) ** 3).sum(axis=1) * size / ((size - 1) * (size - 2)) / mean**3
@@ -242,7 +245,7 @@ def _speckle(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
         third[smooth].mean() / (relative[smooth] ** 2).mean(),
         np.median(third) / np.median(relative) ** 2,
     )
-    return float(np.sqrt(np.median(relative))), float(np.mean(both))
+    return float(np.sqrt(np.median(relative))), float(np.mean(both)), float(mean.std() / values.std())
 
 
 def _roughness(arrays: Sequence[np.ndarray], width: float) -> float:

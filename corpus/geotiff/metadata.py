@@ -65,9 +65,9 @@ def polarisations_of(descriptions: Sequence[str | None], tags: Mapping[str, str]
     A single band that says nothing is 'unknown' (the model takes it as co-polarised); several that say nothing
     are None: guessing would swap channels.
     """
-    described = [_POLARISATION.search(text or "") for text in descriptions]
-    if descriptions and all(described):
-        return tuple(match[1].upper() for match in described)
+    described = [match[1].upper() for text in descriptions if (match := _POLARISATION.search(text or ""))]
+    if descriptions and len(described) == len(descriptions):
+        return tuple(described)
     for text in (tags.get("POLARIZATION", ""), tags.get("POLARISATION", ""), name):
         found = [match.upper() for match in _POLARISATION.findall(text)]
         if len(found) == len(descriptions):
@@ -137,7 +137,7 @@ def _parse_time(text: str) -> str | None:
 def lonlat(crs: CRS, xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
     """Map coordinates to WGS 84 longitude and latitude in degrees. Raises NoPosition where there are none."""
     try:
-        longitudes, latitudes = warp_points(crs, CRS.from_epsg(4326), list(xs), list(ys))
+        longitudes, latitudes = warp_points(crs, CRS.from_epsg(4326), list(xs), list(ys))[:2]
     except (RasterioError, CPLE_BaseError) as error:
         raise NoPosition(f"no transformation leads from {crs.to_wkt()[:60]}... to WGS 84") from error
     # A map of the whole Earth may count its longitudes from 0 to 360, or go on behind 180.

@@ -23,7 +23,7 @@ def stretch(decibels: np.ndarray, low: float = 1.0, high: float = 99.5) -> np.nd
 
 
 def grey_picture(tile: Backscatter) -> np.ndarray:
-    """The co-polarised band (the first, where there is none) in decibels, stretched to uint8 [H, W]; no data is black."""
+    """The co-polarised band in decibels (the first, where there is none), stretched to uint8 [H, W]; no data is black."""
     return np.round(255 * stretch(tile.array[tile.co_polarised])).astype(np.uint8)
 
 

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, Literal
 
+Unit = Literal["db", "amplitude", "power"]
 POLARISATION: Final = re.compile(r"(?<![A-Za-z])(VV|VH|HH|HV)(?![A-Za-z])", re.IGNORECASE)
 
 # Parts of products that are no backscatter, by the word that ends the name (or is the whole of it).
@@ -61,12 +62,12 @@ _BAND_PARTS: Final = (
     ),
     (re.compile(r"std|stdev|variance"), "a measure of spread"),
 )
-_UNIT_WORDS: Final = (
+_UNIT_WORDS: Final[tuple[tuple[Unit, re.Pattern[str]], ...]] = (
     ("db", re.compile(r"(?<![a-z])(?:db|decibels?)(?![a-z])|(?:vv|vh|hh|hv|sigma0|gamma0|beta0)db(?![a-z])")),
     ("amplitude", re.compile(r"(?<![a-z])(?:amp|amplitude|mag|magnitude)(?![a-z])")),
     ("power", re.compile(r"(?<![a-z])(?:power|pow|intensity|linear|lin)(?![a-z])")),
 )
-_HYP3_UNIT: Final = {"p": "power", "a": "amplitude", "d": "db"}
+_HYP3_UNIT: Final[dict[str, Unit]] = {"p": "power", "a": "amplitude", "d": "db"}
 _HYP3: Final = (
     re.compile(r"_rtc\d\d_[gs]_[gs]([pad])[uw][nf][ec][dm]_"),  # ..._DVP_RTC30_G_gpuned_AB12
     re.compile(r"_[gs]_[gs]([pad])[nf](?:_|$)"),  # the older ..._RT30_..._G_gpn
@@ -109,13 +110,13 @@ def band_not_backscatter(description: str) -> str | None:
     return None
 
 
-def unit_in_words(text: str) -> str | None:
+def unit_in_words(text: str) -> Unit | None:
     """'db', 'amplitude' or 'power', where a description, a tag or a name has a word for one of them."""
     lowered = text.lower()
     return next((unit for unit, words in _UNIT_WORDS if words.search(lowered)), None)
 
 
-def unit_of_product(name: str) -> tuple[str, str] | None:
+def unit_of_product(name: str) -> tuple[Unit, str] | None:
     """(unit, why) where a file's name says in which unit the product is, else None."""
     stem = stem_of(name)
     for pattern in _HYP3:

@@ -12,42 +12,43 @@ from corpus.storage.models import FrozenModel
 class IngestConfig(FrozenModel):
     """How scenes become tiles."""
 
-    tile_px: int = Field(128, ge=16, le=1024, description="side of a tile, pixels")
+    tile_px: int = Field(default=128, ge=16, le=1024, description="side of a tile, pixels")
     window_px: int | None = Field(
-        None,
+        default=None,
         ge=16,
         description="side of the window cut from a scene, scene pixels; averaged"
         " in power to tile_px where it differs. Default: tile_px",
     )
     stride_px: int | None = Field(
-        None,
+        default=None,
         ge=8,
         description="from one window to the next, scene pixels; less than window_px overlaps. Default: window_px",
     )
     align_last_window: bool = Field(
-        False,
+        default=False,
         description="add a last window that ends at the scene's edge and overlaps the one before, where windows leave"
         " a rest",
     )
-    max_missing_share: float = Field(0.05, ge=0, lt=1, description="of a window's pixels without a value")
-    max_quarantined_share: float = Field(0.1, ge=0, le=1, description="of the files; above it the ingest fails")
-    held_out_share: float = Field(0.2, ge=0, lt=1, description="of the tiles, by whole places")
+    max_missing_share: float = Field(default=0.05, ge=0, lt=1, description="of a window's pixels without a value")
+    max_quarantined_share: float = Field(default=0.1, ge=0, le=1, description="of the files; above it the ingest fails")
+    held_out_share: float = Field(default=0.2, ge=0, lt=1, description="of the tiles, by whole places")
     held_out_distance_m: float = Field(
-        0,
+        default=0,
         ge=0,
         le=1_000_000,
         description="between any held-out and any training tile, metres on the ground; tiles in between are left out."
         " 0: they share no ground",
     )
-    seed: int = Field(0, ge=0, description="of the split")
+    seed: int = Field(default=0, ge=0, description="of the split")
     polarisations: tuple[Literal["VV", "VH", "HH", "HV"], ...] | None = Field(
-        None, description="of the bands, for files that do not say"
+        default=None, description="of the bands, for files that do not say"
     )
     units: Literal["db", "amplitude", "power"] | None = Field(
-        None, description="of the values, for bands that do not declare their unit. Default: what the values tell"
+        default=None,
+        description="of the values, for bands that do not declare their unit. Default: what the values tell",
     )
     allow_virtual: bool = Field(
-        False,
+        default=False,
         description="read URLs, GDAL's /vsi paths and VRT files too; they make GDAL open"
         " whatever they name, so only for scenes of your own",
     )

@@ -16,6 +16,7 @@ from rasterio.windows import transform as window_transform
 
 from corpus.geotiff import metadata
 from corpus.geotiff.backscatter import resample_power
+from corpus.geotiff.bands import window_at
 from corpus.geotiff.read import create_geotiff, pixel_problem
 from corpus.geotiff.reasons import Reason, TileError
 from corpus.ingest.config import IngestConfig
@@ -87,7 +88,7 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
     done = False
     try:
         for row, column, decibels in _read_windows(scene, rows, columns, config):
-            window = Window(column, row, columns, rows)
+            window = window_at(row, column, rows, columns)
             valued = int(np.isfinite(decibels).all(axis=0).sum())
             present += valued
             if problem := pixel_problem(decibels, config.max_missing_share):
@@ -140,7 +141,7 @@ def _read_windows(
     for top in _starts(height, rows, max(1, round(rows * share)), config.align_last_window):
         for first in range(0, len(lefts), at_once):
             some = lefts[first : first + at_once]
-            decibels = scene.read(Window(some[0], top, some[-1] + columns - some[0], rows))
+            decibels = scene.read(window_at(top, some[0], rows, some[-1] + columns - some[0]))
             for left in some:
                 yield top, left, decibels[:, :, left - some[0] : left - some[0] + columns]
 

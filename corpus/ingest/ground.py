@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 SHARED_SHARE = 0.001
 """Of the smaller polygon: less is the rounding of coordinates, an eighth of a pixel along one side of a tile."""
@@ -50,7 +50,7 @@ def _pairs_of_different(grounds: np.ndarray, distance_m: float) -> np.ndarray:
     points = earth_centred(grounds)
     centres = points.mean(axis=1)
     reach = np.linalg.norm(points - centres[:, None], axis=2).max(axis=1)
-    tree = cKDTree(centres)
+    tree = KDTree(centres)
     near = tree.query_ball_point(centres, reach + reach.max() + distance_m)
     first = np.repeat(np.arange(len(grounds)), [len(each) for each in near])
     second = np.concatenate([np.asarray(each, np.int64) for each in near]) if len(grounds) else np.empty(0, np.int64)
@@ -82,9 +82,9 @@ def _near(first: np.ndarray, second: np.ndarray, distance_m: float) -> np.ndarra
         for points in (first, second)
     ]
     if distance_m > 0:
-        return shapely.dwithin(flat[0], flat[1], distance_m)
+        return np.asarray(shapely.dwithin(flat[0], flat[1], distance_m))
     shared = shapely.area(shapely.intersection(flat[0], flat[1]))
-    return shared > SHARED_SHARE * np.minimum(shapely.area(flat[0]), shapely.area(flat[1]))
+    return np.asarray(shared > SHARED_SHARE * np.minimum(shapely.area(flat[0]), shapely.area(flat[1])))
 
 
 def earth_centred(lonlat: np.ndarray) -> np.ndarray:

@@ -93,14 +93,20 @@ class Inspection:
 
     def summary(self) -> str:
         """One sentence on what is used, and one on what is not."""
-        return summary_of(self.records, self.files)
+        return summary_of(self.records, sum(side == "held_out" for _, side in self.tiles))
 
 
-def summary_of(records: Sequence[SceneRecord], files: int | None = None) -> str:
-    """What is used of scenes, and what is left out or left unused, in words."""
+def summary_of(records: Sequence[SceneRecord], held_out: int) -> str:
+    """What is used of scenes, and what is left out or left unused, in words.
+
+    Args:
+        records: of all scenes.
+        held_out: number of held-out tiles.
+    """
     by_status = Counter(record.status for record in records)
     used = [record for record in records if record.status == "ok"]
-    said = [f"{by_status['ok']} of {len(records)} scenes used, {sum(record.tiles for record in used):,} tiles"]
+    tiles = sum(record.tiles for record in used)
+    said = [f"{by_status['ok']} of {len(records)} scenes used, {tiles:,} tiles, {held_out:,} of them held out"]
     if by_status["not_backscatter"]:
         said.append(f"{by_status['not_backscatter']} files are not backscatter")
     if by_status["refused"]:

@@ -35,9 +35,11 @@ class SceneRecord(FrozenModel):
     file: str = Field(description="of the first polarisation, as it is named below the source")
     files: tuple[str, ...] = Field(description="of all polarisations")
     status: Literal["ok", "refused", "not_backscatter"]
-    code: str = Field("", description="of the reason, where the scene is not used: see corpus.geotiff.reasons.Reason")
+    code: str = Field(
+        default="", description="of the reason, where the scene is not used: see corpus.geotiff.reasons.Reason"
+    )
     reason: str = Field(description="the decision in one or two sentences; where the scene is not used, what to do")
-    reasoning: tuple[str, ...] = Field((), description="every sentence of the decision")
+    reasoning: tuple[str, ...] = Field(default=(), description="every sentence of the decision")
     polarisations: tuple[str, ...] = ()
     unit: dict[str, Literal["db", "amplitude", "power"]] = Field(
         default_factory=dict, description="polarisation -> unit of the stored values"
@@ -52,14 +54,16 @@ class SceneRecord(FrozenModel):
     std_db: dict[str, float] = Field(default_factory=dict, description="polarisation -> standard deviation")
     crs: str = ""
     gsd_m: tuple[float, float] | None = Field(
-        None, description="metres on the ground from column to column, row to row"
+        default=None, description="metres on the ground from column to column, row to row"
     )
-    window: tuple[int, int] | None = Field(None, description="rows and columns of a window, scene pixels")
-    windows: int = Field(0, description="that were looked at")
-    windows_refused: int = Field(0, description="without a picture")
-    tiles_left_out: int = Field(0, description="too near to a held-out tile")
+    window: tuple[int, int] | None = Field(default=None, description="rows and columns of a window, scene pixels")
+    windows: int = Field(default=0, description="that were looked at")
+    windows_refused: int = Field(default=0, description="without a picture")
+    tiles_left_out: int = Field(default=0, description="too near to a held-out tile")
     tiles: int = 0
-    used_share: float = Field(0.0, description="of the scene's pixels with a value, the share that lies in tiles")
+    used_share: float = Field(
+        default=0.0, description="of the scene's pixels with a value, the share that lies in tiles"
+    )
     acquired: str = ""
     platform: str = "unknown"
 

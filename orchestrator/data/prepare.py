@@ -55,7 +55,7 @@ class PreparedCorpus:
     def scenes_summary(self) -> str:
         """What is used of the scenes and what is not, in words; '' of a simulated corpus, or an older one."""
         records = read_records(self.corpus_dir)
-        return summary_of(records) if records else ""
+        return summary_of(records, self.tiles["split"].to_pylist().count("held_out")) if records else ""
 
     @property
     def gsd_m(self) -> dict[str, float]:

@@ -1,0 +1,151 @@
+"""What the names of products say: the part of the product, the unit, the platform, the time, the polarisation."""
+
+from __future__ import annotations
+
+import pytest
+
+from corpus.geotiff import products
+from corpus.geotiff.metadata import acquired_of, platform_of
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "S1A_IW_20200607T021500_DVP_RTC30_G_gpuned_AB12_dem.tif",
+        "S1A_IW_20200607T021500_DVP_RTC30_G_gpuned_AB12_inc_map.tif",
+        "S1A_IW_20200607T021500_DVP_RTC30_G_gpuned_AB12_ls_map.tif",
+        "S1A_IW_20200607T021500_DVP_RTC30_G_gpuned_AB12_rgb.tif",
+        "CAPELLA_C02_SP_GEO_HH_20201209213329_preview.tif",
+        "2023-02-10-13-12-26_UMBRA-04_CSI.tif",
+        "OPERA_L2_RTC-S1-STATIC_T012-023456-IW1_20140403_S1A_30_v1.0_local_incidence_angle.tif",
+        "OPERA_L2_RTC-S1-STATIC_T012-023456-IW1_20140403_S1A_30_v1.0_number_of_looks.tif",
+        "N48E013_20_linci_F02DAR.tif",
+        "TSX1_SAR/AUXRASTER/GIM_HH_SRA_strip_007.tif",
+        "S1_browse.tif",
+        "quick-look.tif",
+        "dem.tif",
+        "S1_VV_VH_ratio.tif",
+    ],
+)
+def test_parts_that_are_no_backscatter(name):
+    assert products.not_backscatter(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "S1A_IW_20200607T021500_DVP_RTC30_G_gpuned_AB12_VV.tif",
+        "study_area.tif",
+        "masked_VV.tif",
+        "demo.tif",
+        "incheon.tif",
+        "coherent_town_VV.tif",
+        "2023-02-10-13-12-26_UMBRA-04_GEC.tif",
+        "a.tif",
+        "003.tif",
+        "shadows_VV.tif",
+        "dem_corrected_VV.tif",
+        "preview/../x_VV.tif"[11:],
+    ],
+)
+def test_names_that_are_those_of_scenes(name):
+    assert products.not_backscatter(name) is None
+
+
+def test_a_word_that_scenes_have_too_counts_beside_backscatter_only():
+    name = "S1A_IW_20200607T021500_DVP_RTC30_G_gpuned_AB12_area.tif"
+    assert products.not_backscatter(name, beside_backscatter=True)
+    assert products.not_backscatter(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("S1A_IW_20200607T021500_DVP_RTC30_G_gpuned_AB12_VV.tif", "power"),
+        ("S1A_IW_20200607T021500_DVP_RTC30_G_gauned_AB12_VV.tif", "amplitude"),
+        ("S1B_IW_20190607T021500_SVR_RTC30_G_sdufem_AB12_VV.tif", "db"),
+        ("S1A_IW_RT30_20170708T161200_G_gpn_VV.tif", "power"),
+        ("S1A_D.A_VV.tif", "amplitude"),
+        ("S1A_D.P_VV.tif", "power"),
+        ("OPERA_L2_RTC-S1_T012-023456-IW1_20231028T014500Z_20231029T120000Z_S1A_30_v1.0_VV.tif", "power"),
+        ("measurement/iw-vv.rtc.tiff", "power"),
+        ("S1A__IW___A_20150222T170750_VV_grd_mli_norm_geo_db.tif", "db"),
+        ("S1_VVdB.tif", "db"),
+        ("S1_Amplitude_VV.tif", "amplitude"),
+        ("dublin.tif", None),
+        ("S1A_IW_GRDH_1SDV_20200607T021500_20200607T021525_032906_03CFC7_1A2B.tif", None),
+        ("campus_VV.tif", None),
+        ("powell_VV.tif", None),
+    ],
+)
+def test_units(name, unit):
+    found = products.unit_of_product(name)
+    assert (found and found[0]) == unit
+
+
+@pytest.mark.parametrize(
+    ("name", "time", "platform"),
+    [
+        (
+            "s1a-iw-grd-vv-20200607t021500-20200607t021525-032906-03cfc7-001.tiff",
+            "2020-06-07T02:15:00",
+            "Sentinel-1A",
+        ),
+        ("S1C_IW_GRDH_1SDV_20250607T021500.tif", "2025-06-07T02:15:00", "Sentinel-1C"),
+        (
+            "S1A_IW_GRDH_1SDV_20200607T021500_20200607T021525_032906_03CFC7_1A2B.SAFE/measurement/iw-vv.tiff",
+            "2020-06-07T02:15:00",
+            "Sentinel-1A",
+        ),
+        ("CAPELLA_C02_SP_GEO_HH_20201209213329_20201209213332.tif", "2020-12-09T21:33:29", "Capella-2"),
+        ("2023-02-10-13-12-26_UMBRA-04_GEC.tif", "2023-02-10T13:12:26", "Umbra-04"),
+        ("ICEYE_X6_GRD_SLED_1000_20200101T000000.tif", "2020-01-01T00:00:00", "ICEYE-X6"),
+        ("GF3_KAS_FSII_012345_E120.0_N30.0_20200101_L1A_HH_L10004567890.tiff", "2020-01-01T00:00:00", "Gaofen-3"),
+        ("RCM1_OK1050603_PK1050605_1_SC30MCPA_20200219_000000_HH_HV_GRD.tif", "2020-02-19T00:00:00", None),
+        ("N48E013_20_sl_HH_F02DAR.tif", None, "ALOS-2"),
+        ("tsx1_sar__eec_re___sm_d_sra_20110303T055240_20110303T055248.tif", "2011-03-03T05:52:40", "TerraSAR-X"),
+        ("a_99999999_b.tif", None, None),
+        ("scene_12345678901234567.tif", None, None),
+        ("003.tif", None, None),
+    ],
+)
+def test_times_and_platforms(name, time, platform):
+    assert products.time_in_name(name) == time
+    found = products.platform_in_name(name)
+    assert platform is None or found == platform
+
+
+def test_the_time_of_the_name_wins_over_that_of_processing_and_a_tag_of_acquisition_over_both():
+    name = "S1A_IW_GRDH_1SDV_20200607T021500.tif"
+    assert acquired_of({"TIFFTAG_DATETIME": "2020:06:07 09:12:13"}, name) == "2020-06-07T02:15:00"
+    assert acquired_of({"ACQUISITION_START_UTC": "2020-06-08T00:00:00"}, name) == "2020-06-08T00:00:00"
+    assert acquired_of({"TIFFTAG_DATETIME": "2020:06:07 09:12:13"}, "a.tif") == "2020-06-07T09:12:13"
+
+
+def test_platforms_are_written_in_one_way():
+    assert platform_of({"SATELLITE": "sentinel-1a"}, "a.tif") == "Sentinel-1A"
+    assert platform_of({"PLATFORM": "Sentinel-1B"}, "S1A_x.tif") == "Sentinel-1B"
+    assert platform_of({}, "a.tif") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("x_VV.tif", "x_VH.tif", True),
+        ("x_VV.tif", "y_VH.tif", False),
+        ("a/x_VV.tif", "b/x_VH.tif", False),
+        ("VV.tif", "VH.tif", True),
+        ("s1a-iw-grd-vv-20200607t021500-001.tiff", "s1a-iw-grd-vh-20200607t021500-002.tiff", True),
+        ("s1a-iw-grd-vv-20200607t021500-001.tiff", "s1a-iw-grd-vh-20200619t021500-002.tiff", False),
+        ("N48E013_20_sl_HH_F02DAR.tif", "N48E013_20_sl_HV_F02DAR.tif", True),
+        ("X_VV.TIF", "x_vh.tif", True),
+    ],
+)
+def test_files_of_one_scene_differ_in_the_polarisation_alone(one, other, same):
+    (first, _), (second, _) = products.scene_key(one), products.scene_key(other)
+    assert (first == second) == same
+
+
+def test_a_name_with_two_polarisations_or_none_is_no_part_of_a_scene():
+    assert products.scene_key("VV_VH.tif") is None
+    assert products.scene_key("003.tif") is None
