@@ -12,7 +12,9 @@ def stretch(decibels: np.ndarray, low: float = 1.0, high: float = 99.5) -> np.nd
     """Decibels, real [H, W], as grey values float32 [H, W] in [0, 1]; not-a-number, where there is no data, is 0.
 
     Args:
-        low, high: percentiles that become black and white: a few bright targets must not darken all else.
+        decibels: real [H, W].
+        low: percentile that becomes black.
+        high: percentile that becomes white: a few bright targets must not darken all else.
     """
     decibels = np.where(np.isfinite(decibels), decibels, np.nan).astype(np.float64)
     if np.isnan(decibels).all():
@@ -23,7 +25,7 @@ def stretch(decibels: np.ndarray, low: float = 1.0, high: float = 99.5) -> np.nd
 
 
 def grey_picture(tile: Backscatter) -> np.ndarray:
-    """The co-polarised band in decibels (the first, where there is none), stretched to uint8 [H, W]; no data is black."""
+    """The co-polarised band (else the first) in decibels, stretched to uint8 [H, W]; no data is black."""
     return np.round(255 * stretch(tile.array[tile.co_polarised])).astype(np.uint8)
 
 

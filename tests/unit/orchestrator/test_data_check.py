@@ -110,7 +110,7 @@ def test_what_check_says_is_what_a_run_does(call, folder, tmp_path):
     pairs = [text for each in settings for text in ("--set", each)]
     _, out, _ = call("data", "check", SMOKE, "--tiles", folder, "--json", *pairs)
     checked = json.loads(out)
-    config = load_config(SMOKE, [*settings, "corpus.kind=geotiff", f"corpus.tiles={folder}"])
+    config = load_config(Path(SMOKE), [*settings, "corpus.kind=geotiff", f"corpus.tiles={folder}"])
     prepared = prepare_corpus(config.corpus, run_seed=0)
     assert checked["tiles"] == prepared.tiles.num_rows
     assert checked["scenes"] == [record.as_checked() for record in read_records(prepared.corpus_dir)]
