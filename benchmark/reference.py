@@ -1,4 +1,4 @@
-"""Annotations of real tiles against a reference made by hand, which is itself uncertain.
+"""Annotations of real tiles against reference annotations, which are uncertain themselves.
 
 A reference is a CSV with one row per window of a scene: `file`, `row_off`, `col_off`, `size` (scene pixels), a value
 per field, `confidence` (high, medium, low). Beside it a second, blind reading of the same windows (same columns)

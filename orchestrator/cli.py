@@ -125,7 +125,7 @@ def report(
     run_dir: RunDir = Path("runs/latest"),
     reference: Annotated[
         Path | None,
-        typer.Option("--reference", metavar="CSV", help="Compare the annotations with a reference made by hand."),
+        typer.Option("--reference", metavar="CSV", help="Compare the annotations with reference annotations."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:

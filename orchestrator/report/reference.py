@@ -1,4 +1,8 @@
-"""A run's annotations of real scenes against a reference made by hand: evaluation only, nothing is tuned on it."""
+"""A run's annotations of real scenes against reference annotations.
+
+Those of the project's samples were made by visual interpretation by a vision-language model. They serve evaluation only:
+nothing is trained, tuned or chosen on them.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
