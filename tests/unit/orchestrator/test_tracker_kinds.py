@@ -5,12 +5,15 @@ import inspect
 import pytest
 from pydantic import ValidationError
 
+from corpus.storage.errors import ConfigError
 from corpus.storage.state_files import StateFolder
+from orchestrator.config.schema import load_config
 from orchestrator.tracking.base import TrackedRun, Tracker
 from orchestrator.tracking.mlflow import MlflowTracker
 from orchestrator.tracking.none import NoTracker
 from orchestrator.tracking.registry import TRACKERS, TrackingConfig, make_tracker
 from support.json_lines_tracker import JsonLinesTracker, told
+from support.paths import ROOT
 from support.records import record
 
 
@@ -51,6 +54,16 @@ def test_a_run_that_tells_nobody_leaves_nothing_of_a_tracker(tmp_path):
     tracker.finish("finished")
     tracker.deliver()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plugin_registers_a_kind_before_the_configuration_is_read():
+    smoke = ROOT / "configs" / "smoke.yaml"
+    config = load_config(smoke, ["plugins=[support.json_lines_tracker]", "tracking.kind=json_lines"])
+    assert config.tracking.kind == "json_lines"
+    with pytest.raises(
+        ConfigError, match=r"tracking.kind: .*no kind of tracker 'json_line'.*Did you mean 'json_lines'"
+    ):
+        load_config(smoke, ["tracking.kind=json_line"])
 
 
 def test_a_tracker_from_outside_is_told_all_of_a_round(tmp_path):
