@@ -1,4 +1,8 @@
-"""What a Ray cluster has pending, and what it has free, in words."""
+"""The pending demand of a Ray cluster and its free resources, in words.
+
+Ray 2.60 has no public Python interface for it (https://github.com/ray-project/ray/issues/37838). What `ray status`
+itself calls is used here and nowhere else.
+"""
 
 from collections import Counter
 
@@ -9,10 +13,11 @@ from orchestrator.policies.stall import PendingDemand
 
 
 def pending_demand() -> PendingDemand:
-    """Ask the cluster that this process is connected to; needs neither dashboard nor autoscaler.
+    """Ask the cluster that this process is connected to. Neither a dashboard nor an autoscaler is needed.
 
-    Raises RuntimeError where it is connected to none: asking would start one. Raises whatever Ray raises where it does
-    not answer.
+    Raises:
+        RuntimeError: This process is connected to no cluster; asking would start one.
+        Exception: Whatever Ray raises where it does not answer.
     """
     if not ray.is_initialized():
         raise RuntimeError("this process is connected to no Ray cluster")

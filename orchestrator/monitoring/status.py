@@ -1,4 +1,4 @@
-"""What a run is doing at this moment, for whoever looks at its directory from outside."""
+"""What a run is doing at this moment, for readers of its directory such as `knowlip status`."""
 
 import os
 import time
@@ -10,9 +10,11 @@ from pydantic import Field
 from corpus.storage.models import FrozenModel
 from corpus.storage.state_files import StateFolder, read_json
 
+_FILE = "status.json"
 
-class Now(FrozenModel):
-    """now.json of a run directory: the phase that began last."""
+
+class Status(FrozenModel):
+    """status.json of a run directory: the phase that began last."""
 
     phase: str = Field(description="start-up, one of the loop's phases, or ended")
     round: int | None = Field(None, description="None outside of rounds")
@@ -21,18 +23,29 @@ class Now(FrozenModel):
     started: float = Field(description="when that process began, seconds since 1970")
 
 
-def write_now(directory: StateFolder, phase: str, round_: int | None = None) -> None:
-    """Say that a phase begins."""
-    directory.write_json(
-        _path(directory.path),
-        Now(phase=phase, round=round_, since=time.time(), pid=os.getpid(), started=psutil.Process().create_time()),
-    )
+def write_status(directory: StateFolder, phase: str, round_: int | None = None) -> None:
+    """Write that a phase begins.
+
+    Args:
+        directory: The run directory.
+        phase: Name of the phase.
+        round_: The round, from 1; None outside of rounds.
+
+    Raises:
+        LeaseLost: Another driver has taken over.
+        DiskFull: status.json does not fit on the disk.
+    """
+    now, started = time.time(), psutil.Process().create_time()
+    directory.write_json(_FILE, Status(phase=phase, round=round_, since=now, pid=os.getpid(), started=started))
 
 
-def read_now(run_dir: Path) -> Now | None:
-    """The phase that began last, or None where none did. The run may have died in it: see its lease."""
-    return read_json(run_dir, _path(run_dir), Now) if _path(run_dir).exists() else None
+def read_status(run_dir: Path) -> Status | None:
+    """Return the phase that began last, None where none did.
 
+    The run may have died in that phase: its lease tells.
 
-def _path(run_dir: Path) -> Path:
-    return Path(run_dir) / "now.json"
+    Raises:
+        RecordError: status.json is damaged.
+    """
+    path = Path(run_dir) / _FILE
+    return read_json(run_dir, path, Status) if path.exists() else None

@@ -1,8 +1,7 @@
-"""The thread that ends a run in which nothing moves, instead of letting it hang.
+"""The thread that ends a run that makes no progress, instead of letting it hang.
 
-The watchdog carries out the policy of orchestrator/policies/stall.py. The loop feeds it: a phase that begins, a step
-that was trained, tiles that were scored or answered. What Ray waits for is looked up only once nothing has moved for
-long.
+The watchdog carries out the policy of orchestrator/policies/stall.py. The loop sends it heartbeats: a phase begins, a
+step was trained, tiles were scored or answered. Ray's pending demand is looked up only after a long silence.
 """
 
 import os
@@ -18,17 +17,19 @@ from orchestrator.policies.stall import Verdict, WatchdogConfig, duration, judge
 
 
 class RunStalled(UserError):
-    """Nothing moved for too long; the message names the phase and what Ray waits for."""
+    """A phase made no progress for too long; the message names the phase and what Ray waits for."""
 
 
 class Watchdog:
-    """Watches the phases of one run. Use `phase` around each; call `moved` whenever something has.
+    """Watches the phases of one run. Use `phase` around each, and call `heartbeat` at every sign of progress.
 
     Args:
-        demand: looks up what Ray waits for; it may raise, and it may hang.
-        warn: called from the watchdog's own thread, once a silence.
-        exit_after_s: a main thread that does not stop so long after it was told to is ended with its process.
-        clock: seconds, monotonic. interval_s: between two looks.
+        config: How long a silence may last.
+        demand: Looks up what Ray waits for. It may raise, and it may hang.
+        warn: Called from the watchdog's own thread, once for each silence.
+        exit_after_s: The process is ended if its main thread has not stopped so many seconds after it was interrupted.
+        interval_s: Seconds between two polls. None: chosen by `config`.
+        clock: Returns seconds of a monotonic clock.
     """
 
     def __init__(
@@ -53,26 +54,26 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to watch; call it from the main thread."""
+        """Begin to watch. Call it from the main thread."""
         signal.signal(signal.SIGUSR1, self._interrupt)
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more. Harmless when not started."""
+        """Stop watching. Harmless when not started."""
         self._over.set()
         if self._thread is not None:
             self._thread.join(timeout=self._interval_s)
 
     @contextmanager
     def phase(self, name: str, round_: int | None = None) -> Iterator[None]:
-        """The body is a phase.
+        """Watch the body as a phase.
 
         Raises:
-            RunStalled: nothing moved in it for `give_up_after_s`.
+            RunStalled: It made no progress for `give_up_after_s` seconds.
         """
         self._phase, self._sign = (name, round_), None
-        self.moved(("begin", name, round_))
+        self.heartbeat(("begin", name, round_))
         try:
             yield
         except KeyboardInterrupt:
@@ -82,19 +83,19 @@ class Watchdog:
         finally:
             self._phase = None
 
-    def moved(self, sign: Hashable) -> None:
-        """Say how far the phase is. It counts as life if it differs from what was said before."""
+    def heartbeat(self, sign: Hashable) -> None:
+        """Report how far the phase is. A sign that equals the one before counts as silence."""
         if sign != self._sign:
             self._sign, self._since, self._warned = sign, self._clock(), False
 
-    def look(self) -> Verdict:
-        """Ask the policy once, and warn, or interrupt the main thread, if it says so."""
+    def poll(self) -> Verdict:
+        """Ask the policy once, and warn or interrupt the main thread as it decides."""
         phase, since = self._phase, self._since
         idle_s = self._clock() - since
         if phase is None or (verdict := judge(idle_s, self._config, self._warned)) is Verdict.QUIET:
             return Verdict.QUIET
         said = stall_message(*phase, idle_s, self._ask())
-        if phase != self._phase or since != self._since:  # it moved while Ray was asked
+        if phase != self._phase or since != self._since:  # there was progress while Ray was asked
             return Verdict.QUIET
         if verdict is Verdict.WARN:
             self._warned = True
@@ -113,7 +114,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._over.wait(self._interval_s):
-            if self.look() is Verdict.GIVE_UP and not self._over.wait(self._exit_after_s):
+            if self.poll() is Verdict.GIVE_UP and not self._over.wait(self._exit_after_s):
                 said = self._given_up
                 if said is not None:  # else the phase came to its end after all
                     # Nothing in this process answers any more, the way out included.
@@ -131,7 +132,7 @@ class Watchdog:
         raise KeyboardInterrupt
 
     def _ask(self) -> str:
-        """What Ray waits for, or why that is not known: a Ray that hangs must not keep the watchdog waiting."""
+        """Return what Ray waits for, or why that is not known. A Ray that hangs must not keep the watchdog waiting."""
         answer: list[str] = []
 
         def ask() -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.monitoring.memory import read_memory
-from orchestrator.monitoring.status import read_now
+from orchestrator.monitoring.status import read_status
 from orchestrator.state.lease import killed_driver, read_lease
 from orchestrator.state.records import PHASES, RoundRecord, is_over, read_records, read_seed_summary
 from orchestrator.state.run_directory import RunDirectory
@@ -106,7 +106,7 @@ def print_status(run_dir: Path, console: Console) -> None:
 
 def _now(run_dir: Path) -> str | None:
     """What the driver does; None where it has ended in order or has not begun."""
-    now = read_now(run_dir)
+    now = read_status(run_dir)
     if now is None or now.phase == "ended":
         return None
     where = f"round {now.round}, {now.phase}" if now.round else now.phase

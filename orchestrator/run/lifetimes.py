@@ -17,7 +17,7 @@ from corpus.storage.lock import LeaseLost
 from corpus.storage.state_files import StateFolder
 from orchestrator.cluster.connect import leave
 from orchestrator.monitoring.memory import MemorySampler
-from orchestrator.monitoring.status import write_now
+from orchestrator.monitoring.status import write_status
 from orchestrator.monitoring.watchdog import Watchdog
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.run_end import RunStatus, forget_end, status_of, write_end
@@ -87,7 +87,7 @@ def marked_as_ended(directory: StateFolder, is_ours: Callable[[], bool]) -> Iter
         yield
     finally:
         if is_ours():
-            write_now(directory, "ended")
+            write_status(directory, "ended")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from corpus.storage.state_files import StateFolder
 from orchestrator.monitoring.progress import Progress
-from orchestrator.monitoring.status import write_now
+from orchestrator.monitoring.status import write_status
 from orchestrator.monitoring.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
@@ -47,14 +47,14 @@ class Phases:
         begun = time.monotonic()
         _log.info("%s begins", where)
         with self.watchdog.phase(name, self.round):
-            write_now(self.directory, name, self.round)
+            write_status(self.directory, name, self.round)
             yield
         _log.info("%s took %.1f s", where, time.monotonic() - begun)
 
     def tiles_done(self, done: int, total: int) -> None:
         """Pass on that `done` of `total` tiles are done."""
         self.progress.advance(done, total, "tiles")
-        self.watchdog.moved((done, total))
+        self.watchdog.heartbeat((done, total))
 
     def step_trained(self, report: dict) -> None:
         """Pass on what the trainer reports: round, step, steps, tiles_per_s and the losses by name.
@@ -62,7 +62,7 @@ class Phases:
         The trainer goes on reporting the round before until a new one begins; such a report is left out.
         """
         if report.get("round") == self.round:
-            self.watchdog.moved(("step", report["step"]))
+            self.watchdog.heartbeat(("step", report["step"]))
             speed = f"{report['tiles_per_s']:.0f} tiles/s, loss {report['total']:.2f}"
             self.progress.advance(report["step"], report["steps"], speed)
 
@@ -73,4 +73,4 @@ class Phases:
         """
         self._responses += 1
         self.progress.advance(done, total, "tiles")
-        self.watchdog.moved(("response", self._responses))
+        self.watchdog.heartbeat(("response", self._responses))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaos import targets
-from orchestrator.monitoring.status import read_now
+from orchestrator.monitoring.status import read_status
 
 KNOWLIP = Path(sys.executable).with_name("knowlip")
 LONGEST_RUN_S = 1800
@@ -75,8 +75,8 @@ class Driver:
         return self.process.poll() is not None
 
     def is_in(self, run_dir: Path, round_: int | None, phase: str) -> bool:
-        """Whether it lives and is in a phase now. What a driver before it has left in now.json does not count."""
-        now = read_now(run_dir)
+        """Whether it lives and is in a phase now. What a driver before it has left in status.json does not count."""
+        now = read_status(run_dir)
         return (
             now is not None and (now.pid, now.round, now.phase) == (self.process.pid, round_, phase) and not self.ended
         )

@@ -25,7 +25,7 @@ PHASES = {"train": "checkpoint", "label": "label shards", "refresh": "commit"}
 ROUND = 2
 """So that there is a last round to read."""
 SMALL_BYTES, SMALLEST_BYTES = 8 * 2**20, 4 * 4096
-"""Room that is left ahead of a phase, for what is written until then; the smaller one for now.json, the lease and
+"""Room that is left ahead of a phase, for what is written until then; the smaller one for status.json, the lease and
 memory.json, of a page each, but not for a commit."""
 LONGEST_S = 400
 

@@ -13,7 +13,7 @@ from chaos import targets
 from chaos.compare import Comparison
 from chaos.driver import ChaosError, Driver, NotSurvived
 from chaos.faults import BOUNDARY, Fault
-from orchestrator.monitoring.status import read_now
+from orchestrator.monitoring.status import read_status
 from orchestrator.state.lease import LASTS_S
 
 
@@ -134,7 +134,7 @@ def _pause(driver: Driver, injection: Injection, outcome: Outcome) -> None:
     second = Driver(driver.log.with_name("takeover.log"), "resume", outcome.run_dir)
     try:
         deadline = time.monotonic() + 300
-        while (now := read_now(outcome.run_dir)) is None or now.pid != second.process.pid:
+        while (now := read_status(outcome.run_dir)) is None or now.pid != second.process.pid:
             if second.ended or time.monotonic() > deadline:
                 raise NotSurvived(f"no second driver took over; see {second.log}")
             time.sleep(0.05)

@@ -13,7 +13,7 @@ from chaos.injection import Injection, Outcome, inject
 from chaos.mlflow_away import differences, tracked
 from chaos.reference import Reference
 from chaos.run import run_with_faults
-from orchestrator.monitoring.status import Now
+from orchestrator.monitoring.status import Status
 from orchestrator.state.records import PHASES
 from orchestrator.tracking.mlflow_store import tracking_uri
 from support.paths import ROOT
@@ -23,7 +23,9 @@ from support.unguarded import unguarded
 def test_a_driver_that_died_before_is_not_killed_again(tmp_path):
     driver = Driver(tmp_path / "log", "--help")
     driver.process.wait()
-    unguarded(tmp_path).write_json("now.json", Now(phase="train", round=1, since=0, pid=driver.process.pid, started=0))
+    unguarded(tmp_path).write_json(
+        "status.json", Status(phase="train", round=1, since=0, pid=driver.process.pid, started=0)
+    )
     injection = Injection(Fault("driver", "train", BOUNDARY), 1, 0.0)
     with pytest.raises(DriverEnded):
         wait_for_phase(driver, tmp_path, 1, "train")
@@ -34,7 +36,7 @@ def test_a_driver_that_died_before_is_not_killed_again(tmp_path):
 _SLOW_TO_NOTICE = """
 import subprocess, sys, time
 from pathlib import Path
-from orchestrator.monitoring.status import write_now
+from orchestrator.monitoring.status import write_status
 
 run_dir = Path(sys.argv[sys.argv.index("--run-dir") + 1] if sys.argv[1] == "run" else sys.argv[2])
 run_dir.mkdir(exist_ok=True)
@@ -42,9 +44,9 @@ start = len(list(run_dir.glob("start-*")))
 (run_dir / f"start-{start}").touch()
 if start < 2:
     node = subprocess.Popen(["raylet", "60"], executable="/bin/sleep")
-    write_now(unguarded(run_dir), ("train", "label")[start], 1)
+    write_status(unguarded(run_dir), ("train", "label")[start], 1)
     node.wait()
-    write_now(unguarded(run_dir), "label", 1)
+    write_status(unguarded(run_dir), "label", 1)
     time.sleep(1)
 sys.exit(1)
 """
@@ -155,6 +157,6 @@ def test_a_struck_run_does_not_take_the_place_of_the_users_last_one(struck):
 
 
 def test_status_of_a_run_that_died_and_went_on(struck):
-    from orchestrator.monitoring.status import read_now
+    from orchestrator.monitoring.status import read_status
 
-    assert read_now(struck.run_dir).phase == "ended"
+    assert read_status(struck.run_dir).phase == "ended"

@@ -36,7 +36,7 @@ from corpus.ingest.quarantine import Quarantine
 from corpus.storage.disk import free_bytes
 from orchestrator.config.schema import CorpusConfig, load_config
 from orchestrator.data.prepare import prepare_corpus
-from orchestrator.monitoring.status import write_now
+from orchestrator.monitoring.status import write_status
 from orchestrator.state.records import PHASES
 from orchestrator.tracking.mlflow_store import tracking_uri
 from support.mounts import mount, unmount
@@ -160,7 +160,7 @@ def test_a_phase_that_does_not_begin_is_not_waited_for_for_ever(tmp_path):
     """A driver that lives, and stands still in another phase; what another driver wrote does not count."""
     alive = SimpleNamespace(log="log", ended=False, process=SimpleNamespace(pid=os.getpid()))
     alive.is_in = lambda *where: Driver.is_in(alive, *where)
-    write_now(unguarded(tmp_path), "train", 1)
+    write_status(unguarded(tmp_path), "train", 1)
     wait_for_phase(alive, tmp_path, 1, "train", patience_s=0)
     with pytest.raises(NotSurvived, match="score of round 1 did not begin"):
         wait_for_phase(alive, tmp_path, 1, "score", patience_s=0.1)
@@ -289,7 +289,7 @@ def test_a_small_file_system_is_filled_to_the_last_byte_and_let_go(tmp_path):
 
 
 def test_an_error_of_a_full_disk_says_where_what_and_how_to_go_on(tmp_path):
-    good = f"Error: {tmp_path}/now.json: No space left on device. Make room, then `knowlip resume {tmp_path}`."
+    good = f"Error: {tmp_path}/status.json: No space left on device. Make room, then `knowlip resume {tmp_path}`."
     assert said_of_full_disk(1, good, tmp_path) == []
     # That the run directory is named, as at every start, says nothing of what did not fit.
     [wrong] = said_of_full_disk(1, f"run directory {tmp_path}/annotations {good}", tmp_path / "annotations")

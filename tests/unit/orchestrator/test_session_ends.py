@@ -16,7 +16,7 @@ from corpus.storage.lock import LeaseLost
 from orchestrator import start as running
 from orchestrator.config.schema import load_config
 from orchestrator.monitoring.progress import Progress
-from orchestrator.monitoring.status import read_now
+from orchestrator.monitoring.status import read_status
 from orchestrator.monitoring.watchdog import RunStalled
 from orchestrator.run.session import Session
 from orchestrator.state.lease import read_lease
@@ -63,7 +63,7 @@ def test_a_phase_that_hangs_ends_the_run_as_failed_and_says_why(tmp_path):
     assert end.status == "failed"
     assert end.error.startswith("RunStalled: Nothing has moved in score of round 1 for ")
     assert read_lease(session.directory.path).released
-    assert read_now(session.directory.path).phase == "ended"
+    assert read_status(session.directory.path).phase == "ended"
 
 
 def test_the_first_full_disk_is_the_error_and_a_later_session_goes_on(tmp_path):
@@ -130,7 +130,7 @@ def test_a_session_that_does_not_come_to_its_begin_leaves_nothing_open(tmp_path,
     assert parent_run(session).info.status == status
     assert read_end(session.directory.path).status == {"FAILED": "failed", "KILLED": "interrupted"}[status]
     assert read_lease(session.directory.path).released
-    assert read_now(session.directory.path).phase == "ended"
+    assert read_status(session.directory.path).phase == "ended"
 
 
 def test_a_tracker_that_is_added_from_outside_is_told_what_a_session_does(tmp_path):
@@ -223,7 +223,7 @@ def test_a_driver_that_lost_its_lease_leaves_the_captioner_of_its_successor(tmp_
         monkeypatch.setattr(session.lease, "check", lost)
         session.lease.check()
     assert captioner.told == []
-    assert read_now(session.directory.path) is None
+    assert read_status(session.directory.path) is None
 
 
 class Workers:
@@ -247,7 +247,7 @@ def test_what_fails_in_the_end_hides_no_error_and_no_interruption(tmp_path, own)
     assert raised.value is own
     assert "did not come to a clean end: ConnectionError: Ray is gone" in said.getvalue()
     assert read_lease(session.directory.path).released
-    assert read_now(session.directory.path).phase == "ended"
+    assert read_status(session.directory.path).phase == "ended"
 
 
 def test_an_interrupted_run_that_could_not_save_its_state_says_so(tmp_path):

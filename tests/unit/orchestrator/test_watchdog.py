@@ -58,10 +58,10 @@ def test_silence_is_named_once_and_then_ended(idle_s, warned):
 def test_the_warning_names_phase_time_and_what_ray_waits_for(dog, clock, warned):
     with dog.phase("label", 3):
         clock.now = 9
-        assert dog.look() is Verdict.QUIET
+        assert dog.poll() is Verdict.QUIET
         clock.now = 12
-        assert dog.look() is Verdict.WARN
-        assert dog.look() is Verdict.QUIET
+        assert dog.poll() is Verdict.WARN
+        assert dog.poll() is Verdict.QUIET
     [said] = warned
     assert "Nothing has moved in label of round 3 for 12 s" in said
     assert "Ray waits for 1 x actor or task that asks for 64 CPU; free: 2 CPU of 6 CPU" in said
@@ -72,12 +72,12 @@ def test_every_step_and_tile_is_life_and_repeating_one_is_not(dog, clock, warned
     with dog.phase("train", 1):
         for step in range(50):  # slow, but it moves
             clock.now += 9
-            dog.moved(("step", step))
-            assert dog.look() is Verdict.QUIET
+            dog.heartbeat(("step", step))
+            assert dog.poll() is Verdict.QUIET
         clock.now += 9
-        dog.moved(("step", 49))
+        dog.heartbeat(("step", 49))
         clock.now += 9
-        assert dog.look() is Verdict.WARN
+        assert dog.poll() is Verdict.WARN
 
 
 def test_every_response_of_the_captioner_is_life_also_one_that_ends_no_tile(dog, clock, tmp_path):
@@ -88,7 +88,7 @@ def test_every_response_of_the_captioner_is_life_also_one_that_ends_no_tile(dog,
         for _ in range(50):
             clock.now += 9
             phases.response_received(0, 512)
-            assert dog.look() is Verdict.QUIET
+            assert dog.poll() is Verdict.QUIET
     assert shown == [(0, 512, "tiles")] * 50
 
 
@@ -96,7 +96,7 @@ def test_between_phases_nothing_is_watched(dog, clock, warned):
     with dog.phase("score", 1):
         pass
     clock.now = 1000
-    assert dog.look() is Verdict.QUIET
+    assert dog.poll() is Verdict.QUIET
     assert warned == []
 
 
@@ -129,7 +129,7 @@ def test_a_ray_that_fails_to_answer_is_quoted(clock, warned):
     dog = Watchdog(CONFIG, broken, warned.append, clock=clock)
     with dog.phase("evaluate", 2):
         clock.now = 15
-        dog.look()
+        dog.poll()
     assert "Ray does not say what it waits for: GCS is gone" in warned[0]
 
 
