@@ -187,8 +187,8 @@ def test_versions_and_images_agree_with_the_project():
     images = {
         container["image"] for name in PODS for template in pods(name) for container in template["spec"]["containers"]
     }
-    assert images == {"knowlip:0.1.0"}
-    assert 'version = "0.1.0"' in (root / "pyproject.toml").read_text()
+    assert images == {"knowlip:0.2.0"}
+    assert 'version = "0.2.0"' in (root / "pyproject.toml").read_text()
 
 
 def test_the_job_and_the_cluster_are_the_same_cluster():
