@@ -38,12 +38,11 @@ def check_format(run_dir: Path, config: Path) -> None:
     found = content.get(FORMAT_KEY, 1)
     if found == FORMAT:
         return
-    if found in _VERSIONS:
+    if isinstance(found, int) and found in _VERSIONS:
         version = _VERSIONS[found]
         raise FormatError(
             f"{run_dir} holds a run of knowlip {version}, whose files have other names and keys than those of this "
-            f"version. Nothing was changed. Resume it or report on it with knowlip {version}; or start a new run, "
-            f"from its weights if you like: --set start_weights={run_dir}/weights/round-0001 (or a later round)."
+            f"version. Nothing was changed. Resume it or report on it with knowlip {version}, or start a new run."
         )
     raise FormatError(
         f"{run_dir} has files of format {found!r}, and this version of knowlip reads format {FORMAT}. Nothing was "

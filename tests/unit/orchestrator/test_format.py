@@ -16,7 +16,7 @@ from orchestrator.state.run_directory import RunDirectory
 from support.records import record
 from support.unguarded import unguarded
 
-OLD = r"holds a run of knowlip 0\.1\.0, whose files .* with knowlip 0\.1\.0; or start a new run"
+OLD = r"holds a run of knowlip 0\.1\.0, whose files .* with knowlip 0\.1\.0, or start a new run\."
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_run_of_the_last_version_is_refused_by_every_command_and_left_as_it_is
     assert {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("found", [FORMAT + 1, "two"])
+@pytest.mark.parametrize("found", [FORMAT + 1, "two", {"a": 1}])
 def test_a_run_of_an_unknown_version_is_refused(directory, found):
     change(directory, format=found)
     with pytest.raises(
