@@ -162,7 +162,7 @@ class RoundRecorder:
             fold_weights_sha256=tuple(result.weights_sha256 for result in self._trained[1:]),
             captioner=self._captioner,
             seed=round_.config.seed,
-            mlflow_run_id=self._child.run_id,
+            tracking_id=self._child.run_id,
             world_size=published.world_size,
             counts=counts,
             metrics={**self._metrics, **final},

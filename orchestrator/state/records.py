@@ -67,8 +67,9 @@ class RoundRecord(StateModel):
         "name and place of a model that is not trained here, of whose weights nothing is known",
     )
     seed: int
-    mlflow_run_id: str | None = Field(
-        description="null where the tracking server was away; mlflow_runs.json has the id once the run is delivered"
+    tracking_id: str | None = Field(
+        description="the tracker's id of the round; null if it has none, or its server was away then: mlflow_runs.json has "
+        "the id once the round is delivered"
     )
     world_size: int = Field(ge=1, description="trainer workers at the end of the round")
     counts: Counts

@@ -163,7 +163,7 @@ def test_mlflow_holds_one_run_with_a_child_for_every_round(smoke_run, directory)
     experiment = client.get_experiment_by_name("smoke")
     runs = client.search_runs([experiment.experiment_id])
     [parent] = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    children = [client.get_run(record.mlflow_run_id) for record in smoke_run.records]
+    children = [client.get_run(record.tracking_id) for record in smoke_run.records]
     assert len(runs) == 1 + len(children)
     assert parent.info.status == "FINISHED"
     assert parent.data.params["rounds"] == "2"

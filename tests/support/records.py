@@ -17,7 +17,7 @@ def record(round_: int = 1, **changes) -> RoundRecord:
         "corpus_digest": "d" * 64,
         "weights_sha256": "a" * 64,
         "seed": 0,
-        "mlflow_run_id": "f" * 32,
+        "tracking_id": "f" * 32,
         "world_size": 2,
         "counts": Counts(scored=100, flagged=20, regenerated=19, accepted=12, rejected=7, invalid=1),
         "metrics": {"annotation_accuracy": 0.91},

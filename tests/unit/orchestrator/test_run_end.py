@@ -1,12 +1,26 @@
 """How a run ended, as its directory tells it."""
 
-import pytest
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
+from rich.console import Console
+
+import support.json_lines_tracker  # noqa: F401  # registers its kind
 from corpus.storage.lock import LeaseLost
 from corpus.storage.state_files import RecordError, StateFolder
+from orchestrator.config.schema import load_config
+from orchestrator.report.summary import print_status
 from orchestrator.state.lease import LeaseKeeper
+from orchestrator.state.records import write_record
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.state.run_end import forget_end, read_end, was_cut_off, write_end
+from support.paths import ROOT
+from support.records import record
 from support.trackers import lose_lease, under_lease
 
 
@@ -53,6 +67,46 @@ def test_a_driver_without_a_lease_writes_no_end_and_removes_none(tmp_path):
     with pytest.raises(LeaseLost):
         forget_end(directory)
     assert read_end(tmp_path).status == "finished"
+
+
+def status_of_run(run_dir: Path) -> str:
+    said = io.StringIO()
+    print_status(run_dir, Console(file=said, width=1000))
+    return said.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["mlflow", "none", "json_lines"])
+def test_status_says_how_the_driver_ended_whatever_the_tracker(tmp_path, kind):
+    config = load_config(ROOT / "configs" / "smoke.yaml", ["rounds=1", f"tracking.kind={kind}"])
+    directory = RunDirectory.create(config, tmp_path / "run")
+    go_on = f"go on with     knowlip resume {directory.path}"
+    keeper = LeaseKeeper(directory)
+    keeper.acquire()
+    write_record(directory, record(1))
+    write_end(directory, ValueError("no room"))
+    found = status_of_run(directory.path)
+    assert re.search(r"driver +failed at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: ValueError: no room\n", found)
+    assert go_on in found
+    write_end(directory, None)
+    found = status_of_run(directory.path)
+    assert re.search(r"driver +finished at [^:]+:\d\d:\d\d UTC\n", found)
+    assert "go on with" not in found
+    assert ("look at it" in found) == (kind != "none")
+    keeper.release()
+
+
+def test_status_names_a_driver_that_was_killed(tmp_path):
+    directory = RunDirectory.create(load_config(ROOT / "configs" / "smoke.yaml"), tmp_path / "run")
+    work = (
+        "import sys; from pathlib import Path; from orchestrator.state.lease import LeaseKeeper;"
+        "from orchestrator.state.run_directory import RunDirectory;"
+        "LeaseKeeper(RunDirectory(Path(sys.argv[1]))).acquire(); import os; os.kill(os.getpid(), 9)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", work, str(directory.path)], env=environment, check=False)
+    assert re.search(
+        r"driver +process \d+ on .* was killed; trackers show the run as running", status_of_run(directory.path)
+    )
 
 
 def test_a_damaged_end_is_named(tmp_path):
