@@ -134,9 +134,12 @@ def _what_else(facts: BandFacts) -> str | None:
 
 def _of_digital_numbers(facts: BandFacts, configured: Unit | None) -> Meaning:
     """Integers without scale: an amplitude, unless the file says otherwise."""
-    declared = _declared(facts)
-    unit, why = declared or ((configured, f"{UNITS_KEY} says so") if configured else ("amplitude", ""))
     values = facts.values
+    # A word in a file's name ("power_plant.tif") does not make digital numbers a power.
+    chosen = _declared(facts, by_name=values is not None and values.negative_share > 0)
+    if chosen is None and configured and (values is None or not values.count or not _contradiction(configured, values)):
+        chosen = (configured, f"{UNITS_KEY} says so")
+    unit, why = chosen or ("amplitude", "")
     stretched = facts.dtype == "uint8" and unit != "db"
     if values is not None and values.count and values.negative_share > 0.5 and unit != "db":
         return Meaning(
@@ -170,6 +173,8 @@ def _of_real_numbers(facts: BandFacts, configured: Unit | None) -> Meaning:
     if chosen is None:
         return _from_values(values, sigma=_is_sigma(facts))
     unit, why = chosen
+    if declared and configured and _contradiction(unit, values) and not _contradiction(configured, values):
+        unit, why = configured, f"{UNITS_KEY} says so, and the values contradict that {why}"
     if objection := _contradiction(unit, values):
         return Meaning(
             Verdict.UNCLEAR,
@@ -187,13 +192,13 @@ def _calibrated(facts: BandFacts, meaning: Meaning) -> Meaning:
     return Meaning(meaning.verdict, meaning.unit, facts.calibration_db, meaning.stretched, said, meaning.hint)
 
 
-def _declared(facts: BandFacts) -> tuple[Unit, str] | None:
-    """(unit, why) where the band's unit or description, the file's tag or its name says it."""
+def _declared(facts: BandFacts, by_name: bool = True) -> tuple[Unit, str] | None:
+    """(unit, why) where the band's unit or description, the file's tag or, unless not `by_name`, its name says it."""
     if unit := products.unit_in_words(facts.declared_unit):
         return unit, f"the file declares the unit {facts.declared_unit.strip()!r}"
     if unit := products.unit_in_words(facts.description):
         return unit, f"the band's description {facts.description!r} says so"
-    return products.unit_of_product(facts.name)
+    return products.unit_of_product(facts.name) if by_name else None
 
 
 def _is_sigma(facts: BandFacts) -> bool:

@@ -49,18 +49,23 @@ _FOLDERS: Final = ("preview", "previews", "auxraster", "browse", "quicklook", "q
 # Bands by description: what is no backscatter though it may name a polarisation.
 _BAND_PARTS: Final = (
     (re.compile(r"angle|incid|\blia\b|linci"), "an incidence angle"),
-    (re.compile(r"ratio|/|_over_|_div_|\bminus\b|\bdiv\b|ndpi|\brvi\b|rfdi|\bvv ?- ?vh\b"), "a ratio or an index"),
-    (re.compile(r"(?<![a-z])(?:dem|dsm|elevation|height|slope|altitude)(?![a-z])"), "a terrain model"),
+    (re.compile(r"ratio|_over_|_div_|\bminus\b|\bdiv\b|ndpi|\brvi\b|rfdi"), "a ratio or an index"),
+    (re.compile(r"(?<![a-z])(?:dem|dsm|elevation|altitude)(?![a-z])"), "a terrain model"),
     (re.compile(r"layover|shadow"), "a layover and shadow map"),
-    (re.compile(r"(?<![a-z])(?:mask|flags?|qa|quality|valid)(?![a-z])"), "a mask"),
+    (re.compile(r"(?<![a-z])mask(?![a-z])"), "a mask"),
     (re.compile(r"(?<![a-z])(?:coh|coherence|phase|ifg|unw)(?![a-z])"), "an interferometric product"),
     (re.compile(r"^[iq]_"), "a part of a complex value"),
+    (re.compile(r"(?<![a-z])(?:std|stdev|stddev|variance)(?![a-z])"), "a measure of spread"),
+)
+# The same of bands that name none: "VV, 4 looks" and "VV, date 2020-06-07" are backscatter.
+_UNPOLARISED_BAND_PARTS: Final = (
+    (re.compile(r"(?<![a-z])(?:height|slope)(?![a-z])"), "a terrain model"),
+    (re.compile(r"(?<![a-z])(?:flags?|qa|quality|valid)(?![a-z])"), "a mask"),
     (re.compile(r"entropy|anisotropy|(?<![a-z])alpha(?![a-z])"), "an index"),
     (
         re.compile(r"(?<![a-z])(?:lat|latitude|lon|longitude|epoch|date|doy|looks|count)(?![a-z])"),
-        "a coordinate or date",
+        "a coordinate or a map of the acquisition",
     ),
-    (re.compile(r"std|stdev|variance"), "a measure of spread"),
 )
 _UNIT_WORDS: Final[tuple[tuple[Unit, re.Pattern[str]], ...]] = (
     ("db", re.compile(r"(?<![a-z])(?:db|decibels?)(?![a-z])|(?:vv|vh|hh|hv|sigma0|gamma0|beta0)db(?![a-z])")),
@@ -102,11 +107,12 @@ def not_backscatter(name: str, *, beside_backscatter: bool = False) -> str | Non
 def band_not_backscatter(description: str) -> str | None:
     """What a band is, in words, where its description says that it is no backscatter; None where it does not."""
     text = description.strip().lower()
-    for pattern, what in _BAND_PARTS:
+    polarisations = {found.upper() for found in POLARISATION.findall(text)}
+    for pattern, what in (*_BAND_PARTS, *(() if polarisations else _UNPOLARISED_BAND_PARTS)):
         if pattern.search(text):
             return what
-    if len({found.upper() for found in POLARISATION.findall(text)}) > 1:
-        return "a combination of two polarisations"
+    if len(polarisations) > 1:
+        return "a ratio or another combination of two polarisations"
     return None
 
 

@@ -118,6 +118,23 @@ def test_integers_are_an_amplitude_unless_the_file_says_otherwise():
     assert decide(facts(decibels(POWER) * 100, dtype="int16")).verdict is Verdict.UNCLEAR
 
 
+def test_the_key_has_the_last_word_where_a_declaration_is_contradicted_by_the_values():
+    assert decide(facts(POWER, name="S1_VV_db.tif"), configured="power").unit == "power"
+    assert decide(facts(FORMS["db"], name="power_plant_VV.tif"), configured="db").unit == "db"
+    assert decide(facts(FORMS["db"], name="power_plant_VV.tif"), configured="power").verdict is Verdict.UNCLEAR
+
+
+def test_neither_the_key_nor_a_word_in_the_name_makes_digital_numbers_anything_else():
+    dn = np.sqrt(POWER) * 500
+    assert decide(facts(dn, dtype="uint16"), configured="db").unit == "amplitude"
+    assert decide(facts(dn, dtype="uint16", name="power_plant_VV.tif")).unit == "amplitude"
+
+
+@pytest.mark.parametrize("description", ["VV", "VV, 4 looks", "VV [m2/m2]", "VV date 2020/06/07", "Sigma0_VV_mst"])
+def test_descriptions_of_backscatter_are_taken_for_it(description):
+    assert unit(POWER, description=description) == "power"
+
+
 def test_fixed_calibrations_are_applied():
     dn = np.sqrt(POWER) * 10 ** (83 / 20)
     assert decide(facts(dn, dtype="uint16", name="N48E013_20_sl_HH_F02DAR.tif")).calibration_db == 83
