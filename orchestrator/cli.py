@@ -191,14 +191,13 @@ def config(
     settings: Settings = None,
 ) -> None:
     """List every configuration key with its default and meaning, or show one configuration in full."""
-    import yaml
-
+    from corpus.storage.yaml import dump_yaml
     from orchestrator.config.reference import print_reference
 
     if path is None:
         print_reference(console)
     else:
-        print(yaml.safe_dump(_load(path, None, settings).model_dump(mode="json"), sort_keys=False), end="")
+        print(dump_yaml(_load(path, None, settings).model_dump(mode="json")), end="")
 
 
 @app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

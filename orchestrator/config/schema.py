@@ -28,7 +28,7 @@ from corpus.storage.errors import ConfigError
 from corpus.storage.models import StrictModel
 from corpus.storage.redaction import without_user
 from corpus.storage.writer import PRIVATE, UNGUARDED
-from corpus.storage.yaml import load_yaml
+from corpus.storage.yaml import dump_yaml, load_yaml
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import FlagConfig
 from hcot_llm.initial.annotations import CorruptionConfig
@@ -198,7 +198,7 @@ def save_config(config: RunConfig, path: Path) -> None:
     """Write the whole configuration, defaults included and paths absolute, so that a run can be resumed from it alone
     and from anywhere. A kill or a power cut leaves the whole file or none.
     """
-    text = yaml.safe_dump({FORMAT_KEY: FORMAT, **portable(config)}, sort_keys=False)
+    text = dump_yaml({FORMAT_KEY: FORMAT, **portable(config)})
     UNGUARDED.write_text(path, text, mode=PRIVATE)
 
 
