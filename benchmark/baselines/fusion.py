@@ -52,7 +52,7 @@ def undo_noise(posterior: np.ndarray, confusion: np.ndarray) -> np.ndarray:
     return normalise(np.stack([nnls(confusion.T, row)[0] for row in posterior]))
 
 
-def fuse_with_seed(zero_shot: dict[Clause, np.ndarray], seed: AnnotationMatrix) -> AnnotationMatrix:
+def fuse_with_seed(zero_shot: Mapping[Clause, np.ndarray], seed: AnnotationMatrix) -> AnnotationMatrix:
     """The most probable value of every clause, and its probability as confidence.
 
     Args:

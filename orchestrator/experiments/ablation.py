@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console
 
@@ -52,7 +53,8 @@ def run_ablation(
             console.print(f"{number}/{len(missing)} {cell.name}, seed {cell.seed}", highlight=False)
             begun = time.monotonic()
             _run(cell, console)
-            accuracy = cell.result()[0].get("annotation_accuracy")
+            result = cell.result()
+            accuracy = None if result is None else result[0].get("annotation_accuracy")
             console.print(
                 f"  annotation accuracy {'unknown' if accuracy is None else f'{accuracy:.4f}'}; "
                 f"{time.monotonic() - begun:.0f} s",
@@ -101,15 +103,16 @@ def _run_loop(cell: Cell, console: Console) -> None:
             start_new_session=True,
         ) as run,
     ):
+        printed = cast(IO[str], run.stdout)  # it is a pipe
         try:
-            for line in run.stdout:
+            for line in printed:
                 log.write(line)
                 log.flush()
                 if _ROUND.match(line):
                     console.print(f"  {line.rstrip()}", highlight=False, markup=False, soft_wrap=True)
         except KeyboardInterrupt:
             run.send_signal(signal.SIGTERM)
-            log.write(run.stdout.read())
+            log.write(printed.read())
             raise
     if run.returncode:
         raise AblationFailed(

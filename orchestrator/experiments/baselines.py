@@ -1,4 +1,4 @@
-"""The rows of an ablation that are no runs of the loop: the seed as it came, one crude fusion, and an encoder alone."""
+"""The rows of an ablation that are no runs of the loop: initial annotations, one crude fusion, an encoder alone."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,13 +16,14 @@ from hcot_llm.schema.clauses import Clause
 from orchestrator.data.annotation_history import select
 from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.experiments.cells import Cell
+from orchestrator.experiments.config import AblationFailed
 from orchestrator.start import make_data
 from orchestrator.state.records import read_records
 from orchestrator.state.run_directory import RunDirectory
 
 
 def judge_seed(cell: Cell, console: Console) -> None:
-    """The seed annotations of the training tiles against the truth."""
+    """The initial annotations of the training tiles against the truth."""
     begun = time.monotonic()
     prepared = make_data(cell.config, console)
     seed = _training_seed(prepared)
@@ -30,8 +31,9 @@ def judge_seed(cell: Cell, console: Console) -> None:
 
 
 def judge_fusion(cell: Cell, console: Console) -> None:
-    """The seed fused once with what the encoder of the source's last round believes of the tiles as they are: with the
-    views of the loop this baseline is weaker.
+    """The initial annotations, fused once with what the encoder of the source's last round finds in the tiles.
+
+    The encoder looks at each tile once, as it is: with the views of the loop this baseline is weaker.
     """
     _judge_encoder(cell, console, fuse_with_seed)
 
@@ -42,7 +44,7 @@ def judge_encoder(cell: Cell, console: Console) -> None:
         cell,
         console,
         lambda zero_shot, seed: most_probable(zero_shot, seed.tile_ids),
-        views=cell.source.config.score.views,
+        views=_source(cell).config.score.views,
     )
 
 
@@ -53,8 +55,11 @@ def _judge_encoder(
     views: int = 1,
 ) -> None:
     """The model's own held-out numbers are those of the source's row, whose training also counts in the seconds."""
-    source = cell.source
-    metrics, seconds = source.result()
+    source = _source(cell)
+    finished = source.result()
+    if finished is None:
+        raise AblationFailed(f"Row {source.name} is not over, and row {cell.name} uses its weights.")
+    metrics, seconds = finished
     begun = time.monotonic()
     prepared = make_data(cell.config, console)
     seed = _training_seed(prepared)
@@ -64,6 +69,13 @@ def _judge_encoder(
     judged = _judge(prepared, annotate(zero_shot, seed), seed)
     held_out = {name: value for name, value in metrics.items() if name.startswith("held_out_")}
     cell.write_result({**judged, **held_out}, seconds + time.monotonic() - begun)
+
+
+def _source(cell: Cell) -> Cell:
+    """The cell whose weights this one uses; rows of these kinds have one (config._check_row)."""
+    if cell.source is None:
+        raise AblationFailed(f"Row {cell.name} names no row whose weights it uses: set weights_of.")
+    return cell.source
 
 
 def _judge(prepared: PreparedCorpus, annotations: AnnotationMatrix, seed: AnnotationMatrix) -> dict:

@@ -27,7 +27,18 @@ class CellResult(FrozenModel):
 
 @dataclass(frozen=True)
 class Cell:
-    """One row with one seed. settings: the overrides of `base` that make `config`. source: whose weights it uses."""
+    """One row of an ablation with one seed.
+
+    Attributes:
+        name: name of the row.
+        row: what the ablation says of it.
+        seed: seed of the run.
+        base: the configuration that all rows override.
+        settings: the `key=value` overrides of `base` that make `config`.
+        config: the run's configuration.
+        directory: where the run, or the row's result, lies.
+        source: the cell whose weights this one uses; None: it uses none.
+    """
 
     name: str
     row: RowConfig
@@ -45,6 +56,7 @@ class Cell:
 
     @property
     def config_sha256(self) -> str:
+        """SHA-256 of the run's whole configuration, hexadecimal."""
         return hashlib.sha256(json.dumps(portable(self.config), sort_keys=True).encode()).hexdigest()
 
     @property
@@ -61,8 +73,9 @@ class Cell:
         if self.row.kind != "loop":
             path = self.directory / "result.json"
             found = read_json(self.directory, path, CellResult) if path.exists() else None
-            same = found and (found.config_sha256, found.rests_on) == (self.config_sha256, self._rests_on())
-            return (found.metrics, found.seconds) if same else None
+            if found is None or (found.config_sha256, found.rests_on) != (self.config_sha256, self._rests_on()):
+                return None
+            return found.metrics, found.seconds
         if not self.started:
             return None
         self._check_same()
@@ -106,7 +119,10 @@ def make_cells(
     """All (row, seed) pairs in the order in which they run: every row of a seed before the next seed.
 
     Args:
-        rows, seeds: run only these; rows that others rest on are added. None: all.
+        ablation: what is to be run.
+        out: the directory of the ablation.
+        rows: run only these, and the rows whose weights they use; None: all.
+        seeds: run only these; None: those of the ablation.
 
     Raises:
         ConfigError: a row that the ablation does not have, or overrides that make no valid configuration.

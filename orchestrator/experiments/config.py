@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,10 +80,11 @@ class AblationConfig(FrozenModel):
         return [name for name in self.rows if name in needed]
 
 
-def load_ablation(path: Path, settings: list[str] = ()) -> AblationConfig:
+def load_ablation(path: Path, settings: Sequence[str] = ()) -> AblationConfig:
     """Read an ablation; `base` comes out relative to the working directory.
 
     Args:
+        path: the YAML file.
         settings: `key=value` overrides of all rows, stronger than those that the file has for all rows; a row's own
             are stronger still, as they are what makes it that row.
 

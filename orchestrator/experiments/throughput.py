@@ -69,9 +69,15 @@ def measure_throughput(config: Path, run_dir: Path | None, console: Console) -> 
 
 @dataclass(frozen=True)
 class Throughput:
-    """Median seconds for the same prompts: through Ray Serve, of the bare engine from images and texts to answers, of
-    its generation alone; and the tokens generated. score_s, score_alone_s: seconds to score the same tiles with as many
-    actors as configured, and with one.
+    """Seconds for the same work done in several ways; of the captioner's the median of several repeats.
+
+    Attributes:
+        serve_s: prompts answered through Ray Serve.
+        direct_s: the same prompts by the bare engine, from images and texts to answers.
+        generate_s: the bare engine's generation alone, its embeddings given.
+        tokens: tokens generated.
+        score_s: tiles scored with as many actors as configured.
+        score_alone_s: the same tiles scored with one actor.
     """
 
     serve_s: float
