@@ -25,8 +25,11 @@ def save_model(
 
 
 def load_encoder(directory: str | Path) -> SarEncoder:
-    """The encoder of `save_model`, in evaluation mode. Raises FileNotFoundError when there is none, and
-    WeightsError (as the others here) when the folder holds what `check_weights` refuses.
+    """The encoder of `save_model`, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: there is none.
+        WeightsError: the folder holds what `check_weights` refuses.
     """
     return SarEncoder.from_pretrained(
         _existing(Path(directory) / ENCODER), use_safetensors=True, local_files_only=True
@@ -34,28 +37,29 @@ def load_encoder(directory: str | Path) -> SarEncoder:
 
 
 def load_captioner(directory: str | Path) -> SarCaptioner:
-    """The captioner of `save_model`, in evaluation mode. Raises FileNotFoundError when there is none."""
+    """The captioner of `save_model`, in evaluation mode. Errors as `load_encoder`."""
     return SarCaptioner.from_pretrained(_existing(Path(directory) / CAPTIONER))
 
 
 def load_tokenizer(directory: str | Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of `save_model`. Raises FileNotFoundError when there is none."""
+    """The tokenizer of `save_model`. Errors as `load_encoder`."""
     return PreTrainedTokenizerFast.from_pretrained(_existing(Path(directory) / CAPTIONER / DECODER))
 
 
 def weights_sha256(directory: str | Path) -> str:
-    """Hash of encoder's and captioner's safetensors tensors: their folder, name, type, shape and bytes, in
-    sorted order.
+    """SHA-256 of the tensors of encoder and captioner, hexadecimal: their folder, name, type, shape and bytes, sorted.
 
-    Independent of the files' layout (order, metadata, sharding). Raises FileNotFoundError when there are
-    none.
+    The hash does not depend on the files' layout (order, metadata, sharding).
+
+    Raises:
+        FileNotFoundError: there are no tensors.
     """
     folder = Path(directory)
     tensors: list[tuple[str, str, Path]] = []
     # Only the models: a probe that lies beside them is no weight.
     for path in [*(folder / ENCODER).rglob("*.safetensors"), *(folder / CAPTIONER).rglob("*.safetensors")]:
         with safe_open(path, framework="np") as file:
-            tensors += [(path.parent.relative_to(folder).as_posix(), name, path) for name in file.keys()]
+            tensors += [(path.parent.relative_to(folder).as_posix(), name, path) for name in list(file.keys())]
     if not tensors:
         raise FileNotFoundError(f"No safetensors file lies below {folder}. Save a model there first.")
     digest = hashlib.sha256()

@@ -12,9 +12,14 @@ from model.tokenizer import encode_texts
 
 @dataclass(frozen=True)
 class ClauseText:
-    """names: int64 [S, Ln], one query text per slot; values: int64 [V, Lv], the sentences of all slots'
-    values one slot after the other; masks: bool, true at tokens; sizes: number of values of each slot,
-    summing to V.
+    """Token ids of S slots and of their V values.
+
+    Attributes:
+        names: int64 [S, Ln], one query text per slot.
+        names_mask: bool [S, Ln], true at tokens.
+        values: int64 [V, Lv], the sentences of all slots' values, one slot after the other.
+        values_mask: bool [V, Lv], true at tokens.
+        sizes: number of values of each slot; they sum to V.
     """
 
     names: Tensor
@@ -41,6 +46,7 @@ class ClauseText:
         return cls(name_ids, name_mask, value_ids, value_mask, tuple(len(slot) for slot in values))
 
     def to(self, device: torch.device) -> "ClauseText":
+        """The same on a device."""
         return ClauseText(
             self.names.to(device),
             self.names_mask.to(device),

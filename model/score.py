@@ -26,8 +26,9 @@ class Scorer:
 
     @torch.inference_mode()
     def image_tokens(self, images: Tensor) -> Tensor:
-        """float32 [n, channels, H, W] to [n, N, vision width]; the other methods take these, so tiles are
-        seen once.
+        """Images float32 [n, channels, H, W] to image tokens [n, N, vision width].
+
+        The other methods take these tokens, so that every tile is seen once.
         """
         return self._batched(self.encoder.image_tokens, images)
 
@@ -45,8 +46,9 @@ class Scorer:
     def agreement(self, image_tokens: Tensor, texts: Sequence[Sequence[str]]) -> tuple[list[Tensor], list[Tensor]]:
         """How well each tile agrees with each of its own texts (a caption and its leave-one-clause-out versions, say).
 
-        Returns two lists with one float32 [len(texts[i])] per tile: cosines, and not logits, which are comparable across
-        temperatures; and the matching head's probabilities that the text describes the tile.
+        Returns:
+            Two lists with one float32 [len(texts[i])] per tile: cosines, which other than logits can be compared across
+            temperatures; and the matching head's probabilities that the text describes the tile.
         """
         owner, flat = _flatten(texts, len(image_tokens))
         owner, image_tokens = owner.to(self.device), image_tokens.to(self.device)
@@ -69,15 +71,13 @@ class Scorer:
             self.encoder.clause_log_probabilities(part.to(self.device), clause_text)
             for part in image_tokens.split(self.batch_size)
         ]
-        return [torch.cat(slot).cpu() for slot in zip(*parts)]
+        return [torch.cat(slot).cpu() for slot in zip(*parts, strict=True)]
 
     def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         return torch.cat([function(part.to(self.device)) for part in rows.split(self.batch_size)])
 
     def _by_length(self, texts: Sequence[str], function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-        """Applies function(ids, mask, row indices) to texts of similar length together, and restores their
-        order.
-        """
+        """Applies function(ids, mask, row indices) to texts of similar length together, and restores their order."""
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         parts = []
         for first in range(0, len(order), self.batch_size):

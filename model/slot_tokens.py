@@ -6,8 +6,7 @@ from torch.nn import functional as F
 
 
 class SlotTokens(nn.Module):
-    """Learned queries, one per clause, pool the image tokens (a one-layer resampler), joined by the tile's
-    summary.
+    """Learned queries, one per clause, pool the image tokens (a one-layer resampler); the tile's summary joins them.
 
     A decoder alone has to find out at once what to see and where to look it up, which takes it many times
     longer than a classifier. With these tokens taught directly (SlotReadout), it only has to learn the

@@ -9,9 +9,7 @@ from model.config import TextConfig
 
 
 class TextEncoder(nn.Module):
-    """BERT layers; those of the fusion part also attend to image tokens (see TextConfig for which are
-    which).
-    """
+    """BERT layers; those of the fusion part also attend to image tokens (TextConfig says which these are)."""
 
     def __init__(self, config: TextConfig, image_width: int) -> None:
         super().__init__()
@@ -24,8 +22,14 @@ class TextEncoder(nn.Module):
         self.image_projection = nn.Linear(image_width, config.width)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """int64 [B, T], bool or int [B, T] (true: a token) to the text-only states [B, T, width] and the
-        fusion's starting states [B, T, width].
+        """Text-only states and the fusion's starting states, float [B, T, width] each.
+
+        Args:
+            input_ids: int64 [B, T].
+            attention_mask: bool or int [B, T], true at tokens.
+
+        Raises:
+            ValueError: the texts are longer than text.max_tokens.
         """
         if input_ids.shape[1] > self.config.max_tokens:
             raise ValueError(
@@ -49,9 +53,7 @@ class TextEncoder(nn.Module):
         return torch.einsum("btw,bt->bw", states, weight / weight.sum(1, keepdim=True))
 
     def fuse(self, start: Tensor, attention_mask: Tensor, image_tokens: Tensor) -> Tensor:
-        """Starting states [B, T, width] and image tokens [B, N, image width] to fused states [B, T,
-        width].
-        """
+        """Starting states [B, T, width] and image tokens [B, N, image width] to fused states [B, T, width]."""
         mask = attention_mask.bool()[:, None, None, :]
         image = self.image_projection(image_tokens)
         seen = torch.ones(1, 1, 1, image.shape[1], dtype=torch.bool, device=image.device).expand(len(image), -1, -1, -1)

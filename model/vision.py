@@ -23,6 +23,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Float [B, channels, H, W] to the same shape."""
         return F.relu(x + self.layers(x))
 
 
@@ -49,6 +50,7 @@ class ConvolutionStem(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images [B, channels, H, W] to features [B, width, grid, grid]."""
         # The order of memory that CPU and tensor-core convolutions prefer.
         return self.layers(images.contiguous(memory_format=torch.channels_last))
 
@@ -61,6 +63,7 @@ class MeanSummary(nn.Module):
         self.width = config.width
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens float [B, N, width] to [B, width]."""
         return tokens.mean(1)
 
 
@@ -80,14 +83,16 @@ class SpatialSummary(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens float [B, N, width] to [B, summary_width]."""
         grid = tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
         parts = [tokens.mean(1), tokens.amax(1), F.avg_pool2d(grid, self.grid // 4).flatten(1)]
         return self.layers(torch.cat(parts, dim=1))
 
 
 class VisionTower(nn.Module):
-    """float32 [B, channels, H, W] to tokens [B, grid * grid, width], row by row from the tile's upper left;
-    `summary` makes one vector per tile of them.
+    """Images float32 [B, channels, H, W] to tokens [B, grid * grid, width], row by row from the tile's upper left.
+
+    `summary` makes one vector per tile of the tokens.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -113,6 +118,11 @@ class VisionTower(nn.Module):
         self.summary = MeanSummary(config) if config.summary == "mean" else SpatialSummary(config)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images to tokens.
+
+        Raises:
+            ValueError: the images have another shape than the configuration says.
+        """
         expected = (self.config.channels, self.config.image_size_px, self.config.image_size_px)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(

@@ -9,10 +9,15 @@ EMPTY = -1
 
 
 def itc_targets(ids: Tensor, candidate_ids: Tensor, teacher_logits: Tensor, soft_weight: float) -> Tensor:
-    """Rows of probabilities [B, C]: all candidates of the same tile share the hard part, the teacher's
-    softmax the rest.
+    """Target probabilities, float [B, C], rows summing to one.
 
-    ids: int64 [B]; candidate_ids: int64 [C], EMPTY for candidates that do not count; teacher_logits: [B, C].
+    All candidates of the same tile share the hard part of a row; the teacher's softmax is the rest.
+
+    Args:
+        ids: tile ids of the batch, int64 [B].
+        candidate_ids: tile ids of the candidates, int64 [C]; EMPTY for candidates that do not count.
+        teacher_logits: float [B, C].
+        soft_weight: the teacher's share, in [0, 1].
     """
     hard = (ids[:, None] == candidate_ids[None, :]).to(teacher_logits.dtype)
     hard = hard / hard.sum(1, keepdim=True)
@@ -35,9 +40,20 @@ def itc_loss(
 ) -> Tensor:
     """Mean of the image-to-text and text-to-image cross-entropies.
 
-    image, text, teacher_image, teacher_text: unit vectors [B, E]; queue_image, queue_text: [Q, E] from
-    earlier teachers;
-    ids: int64 [B]; queue_ids: int64 [Q]; soft_weight: the teacher's share of the targets.
+    Args:
+        image: unit vectors of the student, float [B, E].
+        text: unit vectors of the student, float [B, E].
+        teacher_image: unit vectors of the teacher, float [B, E].
+        teacher_text: unit vectors of the teacher, float [B, E].
+        ids: tile ids, int64 [B].
+        queue_image: unit vectors of earlier teachers, float [Q, E].
+        queue_text: unit vectors of earlier teachers, float [Q, E].
+        queue_ids: tile ids of the queue, int64 [Q]; EMPTY where it was never filled.
+        temperature: float scalar that divides cosines.
+        soft_weight: the teacher's share of the targets, in [0, 1].
+
+    Returns:
+        Float scalar, in nats.
     """
     all_ids = torch.cat([ids, queue_ids])
     all_image = torch.cat([teacher_image, queue_image]).detach()

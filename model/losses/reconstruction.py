@@ -1,5 +1,6 @@
-"""Slot reconstruction: the decoder answers the masked slots; prompts and templates stay visible and are never
-predicted.
+"""Slot reconstruction: the decoder answers the masked slots.
+
+Prompts and templates stay visible and are never predicted.
 """
 
 from collections.abc import Sequence
@@ -14,15 +15,23 @@ IGNORED = -100
 def answer_labels(
     prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Right-padded input_ids int64 [B, L], attention_mask bool [B, L], labels int64 [B, L]: the answer's
-    tokens at their own positions, IGNORED elsewhere.
+    """Prompts and answers as one right-padded batch.
+
+    Args:
+        prompts: B lists of token ids.
+        answers: B lists of token ids.
+        pad: token id of the padding.
+
+    Returns:
+        input_ids int64 [B, L]; attention_mask bool [B, L]; labels int64 [B, L], the answer's tokens at their own
+        positions and IGNORED elsewhere.
     """
     rows = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
     length = max(map(len, rows))
     input_ids = torch.full((len(rows), length), pad, dtype=torch.int64)
     labels = torch.full((len(rows), length), IGNORED, dtype=torch.int64)
     mask = torch.zeros((len(rows), length), dtype=torch.bool)
-    for index, (prompt, row) in enumerate(zip(prompts, rows)):
+    for index, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
         ids = torch.tensor(row, dtype=torch.int64)
         input_ids[index, : len(row)] = ids
         labels[index, len(prompt) : len(row)] = ids[len(prompt) :]
@@ -33,9 +42,14 @@ def answer_labels(
 def reconstruction_loss(states: Tensor, head: nn.Module, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Weighted mean of the next-token cross-entropy over the answers; zero when no token is to be predicted.
 
-    states: [B, L, width], those at position t predict the token at t + 1; head: states to vocabulary logits,
-    applied only where a token is predicted; labels: int64 [B, L]; weights: float32 [B, L] of each token (a
-    weight of zero leaves the token out), all one by default.
+    Args:
+        states: float [B, L, width]; those at position t predict the token at t + 1.
+        head: states to vocabulary logits, applied only where a token is predicted.
+        labels: int64 [B, L], IGNORED where nothing is predicted.
+        weights: of each token, float32 [B, L]; zero leaves a token out. None: all are one.
+
+    Returns:
+        Float scalar, in nats.
     """
     targets = labels[:, 1:]
     predicted = targets != IGNORED
