@@ -28,7 +28,20 @@ from orchestrator.tracking.registry import make_tracker
 
 
 def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path:
-    """Run the loop of a configuration from its beginning; returns the run directory."""
+    """Run the loop of a configuration from its beginning.
+
+    Args:
+        config: of the run.
+        run_dir: where the run writes; None: a new folder below runs/.
+        console: where the user reads.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        PreflightError: The run would lack something; nothing was started.
+        RunDirectoryError: The directory is in use.
+    """
     preflight(config)
     preflight_disk(config, run_dir or Path("runs"))
     preflight_tracking(
@@ -45,8 +58,18 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
 
 
 def resume_run(run_dir: Path, console: Console) -> None:
-    """Continue a run after its last recorded round; of a finished run, what was cut off after that is made good, and
-    what the tracker lacks is delivered.
+    """Continue a run after its last recorded round.
+
+    Where all rounds are recorded, what the run was kept from doing after the last one is done now, and what the tracker
+    lacks is delivered.
+
+    Args:
+        run_dir: of the run.
+        console: where the user reads.
+
+    Raises:
+        PreflightError: The run would lack something; nothing was started.
+        CorpusError: Its scenes have changed since.
     """
     directory, config = RunDirectory.open(run_dir)
     records = read_records(directory.path)
@@ -68,7 +91,13 @@ def resume_run(run_dir: Path, console: Console) -> None:
 
 
 def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneState] | None = None) -> PreparedCorpus:
-    """Make or open the corpus and say what it is. scenes: see `prepare_corpus`."""
+    """Make or open the corpus, and say what it is.
+
+    Args:
+        config: of the run.
+        console: where the user reads.
+        scenes: see `prepare_corpus`.
+    """
     with Progress(console) as progress:
         prepared = prepare_corpus(config.corpus, run_seed=config.seed, progress=progress.preparing, scenes=scenes)
     kind = "simulated" if prepared.simulated else "real"
@@ -83,7 +112,7 @@ def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneSta
 
 
 def same_data(config: RunConfig, directory: RunDirectory, console: Console) -> PreparedCorpus:
-    """The corpus of a run that goes on. That its scenes changed is found before they are cut, and named.
+    """Open the corpus of a run that goes on. Scenes that have changed are found and named before any is cut.
 
     Raises:
         CorpusError: they did.
@@ -111,13 +140,13 @@ def same_data(config: RunConfig, directory: RunDirectory, console: Console) -> P
 
 
 def _terminate(signal_number, frame) -> None:
-    """SIGTERM ends a run as Ctrl-C does: save the state, say how to go on, exit with status 0."""
+    """End the run on SIGTERM as Ctrl-C does: save the state, say how to go on, exit with status 0."""
     raise KeyboardInterrupt
 
 
 @contextmanager
 def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator[None]:
-    """Whenever the body is interrupted, the run can go on: that is a good end."""
+    """Say how to resume where the body is interrupted. The run can go on then, so the process ends well."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
@@ -154,7 +183,7 @@ def _run(
 
 
 def _finish(config: RunConfig, directory: RunDirectory, console: Console) -> None:
-    """Of a run whose rounds are all recorded."""
+    """Finish a run whose rounds are all recorded."""
     if was_cut_off(directory.path):
         _run(config, directory, None, console, _last_steps)
     else:
@@ -168,7 +197,7 @@ def _last_steps(session: Session) -> None:
 
 
 def _deliver_rest(config: RunConfig, directory: RunDirectory, console: Console) -> None:
-    """Deliver what waits for the tracker, under the lease; touches nothing if nothing waits."""
+    """Deliver what waits for the tracker, under the lease. Nothing is touched where nothing waits."""
     lease = LeaseKeeper(directory)
     tracker = make_tracker(config.tracking, TrackedRun(directory, config.name, directory.run_id))
     if not tracker.waiting:
