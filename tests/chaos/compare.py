@@ -46,8 +46,10 @@ def compare(run_dir: Path, undisturbed: Path) -> Comparison:
 
 
 def count(store: AnnotationStore, run_id: str, wanted: Sequence[Counter]) -> tuple[int, int, int]:
-    """Annotations of a run that are lost, and that stand there without being wanted or more than once, and rounds that were
-    committed more than once. wanted: the annotations of every round, the seed first.
+    """Count what a run has lost and what stands there more than once.
+
+    wanted: the annotations of every round, the initial ones first. Returns the annotations that are lost, those that
+    are there without being wanted or more than once, and the rounds that were committed more than once.
     """
     found = [pairs(store, run_id, round_) for round_ in range(len(wanted))]
     commits = Counter(commit.round_ for commit in store.history() if commit.run_id == run_id)

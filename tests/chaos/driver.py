@@ -28,7 +28,7 @@ class NotSurvived(RuntimeError):
 
 
 class Driver:
-    """A `knowlip run` or `knowlip resume`, at home where its log is: `runs/latest` of whoever injects stays what it was.
+    """A `knowlip run` or `knowlip resume`, at home where its log is: whoever injects keeps their own `runs/latest`.
 
     variables: added to its environment.
     """

@@ -68,8 +68,9 @@ class Fault:
         return self._ends_a_process
 
     def rounds(self, of_run: int) -> range:
-        """Rounds of a run that it may strike. What it breaks has to be needed again, so not in the last one; a resume needs
-        everything.
+        """Rounds of a run that it may fall into.
+
+        What it breaks has to be needed again, so not the last one; a resume needs everything.
         """
         return range(1, of_run + 1 if self.ends_driver else of_run)
 

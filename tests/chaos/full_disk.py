@@ -101,7 +101,7 @@ def run_on_full_disk(phase: str, reference: Reference, seed: int, folder: Path) 
 def written_first(phase: str, run_dir: Path) -> Path:
     """Where a phase of PHASES writes first, which the error has to name.
 
-    What is written at any time ends no run for want of room: the lease's renewal is tried again, and memory.json is left
+    What is written at any time ends no run for want of room: the lease is renewed later, and memory.json is left
     as it was.
     """
     directory = RunDirectory(run_dir)

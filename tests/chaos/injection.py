@@ -34,8 +34,9 @@ class Injection:
 class Outcome:
     """What became of one run.
 
-    injected: how often a fault is known to have struck. injections: those of faults that end a process. resumes: how often `knowlip
-    resume` was needed. status: with which the last driver ended. complaints: what was not as it should be, apart from the results (a wrong exit status, a driver that should have
+    injected: how often a fault is known to have struck. injections: those of faults that end a process.
+    resumes: how often `knowlip resume` was needed. status: with which the last driver ended.
+    complaints: what was not as it should be, apart from the results (a wrong exit status, a driver that should have
     lost). left_over: processes that had to be killed after the driver's end. found: the comparison with the undisturbed
     run, once there is one. not_possible: why this machine cannot inject the fault.
     """

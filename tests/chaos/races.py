@@ -30,9 +30,12 @@ while True:
 
 
 def run_races(reference: Reference, seed: int, folder: Path) -> Outcome:
-    """The directory of a run that was killed as round 2 began, held by a process with the loop's own lease: 45 real drivers
-    are refused, five at a time. Then the holder is killed and six drivers start at once: one wins and finishes the run, as
-    the undisturbed one was finished, and five are refused."""
+    """Fifty refusals of a second driver.
+
+    The directory is that of a run that was killed as round 2 began, held by a process with the loop's own lease.
+    45 real drivers are refused, five at a time. Then the holder is killed and six drivers start at once: one wins and
+    finishes the run, as the undisturbed one was finished, and five are refused.
+    """
     outcome = Outcome(new_folder(folder) / "run")
     driver = start(reference.config, folder, reference.settings)
     try:

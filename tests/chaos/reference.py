@@ -63,7 +63,7 @@ class Reference:
         return self.seconds - phases_s + first_use_s
 
     def recovery_s(self, injections: Sequence[Injection]) -> float | None:
-        """The goal for the extra wall time: a start and the struck phase, the mean over `injections`; None without any."""
+        """The goal for the extra wall time: a start and the phase, the mean over `injections`; None without any."""
         phases_s = [0.0 if each.round is None else self._phase_s(each.fault.phase, each.round) for each in injections]
         return self.start_s + sum(phases_s) / len(phases_s) if phases_s else None
 

@@ -28,7 +28,7 @@ class Result(BaseModel):
     )
     at_most_s: float | None = Field(
         None,
-        description="what a start and the struck phase take undisturbed, seconds, over the same faults: the goal for extra_s",
+        description="what a start and the struck phase take undisturbed, seconds, over the same faults: extra_s's goal",
     )
     notes: tuple[str, ...] = Field((), description="what was not as it should be")
     commit: str = Field("", description="of the code that ran; + where files differed from it")

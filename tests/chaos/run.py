@@ -63,7 +63,8 @@ def complaints_of(outcome: Outcome) -> list[str]:
     wrong, ends = [], sum(fault.ends_driver for fault in faults)
     if outcome.resumes > ends:
         wrong.append(f"{outcome.resumes} resumes were needed, {ends} expected; see {outcome.run_dir.parent}")
-    # A paused driver gives way to another one, which is asked for its status there; one may be killed after its last record.
+    # A paused driver gives way to another one, which is asked for its status there.
+    # A driver may be killed after its last record.
     by_a_fault = any(fault.action == "pause" for fault in faults) or (ends and outcome.status == -signal.SIGKILL)
     if outcome.finished and outcome.status != 0 and not by_a_fault:
         wrong.append(

@@ -33,7 +33,7 @@ def share(wanted: Sequence[tuple[Fault, int]], rounds: int) -> list[list[SharedF
 
     No phase of a round is struck twice, so that whatever a fault broke has to work again before the run is over. Faults
     that end the driver do not share runs with others: a resume starts everything anew, and would hide that an actor did
-    not come back by itself. Faults that hand the run to another driver share none. The seed decides over the round, too.
+    not come back by itself. Faults that hand the run to another driver share none. The seed draws the round, too.
     """
     runs = []
     for ends in (False, True):
@@ -55,8 +55,10 @@ def share(wanted: Sequence[tuple[Fault, int]], rounds: int) -> list[list[SharedF
 
 
 def run_shared(faults: Sequence[SharedFault], reference: Reference, folder: Path) -> list[Result]:
-    """One run under all `faults`: a result for each that struck. Where anything is wrong with the run, which is kept then, it
-    is not known which of them did it, and there is one result for all of them, which stands in the table as well.
+    """One run under all `faults`: a result for each that struck.
+
+    Where anything is wrong with the run, it is kept. It is not known then which of them did it, and there is one result
+    for all of them, which stands in the table as well.
 
     Raises:
         ChaosError: the faults could not be injected.

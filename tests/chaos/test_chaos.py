@@ -99,8 +99,9 @@ def test_weights_that_are_gone_are_a_difference(smoke_run, tmp_path):
 
 @pytest.fixture(scope="module")
 def struck(smoke_run, tmp_path_factory):
-    """The run of `smoke_run` once more; its captioner and a trainer are killed in round 1, its driver in round 2, and a scorer
-    after the resume.
+    """The run of `smoke_run` once more.
+
+    Its captioner and a trainer are killed in round 1, its driver in round 2, and a scorer after the resume.
     """
     label_s, train_s = smoke_run.records[0].timings.label_s, smoke_run.records[1].timings.train_s
     return run_with_faults(

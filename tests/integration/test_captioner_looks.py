@@ -17,7 +17,7 @@ def answers(engine, trained, images: torch.Tensor) -> np.ndarray:
 def test_it_answers_from_the_image_and_from_nothing_else(engine, trained_captioner, clean_corpus):
     images, annotations = clean_corpus.images, clean_corpus.annotations
     truth = np.asarray([annotations.row_values(row)[CLAUSE] for row in range(len(annotations))])
-    values, counts = np.unique(truth, return_counts=True)
+    _values, counts = np.unique(truth, return_counts=True)
     prior = counts.max() / len(truth)
 
     own = answers(engine, trained_captioner, images)

@@ -83,10 +83,8 @@ def test_what_ray_cannot_spill_is_named(spilling):
 
     disk, config = spilling
     disk.fill()
-    kept = []
     with pytest.raises(DiskFull, match=could_not_spill(disk)), naming_a_full_disk(config, disk.path.parent):
-        for number in range(12):
-            kept.append(ray.put(np.full(BLOCK_BYTES, number, np.uint8)))
+        _kept = [ray.put(np.full(BLOCK_BYTES, number, np.uint8)) for number in range(12)]
     empty(disk)
 
 

@@ -1,5 +1,8 @@
 """Blocks that were lost with a node are made anew: in the same order, and of the same tiles."""
 
+import functools
+import operator
+
 import pyarrow as pa
 import pytest
 import ray
@@ -46,7 +49,7 @@ def test_a_rounds_blocks_come_back_when_their_node_is_gone(cluster):
         return ray.get([tiles.remote(ref) for ref in blocks.refs], timeout=120)
 
     before = order()
-    assert sorted(sum(before, [])) == TILES
+    assert sorted(functools.reduce(operator.iadd, before, [])) == TILES
     cluster.remove_node(node, allow_graceful=False)
     cluster.add_node(**WORKER)
     assert order() == before

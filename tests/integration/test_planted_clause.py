@@ -90,7 +90,7 @@ def images_of(values: np.ndarray) -> np.ndarray:
 
 
 def batch_of(values: np.ndarray, tokenizer, seed: int) -> Batch:
-    """Right captions of two to four of the shown clauses; one short prompt for all, the captioner is not tested here."""
+    """Right captions of two to four of the shown clauses; one short prompt for all: no captioner is tested."""
     generator = np.random.default_rng(seed)
     captions = []
     for index, row in enumerate(values):
@@ -175,7 +175,7 @@ def test_the_planted_clause_is_flagged_most_often(planted_gains):
     found = rates(leave_one_out_flags(itc, itm), planted)
     assert found.argmax(axis=1).tolist() == [0, 1, 2, 3], f"flagged, by planted clause:\n{found}"
     wrong, right = apart(found)
-    assert wrong > 0.4 and wrong > 4 * right, f"flagged, by planted clause:\n{found}"
+    assert wrong > max(0.4, 4 * right), f"flagged, by planted clause:\n{found}"
 
 
 def test_each_score_alone_points_at_the_planted_clause(planted_gains):
@@ -185,7 +185,8 @@ def test_each_score_alone_points_at_the_planted_clause(planted_gains):
     """
     planted, itc, itm = planted_gains
     found = rates(itc > 0, planted)
-    assert found.argmax(axis=1).tolist() == [0, 1, 2, 3] and np.diag(found).min() > 0.8, f"similarity rises:\n{found}"
+    assert found.argmax(axis=1).tolist() == [0, 1, 2, 3], f"similarity rises:\n{found}"
+    assert np.diag(found).min() > 0.8, f"similarity rises:\n{found}"
     found = rates(itm > 0, planted)
     wrong, right = apart(found)
     assert wrong > right + 0.1, f"match probability rises, by planted clause:\n{found}"

@@ -48,7 +48,7 @@ class WatchedReplica(NativeReplica):
 
 @pytest.fixture
 def start(trained_captioner, monkeypatch):
-    """start(min_replicas=..., max_replicas=...) starts a captioner on a cluster with room for four, and returns its client."""
+    """start(min_replicas=..., max_replicas=...): a captioner on a cluster with room for four; returns its client."""
     ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
     # The replicas' processes cannot import a test.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -130,7 +130,7 @@ def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
     after, seen = label(second, trained_captioner.weights_sha256)
     assert {each["held"] for each in seen} == {first_sha256, trained_captioner.weights_sha256}
     truth = [clean_corpus.annotations.row_values(row)[CLAUSE] for row in range(TILES)]
-    right = [np.mean([one == other for one, other in zip(said, truth)]) for said in (before, after)]
+    right = [np.mean([one == other for one, other in zip(said, truth, strict=True)]) for said in (before, after)]
     assert right[1] > right[0] + 0.3, "what was trained is what answers"
 
 

@@ -1,4 +1,4 @@
-"""An elastic training group leaves room for those who hold or will want it, on a real cluster with Ray Train's own policy."""
+"""An elastic training group leaves room for the others, on a real cluster with Ray Train's own policy."""
 
 import time
 

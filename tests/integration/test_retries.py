@@ -21,7 +21,7 @@ RETRY = RetryConfig(attempts=2, budget_share=0.5)
 
 
 class InProcess:
-    """Requests answered by an engine in this process: the labeller and the engine are the loop's, the transport is not."""
+    """Requests answered by an engine in this process: labeller and engine are the loop's, the transport is not."""
 
     def __init__(self, engine: NativeEngine, trained, images) -> None:
         self._engine, self._trained, self._images = engine, trained, images

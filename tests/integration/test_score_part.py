@@ -24,7 +24,7 @@ TILES, BLOCK = 12, 4
 
 
 class MeetingActor(_ScoreActor):
-    """The scoring actor. It goes on only when two of them are there, or after two minutes, and writes down who scored."""
+    """The scoring actor. It goes on when two of them are there, or after two minutes, and notes who scored."""
 
     def __init__(self, weights_dir: str, *rest) -> None:
         super().__init__(weights_dir, *rest)

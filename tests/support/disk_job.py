@@ -21,7 +21,7 @@ def train_without_room(folder: Path) -> dict:
         said = "it was saved"
     except DiskFull as error:
         said = str(error)
-    path, position = latest_checkpoint(job.state_dir)
+    _path, position = latest_checkpoint(job.state_dir)
     disk.empty()
     again = training_job.Job(folder / "start", folder / "state")
     losses = again.train(training_job.STEPS)

@@ -25,7 +25,8 @@ def write_model(folder: Path) -> Path:
     weights = load_gguf_checkpoint(str(file), return_tensors=True, model_to_load=model)["tensors"]
     lacking = model.load_state_dict(weights, strict=False)
     # The head is tied to the embeddings.
-    assert lacking.missing_keys == ["lm_head.weight"] and not lacking.unexpected_keys, lacking
+    assert lacking.missing_keys == ["lm_head.weight"], lacking
+    assert not lacking.unexpected_keys, lacking
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(package, gguf_file=file.name).save_pretrained(folder)
     return folder
@@ -77,7 +78,8 @@ def serve(model: Path, key: str, log: Path, start_timeout_s: float = 300):
     try:
         deadline = time.monotonic() + start_timeout_s
         while not _is_healthy(port):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-4000:]
+            assert process.poll() is None, log.read_text()[-4000:]
+            assert time.monotonic() < deadline, log.read_text()[-4000:]
             time.sleep(0.3)
         yield f"http://127.0.0.1:{port}/v1", process
     finally:

@@ -199,9 +199,11 @@ def test_a_full_disk_is_why_ray_waits(disk):
 def test_a_lost_lease_counts_and_not_the_full_disk_before_it(tmp_path):
     """The disk is the successor's concern."""
     (tmp_path / LEASE).write_text(json.dumps({"token": 2, "owner": {"pid": 1, "host": "elsewhere"}}))
-    with pytest.raises(LeaseLost, match="process 1 on elsewhere has taken over"):
-        with Writer(str(tmp_path), 1).place(tmp_path / "a", "a file"):
-            raise OSError(28, "No space left on device")
+    with (
+        pytest.raises(LeaseLost, match="process 1 on elsewhere has taken over"),
+        Writer(str(tmp_path), 1).place(tmp_path / "a", "a file"),
+    ):
+        raise OSError(28, "No space left on device")
 
 
 def test_other_errors_are_left_alone(tmp_path):
@@ -216,10 +218,6 @@ def test_other_errors_are_left_alone(tmp_path):
 
 
 def test_the_cause_counts_not_the_wrapping(tmp_path):
-    try:
-        try:
-            raise OSError(28, "No space left on device")
-        except OSError as cause:
-            raise RuntimeError("the table could not be written") from cause
-    except RuntimeError as error:
-        assert is_disk_full(error)
+    error = RuntimeError("the table could not be written")
+    error.__cause__ = OSError(28, "No space left on device")
+    assert is_disk_full(error)

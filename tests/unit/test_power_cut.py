@@ -1,4 +1,4 @@
-"""What a power cut cannot take away: the bytes of a file reach the disk before its name, and the name before we go on."""
+"""What a power cut cannot take away: a file's bytes reach the disk before its name, and the name before we go on."""
 
 import os
 from pathlib import Path

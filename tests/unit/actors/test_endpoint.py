@@ -155,16 +155,20 @@ def test_what_cannot_be_read_is_asked_again_and_then_quoted(body):
 
 @pytest.mark.parametrize("models", ["<html>Welcome</html>", {"error": "x"}, ""])
 def test_an_address_that_is_no_api_is_said_at_once(models):
-    with server(lambda *_: (200, answer()), models) as (url, _):
-        with pytest.raises(EndpointFailed, match="is not the API of a model: .*Compare captioner.endpoint.url"):
-            client(url, patience_s=600).check()
+    with (
+        server(lambda *_: (200, answer()), models) as (url, _),
+        pytest.raises(EndpointFailed, match="is not the API of a model: .*Compare captioner.endpoint.url"),
+    ):
+        client(url, patience_s=600).check()
 
 
 @pytest.mark.parametrize("status", [402, 405, 413])
 def test_any_other_refusal_ends_with_its_words(status):
-    with server(lambda *_: (status, {"error": {"message": "no credit left"}})) as (url, received):
-        with pytest.raises(EndpointFailed, match="refused a request: .*no credit left"):
-            client(url).complete("", CLAUSES, None)
+    with (
+        server(lambda *_: (status, {"error": {"message": "no credit left"}})) as (url, received),
+        pytest.raises(EndpointFailed, match="refused a request: .*no credit left"),
+    ):
+        client(url).complete("", CLAUSES, None)
     assert len(received) == 1
 
 
@@ -214,16 +218,20 @@ def test_a_model_that_reasons_is_asked_without_a_temperature_and_by_its_own_name
 
 def test_a_prompt_without_room_for_its_answer_is_no_unknown_parameter():
     message = "This model's maximum context length is 512 tokens; 'max_tokens' or 'max_completion_tokens' is too large."
-    with server(lambda *_: (400, {"error": {"message": message}})) as (url, received):
-        with pytest.raises(EndpointFailed, match="longer than the model's context"):
-            client(url).complete("", CLAUSES, None)
+    with (
+        server(lambda *_: (400, {"error": {"message": message}})) as (url, received),
+        pytest.raises(EndpointFailed, match="longer than the model's context"),
+    ):
+        client(url).complete("", CLAUSES, None)
     assert len(received) == 1
 
 
 def test_patience_ends_with_what_to_do():
-    with server(lambda body, headers: (503, {"error": {"message": f"busy with {KEY}"}})) as (url, _):
-        with pytest.raises(EndpointFailed, match=r"no answer for 0.2 s .*knowlip resume") as error:
-            client(url, patience_s=0.2).complete("", CLAUSES, None)
+    with (
+        server(lambda body, headers: (503, {"error": {"message": f"busy with {KEY}"}})) as (url, _),
+        pytest.raises(EndpointFailed, match=r"no answer for 0.2 s .*knowlip resume") as error,
+    ):
+        client(url, patience_s=0.2).complete("", CLAUSES, None)
     assert isinstance(error.value, UserError)
 
 
@@ -245,7 +253,8 @@ def test_a_wrong_key_is_named_by_its_variable_and_never_shown(status, monkeypatc
 
     with server(refuse) as (url, received), pytest.raises(EndpointFailed, match="refused the key.*MY_KEY") as error:
         client(url, key_variable="MY_KEY").complete("", CLAUSES, None)
-    assert sent == [f"Bearer {KEY}"] and len(received) == 1, "a refused key is not tried again"
+    assert sent == [f"Bearer {KEY}"]
+    assert len(received) == 1, "a refused key is not tried again"
     assert KEY not in str(error.value)
     assert error.value.__cause__ is None
     assert error.value.__suppress_context__
@@ -253,9 +262,11 @@ def test_a_wrong_key_is_named_by_its_variable_and_never_shown(status, monkeypatc
 
 def test_a_key_in_another_refusal_is_taken_out(monkeypatch):
     monkeypatch.setenv("MY_KEY", KEY)
-    with server(lambda body, headers: (400, {"error": {"message": f"bad request by {KEY}"}})) as (url, _):
-        with pytest.raises(EndpointFailed, match=r"refused a request: .*\*\*\*") as error:
-            client(url, key_variable="MY_KEY").complete("", CLAUSES, None)
+    with (
+        server(lambda body, headers: (400, {"error": {"message": f"bad request by {KEY}"}})) as (url, _),
+        pytest.raises(EndpointFailed, match=r"refused a request: .*\*\*\*") as error,
+    ):
+        client(url, key_variable="MY_KEY").complete("", CLAUSES, None)
     assert KEY not in str(error.value)
 
 
@@ -283,9 +294,9 @@ def test_what_the_server_does_not_know_is_left_out_and_said_once():
 
     with server(old_server) as (url, received):
         endpoint = client(url)
-        with pytest.warns(UserWarning) as said:
-            for _ in range(3):
-                assert endpoint.complete("", CLAUSES, None).text == TEXT
+        with pytest.warns(UserWarning, match="structured output|logprobs") as said:
+            texts = [endpoint.complete("", CLAUSES, None).text for _ in range(3)]
+    assert texts == [TEXT] * 3
     assert [("structured output" in str(each.message), "logprobs" in str(each.message)) for each in said] == [
         (True, False),
         (False, True),
@@ -334,7 +345,7 @@ def corpus_dir(tmp_path_factory):
     return root / "corpus"
 
 
-def label(url, corpus_dir, folder, retry=RetryConfig(attempts=0)):
+def label(url, corpus_dir, folder, retry: RetryConfig | None = None):
     """What the labeller makes of all tiles' answers; water and road are asked."""
     tiles = read_tiles(corpus_dir)
     tile_ids = tuple(sorted(tiles["tile_id"].to_pylist()))
@@ -351,7 +362,7 @@ def label(url, corpus_dir, folder, retry=RetryConfig(attempts=0)):
             folder,
             tiles_per_shard=2,
             candidates=1,
-            retry=retry,
+            retry=retry or RetryConfig(attempts=0),
         )
     finally:
         captioner.shutdown()

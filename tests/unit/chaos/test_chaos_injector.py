@@ -129,7 +129,9 @@ def test_a_trainer_is_known_by_the_rank_that_ray_train_gave_it(tmp_path):
     assert rank_of(me) is None
     with open(tmp_path / "ray-train-sys-worker-0a.log", "w") as log:
         log.write(
-            '{"message": "before it has one"}\n{"message": "as Ray 2.60 writes", "world_rank": 1, "local_rank": 0}\n{"wor'
+            '{"message": "before it has one"}\n'
+            '{"message": "as Ray 2.60 writes", "world_rank": 1, "local_rank": 0}\n'
+            '{"wor'
         )
         log.flush()
         assert rank_of(me) == 1

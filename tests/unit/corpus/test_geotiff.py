@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import shutil
@@ -71,10 +72,8 @@ def test_cut_or_damaged_anywhere_it_is_refused_or_read(tmp_path_factory, data):
         # Most of the bytes that matter are the directory's, at the front.
         content[data.draw(st.integers(4, 400))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
-    try:
+    with contextlib.suppress(TileError):
         read_backscatter(path)
-    except TileError:
-        pass
 
 
 @pytest.mark.parametrize("content", [b"not a picture at all", b"\x89PNG\r\n\x1a\n" + bytes(100), b"II*", b"\xff" * 64])

@@ -332,9 +332,11 @@ def test_a_tile_is_compared_once_more_when_it_is_read(folder, tmp_path):
 def test_a_tile_that_cannot_be_written_whole_ends_the_ingest_and_leaves_nothing_of_it(tmp_path):
     """GDAL itself says nothing of it, and the hash of what there is would be recorded."""
     write_geotiff(tmp_path / "in" / "scene.tif", speckled_dn(2, 128))
-    with pytest.raises(OSError, match=f"a tile could not be written to {tmp_path}/out/tiles/.*.tif: File too large"):
-        with largest_file(6000):
-            cut_scenes(tmp_path / "in", tmp_path / "out", IngestConfig(tile_px=128))
+    with (
+        pytest.raises(OSError, match=f"a tile could not be written to {tmp_path}/out/tiles/.*.tif: File too large"),
+        largest_file(6000),
+    ):
+        cut_scenes(tmp_path / "in", tmp_path / "out", IngestConfig(tile_px=128))
     assert list((tmp_path / "out" / "tiles").iterdir()) == []
     assert cut_scenes(tmp_path / "in", tmp_path / "out", IngestConfig(tile_px=128)).tiles == 1
 
@@ -345,12 +347,12 @@ def test_a_scene_is_not_to_blame_for_what_happens_to_its_tiles(folder, tmp_path)
         open_scene([Scene(folder / "0.tif", "0.tif")], SMALL) as opened,
     ):
         cut_scene(opened, "0" * 64, tmp_path / "nowhere", SMALL)
-    with pytest.raises(OSError, match="a tile could not be made for .*a.tif. GDAL says: no memory."):
-        with (
-            open_geotiff(folder / "0.tif"),
-            create_geotiff(tmp_path / "a.tif", "a tile", width=8, height=8, count=1, dtype="uint8"),
-        ):
-            raise RasterioError("no memory")
+    with (
+        pytest.raises(OSError, match="a tile could not be made for .*a.tif. GDAL says: no memory."),
+        open_geotiff(folder / "0.tif"),
+        create_geotiff(tmp_path / "a.tif", "a tile", width=8, height=8, count=1, dtype="uint8"),
+    ):
+        raise RasterioError("no memory")
     assert not (tmp_path / "a.tif").exists()
 
 

@@ -95,9 +95,11 @@ def test_files_of_a_corpus(written):
 
 
 def test_a_tile_that_cannot_be_written_whole_is_not_there(scenes, tmp_path):
-    with pytest.raises(OSError, match=f"a simulated tile could not be written to {tmp_path}/a.tif: File too large"):
-        with largest_file(6000):
-            write_tile(scenes[0], tmp_path / "a.tif", CONFIG.calibration_db)
+    with (
+        pytest.raises(OSError, match=f"a simulated tile could not be written to {tmp_path}/a.tif: File too large"),
+        largest_file(6000),
+    ):
+        write_tile(scenes[0], tmp_path / "a.tif", CONFIG.calibration_db)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -111,13 +111,19 @@ def test_missing_clause():
         parse_answer('{"water": "lake"}', [Clause.WATER, Clause.ROAD])
 
 
+def reason_of(text: str, clauses) -> str | None:
+    """Why an answer is refused; None where it is read."""
+    try:
+        parse_answer(text, clauses)
+    except AnswerError as error:
+        return error.reason
+    return None
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_gives_an_answer_error_or_values(text):
-    try:
-        parse_answer(text, CLAUSES)
-    except AnswerError as error:
-        assert error.reason in AnswerError.REASONS
+    assert reason_of(text, CLAUSES) in (None, *AnswerError.REASONS)
 
 
 def test_a_question_needs_a_clause():

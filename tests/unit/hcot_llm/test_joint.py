@@ -39,7 +39,7 @@ def evidence(free: dict[Clause, np.ndarray]) -> list[np.ndarray]:
     ],
 )
 def test_marginals_are_those_of_all_consistent_annotations(free):
-    """Against plain enumeration of every combination, each checked by the rules themselves; targets and buildings are there."""
+    """Against plain enumeration of all combinations, checked by the rules; targets and buildings are there."""
     generator = np.random.default_rng(0)
     evidences = []
     for _ in range(2):
@@ -63,7 +63,7 @@ def test_marginals_are_those_of_all_consistent_annotations(free):
 
 
 def test_what_is_sure_speaks_for_what_is_not():
-    """Seven clauses say that there is no target, weakly; the eighth alone says that there are two, a bit less weakly."""
+    """Seven clauses say weakly that there is no target; the eighth alone says a bit less weakly that there are two."""
     likelihoods = [np.ones((1, 1, size)) for size in SIZES]
     for clause in TARGET_CLAUSES:
         absent = VOCABULARY[clause].index(NO_TARGETS[clause])
@@ -175,7 +175,7 @@ def test_annotations_that_are_wrong_as_a_whole_are_found():
 
 @pytest.mark.parametrize("sure", [0.9, 0.97, 0.995])
 def test_where_all_tiles_are_nearly_alike_the_seed_is_not_taken_for_another_tiles(sure):
-    """A scene of land without targets, and a seed from a map, which errs in no tile although it is known to err in a fifth.
+    """A scene of land without targets, and a map that errs in no tile although it is known to err in a fifth.
 
     Of real scenes most are so. Every tile was once found to carry another one's annotation, and to have ships.
     """

@@ -33,7 +33,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 )
 def test_what_is_written_is_read(tmp_path_factory, metrics, counts):
     run_dir = tmp_path_factory.mktemp("run")
-    written = record(metrics=metrics, counts=Counts(**dict(zip(Counts.model_fields, counts))))
+    written = record(metrics=metrics, counts=Counts(**dict(zip(Counts.model_fields, counts, strict=True))))
     write_record(unguarded(run_dir), written)
     assert read_records(run_dir) == [written]
 

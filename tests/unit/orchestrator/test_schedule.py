@@ -18,8 +18,8 @@ SMOKE = ROOT / "configs" / "smoke.yaml"
 TRAIN = TrainConfig(first_round_epochs=7, round_epochs=3)
 
 
-def schedule(acceptance=AcceptanceConfig(minimum_margin=0.05), **settings) -> Schedule:
-    return Schedule(ScheduleConfig(**settings), TRAIN, acceptance)
+def schedule(acceptance: AcceptanceConfig | None = None, **settings) -> Schedule:
+    return Schedule(ScheduleConfig(**settings), TRAIN, acceptance or AcceptanceConfig(minimum_margin=0.05))
 
 
 def of(path) -> Schedule:
