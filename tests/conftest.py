@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import sys
 
 # Before torch and vLLM are imported: on shared cores several threads wait for each other more than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+from support.made_once import made_once
 
 if TYPE_CHECKING:
     from support.shared_run import Run
@@ -30,7 +34,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(item.path.relative_to(HERE).parts[0])
 
 
-# Fixtures import what they need: a test of the corpus does not wait for torch.
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """call("status", run_dir): the command line in this process; returns (exit status, stdout, stderr)."""
+    from orchestrator import cli
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["knowlip", *map(str, arguments)])
+        on_terminate = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGTERM, on_terminate)
+        said = capsys.readouterr()
+        return end.value.code or 0, said.out, said.err
+
+    return call
+
+
+# Fixtures import what they need: a test of the corpus does not wait for torch. What is made lies in a folder that
+# processes share, and is read from there.
 
 
 @pytest.fixture(scope="session")
@@ -38,15 +62,15 @@ def clean_corpus(tmp_path_factory) -> "CleanCorpus":
     """96 simulated tiles whose annotations are the truth."""
     from support.shared_training import make_clean_corpus
 
-    return make_clean_corpus(tmp_path_factory.mktemp("clean"))
+    return make_clean_corpus(made_once(tmp_path_factory, "clean", make_clean_corpus))
 
 
 @pytest.fixture(scope="session")
 def trained_captioner(clean_corpus, tmp_path_factory) -> "TrainedCaptioner":
     """Published weights of a model that learned one easy clause from the clean corpus."""
-    from support.shared_training import train_captioner
+    from support.shared_training import load_trained, train_captioner
 
-    return train_captioner(clean_corpus, tmp_path_factory.mktemp("trained"))
+    return load_trained(made_once(tmp_path_factory, "trained", lambda folder: train_captioner(clean_corpus, folder)))
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +83,10 @@ def engine(trained_captioner):
 
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory) -> "Run":
-    """configs/smoke.yaml from the command line to its end, with truth."""
-    from support.shared_run import run_loop_once
+    """configs/smoke.yaml from the command line to its end, with truth. Nobody changes anything in its folder."""
+    from support.shared_run import read_run, run_loop_once
 
-    folder = tmp_path_factory.mktemp("smoke")
-    return run_loop_once(folder, folder / "data")
+    return read_run(made_once(tmp_path_factory, "smoke", lambda folder: run_loop_once(folder, folder / "data")))
 
 
 @pytest.fixture(scope="session")

@@ -212,10 +212,11 @@ def test_latest_points_to_the_run(smoke_run):
     assert (smoke_run.cwd / "runs" / "latest").resolve() == smoke_run.run_dir
 
 
-def test_the_report_is_one_object(smoke_run):
-    done = knowlip("report", "runs/latest", "--json", cwd=smoke_run.cwd)
-    report = json.loads(done.stdout)
-    assert done.returncode == 0
+def test_the_report_is_one_object(smoke_run, call, monkeypatch):
+    monkeypatch.chdir(smoke_run.cwd)
+    status, out, _ = call("report", "runs/latest", "--json")
+    report = json.loads(out)
+    assert status == 0
     assert set(report) == REPORT_KEYS
     assert [each["round"] for each in report["rounds"]] == [1, 2]
     assert report["final_accuracy"] == report["rounds"][-1]["metrics"]["annotation_accuracy"]
@@ -225,18 +226,20 @@ def test_the_report_is_one_object(smoke_run):
     assert report["peak_rss_bytes"] > 2**28
 
 
-def test_status_says_how_far_the_run_is(smoke_run):
-    done = knowlip("status", "runs/latest", cwd=smoke_run.cwd)
-    assert done.returncode == 0
-    assert "2 of 2 recorded" in done.stdout
-    assert "knowlip resume" not in done.stdout
+def test_status_says_how_far_the_run_is(smoke_run, call, monkeypatch):
+    monkeypatch.chdir(smoke_run.cwd)
+    status, out, _ = call("status", "runs/latest")
+    assert status == 0
+    assert "2 of 2 recorded" in out
+    assert "knowlip resume" not in out
 
 
-def test_resuming_a_finished_run_changes_nothing(smoke_run):
+def test_resuming_a_finished_run_changes_nothing(smoke_run, call, monkeypatch):
+    monkeypatch.chdir(smoke_run.cwd)
     before = contents(smoke_run.run_dir)
-    done = knowlip("resume", smoke_run.run_dir, cwd=smoke_run.cwd)
-    assert done.returncode == 0
-    assert "nothing is left to do" in " ".join(done.stdout.split())
+    status, out, _ = call("resume", smoke_run.run_dir)
+    assert status == 0
+    assert "nothing is left to do" in " ".join(out.split())
     assert contents(smoke_run.run_dir) == before
 
 

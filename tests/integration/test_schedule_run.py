@@ -12,7 +12,7 @@ from orchestrator.data.training_targets import Lesson
 from orchestrator.policies.folds import make_folds
 from orchestrator.state.run_directory import RunDirectory
 from support.paths import ROOT
-from support.shared_run import knowlip, run_loop_once
+from support.shared_run import run_loop_once
 
 SHARE = 0.2
 
@@ -56,6 +56,13 @@ def folds(out_of_fold):
     tiles = pq.read_table(out_of_fold.corpus_dir / "tiles.parquet").sort_by("tile_id")
     in_training = np.asarray([split == "train" for split in tiles["split"].to_pylist()])
     return tiles["tile_id"].to_pylist(), make_folds(tiles["tile_id"].to_pylist(), in_training, 2, 0)
+
+
+def words(called) -> str:
+    """What a command that ended well has printed, whatever the width of the terminal."""
+    status, out, error = called
+    assert status == 0, error
+    return " ".join(out.split())
 
 
 def test_every_fold_has_a_model_of_its_own_in_every_round(out_of_fold):
@@ -134,16 +141,12 @@ def test_what_an_old_round_left_goes_unless_it_is_the_champion(paper):
     assert all(store.read(record.corpus_version).num_rows for record in paper.records)
 
 
-def test_a_run_that_the_schedule_ended_is_over(paper):
+def test_a_run_that_the_schedule_ended_is_over(paper, call):
     assert [record.end is None for record in paper.records] == [True, True, False]
     assert "the run ends here: round 3 accepted" in paper.stdout
-    status = knowlip("status", paper.run_dir, cwd=paper.cwd)
-    assert "3 of 5 recorded" in status.stdout
-    assert "ended early    round 3 accepted" in status.stdout
-    assert "knowlip resume" not in status.stdout
-    resumed = knowlip("resume", paper.run_dir, cwd=paper.cwd)
-    assert resumed.returncode == 0
-    assert "nothing is left to do" in " ".join(resumed.stdout.split())
+    assert "3 of 5 recorded" in (status := words(call("status", paper.run_dir)))
+    assert "ended early round 3 accepted" in status
+    assert "knowlip resume" not in status
+    assert "nothing is left to do" in words(call("resume", paper.run_dir))
     assert len(paper.records) == 3
-    report = knowlip("report", paper.run_dir, cwd=paper.cwd)
-    assert "Ended early: round 3 accepted" in " ".join(report.stdout.split())
+    assert "Ended early: round 3 accepted" in words(call("report", paper.run_dir))

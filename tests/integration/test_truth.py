@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from support.shared_run import knowlip
-
 
 def test_without_truth_a_run_makes_the_same_corpus_and_weights(smoke_run, blind_run):
     """Over two rounds: the second begins after the truth was looked at for the first time."""
@@ -21,14 +19,14 @@ def test_without_truth_a_run_makes_the_same_corpus_and_weights(smoke_run, blind_
         assert {name: seeing.metrics[name] for name in without_truth} == pytest.approx(without_truth, abs=1e-4)
 
 
-def test_without_truth_every_accuracy_is_null(smoke_run, blind_run):
+def test_without_truth_every_accuracy_is_null(smoke_run, blind_run, call):
     for blind in blind_run.records:
         assert blind.accuracy_by_clause is None
         for name, value in blind.metrics.items():
             if "accuracy" in name or name.startswith("held_out"):
                 assert value is None, name
     assert smoke_run.records[0].metrics["annotation_accuracy"] is not None
-    report = json.loads(knowlip("report", blind_run.run_dir, "--json", cwd=blind_run.cwd).stdout)
+    report = json.loads(call("report", blind_run.run_dir, "--json")[1])
     assert report["seed_accuracy"] is None
     assert report["final_accuracy"] is None
     assert report["accuracy_by_clause"] is None

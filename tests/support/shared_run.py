@@ -48,4 +48,11 @@ def run_loop_once(cwd: Path, data_dir: Path, *settings: str) -> Run:
     options = [part for setting in (f"corpus.data_dir={data_dir}", *settings) for part in ("--set", setting)]
     done = knowlip("run", ROOT / "configs" / "smoke.yaml", "--run-dir", cwd / "run", *options, cwd=cwd)
     assert done.returncode == 0, f"the run failed:\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}"
+    (cwd / "stdout").write_text(done.stdout)
+    (cwd / "stderr").write_text(done.stderr)
     return Run(cwd, cwd / "run", data_dir, done.stdout, done.stderr)
+
+
+def read_run(cwd: Path) -> Run:
+    """A run that `run_loop_once` has made in `cwd`, maybe in another process, with its corpus beside it."""
+    return Run(cwd, cwd / "run", cwd / "data", (cwd / "stdout").read_text(), (cwd / "stderr").read_text())

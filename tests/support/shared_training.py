@@ -15,6 +15,7 @@ from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt
 from hcot_llm.schema.clauses import CLAUSES, Clause
 from hcot_llm.text.render import render_caption
+from model.checkpoint import load_captioner, load_tokenizer, weights_sha256
 from model.config import ModelConfig
 from model.losses.clause import UNKNOWN
 from model.losses.reconstruction import answer_labels
@@ -76,7 +77,7 @@ def make_clean_corpus(folder: Path) -> CleanCorpus:
     return CleanCorpus(torch.from_numpy(images).float(), annotations)
 
 
-def train_captioner(corpus: CleanCorpus, folder: Path) -> TrainedCaptioner:
+def train_captioner(corpus: CleanCorpus, folder: Path) -> None:
     """The default's model on smaller images, all losses, one clause."""
     content = yaml.safe_load((ROOT / "configs" / "model" / "tiny.yaml").read_text())
     for part in ("encoder", "captioner"):
@@ -88,8 +89,19 @@ def train_captioner(corpus: CleanCorpus, folder: Path) -> TrainedCaptioner:
     generator = np.random.default_rng(0)
     order = np.concatenate([generator.permutation(TILES) for _ in range(EPOCHS)])
     train(model, lambda step: _batch(corpus, order[step * BATCH :][:BATCH], tokenizer, step), EPOCHS * TILES // BATCH)
-    digest = publish_weights(folder / "trained", model, tokenizer, corpus.images[:4].numpy(), [PROMPT] * 4)
-    return TrainedCaptioner(folder / "trained", digest, folder / "untrained", model.captioner.eval(), tokenizer)
+    publish_weights(folder / "trained", model, tokenizer, corpus.images[:4].numpy(), [PROMPT] * 4)
+
+
+def load_trained(folder: Path) -> TrainedCaptioner:
+    """What `train_captioner` has left in `folder`, maybe in another process."""
+    weights = folder / "trained"
+    return TrainedCaptioner(
+        weights,
+        weights_sha256(weights),
+        folder / "untrained",
+        load_captioner(weights).eval(),
+        load_tokenizer(weights),
+    )
 
 
 def train(model: TrainingModel, batch_at: Callable[[int], Batch], steps: int) -> None:
