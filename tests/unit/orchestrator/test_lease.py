@@ -11,15 +11,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pydantic import BaseModel
 
-from corpus.storage.lock import LeaseLost, LockHeld
+from corpus.storage.lock import LeaseLost
 from corpus.storage.rng import derive_seed
 from corpus.storage.state_files import read_json
 from corpus.storage.writer import UNGUARDED
 from orchestrator.state import lease as lease_module
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper, killed_driver, read_lease
 from orchestrator.state.run_directory import RunDirectory
+from support import lease_drivers
+from support.lease_drivers import State, acquire_once, write_until_over
 
 linux = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="needs the /proc of Linux")
 
@@ -69,19 +70,10 @@ def test_a_living_driver_keeps_its_lease_by_renewing(tmp_path):
     keeper.release()
 
 
-def _try(run_dir, results, over):
-    try:
-        LeaseKeeper(RunDirectory(run_dir)).acquire()
-        results.put("won")
-        over.wait()  # a driver that ended would leave the lease to the next one
-    except LeaseHeld:
-        results.put("lost")
-
-
 def _leave_a_lease(run_dir: Path) -> None:
     """Of a driver that was killed."""
     context = multiprocessing.get_context("fork")
-    driver = context.Process(target=_try, args=(run_dir, context.Queue(), context.Event()))
+    driver = context.Process(target=acquire_once, args=(run_dir, context.Queue(), context.Event()))
     driver.start()
     while not (run_dir / "lease.json").exists():
         time.sleep(0.01)
@@ -192,9 +184,9 @@ def test_without_proc_a_process_is_known_by_its_start_time(tmp_path, monkeypatch
 
 
 def test_of_many_drivers_at_once_exactly_one_wins(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = lease_drivers.context()
     results, over = context.Queue(), context.Event()
-    drivers = [context.Process(target=_try, args=(tmp_path, results, over)) for _ in range(50)]
+    drivers = [context.Process(target=acquire_once, args=(tmp_path, results, over)) for _ in range(50)]
     for driver in drivers:
         driver.start()
     outcomes = [results.get(timeout=60) for _ in drivers]
@@ -204,45 +196,15 @@ def test_of_many_drivers_at_once_exactly_one_wins(tmp_path):
     assert sorted(outcomes) == ["lost"] * 49 + ["won"]
 
 
-class State(BaseModel):
-    """What drivers write: who, and for the how manieth time."""
-
-    token: int
-    count: int
-
-
-def _drive(run_dir, results, over):
-    """Take the lease and write under it until told to stop; what was written last must still be there."""
-    directory = RunDirectory(run_dir)
-    keeper = LeaseKeeper(directory, lasts_s=0.15)
-    try:
-        token = keeper.acquire()
-    except (LeaseHeld, LockHeld) as error:
-        results.put((type(error).__name__, 0))
-        return
-    count = 0
-    try:
-        while not over.is_set():
-            count += 1
-            directory.write_json("state.json", State(token=token, count=count))
-            if read_json(run_dir, run_dir / "state.json", State) != State(token=token, count=count):
-                directory.writer.check()
-                results.put(("overwritten", token))
-                return
-        results.put(("stopped", token))
-    except LeaseLost:
-        results.put(("LeaseLost", token))
-
-
 def test_a_driver_that_is_stopped_anywhere_and_wakes_changes_nothing_fifty_times(tmp_path):
     """Really stopped, at moments drawn by seed: also in the middle of a write, which no successor overtakes."""
-    context = multiprocessing.get_context("fork")
+    context = lease_drivers.context()
     outcomes = Counter()
     for turn in range(50):
         run_dir = tmp_path / str(turn)
         run_dir.mkdir()
         results, first_over, second_over = context.Queue(), context.Event(), context.Event()
-        first = context.Process(target=_drive, args=(run_dir, results, first_over), daemon=True)
+        first = context.Process(target=write_until_over, args=(run_dir, results, first_over), daemon=True)
         first.start()
         while not (run_dir / "state.json").exists():
             time.sleep(0.001)
@@ -250,7 +212,7 @@ def test_a_driver_that_is_stopped_anywhere_and_wakes_changes_nothing_fifty_times
         os.kill(first.pid, signal.SIGSTOP)
         time.sleep(0.2)
         before = read_json(run_dir, run_dir / "state.json", State)
-        second = context.Process(target=_drive, args=(run_dir, results, second_over), daemon=True)
+        second = context.Process(target=write_until_over, args=(run_dir, results, second_over), daemon=True)
         second.start()
         if read_when_changed(run_dir, before, second).token == 2:
             os.kill(first.pid, signal.SIGCONT)
