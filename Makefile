@@ -28,10 +28,10 @@ lint: env ## check rules, format, types and spelling
 	$(BIN)/codespell
 
 test-fast: env ## run the unit tests alone, which start no cluster, engine or server: ARGS='-k losses'
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/unit $(ARGS)
+	$(BIN)/python -m pytest -q tests/unit -n 2 --dist loadfile $(ARGS)
 
 test: env ## run all tests: ARGS='-k losses'
-	$(BIN)/python -m pytest -q $(ARGS)
+	tools/test.sh $(ARGS)
 
 throughput: env ## measure and print the numbers of the README
 	$(BIN)/knowlip throughput $(ARGS)
