@@ -2,7 +2,7 @@
 
 Private parts of Ray Train are used here and nowhere else, as seen in Ray 2.60.0. Ray Train gives back the placement
 group of a run that is aborted (https://github.com/ray-project/ray/pull/56011), but not that of a group whose start
-fails late. tests/integration/test_orphaned_groups.py shows the fault on Ray's own trainer, so it fails once Ray Train
+fails late. tests/chaos/test_orphaned_groups.py shows the fault on Ray's own trainer, so it fails once Ray Train
 mends it.
 """
 

@@ -111,7 +111,7 @@ def struck(smoke_run, tmp_path_factory):
         [
             Injection(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s),
             Injection(Fault("trainer", "evaluate", BOUNDARY, number=1), 1, 0.0),
-            Injection(Fault("driver", "train", INSIDE), 2, 0.8 * train_s),
+            Injection(Fault("driver", "train", INSIDE), 2, 0.4 * train_s),
             Injection(Fault("scorer", "score", BOUNDARY), 2, 0.0),
         ],
     )

@@ -31,7 +31,7 @@ class Holder:
 
 def test_a_group_is_as_large_as_fits_beside_the_others(five_cpus, tmp_path, monkeypatch):
     """Without it Ray Train asks for four workers, of which three find a place, and waits."""
-    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "20")
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "60")
 
     def note_size(config):
         from ray.train import get_context

@@ -11,6 +11,7 @@ from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 
 from actors.trainer.orphaned_groups import CleanTorchTrainer
+from support.paths import ROOT
 
 
 class Killer(WorkerGroupCallback):
@@ -40,7 +41,7 @@ def three_cpus():
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=100 * 2**20,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
+        runtime_env={"env_vars": {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}},
     )
     yield
     ray.shutdown()
