@@ -157,7 +157,7 @@ def test_a_struck_run_does_not_take_the_place_of_the_users_last_one(struck):
     assert (folder / "runs" / "latest").resolve() == struck.run_dir
 
 
-def test_status_of_a_run_that_died_and_went_on(struck):
+def test_a_run_that_died_and_went_on_has_the_status_of_an_ended_one(struck):
     from orchestrator.monitoring.status import read_status
 
     assert read_status(struck.run_dir).phase == "ended"

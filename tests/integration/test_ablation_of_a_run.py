@@ -18,7 +18,7 @@ def quiet() -> Console:
     return Console(quiet=True)
 
 
-def test_the_rows_that_are_no_runs(smoke_run, tmp_path):
+def test_rows_that_are_no_runs_rest_on_a_real_run_and_add_up(smoke_run, tmp_path):
     """On a real run's corpus, weights and records: the seed as summarised by the run, and a fusion that adds up.
 
     After three epochs the encoder knows nothing, and a crude fusion believes it: no word on how good it is.

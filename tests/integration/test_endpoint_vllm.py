@@ -85,7 +85,7 @@ def test_a_wrong_key_is_refused_by_the_real_server(server, monkeypatch):
     assert KEY not in str(error.value)
 
 
-def test_a_model_that_the_server_lacks(server, monkeypatch):
+def test_a_model_that_the_server_lacks_is_named_with_those_it_has(server, monkeypatch):
     monkeypatch.setenv("KNOWLIP_TEST_KEY", KEY)
     with pytest.raises(EndpointFailed, match=f"no model 'larger'; it lists {NAME}"):
         Endpoint(EndpointConfig(url=server[0], model="larger", key_variable="KNOWLIP_TEST_KEY")).check()

@@ -100,7 +100,7 @@ def test_sampled_answers_depend_on_seed_and_position_alone(engine, prompts):
     assert [c[1].values for c in first] != [c[1].values for c in other]
 
 
-def test_more_prompts_than_one_step_can_take(engine, prompts):
+def test_more_prompts_than_one_step_can_take_are_all_answered(engine, prompts):
     """Prompts that do not fit a step any more wait whole: cut in two, sampling with a seed fails on the CPU."""
     embeddings, asked = prompts
     assert 6 * sum(map(len, embeddings)) > 4096

@@ -37,7 +37,7 @@ def larger_disk(tmp_path):
     yield from make_disk(tmp_path / "disk", 64)
 
 
-def test_a_trainers_checkpoint_that_does_not_fit(larger_disk):
+def test_a_trainers_checkpoint_that_does_not_fit_ends_training_and_a_restart_loses_nothing(larger_disk):
     create_weights(larger_disk.path / "start", training_job.toy_model(), seed=0)
     found = training_job.run(disk_job.train_without_room, 1, larger_disk.path)
     assert re.search(

@@ -196,7 +196,7 @@ def test_mlflow_holds_one_run_with_a_child_for_every_round(smoke_run, directory)
     assert "figures/time_per_phase.png" in parents
 
 
-def test_what_a_run_prints_without_a_terminal(smoke_run):
+def test_without_a_terminal_a_run_prints_lines_and_no_bars_or_escapes(smoke_run):
     """Where it is, a line a round, the report and where to look: no bars, no escapes, no warnings."""
     out = " ".join(smoke_run.stdout.split())
     assert f"run directory {smoke_run.run_dir}" in out
@@ -243,7 +243,7 @@ def test_resuming_a_finished_run_changes_nothing(smoke_run, call, monkeypatch):
     assert contents(smoke_run.run_dir) == before
 
 
-def test_one_geotiff_in_its_annotation_out(smoke_run, tiles):
+def test_a_geotiff_is_captioned_with_a_valid_annotation(smoke_run, tiles):
     tile = tiles.slice(0, 1).to_pylist()[0]
     done = knowlip("caption", smoke_run.corpus_dir / tile["path"], "--run", "runs/latest", "--json", cwd=smoke_run.cwd)
     assert done.returncode == 0, done.stderr[-3000:]

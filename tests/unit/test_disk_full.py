@@ -53,7 +53,7 @@ def disk(tmp_path):
     yield from make_disk(tmp_path / "disk", 8)
 
 
-def test_a_record_that_does_not_fit(disk):
+def test_a_record_that_does_not_fit_leaves_the_others_readable(disk):
     write_record(unguarded(disk.path), record(1))
     disk.fill()
     with pytest.raises(DiskFull, match=f"0002.json could not be written to .*/rounds/0002.json.*{ROOM}"):
@@ -65,7 +65,7 @@ def test_a_record_that_does_not_fit(disk):
     assert [each.round for each in read_records(disk.path)] == [1, 2]
 
 
-def test_a_tile_that_does_not_fit(disk, tmp_path):
+def test_a_tile_that_does_not_fit_leaves_nothing_of_itself(disk, tmp_path):
     write_geotiff(tmp_path / "in" / "scene.tif", speckled_dn(2, 512))
     disk.fill(leave_bytes=100_000)
     with pytest.raises(DiskFull, match=f"a tile could not be written to {disk.path}/corpus/tiles/.*.tif.*{ROOM}"):
@@ -75,7 +75,7 @@ def test_a_tile_that_does_not_fit(disk, tmp_path):
     assert cut_scenes(tmp_path / "in", disk.path / "corpus", IngestConfig(tile_px=128)).tiles == 16
 
 
-def test_a_commit_that_does_not_fit(disk):
+def test_a_commit_that_does_not_fit_leaves_the_version_before(disk):
     store = AnnotationStore(disk.path / "annotations")
     tiles = [f"tile-{number}-{np.random.default_rng(number).bytes(40).hex()}" for number in range(2000)]
     first, second = annotations(tiles), annotations(tiles, value="hills", round_=1, source="captioner")
@@ -93,7 +93,7 @@ def test_a_commit_that_does_not_fit(disk):
     assert annotation_digest(again.read(0)) == annotation_digest(first)
 
 
-def test_a_shard_that_does_not_fit(disk):
+def test_a_shard_that_does_not_fit_is_not_there(disk):
     questions = [
         Question(f"tile-{number}", (Clause.TERRAIN,), {}, "", 10.0, {}, True, number) for number in range(4000)
     ]
@@ -117,7 +117,7 @@ def test_a_shard_that_does_not_fit(disk):
     assert read_parquet(path, SHARD_SCHEMA).num_rows == 4000
 
 
-def test_weights_that_do_not_fit(disk, tmp_path):
+def test_weights_that_do_not_fit_are_not_there(disk, tmp_path):
     model = training_job.toy_model()
     disk.fill(leave_bytes=50_000)
     with pytest.raises(DiskFull, match=f"the weights could not be written to .*round-0001.*{ROOM}"):

@@ -39,7 +39,7 @@ def test_a_file_is_whole_before_it_has_its_name(tmp_path, order):
     assert (final, folder) == (tmp_path / "record.json", tmp_path)
 
 
-def test_of_a_folder_every_file_is(tmp_path, order):
+def test_every_file_of_a_folder_is_whole_before_the_folder_has_its_name(tmp_path, order):
     create_weights(tmp_path / "round-0001", toy_model(), seed=0)
     before = {path.name for what, path in order[: order.index(("name", tmp_path / "round-0001"))] if what == "sync"}
     assert {path.name for path in (tmp_path / "round-0001").rglob("*")} <= before

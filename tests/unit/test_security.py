@@ -374,7 +374,7 @@ def test_a_link_in_a_table_is_not_followed(table, tmp_path):
         table.read()
 
 
-def test_a_tile_that_is_a_link_out_of_its_corpus(tmp_path):
+def test_a_tile_that_is_a_link_out_of_its_corpus_is_refused(tmp_path):
     (tmp_path / "corpus" / "tiles").mkdir(parents=True)
     (tmp_path / "corpus" / "tiles" / "a.tif").symlink_to("/etc/passwd")
     with pytest.raises(CorpusError, match="leads out"):

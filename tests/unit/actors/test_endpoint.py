@@ -74,7 +74,7 @@ def client(url: str, **settings) -> Endpoint:
     return Endpoint(EndpointConfig(**{"url": url, "model": "m", "patience_s": 20, **settings}))
 
 
-def test_an_answer_with_its_distributions():
+def test_an_answer_comes_with_the_distributions_of_its_values():
     with server(lambda body, headers: (200, answer(pieces=PIECES))) as (url, received):
         completion = client(url).complete("What is here?", CLAUSES, None)
     assert completion.text == TEXT
@@ -320,7 +320,7 @@ def test_a_model_that_is_not_there_is_answered_with_those_that_are():
         ("captioner.levels_in_prompt=false", "levels_in_prompt is a setting of kind native, and kind is endpoint"),
     ],
 )
-def test_a_configuration_that_cannot_be(override, why, tmp_path):
+def test_a_configuration_that_cannot_be_is_refused_without_showing_its_key(override, why, tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("captioner: {kind: endpoint, endpoint: {model: m}}\n")
     with pytest.raises(ConfigError, match=why) as error:

@@ -29,7 +29,7 @@ def case(tmp_path):
     )
 
 
-def test_accuracy_on_rare_and_on_common_landforms(case):
+def test_accuracy_is_told_apart_on_rare_and_on_common_landforms(case):
     judge, right = case
     wrong = right.values.copy()
     wrong[RARE[0], :4] = 1 - wrong[RARE[0], :4]  # 4 of 32 clauses

@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_number_ends_training_with_what_to_do(round_, key, goe
     assert ("start_weights=/runs/r/weights/round-0001" in said) is goes_on
 
 
-def test_so_does_a_model_that_cannot_draw_its_negatives():
+def test_a_model_that_cannot_draw_its_negatives_ends_training_too():
     nothing = torch.full((2, 2), float("nan"))
     with pytest.raises(TrainingDiverged, match="no finite number for the similarity of images and texts"), step(1):
         hard_negatives(nothing, torch.arange(2), torch.arange(2), torch.Generator())
@@ -373,7 +373,7 @@ def test_what_fails_on_rank_0_fails_on_every_rank(monkeypatch, rank):
         ("KeyError: 'param_shapes'\n", RuntimeError, "param_shapes"),
     ],
 )
-def test_why_a_conversion_ended(tmp_path, monkeypatch, said, error, match):
+def test_a_conversion_that_ended_is_told_with_its_reason(tmp_path, monkeypatch, said, error, match):
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", said))
     with pytest.raises(error, match=match):
         trainer_state._convert_to_universal(tmp_path / "step-00000004")

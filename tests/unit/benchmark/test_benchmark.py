@@ -51,7 +51,7 @@ BEFORE = {
 }
 
 
-def test_accuracy_by_hand():
+def test_accuracy_is_what_is_counted_by_hand():
     report = annotation_accuracy(table(BEFORE, [0.9] * 9), TRUTH, GROUP)
     # Right: a.terrain, a.target_count, b.road, c.target_count.
     assert report.overall == pytest.approx(4 / 9)
@@ -71,7 +71,7 @@ def test_accuracy_does_not_depend_on_row_order():
     )
 
 
-def test_nothing_stated_and_no_confidence():
+def test_where_nothing_is_stated_stated_accuracy_and_calibration_are_unknown():
     report = annotation_accuracy(table({"a.road": "none"}), TRUTH, GROUP)
     assert (report.overall, report.stated, report.expected_calibration_error) == (1.0, None, None)
 
@@ -93,7 +93,7 @@ def test_bad_tables_are_refused(annotations, truth, message):
         annotation_accuracy(annotations, truth, GROUP)
 
 
-def test_repairs_by_hand():
+def test_repairs_are_what_is_counted_by_hand():
     after = BEFORE | {
         "a.road": "none",  # true repair
         "b.terrain": "hills",  # true repair
@@ -107,7 +107,7 @@ def test_repairs_by_hand():
     assert (report.true_repair_rate, report.false_repair_rate) == (2 / 5, 1 / 4)
 
 
-def test_nothing_changed_and_nothing_wrong():
+def test_without_an_error_there_is_no_repair_rate():
     right = table({"a.road": "none"})
     report = repairs(right, right, TRUTH)
     assert (report.true_repair_rate, report.false_repair_rate) == (None, 0.0)
@@ -126,7 +126,7 @@ def test_accuracy_gain_equals_true_minus_false_repairs():
         assert gain * 9 == pytest.approx(report.true_repairs - report.false_repairs)
 
 
-def test_calibration_error_by_hand():
+def test_calibration_error_is_what_is_computed_by_hand():
     # Bins of 0.5: {0.2, 0.4} are right half the time: |0.3 - 0.5| * 2; {0.9, 1.0} always: |0.95 - 1| * 2; over 4.
     assert expected_calibration_error([0.2, 0.4, 0.9, 1.0], [True, False, True, True], bins=2) == pytest.approx(0.125)
     for bad in ([], [1.1], [float("nan")]):
@@ -143,7 +143,7 @@ def test_calibration_error_is_torchmetrics(seed):
     assert expected_calibration_error(confidence, correct) == pytest.approx(float(expected), abs=1e-6)
 
 
-def test_retrieval_by_hand():
+def test_retrieval_is_what_is_counted_by_hand():
     text = np.eye(4)
     image = np.array([[1, 0, 0, 0], [0.9, 0.5, 0, 0], [0, 0, 1, 0], [0.4, 0.3, 0.2, 0.1]])
     report = retrieval(image, text, ["w", "x", "y", "z"], ranks=(1, 2, 4))
@@ -199,12 +199,12 @@ def test_retrieval_in_chunks_is_the_full_matrix(n, seed, chunk):
         (np.ones((0, 3)), np.ones((0, 3)), []),
     ],
 )
-def test_retrieval_refuses(image, text, captions):
+def test_retrieval_refuses_what_does_not_fit_together(image, text, captions):
     with pytest.raises(ValueError, match="Retrieval needs"):
         retrieval(image, text, captions)
 
 
-def test_slots_by_hand():
+def test_slot_accuracy_is_what_is_counted_by_hand():
     predicted = table(
         {
             "a.target_count": "0",
@@ -225,7 +225,7 @@ def test_slots_by_hand():
         slot_report(table({"a.target_count": "many"}), TRUTH)
 
 
-def test_agreement_by_hand():
+def test_agreement_is_what_is_counted_by_hand():
     true, found = ["x"] * 8 + ["y"] * 2, ["x"] * 10
     assert balanced_accuracy(found, true) == 0.5
     assert cohen_kappa(found, true) == 0.0

@@ -137,7 +137,7 @@ def test_a_foreign_commit_is_read_and_listed(store):
     assert store.history()[0].metadata["digest"] == "abc"
 
 
-def test_nothing_there_and_no_such_version(store, tmp_path):
+def test_an_absent_table_and_an_absent_version_are_named(store, tmp_path):
     with pytest.raises(AnnotationError, match="There are no annotations"):
         store.read()
     (tmp_path / "annotations").mkdir()
@@ -273,7 +273,7 @@ def test_digest_survives_a_commit(store):
     assert annotation_digest(store.read()) == annotation_digest(table)
 
 
-def test_digest_of_bad_tables():
+def test_tables_without_a_column_or_with_nulls_have_no_digest():
     with pytest.raises(ValueError, match="missing: text"):
         annotation_digest(annotations().drop_columns(["text"]))
     with pytest.raises(ValueError, match="nulls"):

@@ -49,7 +49,7 @@ def test_count_out_of_range_is_refused(count):
         (15.6, 78.2, "EPSG:32633"),
     ],
 )
-def test_utm_zone(lon, lat, crs):
+def test_a_place_lies_in_its_utm_zone(lon, lat, crs):
     assert utm_crs(lon, lat) == crs
 
 

@@ -50,7 +50,7 @@ def refusal(path) -> Reason:
         "COG",
     ],
 )
-def test_truncated(tmp_path, keep, layout):
+def test_a_truncated_tile_is_refused_wherever_it_is_cut(tmp_path, keep, layout):
     path = tmp_path / "tile.tif"
     if layout == "COG":
         copy(write_geotiff(tmp_path / "whole.tif", speckled_dn(size=512)), path, driver="COG", blocksize=256)
@@ -77,19 +77,19 @@ def test_cut_or_damaged_anywhere_it_is_refused_or_read(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("content", [b"not a picture at all", b"\x89PNG\r\n\x1a\n" + bytes(100), b"II*", b"\xff" * 64])
-def test_not_a_geotiff(tmp_path, content):
+def test_what_is_no_geotiff_is_refused_as_such(tmp_path, content):
     path = tmp_path / "tile.tif"
     path.write_bytes(content)
     assert refusal(path) is Reason.NOT_A_GEOTIFF
 
 
-def test_real_png_with_a_tif_name(tmp_path):
+def test_a_png_with_a_tif_name_is_refused(tmp_path):
     with rasterio.open(tmp_path / "a.png", "w", driver="PNG", width=32, height=32, count=1, dtype="uint8") as dst:
         dst.write(speckled_dn(1, 32).astype(np.uint8))
     assert refusal((tmp_path / "a.png").rename(tmp_path / "a.tif")) is Reason.NOT_A_GEOTIFF
 
 
-def test_no_crs(tmp_path):
+def test_a_tile_without_a_coordinate_reference_system_is_refused(tmp_path):
     assert refusal(write_geotiff(tmp_path / "t.tif", speckled_dn(), crs=None)) is Reason.NO_CRS
 
 
@@ -99,7 +99,7 @@ def test_a_sidecar_cannot_lend_a_crs_or_change_a_tile(tmp_path):
     assert refusal(path) is Reason.NO_CRS
 
 
-def test_ground_control_points_only(tmp_path):
+def test_a_tile_with_ground_control_points_alone_is_refused(tmp_path):
     points = [GroundControlPoint(row, col, col / 100, row / 100) for row, col in ((0, 0), (0, 99), (99, 0), (99, 99))]
     path = write_geotiff(tmp_path / "t.tif", speckled_dn(), crs=None, transform=None)
     with rasterio.open(path, "r+") as dst:
@@ -109,17 +109,17 @@ def test_ground_control_points_only(tmp_path):
     assert caught.value.reason is Reason.NO_CRS
 
 
-def test_no_transform(tmp_path):
+def test_a_tile_without_a_transform_is_refused(tmp_path):
     path = write_geotiff(tmp_path / "t.tif", speckled_dn(), transform=None)
     assert refusal(path) is Reason.NO_TRANSFORM
 
 
-def test_zero_bands(tmp_path):
+def test_a_tile_without_bands_is_refused(tmp_path):
     assert refusal(write_zero_band_tiff(tmp_path / "t.tif")) is Reason.NO_BANDS
 
 
 @pytest.mark.parametrize(("share", "reason"), [(1.0, Reason.NOT_FINITE), (0.06, Reason.NOT_FINITE), (0.04, None)])
-def test_missing_pixels(tmp_path, share, reason):
+def test_few_missing_pixels_are_accepted_and_many_are_refused(tmp_path, share, reason):
     pixels = 10 * np.log10(speckled_dn(1).astype(np.float32))
     pixels.reshape(-1)[: int(share * pixels.size)] = np.nan
     path = write_geotiff(tmp_path / "t.tif", pixels, tags={"UNITS": "dB"})
@@ -137,12 +137,12 @@ def test_infinity_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize(("dtype", "value"), [(np.uint8, 0), (np.uint8, 255), (np.uint16, 77), (np.float32, -12.5)])
-def test_constant(tmp_path, dtype, value):
+def test_a_tile_of_one_value_is_refused(tmp_path, dtype, value):
     pixels = np.full((1, 64, 64), value, dtype)
     assert refusal(write_geotiff(tmp_path / "t.tif", pixels)) is Reason.CONSTANT
 
 
-def test_one_constant_band_of_two(tmp_path):
+def test_a_tile_with_one_constant_band_is_refused(tmp_path):
     pixels = speckled_dn()
     pixels[1] = 5
     with pytest.raises(TileError, match="Band 2") as caught:
@@ -163,24 +163,24 @@ def test_one_constant_band_of_two(tmp_path):
         "/vsimem/a.tif",
     ],
 )
-def test_virtual_or_remote_name(url):
+def test_virtual_and_remote_names_are_refused(url):
     assert refusal(url) is Reason.VIRTUAL_OR_REMOTE
 
 
 @pytest.mark.parametrize("name", ["posing.tif", "open.vrt"])
-def test_vrt(tmp_path, good, name):
+def test_a_virtual_dataset_is_refused_whatever_its_name(tmp_path, good, name):
     path = write_vrt(tmp_path / name, str(good))
     assert refusal(path) is Reason.VIRTUAL_OR_REMOTE
     with open_geotiff(path, allow_virtual=True) as src:
         assert src.driver == "VRT"
 
 
-def test_missing_file_and_folder(tmp_path):
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     assert refusal(tmp_path / "absent.tif") is Reason.UNREADABLE
     assert refusal(tmp_path) is Reason.UNREADABLE
 
 
-def test_damaged_pixels(tmp_path, good):
+def test_damaged_pixels_are_refused(tmp_path, good):
     data = bytearray(good.read_bytes())
     with rasterio.open(good) as src:
         offset = int(src.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", bidx=1))
@@ -189,11 +189,11 @@ def test_damaged_pixels(tmp_path, good):
     assert refusal(good) is Reason.UNREADABLE
 
 
-def test_complex_pixels(tmp_path):
+def test_complex_pixels_are_refused(tmp_path):
     assert refusal(write_geotiff(tmp_path / "t.tif", np.ones((1, 32, 32), np.complex64))) is Reason.UNSUPPORTED_DTYPE
 
 
-def test_bands_that_do_not_say_what_they_are(tmp_path):
+def test_bands_that_do_not_say_what_they_are_are_refused(tmp_path):
     assert refusal(write_geotiff(tmp_path / "t.tif", speckled_dn(), descriptions=())) is Reason.UNKNOWN_BANDS
 
 
@@ -203,7 +203,7 @@ def test_error_survives_a_worker_boundary():
     assert str(error) == "a.tif has no coordinate reference system (no_crs). Set it."
 
 
-def test_calibrated_amplitude(tmp_path):
+def test_amplitude_is_calibrated_to_backscatter(tmp_path):
     pixels = np.array([[[10, 100], [1000, 1]]], np.uint16).repeat(16, 1).repeat(16, 2)
     path = write_geotiff(tmp_path / "t.tif", pixels, tags={"CALIBRATION_DB": "83"}, descriptions=("VH",))
     tile = read_backscatter(path)
@@ -217,7 +217,7 @@ def units(values, tags=None, descriptions=(), dtype=np.float32):
     return to_decibels(pixels, np.ones(pixels.shape, bool), {}, stated_units(tags or {}, descriptions))[0, 0].tolist()
 
 
-def test_units():
+def test_units_are_told_from_values_and_metadata():
     assert units([0, 9, 99], dtype=np.uint8) == pytest.approx([0, 20, 40])
     assert units([0, 10], dtype=np.uint16) == pytest.approx([np.nan, 20], nan_ok=True)
     assert units([-5, 3]) == [-5, 3]
@@ -237,7 +237,7 @@ def test_declared_nodata_is_masked(tmp_path):
     assert np.isfinite(array[0, 1:]).all()
 
 
-def test_model_image_by_hand():
+def test_a_model_image_is_what_is_computed_by_hand():
     array = np.array([[[-20, -10, -10], [0, 80, np.nan]]], np.float32)
     for single in ("HV", "VV"):
         image = Backscatter(array, (single,)).model_image()
@@ -258,7 +258,7 @@ def test_model_image_does_not_depend_on_calibration_or_band_order(tmp_path):
     assert np.abs(model_image(one)).max() > 0.5
 
 
-def test_image_of_another_size_and_position(tmp_path, good):
+def test_an_image_is_resized_and_its_position_is_known(tmp_path, good):
     assert model_image(good, size=64).shape == (2, 64, 64)
     np.testing.assert_array_equal(model_image(good, size=128), model_image(good))
     position = tile_position(good)
@@ -267,7 +267,7 @@ def test_image_of_another_size_and_position(tmp_path, good):
     assert (position.lon, position.lat) == pytest.approx((13.66, 47.84), abs=0.02)
 
 
-def test_a_calibration_that_is_no_number(tmp_path):
+def test_a_calibration_that_is_no_number_is_refused(tmp_path):
     path = write_geotiff(tmp_path / "t.tif", speckled_dn(), tags={"CALIBRATION_DB": "high"})
     with pytest.raises(TileError, match="CALIBRATION_DB is not a number"):
         read_backscatter(path)
@@ -289,12 +289,12 @@ def test_resampling_keeps_mean_power(source, target, seed):
     assert power[1] == pytest.approx(power[0], rel=1e-4)
 
 
-def test_resampling_by_hand():
+def test_resampling_gives_what_is_computed_by_hand():
     decibels = np.array([[[0, 10, 0, 0], [0, 10, 0, 0], [np.nan] * 4, [np.nan, 0, np.nan, np.nan]]], np.float32)
     np.testing.assert_allclose(resample_power(decibels, 2)[0], [[10 * np.log10(5.5), 0], [np.nan, np.nan]], atol=1e-5)
 
 
-def test_metadata_of_real_products():
+def test_the_metadata_of_real_products_is_read():
     assert polarisations_of(["VH amplitude, clipped at 99th pct of source scene, 0-255"], {}, "003.tif") == ("VH",)
     assert polarisations_of(["VV_dB", "VH_dB"], {}, "") == ("VV", "VH")
     assert polarisations_of([None], {}, "S1A_IW_GRDH_1SDV_20170613T165043_33UUP_61_39_VH.tif") == ("VH",)

@@ -96,7 +96,7 @@ def test_tiles_keep_pixels_and_place(tmp_path):
                 assert tile.dtypes[0] == "uint16"
 
 
-def test_same_input_same_corpus(folder, tmp_path):
+def test_the_same_input_gives_the_same_corpus(folder, tmp_path):
     one, two = (cut_scenes(folder, tmp_path / name, SMALL).table for name in "ab")
     assert one.equals(two)
     (folder / "0.tif").rename(folder / "renamed.tif")
@@ -123,14 +123,14 @@ def test_windows_are_averaged_to_the_tile(tmp_path):
         assert tile.tags()["UNITS"] == "dB"
 
 
-def test_a_window_that_is_no_multiple_of_the_tile(tmp_path):
+def test_a_window_that_is_no_multiple_of_the_tile_is_resampled(tmp_path):
     scene(tmp_path / "in" / "a.tif", size=100)
     (row,) = cut_scenes(tmp_path / "in", tmp_path / "out", IngestConfig(tile_px=32, window_px=100)).table.to_pylist()
     assert row["transform"][0] == 31.25
     assert model_image(tmp_path / "out" / row["path"]).shape == (2, 32, 32)
 
 
-def test_rotated_transform(tmp_path):
+def test_a_rotated_transform_keeps_positions(tmp_path):
     rotated = Affine.translation(400000, 5300000) @ Affine.rotation(104) @ Affine.scale(0.6, -0.6)
     scene(tmp_path / "in" / "umbra.tif", transform=rotated)
     report = cut_scenes(tmp_path / "in", tmp_path / "out", SMALL)
@@ -216,7 +216,7 @@ def test_too_many_bad_files_fail_the_ingest(folder, tmp_path):
     cut_scenes(folder, tmp_path / "out", IngestConfig(tile_px=32, max_quarantined_share=0.8))
 
 
-def test_no_tile_left(tmp_path):
+def test_an_ingest_that_leaves_no_tile_is_an_error(tmp_path):
     write_geotiff(tmp_path / "in" / "a.tif", speckled_dn(2, 64), crs=None)
     with pytest.raises(IngestError, match="no tile is left"):
         cut_scenes(tmp_path / "in", tmp_path / "out", IngestConfig(tile_px=32, max_quarantined_share=1))
@@ -276,7 +276,7 @@ def test_identical_files_are_used_once(folder, tmp_path):
         lambda path: path.write_bytes(b"\xff\xfe\xfd"),
     ],
 )
-def test_nothing_to_ingest(tmp_path, make):
+def test_nothing_to_ingest_is_an_error(tmp_path, make):
     make(tmp_path / "in")
     with pytest.raises(IngestError) as caught:
         cut_scenes(tmp_path / "in", tmp_path / "out", SMALL)
@@ -284,7 +284,7 @@ def test_nothing_to_ingest(tmp_path, make):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_list_of_files(folder, tmp_path):
+def test_a_list_names_its_files_and_what_cannot_be_used_is_told(folder, tmp_path):
     listing = tmp_path / "list.txt"
     listing.write_text(
         f"# scenes\nin/0.tif\n{folder / '1.tif'}\n\nin/2.tif\nin/absent.tif\n"
@@ -387,13 +387,13 @@ def test_tile_record_is_checked():
         )
 
 
-def test_damaged_tile_list(tmp_path):
+def test_a_damaged_tile_list_is_named(tmp_path):
     (tmp_path / "tiles.parquet").write_bytes(b"nonsense")
     with pytest.raises(CorpusError, match="is not a list of tiles"):
         read_tiles(tmp_path)
 
 
-def test_quarantine_round_trip(tmp_path):
+def test_a_quarantine_is_read_as_it_was_written(tmp_path):
     quarantine = Quarantine(tmp_path)
     record = QuarantineRecord(path='odd "name"\n.tif', reason="no_crs", hint="Set it: é.")
     assert quarantine.read() == []
@@ -440,7 +440,7 @@ def test_split_of_one_scene_is_by_area():
     assert (cells[:, 0] == "held_out").sum() == 4
 
 
-def test_split_extremes():
+def test_a_split_of_one_place_or_a_share_of_zero_holds_out_nothing():
     assert split(squares((0, 0)), [0], 0.5, 0) == ["train"]
     two = squares((0, 0), (9, 0))
     assert split(two, [0, 1], 0.0, 0) == ["train", "train"]
@@ -471,7 +471,7 @@ def some_of(source: Path, every: int, tmp_path: Path) -> Path:
         ("sentinel1_seychelles", {}, 12, 200, "Sentinel-1A", "C", ["VH"]),
     ],
 )
-def test_real_samples(tmp_path, name, config, tiles, gsd_m, platform, band, polarisations):
+def test_real_samples_become_tiles(tmp_path, name, config, tiles, gsd_m, platform, band, polarisations):
     source = some_of(sample(name), 7, tmp_path) if "angeles" in name else sample(name)
     report = cut_scenes(source, tmp_path / "out", IngestConfig(**config))
     assert (report.tiles, report.quarantined) == (tiles, 0)

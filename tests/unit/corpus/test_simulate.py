@@ -53,7 +53,7 @@ def written(tmp_path_factory):
     return config, out
 
 
-def test_same_configuration_same_bytes(written, tmp_path):
+def test_the_same_configuration_gives_the_same_bytes(written, tmp_path):
     config, out = written
     simulate_corpus(config, tmp_path / "again", workers=1)
     files = sorted(p.relative_to(out) for p in out.rglob("*") if p.is_file())
@@ -67,7 +67,7 @@ def test_seed_changes_the_pixels():
     assert a.shape != b.shape or not np.array_equal(a, b)
 
 
-def test_files_of_a_corpus(written):
+def test_a_corpus_lists_its_tiles_with_hashes_and_keeps_its_truth_apart(written):
     config, out = written
     tiles = pq.read_table(out / "corpus" / "tiles.parquet").to_pylist()
     truth = pq.read_table(out / "truth" / "truth.parquet")
@@ -129,7 +129,7 @@ def test_configuration_refuses_unknown_keys():
         simulate_scene(SceneConfig(tiles=3), 3)
 
 
-def test_georeferencing(scenes):
+def test_a_simulated_tile_lies_where_its_record_says(scenes):
     by_name = {(city.name, city.country): city for city in cities()}
     for scene in scenes:
         m = scene.metadata

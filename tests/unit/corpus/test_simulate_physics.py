@@ -27,7 +27,7 @@ def test_looks_weights_have_the_equivalent_number_of_looks(looks):
 
 
 @pytest.mark.parametrize(("key", "looks"), [("sentinel1_iw", 4.4), ("gaofen3_fsii", 3.0), ("xband_spotlight", 1.0)])
-def test_speckle_over_a_homogeneous_area(key, looks):
+def test_speckle_over_a_homogeneous_area_has_the_statistics_of_its_looks(key, looks):
     sensor = SENSORS[key]
     c = Canvas(256, 0, sensor.gsd_m)
     h = transfer(c, acquisition(sensor=sensor, looks=looks))
@@ -40,7 +40,7 @@ def test_speckle_over_a_homogeneous_area(key, looks):
     assert 0.05 < neighbours < 0.9  # band-limited: neighbours are alike
 
 
-def test_impulse_response_width_and_sidelobes():
+def test_an_impulse_response_has_the_width_and_sidelobes_of_its_window():
     n = 256
     for hamming in (1.0, 0.75):
         h = transfer(Canvas(n, 0, 0.25), acquisition(azimuth=90.0, hamming=hamming))

@@ -74,7 +74,7 @@ def test_a_box_is_half_open():
     assert Annotation(boxes=(SHIP,), tile_shape=(10, 128)).boxes == (SHIP,), "the last row is 9"
 
 
-def test_gaps_between_boxes():
+def test_gaps_between_boxes_are_what_lies_between_them():
     touching = Box(category="ship", row_start=10, row_stop=12, col_start=100, col_stop=101)
     assert SHIP.gap_to(touching) == touching.gap_to(SHIP) == SHIP.gap_to(SHIP) == 0
     assert SHIP.gap_to(Box(category="ship", row_start=13, row_stop=14, col_start=95, col_stop=96)) == 5.0
@@ -96,7 +96,7 @@ def test_gaps_between_boxes():
         ({"colour": "red"}, "not permitted"),
     ],
 )
-def test_boxes_that_cannot_be(changes, message):
+def test_boxes_that_cannot_be_are_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
         Box(**box(**changes))
 
@@ -115,7 +115,7 @@ def test_boxes_that_cannot_be(changes, message):
         (relation(subject=True, to="sea"), "valid integer"),
     ],
 )
-def test_relations_that_cannot_be(parts, message):
+def test_relations_that_cannot_be_are_refused(parts, message):
     with pytest.raises(ValidationError, match=message):
         Relation(**parts)
 
@@ -135,7 +135,7 @@ def test_relations_that_cannot_be(parts, message):
         ({"hedged": ("road",)}, "'road' is hedged, but has neither"),
     ],
 )
-def test_annotations_that_cannot_be(changes, message):
+def test_annotations_that_cannot_be_are_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
         Annotation(**(dict(WHOLE) | changes))
 
@@ -157,7 +157,7 @@ def test_an_annotation_survives_its_own_json(annotation):
 
 @settings(max_examples=200)
 @given(annotations(), st.integers(0, 2**63))
-def test_language_round_trip(annotation, seed):
+def test_an_annotation_is_read_back_from_its_sentences(annotation, seed):
     text = render_annotation(annotation, seed=seed)
     assert parse_annotation(text) == annotation
     assert text == render_annotation(annotation, seed=seed)
@@ -218,12 +218,12 @@ def test_boxes_only_add_to_the_caption():
         ("", UnknownSentenceError, "No template wrote"),
     ],
 )
-def test_texts_that_cannot_be_read(text, error, message):
+def test_texts_that_cannot_be_read_are_named(text, error, message):
     with pytest.raises(error, match=message):
         parse_annotation(text)
 
 
-def test_an_annotation_that_says_nothing():
+def test_an_annotation_that_says_nothing_cannot_be_rendered():
     with pytest.raises(SchemaError, match="no value, box or relation"):
         render_annotation(Annotation(text={"water": "Perhaps a pond"}), seed=0)
 
@@ -241,7 +241,7 @@ def stated(annotation: Annotation) -> Annotation:
 
 @settings(max_examples=100)
 @given(annotations())
-def test_json_round_trip(annotation):
+def test_an_answer_is_read_back_from_its_json(annotation):
     annotation = stated(annotation)
     asked = list(annotation.values) or [Clause.WATER]
     annotation = annotation if annotation.values else annotation.model_copy(update={"values": {Clause.WATER: "lake"}})

@@ -75,14 +75,14 @@ def test_consistent_annotations_pass_whole_and_in_part():
             assert contradictions({c: v for c, v in values.items() if c is not left_out}) == []
 
 
-def test_size_against_resolution():
+def test_a_size_that_the_resolution_cannot_show_is_a_contradiction():
     assert contradictions(PORT, gsd_m=10.0) == []
     large_point = PORT | {Clause.TARGET_FEATURE: "point", Clause.TARGET_SIZE: "large"}
     assert [c.rule for c in contradictions(large_point, gsd_m=1.0)] == ["size_fits_resolution"]
     assert contradictions(large_point, gsd_m=20.0) == []
 
 
-def test_size_against_what_was_measured():
+def test_a_size_that_was_measured_otherwise_is_a_contradiction():
     """A medium ship has 80 to 200 m, measured within a factor of 1.5."""
     one = PORT | {Clause.TARGET_COUNT: "1", Clause.TARGET_DISTRIBUTION: "single", Clause.TARGET_SIZE: "medium"}
     assert contradictions(one, gsd_m=10.0, measured_pixels=[12]) == []

@@ -70,7 +70,7 @@ SAMPLE = SHARED / "hcot" / "fusar_klip_sample_1000.json"
         ("water", "No large water bodies; some minor water features remain", None, False),
     ],
 )
-def test_statements_negations_and_hedges(clause, text, value, hedged):
+def test_statements_negations_and_hedges_are_told_apart(clause, text, value, hedged):
     assert read_clause(Clause(clause), text) == (value, hedged)
 
 

@@ -21,7 +21,7 @@ PLACES = {
 }
 
 
-def test_a_city():
+def test_a_city_is_known_by_name_region_country_and_zone():
     known = tile_knowledge(*PLACES["Los Angeles"])
     assert (known.city, known.region, known.country, known.utm_zone) == (
         "Los Angeles",
@@ -38,7 +38,7 @@ def test_a_city():
     assert "Los Angeles" in known.sentences()
 
 
-def test_coordinates_of_another_system():
+def test_coordinates_of_another_system_are_transformed():
     import utm
 
     easting, northing, _, _ = utm.from_latlon(34.05, -118.25)
@@ -67,7 +67,7 @@ def test_priors_are_what_a_map_suggests(place, expected):
     assert {clause: values[Clause(clause)] for clause in expected} == expected
 
 
-def test_anywhere_on_the_globe():
+def test_every_place_on_the_globe_has_a_city_a_country_and_a_climate():
     generator = np.random.default_rng(1)
     corners = [(180.0, 0.0), (-180.0, 0.0), (0.0, 90.0), (0.0, -90.0), (179.99, -17.0)]
     drawn = list(zip(generator.uniform(-180, 180, 40), generator.uniform(-90, 90, 40), strict=True))

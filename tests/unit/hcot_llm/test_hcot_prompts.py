@@ -42,7 +42,7 @@ def without(*clauses):
     return {clause: value for clause, value in SHIP_AT_SEA.items() if clause not in clauses}
 
 
-def test_compact_prompt():
+def test_a_compact_prompt_says_what_is_known_and_asked():
     asked = [Clause.WATER, Clause.TERRAIN]
     prompt = captioner_prompt(without(*asked), asked, "land urban shore dry", {Clause.WATER: "lake sea"})
     assert len(prompt.split()) <= 60
@@ -60,7 +60,7 @@ def test_without_levels_there_is_no_hierarchy_and_no_knowledge():
     assert prompt == " ".join(f"{c} {v}" for c, v in without(Clause.WATER).items()) + " ask water"
 
 
-def test_all_clauses_asked():
+def test_all_clauses_can_be_asked_at_once():
     assert captioner_prompt(
         {}, CLAUSES, "sea water shore marine", {}
     ) == "place sea water shore marine ask " + " ".join(CLAUSES)
@@ -120,7 +120,7 @@ def test_tokenizer_keeps_all_words_whole():
 
 
 @pytest.mark.parametrize("level", range(6))
-def test_chat_prompts(level):
+def test_chat_prompts_ask_level_by_level(level):
     prompt = chat_prompt(
         level,
         kept={Clause.TERRAIN: "coast"},

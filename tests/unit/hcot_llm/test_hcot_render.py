@@ -43,7 +43,7 @@ def test_no_sentence_says_two_things():
 
 @settings(max_examples=100, deadline=None)
 @given(some_values, st.integers(0, 2**63))
-def test_caption_round_trip(values, seed):
+def test_a_caption_is_read_back_as_its_values(values, seed):
     text = render_caption(values, seed=seed)
     assert text == render_caption(dict(reversed(values.items())), seed=seed)
     assert parse_caption(text) == values

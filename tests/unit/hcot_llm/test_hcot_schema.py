@@ -26,7 +26,7 @@ annotations = st.fixed_dictionaries({clause: st.sampled_from(VOCABULARY[clause])
 clause_sets = st.lists(st.sampled_from(CLAUSES), min_size=1, unique=True)
 
 
-def test_sixteen_clauses_with_distinct_values():
+def test_every_clause_has_distinct_values():
     assert len(CLAUSES) == 16
     assert set(VOCABULARY) == set(GROUP) == set(LEVEL) == set(CLAUSES)
     assert set(GROUP.values()) == {"landform", "function", "target", "relation"}
@@ -46,7 +46,7 @@ def test_annotation_refuses_values_outside_the_vocabulary():
 
 @settings(max_examples=50, deadline=None)
 @given(annotations, clause_sets)
-def test_answer_round_trip(values, asked):
+def test_an_answer_is_read_back_as_its_values(values, asked):
     text = answer_text(values, asked)
     parsed = parse_answer(text, asked)
     assert parsed == {clause: values[clause] for clause in asked}
@@ -106,7 +106,7 @@ def test_bad_answers_name_their_reason(text, reason):
     assert caught.value.reason == reason
 
 
-def test_missing_clause():
+def test_a_missing_clause_is_named():
     with pytest.raises(AnswerError, match="missing_clause: clause 'road'"):
         parse_answer('{"water": "lake"}', [Clause.WATER, Clause.ROAD])
 

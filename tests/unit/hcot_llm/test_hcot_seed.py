@@ -118,7 +118,7 @@ def accuracy(table, truth, clauses=CLAUSES, tiles=None):
     return np.mean([row["value"] == truth[row["tile_id"]][Clause(row["clause"])] for row in rows])
 
 
-def test_rates_of_the_paper(truth):
+def test_errors_are_as_frequent_as_the_paper_says(truth):
     table = corrupt(truth, CorruptionConfig(), seed=3)
     assert table.schema == SEED_SCHEMA
     assert table.num_rows == 16 * len(truth)
@@ -241,7 +241,7 @@ def test_whole_image_errors_keep_all_clauses_of_another_tile_together(truth):
     assert np.mean(wrong) > 0.3
 
 
-def test_whole_image_errors_of_a_lone_tile():
+def test_a_lone_tile_has_no_whole_image_errors():
     table = corrupt({"t": SHIPS}, CorruptionConfig(error_scale=0.0, share_whole_image=0.99), seed=0)
     assert table["value"].to_pylist() == list(SHIPS.values())
 
@@ -300,7 +300,7 @@ def test_truth_values_checks_the_facts():
         truth_values(row | {"water": "ocean"})
 
 
-def test_geography_seed():
+def test_annotations_from_geography_follow_the_map():
     tiles = pa.table({"tile_id": ["b", "a"], "lon": [-118.25, -119.0], "lat": [34.05, 33.2]})
     table = geography_seed(tiles)
     assert table.schema == SEED_SCHEMA

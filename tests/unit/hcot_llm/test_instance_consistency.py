@@ -203,7 +203,7 @@ def target(**changes) -> dict:
         (45.0, (26, 35), (36, 45)),
     ],
 )
-def test_the_box_of_a_turned_target(heading, rows, cols):
+def test_the_box_of_a_turned_target_holds_it(heading, rows, cols):
     """100 x 20 m at 10 m a pixel about pixel (30, 40): half of (10 + 2) / sqrt(2) pixels at 45 degrees."""
     [box] = true_boxes([target(heading_deg=heading)], (64, 64), 10.0)
     assert ((box.row_start, box.row_stop), (box.col_start, box.col_stop)) == (rows, cols)
@@ -216,7 +216,7 @@ def test_boxes_are_cut_off_at_the_edge_and_stay_upright():
     assert (box.row_start, box.row_stop, box.heading_deg) == (0, 7, 0.0)
 
 
-def test_relations_of_targets():
+def test_relations_of_targets_are_those_of_their_places():
     ships = [target(), target(row=50.0), target(row=30.0, col=48.0, region="harbour")]
     house = target(category="building", row=40.0, col=5.0, region="none")
     objects = [*ships, house | {"row": 50.0, "col": 30.0}, house]
@@ -244,7 +244,7 @@ def test_relations_of_targets():
         ({"region": "forest"}, "lies in 'forest'"),
     ],
 )
-def test_objects_that_cannot_be(change, message):
+def test_objects_that_cannot_be_are_refused(change, message):
     with pytest.raises(SchemaError, match=message):
         true_relations([target(**change)], true_boxes([target(**change)], (64, 64), 10.0), (64, 64), 10.0)
 

@@ -27,13 +27,13 @@ def simulated(tiles=3000, values=4, accuracy=0.8, model_accuracy=0.95, sureness=
     return truth, annotated, model, noise
 
 
-def test_fusing_by_hand():
+def test_fusing_gives_what_is_computed_by_hand():
     """Model says 0.7/0.3, the seed says value 1 and is right in 9 of 10: 0.07 against 0.27."""
     fused = fuse(np.asarray([[0.7, 0.3]]), NoiseModel.even(0.9, 2).likelihood(np.asarray([1])))
     np.testing.assert_allclose(fused, [[0.07 / 0.34, 0.27 / 0.34]])
 
 
-def test_pooling_by_hand():
+def test_pooling_gives_what_is_computed_by_hand():
     pooled = pool([np.asarray([[0.8, 0.2]]), np.asarray([[0.5, 0.5]]), np.full((1, 2), np.nan)], [2.0, 1.0, 1.0])
     np.testing.assert_allclose(pooled, [[0.64 / 0.68, 0.04 / 0.68]])
 

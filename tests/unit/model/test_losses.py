@@ -26,7 +26,7 @@ def test_itc_targets_share_the_hard_part_among_the_same_tile():
     assert torch.allclose(mixed[0], torch.tensor([0.25 + 0.1, 0.3, 0.25 + 0.1, 0.0]), atol=1e-6)
 
 
-def test_itc_loss_of_two_orthogonal_pairs():
+def test_itc_loss_of_two_orthogonal_pairs_is_what_is_computed_by_hand():
     unit = torch.eye(2)
     empty = torch.zeros(3, 2), torch.zeros(3, 2), torch.full((3,), EMPTY)
     loss = itc_loss(unit, unit, unit, unit, torch.tensor([1, 2]), *empty, torch.tensor([0.5]), 0.0)
@@ -79,7 +79,7 @@ def test_itm_loss_reads_the_match_class_and_leaves_invalid_negatives_out():
     assert itm_loss(match, match, match, ~both, ~both).item() == pytest.approx(right, abs=1e-6)
 
 
-def test_clause_loss_of_two_slots():
+def test_clause_loss_of_two_slots_is_what_is_computed_by_hand():
     scores = [torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log(), torch.tensor([[0.2, 0.3, 0.5], [1 / 3] * 3]).log()]
     labels = torch.tensor([[0, 2], [1, UNKNOWN]])
     expected = -(math.log(0.5) + math.log(0.1) + math.log(0.5)) / 3

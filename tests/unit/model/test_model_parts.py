@@ -82,7 +82,7 @@ def test_text_encoder_is_not_causal(parts, tokenizer):
     assert not torch.allclose(encoder.match_logits(start, mask, tokens), encoder.match_logits(changed, mask, tokens))
 
 
-def test_blip_and_albef_fusion_start(tokenizer):
+def test_fusion_starts_at_the_configured_layer(tokenizer):
     for unimodal, start in ((2, 0), (1, 1)):
         config = toy()
         text = config.encoder.text.model_copy(update={"unimodal_depth": unimodal, "fusion_start": start})
@@ -95,7 +95,7 @@ def test_blip_and_albef_fusion_start(tokenizer):
         assert cross == [True, True] if start == 0 else [False, True]
 
 
-def test_scores(parts, images, tokenizer):
+def test_scores_are_those_of_the_modules_themselves(parts, images, tokenizer):
     encoder, _ = parts
     scorer = Scorer(encoder, tokenizer, batch_size=2)
     tokens = scorer.image_tokens(images)
@@ -194,7 +194,7 @@ def test_right_padding_changes_no_state(parts, images):
     assert torch.allclose(states, padded[:, :3], atol=1e-5)
 
 
-def test_checkpoint_round_trip_and_hash(parts, images, tokenizer, tmp_path):
+def test_a_checkpoint_is_read_back_with_its_hash(parts, images, tokenizer, tmp_path):
     encoder, captioner = parts
     save_model(tmp_path / "a", encoder, captioner, tokenizer)
     assert not [path for path in (tmp_path / "a").rglob("*") if path.suffix in {".bin", ".pt", ".pkl"}]

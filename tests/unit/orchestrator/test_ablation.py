@@ -97,7 +97,7 @@ def test_the_default_row_is_the_base_itself(tmp_path):
     assert ablation.rows["both"].overrides == {}
 
 
-def test_what_the_rows_leave_out(tmp_path):
+def test_each_row_leaves_out_what_its_name_says(tmp_path):
     """By the settings that the loop reads: who is asked, what is weighed, what is taught."""
     cells = make_cells(load_ablation(ROOT / "configs" / "ablation.yaml"), tmp_path, seeds=[0])
     row = {cell.name: cell.config for cell in cells}
@@ -171,7 +171,7 @@ def test_settings_of_the_command_line_are_stronger_than_the_file(write, tmp_path
         ({"rows": {"a": {"description": "d", "kind": "posterior_fusion", "weights_of": "b"}}}, "must name a row"),
     ],
 )
-def test_an_ablation_that_cannot_be_used(write, changes, said):
+def test_an_ablation_that_cannot_be_used_is_refused_with_its_reason(write, changes, said):
     with pytest.raises(ConfigError, match=said):
         load_ablation(write(**changes))
 
@@ -184,7 +184,7 @@ def test_a_mistyped_key_of_a_row_is_found_before_anything_runs(write, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_row_that_is_not_there(write, tmp_path):
+def test_a_row_that_is_not_there_is_answered_with_those_that_are(write, tmp_path):
     with pytest.raises(ConfigError, match="nobody: no such row. The ablation has: none, both"):
         make_cells(load_ablation(write()), tmp_path, ["nobody"])
 
@@ -305,7 +305,7 @@ def test_a_run_that_fails_is_named_with_its_output(write, tmp_path, process):
     assert "no memory left" in (tmp_path / "out" / "none-seed0.log").read_text()
 
 
-def test_the_command_that_runs_a_cell(write, tmp_path, process):
+def test_a_cell_is_run_or_resumed_by_the_command_line(write, tmp_path, process):
     process("import sys, json; print(json.dumps(sys.argv[2:]))")
     out = tmp_path / "out"
     out.mkdir()

@@ -57,24 +57,24 @@ def test_the_old_name_of_throughput_is_answered_with_the_new_one(refused, call):
     assert "bench" not in call("--help")[1]
 
 
-def test_a_missing_configuration(refused):
+def test_a_missing_configuration_is_named(refused):
     assert "There is no configuration nowhere.yaml. The ones that come with the project lie in configs/" in refused(
         "run", "nowhere.yaml"
     )
 
 
-def test_a_mistyped_key_in_the_file(refused, tmp_path):
+def test_a_mistyped_key_in_the_file_is_answered_with_the_nearest(refused, tmp_path):
     (tmp_path / "mine.yaml").write_text("roudns: 3\n")
     assert "mine.yaml cannot be used: roudns: no such key. Did you mean 'rounds'?" in refused("run", "mine.yaml")
 
 
-def test_a_mistyped_key_on_the_command_line(refused):
+def test_a_mistyped_key_on_the_command_line_is_named(refused):
     assert "train.epoch: no such key" in refused("run", SMOKE, "--set", "train.epoch=1")
     assert "rounds: Input should be a valid integer" in refused("run", SMOKE, "--set", "rounds=three")
     assert "write it as key=value" in refused("run", SMOKE, "--set", "rounds")
 
 
-def test_a_run_directory_that_is_not_empty(refused, tmp_path):
+def test_a_run_directory_that_is_not_empty_is_refused(refused, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").write_text("mine")
     error = refused("run", SMOKE, "--run-dir", "taken")
@@ -82,33 +82,33 @@ def test_a_run_directory_that_is_not_empty(refused, tmp_path):
     assert "knowlip resume taken" in error
 
 
-def test_too_many_cpus(refused):
+def test_too_many_cpus_are_named_with_their_keys(refused):
     error = refused("run", SMOKE, "--set", "train.min_workers=500", "--set", "train.max_workers=500")
     assert "503 CPUs are needed" in error
     assert "6 are there" in error
     assert "cluster.local_cpus" in error
 
 
-def test_too_much_memory(refused):
+def test_too_much_memory_is_named_with_its_key(refused):
     assert "9999 GiB of memory are needed (cluster.memory_gib)" in refused(
         "run", SMOKE, "--set", "cluster.memory_gib=9999"
     )
 
 
-def test_real_input_without_tiles(refused):
+def test_real_input_without_tiles_is_told_what_to_give(refused):
     assert "Give a folder or a list of GeoTIFFs with --tiles" in refused("run", SMOKE, "--set", "corpus.kind=geotiff")
 
 
-def test_an_absent_folder_of_tiles(refused, tmp_path):
+def test_an_absent_folder_of_tiles_is_named(refused, tmp_path):
     assert f"There is no folder or list of GeoTIFFs at {tmp_path}/absent" in refused("run", SMOKE, "--tiles", "absent")
 
 
-def test_an_empty_folder_of_tiles(refused, tmp_path):
+def test_an_empty_folder_of_tiles_is_named(refused, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "empty holds no GeoTIFF (*.tif, *.tiff)" in refused("run", SMOKE, "--tiles", "empty")
 
 
-def test_a_folder_in_which_nothing_can_be_used(refused, tmp_path):
+def test_a_folder_in_which_nothing_can_be_used_is_refused_with_its_quarantine(refused, tmp_path):
     folder = tmp_path / "bad"
     write_geotiff(folder / "constant.tif", np.full((2, 128, 128), 7, np.uint16))
     (folder / "text.tif").write_text("not a tiff")
@@ -118,7 +118,7 @@ def test_a_folder_in_which_nothing_can_be_used(refused, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["resume", "status", "report", "caption"])
-def test_what_is_no_run(refused, tmp_path, command):
+def test_what_is_no_run_directory_is_refused_by_every_command(refused, tmp_path, command):
     (tmp_path / "tile.tif").touch()
     arguments = ("caption", "tile.tif", "--run", ".") if command == "caption" else (command, ".")
     assert "is not a run directory: it has no config.yaml" in refused(*arguments)
@@ -141,7 +141,7 @@ def _truncate(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", BAD_TILES)
-def test_a_tile_that_cannot_be_captioned(call, tmp_path, kind):
+def test_a_tile_that_cannot_be_captioned_is_refused_with_its_reason(call, tmp_path, kind):
     RunDirectory.create(load_config(SMOKE), tmp_path / "run")
     make, why = BAD_TILES[kind]
     make(tmp_path / "tile.tif")
@@ -277,7 +277,7 @@ def test_free_text_records_are_counted_by_clause(call, tmp_path):
         (json.dumps([RECORD | {"Roads": 3}]), "no text under 'Roads'"),
     ],
 )
-def test_a_file_of_records_that_does_not_fit(refused, tmp_path, content, message):
+def test_a_file_of_records_that_does_not_fit_is_refused_with_its_reason(refused, tmp_path, content, message):
     if content is not None:
         (tmp_path / "records.json").write_text(content)
     assert message in refused("hcot", "records.json")

@@ -106,7 +106,7 @@ def test_values_that_do_not_go_together_are_refused(overrides, said):
         ["acceptance.use_captioner=false"],
     ],
 )
-def test_their_neighbours_are_accepted(overrides):
+def test_values_just_inside_the_limits_are_accepted(overrides):
     assert load_config(SMOKE, overrides)
 
 
@@ -131,7 +131,7 @@ def test_overrides_are_yaml_and_reach_every_depth():
     assert config.model.encoder == load_config(SMOKE).model.encoder
 
 
-def test_another_model_and_a_key_of_it():
+def test_another_model_and_a_key_of_it_can_be_set_together():
     config = load_config(SMOKE, ["model.encoder.clause_heads=8", "model=model/paper.yaml"])
     assert config.model.encoder.vision.depth == 12
     assert config.model.encoder.clause_heads == 8
@@ -144,7 +144,7 @@ def test_an_override_that_cannot_be_read_is_quoted(override):
     assert str(error.value).startswith(f"--set {override}: ")
 
 
-def test_files_that_are_no_configuration(tmp_path):
+def test_files_that_are_no_configuration_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="no configuration .*nowhere.yaml"):
         load_config(tmp_path / "nowhere.yaml")
     with pytest.raises(ConfigError, match="no configuration"):

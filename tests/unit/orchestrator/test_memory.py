@@ -42,7 +42,7 @@ def test_the_thread_samples_and_stops(tmp_path):
     assert sampler.stop().samples >= 1
 
 
-def test_no_report_yet_and_a_damaged_one(tmp_path):
+def test_an_absent_report_is_none_and_a_damaged_one_is_named(tmp_path):
     assert read_memory(tmp_path) is None
     (tmp_path / "memory.json").write_text("{")
     with pytest.raises(RecordError, match="memory.json is damaged"):

@@ -195,7 +195,7 @@ def test_weights_without_a_readable_model_are_named(start):
         check_start_weights(start.start_weights, start.model)
 
 
-def test_enough_is_enough():
+def test_a_cluster_of_exactly_what_is_needed_is_accepted():
     config = load_config(SMOKE)
     check(config, ClusterCapacity((total_requirement(config),)))
 

@@ -45,7 +45,7 @@ def test_records_come_in_order_of_rounds_past_ten_thousand_names(tmp_path):
     assert record_path(tmp_path, 12345).name == "12345.json"
 
 
-def test_no_round_yet(tmp_path):
+def test_a_run_without_a_round_has_no_records(tmp_path):
     assert read_records(tmp_path) == []
     assert read_seed_summary(tmp_path) is None
 
@@ -146,7 +146,7 @@ def test_phases_neither_overlap_nor_are_invented():
         pass
 
 
-def test_seed_summary_round_trip(tmp_path):
+def test_the_summary_of_the_initial_annotations_is_read_as_it_was_written(tmp_path):
     summary = SeedSummary(annotation_accuracy=None, tiles=6, quarantined=1, simulated=False)
     write_seed_summary(unguarded(tmp_path), summary)
     write_seed_summary(unguarded(tmp_path), summary)

@@ -65,7 +65,7 @@ def windows(**columns) -> list[ReferenceWindow]:
     ]
 
 
-def test_scores_of_a_hand_made_case():
+def test_scores_of_a_hand_made_case_are_those_counted_by_hand():
     found = score(BY_NAME["water"], ["sea", "sea", "none", "none"], windows(water=["sea", "none", "none", "none"]))
     assert (found.windows, found.accuracy) == (4, 0.75)
     assert found.balanced_accuracy == pytest.approx((1 + 2 / 3) / 2)
@@ -88,7 +88,7 @@ def test_agreement_is_over_the_windows_read_twice():
     assert agreement(BY_NAME["road"], first, []) is None
 
 
-def test_most_frequent_value_and_its_ties():
+def test_the_most_frequent_value_is_found_and_ties_are_always_settled_alike():
     assert most_frequent(BY_NAME["road"], windows(road=["none", "grid", "grid"])) == "grid"
     assert most_frequent(BY_NAME["road"], windows(road=["none", "grid"])) == "grid"
 

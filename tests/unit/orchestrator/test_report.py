@@ -50,7 +50,7 @@ def fill(run_dir, accuracy):
     )
 
 
-def test_with_truth(run_dir):
+def test_with_truth_a_report_has_accuracies(run_dir):
     fill(run_dir, 0.93)
     found = json.loads(json.dumps(report(run_dir)))
     assert set(found) == KEYS
@@ -75,7 +75,7 @@ def test_without_truth_accuracies_are_null(run_dir):
     assert "unknown" in printed(print_report, run_dir)
 
 
-def test_before_the_first_round(run_dir):
+def test_before_the_first_round_a_report_is_empty(run_dir):
     assert report(run_dir) == dict.fromkeys(KEYS) | {"rounds": []}
     assert "No round" in printed(print_report, run_dir)
     assert "0 of 3" in printed(print_status, run_dir)
@@ -89,6 +89,6 @@ def test_status_says_how_to_go_on(run_dir):
     assert "mlflow" in text
 
 
-def test_no_run(tmp_path):
+def test_what_is_no_run_has_no_report(tmp_path):
     with pytest.raises(RunDirectoryError):
         report(tmp_path / "nothing")

@@ -95,7 +95,7 @@ def test_what_is_no_run_is_not_opened(tmp_path):
             RunDirectory.open(path)
 
 
-def test_paths_of_a_round():
+def test_the_paths_of_a_round_carry_its_number():
     directory = RunDirectory(Path("/run"))
     assert directory.weights(12) == Path("/run/weights/round-0012")
     assert directory.shards(3) == Path("/run/labels/round-0003")

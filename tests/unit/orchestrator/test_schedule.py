@@ -64,7 +64,7 @@ def test_epochs_can_be_set_by_round():
     assert [policy.plan(round_).epochs for round_ in (1, 2, 3)] == [9, 4, 4]
 
 
-def test_the_papers_phases():
+def test_the_papers_phases_follow_one_another_round_by_round():
     policy = of("schedule/paper.yaml")
     assert [policy.plan(round_).phase for round_ in (1, 2, 3, 4)] == [1, 2, 3, 3]
 
@@ -79,7 +79,7 @@ def evidence():
 
 
 @pytest.mark.parametrize(("phase", "untaught"), [(1, set()), (2, {(0, 0), (0, 1)}), (3, {(0, 1)})])
-def test_what_a_phase_leaves_out_of_the_next_rounds_targets(evidence, phase, untaught):
+def test_a_phase_leaves_its_flagged_clauses_out_of_the_next_rounds_targets(evidence, phase, untaught):
     trusted, reconstructed = schedule(phase=phase).taught(1, *evidence)
     assert set(map(tuple, np.argwhere(~reconstructed).tolist())) == untaught
     np.testing.assert_array_equal(trusted, reconstructed)

@@ -28,7 +28,7 @@ def test_equal_doubt_is_settled_by_tile_and_clause():
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0, 0), (1, 640)])
-def test_the_ends_of_the_share(share, expected):
+def test_a_share_of_none_asks_nothing_and_of_all_asks_everything(share, expected):
     assert most_doubtful(np.ones((40, 16), bool), np.zeros((40, 16)), np.ones(40, bool), share).sum() == expected
 
 

@@ -52,7 +52,7 @@ def store(monkeypatch, tmp_path, empty_store):
     shutil.copy(empty_store, tmp_path / "mlflow.db")
 
 
-def test_one_run_from_its_parameters_to_its_model(tmp_path):
+def test_one_run_is_tracked_from_its_parameters_to_its_model(tmp_path):
     run_dir = tmp_path / "a run"
     run_dir.mkdir()
     (tmp_path / "mlflow.db").rename(run_dir / "mlflow.db")
@@ -147,7 +147,7 @@ def test_numbers_that_are_unknown_are_left_out(tmp_path):
     assert "annotation_accuracy" not in MlflowClient(tracking_uri(tmp_path)).get_run(child.run_id).data.metrics
 
 
-def test_the_command_to_look_at_a_run(tmp_path, monkeypatch):
+def test_the_command_to_look_at_a_run_holds_no_password(tmp_path, monkeypatch):
     assert f"ui --backend-store-uri 'sqlite:///{tmp_path}/a b/mlflow.db'" in ui_command(tmp_path / "a b")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@mlflow.example/x")
     assert ui_command(tmp_path) == "open https://mlflow.example/x"
