@@ -207,6 +207,7 @@ def test_a_driver_that_is_stopped_anywhere_and_wakes_changes_nothing_fifty_times
         first = context.Process(target=write_until_over, args=(run_dir, results, first_over), daemon=True)
         first.start()
         while not (run_dir / "state.json").exists():
+            assert first.is_alive()
             time.sleep(0.001)
         time.sleep(derive_seed(turn, "stopped after") % 1000 / 50_000)
         os.kill(first.pid, signal.SIGSTOP)
