@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from affine import Affine
 from rasterio._err import CPLE_BaseError  # rasterio lets some of GDAL's errors through, with no public name
@@ -110,7 +110,7 @@ def acquired_of(tags: Mapping[str, str], name: str, item: ItemFacts | None = Non
         tags.get("DATE"),
         tags.get("ACQ_DATE"),
         *(upper.get(key) for key in _TIME_TAGS),
-        item and item.acquired,
+        item and _in_utc(item.acquired),
         time_in_name(name),
         tags.get("TIFFTAG_DATETIME"),
     ]
@@ -119,6 +119,15 @@ def acquired_of(tags: Mapping[str, str], name: str, item: ItemFacts | None = Non
         if parsed:
             return parsed
     return ""
+
+
+def _in_utc(text: str) -> str:
+    """A time with an offset, as STAC writes it, in UTC and without one, as names and tags have it."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat() if time.tzinfo else text
 
 
 def _parse_time(text: str) -> str | None:

@@ -218,6 +218,7 @@ def _summary(scene: OpenScene, left_out: dict[str, str]) -> str:
         no_data = f", no data: {', '.join(f'{value:g}' for value in band.no_data)}" if band.no_data else ""
         said.append(f"{band.polarisation}: {first}{no_data}")
     said += [f"left out {band}: {why}" for band, why in left_out.items()]
+    said += [f"{name} lies beside and is not read: put it inside with gdal_translate" for name in scene.masks_beside()]
     return "; ".join(dict.fromkeys(said))
 
 

@@ -103,6 +103,14 @@ class OpenScene:
             [part.src.read([band.index for band in part.bands.used], window=window) for part in self.parts]
         )
 
+    def masks_beside(self) -> list[str]:
+        """Masks in files of their own, which are not read: only what is in a file itself is known by its hash."""
+        return [
+            f"{part.scene.name}.msk"
+            for part in self.parts
+            if isinstance(part.scene.path, Path) and part.scene.path.with_name(f"{part.scene.path.name}.msk").exists()
+        ]
+
     def statistics(self) -> tuple[list[float], list[float], float]:
         """(median in dB, standard deviation in dB, each by band; share of the pixels with a value in all bands).
 
