@@ -291,10 +291,10 @@ def test_a_driver_that_wakes_in_the_middle_of_a_folder_changes_nothing(tmp_path,
 
 def test_what_a_killed_writer_left_is_removed_by_the_next_and_nothing_else_is(tmp_path, hands):
     first, take_over = hands
+    (tmp_path / "round-0001").mkdir()
+    second = take_over()  # which removes what lies there by then
     for name in ("round-0001", "round-0002", "round-00010"):
         (tmp_path / f".{name}.ab.partial").mkdir()
-    (tmp_path / "round-0001").mkdir()
-    second = take_over()
     with pytest.raises(LeaseLost):
         first.remove_unfinished(tmp_path)
     assert len(list(tmp_path.glob(".round*.partial"))) == 3
