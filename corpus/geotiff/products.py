@@ -37,8 +37,9 @@ _WEAK_PARTS: Final = (
     (r"height|slope|aspect", "a terrain model"),
     (r"alpha|corr", "an index"),
 )
-# Words that stand inside of the names of such parts: JAXA's mosaics and TerraSAR-X.
+# Words that stand inside of the names of such parts: ICEYE, JAXA's mosaics and TerraSAR-X.
 _INSIDE: Final = (
+    (re.compile(r"(?:^|_)(?:quick_?look|preview|thumbnail|browse)(?:_|$)"), "a quick-look"),
     (re.compile(r"_(?:linci|lin|inc)_f\d\d"), "an incidence angle"),
     (re.compile(r"_date_f\d\d"), "a map of the acquisition"),
     (re.compile(r"_mask_f\d\d"), "a mask"),

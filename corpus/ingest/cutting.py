@@ -115,6 +115,12 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
     return CutScene(record, tiles, skipped)
 
 
+def describe(scene: OpenScene, config: IngestConfig) -> SceneRecord:
+    """What was decided on a scene, without its tiles."""
+    medians, deviations, _ = scene.statistics()
+    return _record(scene, scene.window(config.window), [], [], 0.0, medians, deviations)
+
+
 def remove_tiles(out: Path | None, tiles: list[CutTile]) -> None:
     """Remove the files of tiles, where they were written."""
     for tile in tiles:

@@ -18,7 +18,7 @@ from corpus.geotiff import products
 from corpus.geotiff.read import pixels_sha256
 from corpus.geotiff.reasons import Reason, TileError
 from corpus.ingest.config import IngestConfig
-from corpus.ingest.cutting import CutScene, CutTile, cut_scene, remove_tiles
+from corpus.ingest.cutting import CutScene, CutTile, cut_scene, describe, remove_tiles
 from corpus.ingest.opened import on_one_grid, open_scene
 from corpus.ingest.quarantine import NEAR_HELD_OUT, Quarantine, QuarantineRecord
 from corpus.ingest.record import SceneRecord
@@ -47,6 +47,7 @@ class Inspection:
         refused, not_backscatter, duplicates: files that are not used, by kind.
         skipped: windows without a picture, and tiles too near to a held-out one.
         contents: file -> SHA-256 of what was read of it, see `scene_sha256`; '' where nothing could be.
+        described: first file -> what was decided on a scene of which no window can be used.
     """
 
     source: Path
@@ -59,6 +60,7 @@ class Inspection:
     duplicates: list[TileError] = field(default_factory=list)
     skipped: list[QuarantineRecord] = field(default_factory=list)
     contents: dict[str, str] = field(default_factory=dict)
+    described: dict[str, SceneRecord] = field(default_factory=dict)
 
     def kept(self) -> list[tuple[CutTile, Side]]:
         """The tiles of the corpus."""
@@ -78,7 +80,8 @@ class Inspection:
         share, any_tile = len(self.refused) / candidates, bool(self.kept())
         if any_tile and share <= config.max_quarantined_share:
             return None
-        unused = [*self.refused, *self.not_backscatter]
+        unused = self.refused if any_tile else [*self.refused, *self.not_backscatter]
+        total = candidates if any_tile else self.files
         reasons = sorted({error.reason.value for error in unused})
         limit = (
             f"more than max_quarantined_share = {config.max_quarantined_share:.0%}"
@@ -86,10 +89,7 @@ class Inspection:
             else "so no tile is left"
         )
         first = f" The first: {unused[0]}" if unused else ""
-        return (
-            f"{len(unused)} of {self.files} files of {self.source} cannot be used ({', '.join(reasons)}), "
-            f"{limit}.{first}"
-        )
+        return f"{len(unused)} of {total} files of {self.source} cannot be used ({', '.join(reasons)}), {limit}.{first}"
 
     def summary(self) -> str:
         """One sentence on what is used, and one on what is not."""
@@ -286,7 +286,11 @@ def _cut_group(
         sha256 = hashlib.sha256(" ".join(digests.values()).encode()).hexdigest()
     try:
         with open_scene(list(digests), config, beside_backscatter=beside) as scene:
-            cut = cut_scene(scene, sha256, out, config)
+            try:
+                cut = cut_scene(scene, sha256, out, config)
+            except TileError:
+                found.described[group[0].name] = describe(scene, config)
+                raise
     except TileError as error:
         known = {str(scene.path): scene.name for scene in group}
         raise TileError(known.get(error.path, error.path), error.reason, error.hint) from None
@@ -302,16 +306,17 @@ def _set_aside(found: Inspection, error: TileError, group: tuple[Scene, ...]) ->
         lists.get(error.reason, found.refused).append(TileError(name, error.reason, error.hint))
     files = tuple(scene.name for scene in group) or (error.path,)
     found.groups.append(group)
-    found.records.append(
-        SceneRecord(
-            file=files[0],
-            files=files,
-            status="not_backscatter" if error.reason is Reason.NOT_BACKSCATTER else "refused",
-            code=error.reason.value,
-            reason=f"{error.reason.value}: {str(error).removeprefix(error.path).strip()}",
-            reasoning=(str(error),),
-        )
-    )
+    known = found.described.get(files[0])
+    refusal = {
+        "status": "not_backscatter" if error.reason is Reason.NOT_BACKSCATTER else "refused",
+        "code": error.reason.value,
+        "reason": f"{error.reason.value}: {str(error).removeprefix(error.path).strip()}",
+        "reasoning": (str(error), *(known.reasoning if known else ())),
+    }
+    if known is None:
+        found.records.append(SceneRecord(file=files[0], files=files, **refusal))
+    else:
+        found.records.append(known.model_copy(update=refusal))
 
 
 def _split(found: Inspection, cut: list[CutScene], config: IngestConfig, out: Path | None) -> None:

@@ -144,8 +144,6 @@ def _explanation(found: Inspection, file: str) -> list[str]:
                     f"  {record.windows} windows, {record.windows_refused} without a picture, {record.tiles_left_out} "
                     f"too near to held-out ones: {record.tiles} tiles, {record.used_share:.0%} of what has a value"
                 )
-            if record.status != "ok":
-                lines.append(f"  {record.reason}")
             return lines
     known = ", ".join(record.file for record in found.records[:5])
     raise ConfigError(f"No scene of {found.source} has the file {file}. There are: {known}.")

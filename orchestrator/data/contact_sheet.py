@@ -39,7 +39,7 @@ def contact_sheet(found: Inspection, config: IngestConfig) -> Image.Image:
             sheet.paste(Image.fromarray(grey), (left, top))
         else:
             draw.rectangle((left, top, left + _SIDE, top + _SIDE), fill="#e8e0e0", outline="#a04040")
-            draw.text((left + 6, top + 6), textwrap.fill(_ascii(record.reason), 30)[:420], fill="#802020")
+            draw.text((left + 6, top + 6), textwrap.fill(_ascii(record.reason), 30)[:340], fill="#802020")
         draw.text((left, top + _SIDE + 2), _ascii(_caption(record)), fill="black")
     return sheet
 

@@ -22,6 +22,7 @@ from corpus.geotiff.metadata import acquired_of, platform_of
         "N48E013_20_linci_F02DAR.tif",
         "TSX1_SAR/AUXRASTER/GIM_HH_SRA_strip_007.tif",
         "S1_browse.tif",
+        "ICEYE_X6_QUICKLOOK_SLED_1000_20200101T000000.tif",
         "quick-look.tif",
         "dem.tif",
         "S1_VV_VH_ratio.tif",
