@@ -52,7 +52,7 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
     directory = RunDirectory.create(config, run_dir)
     with _saying_how_to_resume(directory, console):
         keep_or_check_inputs(directory.path, prepared)
-        console.print(f"run directory {directory.path}", highlight=False, soft_wrap=True)
+        console.print(f"run directory {directory.path}", highlight=False, soft_wrap=True, markup=False)
         _run(config, directory, prepared, console)
     return directory.path
 
@@ -105,6 +105,7 @@ def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneSta
         f"corpus {prepared.corpus_dir}: {prepared.tiles.num_rows:,} {kind} tiles, {prepared.quarantined} quarantined",
         highlight=False,
         soft_wrap=True,
+        markup=False,
     )
     if summary := prepared.scenes_summary:
         console.print(f"scenes: {summary}", highlight=False, soft_wrap=True, markup=False)

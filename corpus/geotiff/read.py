@@ -119,7 +119,9 @@ def create_geotiff(path: Path, what: str, **profile: Any) -> Iterator[DatasetWri
     """The body fills a new GeoTIFF; at its end the file has its name and is whole, or is not there.
 
     Args:
-        what: it is, for errors: "a tile". profile: as `rasterio.open` takes it.
+        path: of the new file.
+        what: it is, for errors: "a tile".
+        **profile: as `rasterio.open` takes it.
 
     Raises:
         DiskFull: the disk is full. OSError: it cannot be made for another reason; never blamed on a file that is being
