@@ -18,7 +18,7 @@ from benchmark.base import EvaluationInputs, TaskResult, evaluate_all
 from benchmark.tasks import DEFAULT_TASKS
 from corpus.storage.parquet import read_parquet
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 _log = logging.getLogger(__name__)
 
@@ -27,15 +27,21 @@ class Judge:
     """Compares annotations and model with the truth, where there is one.
 
     Args:
-        truth_dir: the folder of truth.parquet; None: there is no truth.
+        schema: of the annotations.
+        truth_dir: the folder of truth.parquet; None: there is no truth. A truth without a column for each clause of the
+            schema counts as none.
         tasks: names of the evaluation tasks to run.
     """
 
-    def __init__(self, truth_dir: str | None, tasks: Sequence[str] = DEFAULT_TASKS) -> None:
-        self._tasks = tuple(tasks)
+    def __init__(self, schema: AnnotationSchema, truth_dir: str | None, tasks: Sequence[str] = DEFAULT_TASKS) -> None:
+        self._schema, self._tasks = schema, tuple(tasks)
         join_run_log()
+        self._schema = schema
         path = None if truth_dir is None else Path(truth_dir) / "truth.parquet"
-        self._truth = read_parquet(path) if path is not None and path.exists() else None
+        truth = read_parquet(path) if path is not None and path.exists() else None
+        # Scenes may be annotated with clauses of which the simulator knows nothing.
+        known = truth is not None and set(schema.names) <= set(truth.column_names)
+        self._truth = truth if known else None
         _log.info("evaluator is ready, %s", "without truth" if self._truth is None else f"truth in {truth_dir}")
 
     def truth_for_pictures(self, tile_ids: list[str]) -> dict[str, dict[str, str]] | None:
@@ -43,7 +49,7 @@ class Judge:
         if self._truth is None:
             return None
         rows = {row["tile_id"]: row for row in self._truth.to_pylist() if row["tile_id"] in set(tile_ids)}
-        return {tile_id: {str(clause): rows[tile_id][clause] for clause in CLAUSES} for tile_id in tile_ids}
+        return {tile_id: {clause: rows[tile_id][clause] for clause in self._schema.names} for tile_id in tile_ids}
 
     def evaluate(self, inputs: EvaluationInputs, tasks: Sequence[str] | None = None) -> TaskResult:
         """What the tasks find; metrics whose precondition fails, as without a truth, are None.
@@ -61,14 +67,16 @@ Evaluator = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Judge)
 
 def rows_of(matrix: AnnotationMatrix) -> pa.Table:
     """Rows (tile_id, clause, value, confidence) of a matrix."""
-    tiles, clauses = len(matrix), len(CLAUSES)
+    schema, tiles, clauses = matrix.schema, len(matrix), len(matrix.schema)
     values = [
-        VOCABULARY[clause][matrix.values[row, column]] for row in range(tiles) for column, clause in enumerate(CLAUSES)
+        words[matrix.values[row, column]]
+        for row in range(tiles)
+        for column, words in enumerate(schema.vocabulary.values())
     ]
     return pa.table(
         {
             "tile_id": np.repeat(np.asarray(matrix.tile_ids, dtype=object), clauses),
-            "clause": [str(clause) for clause in CLAUSES] * tiles,
+            "clause": list(schema.names) * tiles,
             "value": values,
             "confidence": matrix.confidence.reshape(-1).astype(np.float32),
         }

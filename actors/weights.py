@@ -11,8 +11,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from actors.captioner.probe import Probe, compute_probe, save_probe
 from corpus.storage.writer import UNGUARDED, Writer
-from hcot_llm.prompts.tokenizer_texts import tokenizer_texts
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
+from hcot_llm.prompts.tokenizer_texts import tokenizer_texts, tokenizer_words
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.files import read_schema, write_schema
 from hcot_llm.text.render import render_clause
 from model.captioner import SarCaptioner
 from model.checkpoint import load_captioner, load_encoder, load_tokenizer, save_model, weights_sha256
@@ -25,26 +26,30 @@ from model.weights_check import check_weights
 MODEL_CONFIG = "model.yaml"
 
 
-def slot_texts(tokenizer) -> ClauseText:
+def slot_texts(schema: AnnotationSchema, tokenizer) -> ClauseText:
     """The sentence of every value of every clause, which the encoder compares tiles with."""
     return ClauseText.from_texts(
         tokenizer,
-        [clause.value.replace("_", " ") for clause in CLAUSES],
-        [[render_clause(clause, value, variant=0) for value in VOCABULARY[clause]] for clause in CLAUSES],
+        [clause.replace("_", " ") for clause in schema.names],
+        [
+            [render_clause(schema, clause, value, variant=0) for value in values]
+            for clause, values in schema.vocabulary.items()
+        ],
     )
 
 
-def create_weights(directory: Path, config: ModelConfig, seed: int, writer: Writer = UNGUARDED) -> str:
+def create_weights(
+    schema: AnnotationSchema, directory: Path, config: ModelConfig, seed: int, writer: Writer = UNGUARDED
+) -> str:
     """Write untrained weights and a tokenizer made from our own texts; returns the weights' hash.
 
     Raises:
         DiskFull: they do not fit on the disk. LeaseLost: another driver has taken over. The directory is what it was.
     """
-    words = sorted({value for clause in CLAUSES for value in VOCABULARY[clause]} | {str(c) for c in CLAUSES})
-    tokenizer = train_tokenizer(tokenizer_texts(), config.captioner.vocab_size, words)
+    tokenizer = train_tokenizer(tokenizer_texts(schema), config.captioner.vocab_size, tokenizer_words(schema))
     torch.manual_seed(seed)
-    model = TrainingModel.create(config, slot_texts(tokenizer), tokenizer)
-    return _write(directory, model, tokenizer, config, None, writer)
+    model = TrainingModel.create(config, slot_texts(schema, tokenizer), tokenizer)
+    return _write(schema, directory, model, tokenizer, config, None, writer)
 
 
 def copy_weights(source: Path, target: Path, writer: Writer = UNGUARDED) -> str:
@@ -69,11 +74,17 @@ def load_training_model(directory: Path) -> tuple[TrainingModel, object]:
     captioner = load_captioner(directory).train()
     if config.share_vision:
         captioner.vision = encoder.vision
-    return TrainingModel(encoder, captioner, slot_texts(tokenizer), config), tokenizer
+    return TrainingModel(encoder, captioner, slot_texts(read_schema(directory), tokenizer), config), tokenizer
 
 
 def publish_weights(
-    directory: Path, model: TrainingModel, tokenizer, images, prompts: list[str], writer: Writer = UNGUARDED
+    schema: AnnotationSchema,
+    directory: Path,
+    model: TrainingModel,
+    tokenizer,
+    images,
+    prompts: list[str],
+    writer: Writer = UNGUARDED,
 ) -> str:
     """Write a round's weights with a probe of the captioner as it is in memory; returns the weights' hash.
 
@@ -100,16 +111,23 @@ def publish_weights(
             "share_vision": model.shared_vision,
         }
     )
-    return _write(directory, model, tokenizer, config, probe, writer)
+    return _write(schema, directory, model, tokenizer, config, probe, writer)
 
 
 def _write(
-    directory: Path, model: TrainingModel, tokenizer, config: ModelConfig, probe: Probe | None, writer: Writer
+    schema: AnnotationSchema,
+    directory: Path,
+    model: TrainingModel,
+    tokenizer,
+    config: ModelConfig,
+    probe: Probe | None,
+    writer: Writer,
 ) -> str:
     disable_progress_bar()
     with _place(directory, writer) as partial:
         save_model(partial, model.encoder, model.captioner, tokenizer)
         (partial / MODEL_CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json")))
+        write_schema(partial, schema)
         if probe is not None:
             save_probe(partial, probe)
         return weights_sha256(partial)

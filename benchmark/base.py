@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.registry import Registry
-from hcot_llm.schema.clauses import Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 Metrics = Mapping[str, float | None]
 """Metric name -> value; None where the value cannot be known."""
@@ -43,7 +43,7 @@ class HeldOutTiles:
     """
 
     tile_ids: Sequence[str]
-    zero_shot: Mapping[Clause, np.ndarray]
+    zero_shot: Mapping[str, np.ndarray]
     image_embeddings: np.ndarray
     weights_dir: Path
 
@@ -53,11 +53,13 @@ class EvaluationInputs:
     """What an evaluation has. The loop fills in all but the truth, which only the evaluator's process opens.
 
     Attributes:
+        schema: of the annotations.
         current: annotations of the training tiles, columns tile_id, clause, value (strings) and confidence (float32).
         initial: the initial annotations of the same tiles, same columns and rows.
         loss_mask: bool [rows of current], True where the annotation is a training target; None: all are.
     """
 
+    schema: AnnotationSchema
     current: pa.Table
     initial: pa.Table
     loss_mask: np.ndarray | None = None

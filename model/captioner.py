@@ -26,12 +26,14 @@ WEIGHTS = "model.safetensors"
 
 
 class SarCaptionerConfig(PreTrainedConfig):
-    """Hugging Face's form of CaptionerConfig (`model.config`), in `sizes`, and the tokenizer's special
-    tokens.
+    """Hugging Face's form of CaptionerConfig (`model.config`), in `sizes`, and what does not stand in it.
+
+    That is the number of clauses, `slots`, and the tokenizer's special tokens.
     """
 
     model_type = "sar-captioner"
     sizes: dict | None = None
+    slots: int = 1
     pad_token_id: int | None = 0
     bos_token_id: int | None = 3
     eos_token_id: int | None = 4
@@ -83,7 +85,7 @@ class SarCaptioner(PreTrainedModel):
             self.vision = vision
         self.slots = None
         if sizes.slot_tokens:
-            self.slots = SlotTokens(sizes.vision.width, self.vision.summary.width, sizes.width, sizes.slot_tokens)
+            self.slots = SlotTokens(sizes.vision.width, self.vision.summary.width, sizes.width, config.slots)
             self.slots.apply(initialise)
         self.projector.apply(initialise)
 
@@ -91,17 +93,18 @@ class SarCaptioner(PreTrainedModel):
     def from_sizes(
         cls,
         sizes: CaptionerConfig,
+        slots: int,
         tokenizer: PreTrainedTokenizerFast | None = None,
         vision: VisionTower | None = None,
     ) -> "SarCaptioner":
-        """New, untrained weights."""
+        """New, untrained weights. slots: clauses of an annotation."""
         special = {}
         if tokenizer is not None:
             special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
-        return cls(SarCaptionerConfig(sizes=sizes.model_dump(mode="json"), **special), vision)
+        return cls(SarCaptionerConfig(sizes=sizes.model_dump(mode="json"), slots=slots, **special), vision)
 
     def prefix(self, images: Tensor) -> Tensor:
-        """float32 [B, channels, H, W] to the image prefix [B, prefix_tokens + slot_tokens, decoder width]."""
+        """float32 [B, channels, H, W] to the image prefix [B, prefix_tokens + slots, decoder width]."""
         return self.project(self.vision(images))
 
     def project(self, image_tokens: Tensor) -> Tensor:

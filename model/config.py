@@ -103,7 +103,6 @@ class EncoderConfig(FrozenModel):
     text: TextConfig = TextConfig()
     embed_dim: int = Field(128, gt=0)
     clause_heads: int = Field(4, gt=0, description="attention heads of the clause-query pooling")
-    slots: int = Field(16, gt=0, description="clauses of an annotation")
 
 
 class CaptionerConfig(FrozenModel):
@@ -113,8 +112,8 @@ class CaptionerConfig(FrozenModel):
     prefix_tokens: int = Field(
         16, gt=0, description="pooled image tokens before the text: a square number, at most grid^2"
     )
-    slot_tokens: int = Field(
-        16, ge=0, description="image tokens after those, one asked for each clause by a learned query"
+    slot_tokens: bool = Field(
+        True, description="image tokens after those, one asked for each clause of the schema by a learned query"
     )
     vocab_size: int = Field(1024, gt=0)
     width: int = Field(128, gt=0)

@@ -20,10 +20,11 @@ it here."""
 
 
 class SarEncoderConfig(PreTrainedConfig):
-    """Hugging Face's form of EncoderConfig (`model.config`), in `sizes`."""
+    """Hugging Face's form of EncoderConfig (`model.config`), in `sizes`, and the number of clauses, `slots`."""
 
     model_type = "sar-encoder"
     sizes: dict | None = None
+    slots: int = 1
     temperature: float = 0.07
 
     def typed(self) -> EncoderConfig:
@@ -51,15 +52,15 @@ class SarEncoder(PreTrainedModel):
             self.vision.summary.width,
             sizes.embed_dim,
             sizes.clause_heads,
-            sizes.slots,
+            config.slots,
             config.temperature,
         )
         self.post_init()
 
     @classmethod
-    def from_sizes(cls, sizes: EncoderConfig, temperature: float = 0.07) -> "SarEncoder":
-        """New, untrained weights."""
-        return cls(SarEncoderConfig(sizes=sizes.model_dump(mode="json"), temperature=temperature))
+    def from_sizes(cls, sizes: EncoderConfig, slots: int, temperature: float = 0.07) -> "SarEncoder":
+        """New, untrained weights. slots: clauses of an annotation."""
+        return cls(SarEncoderConfig(sizes=sizes.model_dump(mode="json"), slots=slots, temperature=temperature))
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -100,9 +100,8 @@ class TrainingModel(nn.Module):
         if captioner.slots is not None:
             if len(captioner.slots.queries) != len(clause_text.sizes):
                 raise ValueError(
-                    f"captioner.slot_tokens={len(captioner.slots.queries)} must be 0 or "
-                    f"the number of clauses, "
-                    f"{len(clause_text.sizes)}. Correct it in the model configuration."
+                    f"The captioner has image tokens for {len(captioner.slots.queries)} clauses, and the annotation schema "
+                    f"has {len(clause_text.sizes)}: they are of different schemas."
                 )
             self.readout = SlotReadout(captioner.decoder.config.hidden_size, clause_text.sizes)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -116,9 +115,9 @@ class TrainingModel(nn.Module):
     @classmethod
     def create(cls, config: ModelConfig, clause_text: ClauseText, tokenizer=None) -> "TrainingModel":
         """New, untrained models; torch's global seed decides the weights."""
-        encoder = SarEncoder.from_sizes(config.encoder, config.objective.temperature)
+        encoder = SarEncoder.from_sizes(config.encoder, len(clause_text.sizes), config.objective.temperature)
         captioner = SarCaptioner.from_sizes(
-            config.captioner, tokenizer, encoder.vision if config.share_vision else None
+            config.captioner, len(clause_text.sizes), tokenizer, encoder.vision if config.share_vision else None
         )
         return cls(encoder, captioner, clause_text, config)
 

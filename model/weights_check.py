@@ -12,6 +12,7 @@ _NAMES = {
     "model.safetensors.index.json",
     "model.yaml",
     "probe.json",
+    "schema.json",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -47,7 +48,7 @@ def check_weights(directory: str | Path) -> None:
             continue
         if path.suffix != ".safetensors" and path.name not in _NAMES:
             raise _refused(root, f"{name} is neither safetensors nor a known settings file, and might hold code")
-        if path.suffix == ".json" and path.name not in ("probe.json", "tokenizer.json"):
+        if path.suffix == ".json" and path.name not in ("probe.json", "schema.json", "tokenizer.json"):
             _check_settings(root, name)
 
 

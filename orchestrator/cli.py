@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make and check corpora.")
 app.add_typer(data_app, name="data")
+schema_app = typer.Typer(no_args_is_help=True, help="Check annotation schemas.")
+app.add_typer(schema_app, name="schema")
 console = Console()
 
 Settings = Annotated[
@@ -279,6 +281,16 @@ def data_check(
         raise typer.Exit(check_data(path, console, explain=explain, picture=picture, as_json=as_json))
     config = _load(path, tiles, settings)
     raise typer.Exit(check_scenes_of(config.corpus, console, explain=explain, picture=picture, as_json=as_json))
+
+
+@schema_app.command("check")
+def schema_check(
+    path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="An annotation schema, see configs/schema/.")],
+) -> None:
+    """Say in words what is wrong with an annotation schema, or print what it has; exit status 0 or 1."""
+    from orchestrator.report.schema_check import check
+
+    raise typer.Exit(check(path, console))
 
 
 @contextmanager

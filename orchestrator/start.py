@@ -99,7 +99,9 @@ def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneSta
         scenes: see `prepare_corpus`.
     """
     with Progress(console) as progress:
-        prepared = prepare_corpus(config.corpus, run_seed=config.seed, progress=progress.preparing, scenes=scenes)
+        prepared = prepare_corpus(
+            config.corpus, config.annotation_schema, run_seed=config.seed, progress=progress.preparing, scenes=scenes
+        )
     kind = "simulated" if prepared.simulated else "real"
     console.print(
         f"corpus {prepared.corpus_dir}: {prepared.tiles.num_rows:,} {kind} tiles, {prepared.quarantined} quarantined",

@@ -5,6 +5,8 @@ import shutil
 import signal
 import sys
 
+from support.hcot import HCOT
+
 # Before torch and vLLM are imported: on shared cores several threads wait for each other more than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -78,7 +80,7 @@ def engine(trained_captioner):
     """A real vLLM engine in this process, on the trained captioner's decoder. Tests leave those weights in it."""
     from hcot_llm.engines.native import EngineConfig, NativeEngine
 
-    return NativeEngine(trained_captioner.decoder_dir, EngineConfig(candidates=3))
+    return NativeEngine(trained_captioner.decoder_dir, EngineConfig(candidates=3), HCOT)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,6 @@ from hcot_llm.knowledge.knowledge import tile_knowledge
 from hcot_llm.prompts.chain import ChainResult
 from hcot_llm.prompts.chain_config import ChainConfig
 from hcot_llm.prompts.retry import Retry
-from hcot_llm.schema.clauses import VOCABULARY, Clause, in_order
 
 
 class ChainedConfig(CaptionerConfig):
@@ -94,6 +93,7 @@ class ChainQuestion:
         """
         measured = measure(self._backscatter, self.gsd_m)
         return {
+            "schema": self.question.schema,
             "asked": self.question.queried,
             "kept": self.question.context,
             "feedback": self.question.hints,
@@ -111,7 +111,7 @@ class ChainProgress:
 
     def __init__(self, chain: ChainQuestion) -> None:
         self._chain = chain
-        self._distributions: dict[Clause, list[np.ndarray]] = {}
+        self._distributions: dict[str, list[np.ndarray]] = {}
         self._tokens = self._prompts = 0
 
     @property
@@ -129,7 +129,7 @@ class ChainProgress:
 
     def answer(self, result: ChainResult) -> Answer:
         """Return what the chain, at its end, says of the queried clauses."""
-        values = in_order(
+        values = self._chain.question.schema.in_order(
             {clause: result.values[clause] for clause in self._chain.question.queried if clause in result.values}
         )
         errors = tuple(result.failed.values())
@@ -145,13 +145,14 @@ class ChainProgress:
             further_errors=errors[1:],
         )
 
-    def _distribution(self, clause: Clause, value: str) -> np.ndarray | None:
+    def _distribution(self, clause: str, value: str) -> np.ndarray | None:
         """The last one that speaks for the value: level 5 may have corrected it, or said what was not kept."""
+        vocabulary = self._chain.question.schema.vocabulary[clause]
         return next(
             (
                 found
                 for found in reversed(self._distributions.get(clause, ()))
-                if VOCABULARY[clause][int(found.argmax())] == value
+                if vocabulary[int(found.argmax())] == value
             ),
             None,
         )

@@ -19,7 +19,6 @@ from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.endpoint import Endpoint, EndpointConfig
 from hcot_llm.prompts.chain import run_chain
 from hcot_llm.prompts.retry import Retry
-from hcot_llm.schema.clauses import Clause
 
 # How long the check before a run is patient with the endpoint, at most.
 _CHECK_PATIENCE_S: Final = 30.0
@@ -183,8 +182,10 @@ class EndpointCaptioner:
         config, progress = self._config, ChainProgress(asked)
         picture = png(asked.picture) if config.picture else None
 
-        def ask(prompt: str, clauses: Sequence[Clause]) -> str:
-            return progress.take(self._endpoint.complete(prompt, clauses, progress.seed, picture))
+        def ask(prompt: str, clauses: Sequence[str]) -> str:
+            return progress.take(
+                self._endpoint.complete(asked.question.schema, prompt, clauses, progress.seed, picture)
+            )
 
         result = run_chain(
             ask,

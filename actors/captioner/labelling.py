@@ -18,7 +18,6 @@ from hcot_llm.aggregation.feedback import Feedback, feedback_hints
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.relabel import Proposals
 from hcot_llm.prompts.retry import Retry, RetryConfig
-from hcot_llm.schema.clauses import CLAUSES
 
 
 def write_questions(
@@ -46,14 +45,15 @@ def write_questions(
         use_feedback: Whether the prompts tell what the encoder says.
         levels: Whether the prompts are structured by the HCoT levels.
     """
-    questions = []
+    schema, questions = annotations.schema, []
     for row in np.flatnonzero(queried.any(axis=1)):
         tile_id = annotations.tile_ids[row]
-        clauses = tuple(clause for column, clause in enumerate(CLAUSES) if queried[row, column])
+        clauses = tuple(clause for column, clause in enumerate(schema.names) if queried[row, column])
         context = {clause: value for clause, value in annotations.row_values(row).items() if clause not in clauses}
-        hints = feedback_hints(feedback, row, clauses) if use_feedback else {}
+        hints = feedback_hints(schema, feedback, row, clauses) if use_feedback else {}
         questions.append(
             Question(
+                schema,
                 tile_id,
                 clauses,
                 context,

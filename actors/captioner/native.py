@@ -23,7 +23,7 @@ from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.native import EngineConfig, NativeEngine
 from hcot_llm.engines.vllm import configure_process
 from hcot_llm.prompts.retry import Retry
-from hcot_llm.schema.clauses import Clause
+from hcot_llm.schema.files import read_schema
 
 _log = logging.getLogger(__name__)
 
@@ -92,10 +92,11 @@ class NativeReplica:
         from model.checkpoint import load_captioner, load_tokenizer
 
         self._health = EngineHealth()
+        self._schema = read_schema(Path(weights_dir))
         self._load = load_captioner
         self._tokenizer = load_tokenizer(Path(weights_dir))
         self._captioner = load_captioner(Path(weights_dir))
-        self._engine = NativeEngine(Path(weights_dir) / "captioner" / "decoder", self._config.engine)
+        self._engine = NativeEngine(Path(weights_dir) / "captioner" / "decoder", self._config.engine, self._schema)
         self._warm_up()
         self._health = self._health.on(EngineEvent.STARTED)
         self._receipt: PublishReceipt | None = None
@@ -106,7 +107,7 @@ class NativeReplica:
         vision = self._captioner.config.typed().vision
         image = np.zeros((1, vision.channels, vision.image_size_px, vision.image_size_px), np.float16)
         embeddings = self._prompt_embeddings(self._captioner, image, ["warm up"])
-        self._engine.generate(embeddings, [tuple(Clause)[:2]], 0)
+        self._engine.generate(embeddings, [self._schema.names[:2]], 0)
 
     def publish(self, weights_dir: str, weights_sha256: str) -> PublishReceipt:
         """Load weights unless they are served already, and prove it.

@@ -12,7 +12,7 @@ import ray.data
 from hcot_llm.prompts.chain_config import ChainConfig
 from hcot_llm.prompts.prompts import captioner_prompt, prompt_sha256
 from hcot_llm.prompts.retry import Retry
-from hcot_llm.schema.clauses import Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Question:
     """One tile and the clauses it is queried for.
 
     Attributes:
+        schema: What annotations may say.
         tile_id: The tile.
         queried: The clauses to answer.
         context: The values of other clauses, which the prompt tells.
@@ -57,19 +58,20 @@ class Question:
         seed: Of the sampled candidates.
     """
 
+    schema: AnnotationSchema
     tile_id: str
-    queried: tuple[Clause, ...]
-    context: dict[Clause, str]
+    queried: tuple[str, ...]
+    context: dict[str, str]
     knowledge: str
     gsd_m: float
-    hints: dict[Clause, str]
+    hints: dict[str, str]
     levels: bool
     seed: int
 
     @cached_property
     def prompt(self) -> str:
         """The prompt of the native captioner."""
-        return captioner_prompt(self.context, self.queried, self.knowledge, self.hints, self.levels)
+        return captioner_prompt(self.schema, self.context, self.queried, self.knowledge, self.hints, self.levels)
 
 
 class Request(Protocol):
@@ -103,7 +105,7 @@ class CaptionRequest:
     blocks: list = field(repr=False)
     where: list[tuple[int, int]] = field(repr=False)
     prompts: list[str] = field(repr=False)
-    queried: list[tuple[Clause, ...]] = field(repr=False)
+    queried: list[tuple[str, ...]] = field(repr=False)
     seed: int
     retries: tuple[Retry, ...] | None = field(default=None, repr=False)
 

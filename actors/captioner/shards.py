@@ -16,7 +16,6 @@ from hcot_llm.aggregation.relabel import Proposals
 from hcot_llm.engines.answer import Answer
 from hcot_llm.prompts.corrections import Answered, plan_corrections
 from hcot_llm.prompts.retry import Retry, RetryConfig, Unusable, plan_retries
-from hcot_llm.schema.clauses import Clause
 
 SHARD_SCHEMA = pa.schema(
     [
@@ -48,7 +47,7 @@ class ReceivedAnswer:
     question: int
     candidate: int
     attempt: int
-    queried: tuple[Clause, ...]
+    queried: tuple[str, ...]
     answer: Answer
 
 
@@ -100,14 +99,17 @@ class Shard:
             retries = self._plan_retries(config)
             self.repeating = bool(retries)
         if not self.repeating:
-            retries = plan_corrections(self._greedy_answers(), self.candidates) if self.corrections > 0 else []
+            retries = self._plan_corrections() if self.corrections > 0 else []
             self.corrections -= 1
         self.retries = retries
         return retries
 
+    def _plan_corrections(self) -> list[Retry]:
+        return plan_corrections(self.questions[0].schema, self._greedy_answers(), self.candidates)
+
     def _greedy_answers(self) -> list[Answered]:
         """The newest usable values of every question: those of the greedy candidate, and what corrected them."""
-        values: dict[int, dict[Clause, str]] = {}
+        values: dict[int, dict[str, str]] = {}
         for received in self.received:
             if received.candidate in (0, self.candidates):
                 values.setdefault(received.question, {}).update(received.answer.values)
@@ -181,7 +183,7 @@ def read_proposals(
         candidates: Answers per question, corrections of level 5 among them.
     """
     row_of = {tile_id: row for row, tile_id in enumerate(annotations.tile_ids)}
-    empty = Proposals.none_for(len(annotations), candidates)
+    empty = Proposals.none_for(annotations.schema, len(annotations), candidates)
     invalid, injected, answered = Counter(), Counter(), Counter()
     again: set[tuple[str, int]] = set()
     for entry in (row for table in tables for row in table.to_pylist()):
@@ -196,8 +198,9 @@ def read_proposals(
             answered[candidate] += 1
             distribution = entry["distribution"]
             empty.put(
+                annotations.schema,
                 row_of[entry["tile_id"]],
-                Clause(entry["clause"]),
+                entry["clause"],
                 entry["candidate"],
                 entry["value"],
                 None if distribution is None else np.asarray(distribution, dtype=np.float64),

@@ -10,7 +10,7 @@ import numpy as np
 from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.native import EngineConfig, NativeEngine
 from hcot_llm.engines.vllm import configure_process
-from hcot_llm.schema.clauses import Clause
+from hcot_llm.schema.files import read_schema
 
 
 class SingleCaptioner:
@@ -30,10 +30,10 @@ class SingleCaptioner:
         from model.checkpoint import load_captioner, load_tokenizer
 
         self._captioner, self._tokenizer = load_captioner(weights_dir), load_tokenizer(weights_dir)
-        self._engine = NativeEngine(weights_dir / "captioner" / "decoder", config)
+        self._engine = NativeEngine(weights_dir / "captioner" / "decoder", config, read_schema(weights_dir))
         self._image = torch.from_numpy(image.astype(np.float32))[None]
 
-    def ask(self, prompt: str, clauses: Sequence[Clause], seed: int) -> Answer:
+    def ask(self, prompt: str, clauses: Sequence[str], seed: int) -> Answer:
         """The greedy answer to a prompt that asks for these clauses."""
         ids = self._tokenizer([prompt], add_special_tokens=False)["input_ids"]
         return self._engine.generate(self._captioner.prompt_embeddings(self._image, ids), [tuple(clauses)], seed)[0][0]

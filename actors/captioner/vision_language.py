@@ -18,7 +18,6 @@ from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.vision_language import Shown, VisionLanguageConfig, VisionLanguageModel, check_model
 from hcot_llm.prompts.chain import run_chains
 from hcot_llm.prompts.retry import Retry
-from hcot_llm.schema.clauses import Clause
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +71,11 @@ class VisionLanguageReplica:
         progress = [ChainProgress(one) for one in asked]
         pictures = [one.picture for one in asked]
 
-        def ask(prompts: list[tuple[int, str, Sequence[Clause]]]) -> list[str]:
+        def ask(prompts: list[tuple[int, str, Sequence[str]]]) -> list[str]:
             with self._lock:
                 completions = self._model.complete(
                     [
-                        Shown(prompt, clauses, pictures[number], progress[number].seed)
+                        Shown(asked[number].question.schema, prompt, clauses, pictures[number], progress[number].seed)
                         for number, prompt, clauses in prompts
                     ]
                 )

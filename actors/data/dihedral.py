@@ -4,10 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from hcot_llm.aggregation.feedback import VALUE_INDEX
-from hcot_llm.schema.clauses import VOCABULARY, Clause
-
-_GRID: Final = (("northwest", "north", "northeast"), ("west", "center", "east"), ("southwest", "south", "southeast"))
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.problems import LOCATIONS
 
 
 def turn(grid: np.ndarray, symmetry: int) -> np.ndarray:
@@ -17,18 +15,21 @@ def turn(grid: np.ndarray, symmetry: int) -> np.ndarray:
 
 
 def _location_after(symmetry: int) -> dict[str, str]:
-    turned = turn(np.asarray(_GRID, dtype=object), symmetry)
-    moved = {turned[r, c]: _GRID[r][c] for r in range(3) for c in range(3)}
-    return {"none": "none", **moved}
+    turned = turn(np.asarray(LOCATIONS, dtype=object), symmetry)
+    return {turned[r, c]: LOCATIONS[r][c] for r in range(3) for c in range(3)}
 
 
-LOCATION_AFTER: Final = tuple(_location_after(symmetry) for symmetry in range(8))
-"""Where each location ends up when the image is turned by a symmetry."""
+_LOCATION_AFTER: Final = tuple(_location_after(symmetry) for symmetry in range(8))
 
 
-def as_seen_unturned(clause: Clause, distribution: np.ndarray, symmetry: int) -> np.ndarray:
+def location_after(location: str, symmetry: int) -> str:
+    """Where a location ends up when the image is turned by a symmetry; an absent one stays absent."""
+    return _LOCATION_AFTER[symmetry].get(location, location)
+
+
+def as_seen_unturned(schema: AnnotationSchema, clause: str, distribution: np.ndarray, symmetry: int) -> np.ndarray:
     """Distribution float [N, V] over a clause's values, read off tiles turned by `symmetry`, as of the unturned tiles."""
-    if clause is not Clause.TARGET_LOCATION:
+    if schema.clause(clause).kind != "location":
         return distribution
-    after = LOCATION_AFTER[symmetry]
-    return distribution[:, [VALUE_INDEX[clause][after[value]] for value in VOCABULARY[clause]]]
+    index = schema.value_index[clause]
+    return distribution[:, [index[location_after(value, symmetry)] for value in schema.vocabulary[clause]]]

@@ -18,7 +18,8 @@ from corpus.storage.models import StrictModel
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import Feedback, leave_one_out_gains
 from hcot_llm.aggregation.matrix import AnnotationMatrix, one_hot_votes
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.files import read_schema
 from hcot_llm.text.render import render_caption
 
 _log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class ScoreConfig(StrictModel):
         description="the encoder's distributions are averaged over so many turned and mirrored views of a tile",
     )
     leave_one_out: bool = Field(
-        True, description="score every caption without each of its clauses (16 more captions a tile)"
+        True, description="score every caption without each of its clauses (as many more captions a tile)"
     )
 
     @model_validator(mode="after")
@@ -75,7 +76,8 @@ class _ScoreActor:
         torch.set_num_threads(1)
         tokenizer = load_tokenizer(Path(weights_dir))
         self._scorer = Scorer(load_encoder(Path(weights_dir)).to(device_of(gpus)), tokenizer)
-        self._clause_text = slot_texts(tokenizer)
+        self._schema = read_schema(Path(weights_dir))
+        self._clause_text = slot_texts(self._schema, tokenizer)
         self._leave_one_out, self._views = leave_one_out, views
         _log.info("scoring actor with the encoder of %s is ready", weights_dir)
 
@@ -87,11 +89,11 @@ class _ScoreActor:
         images = images.reshape(-1, 2, side, side).astype(np.float32)
         tokens = self._scorer.image_tokens(torch.from_numpy(images))
         zero_shot = np.concatenate(
-            mean_over_views(self._scorer, self._clause_text, images, self._views, tokens), axis=1
+            mean_over_views(self._schema, self._scorer, self._clause_text, images, self._views, tokens), axis=1
         )
         embeddings = self._scorer.image_embeddings(tokens).numpy()
         captions = [
-            _captions(tile_id, values, self._leave_one_out)
+            _captions(self._schema, tile_id, values, self._leave_one_out)
             for tile_id, values in zip(batch["tile_id"].to_pylist(), batch["values"].to_pylist(), strict=True)
         ]
         itc, itm = (torch.stack(rows).numpy() for rows in self._scorer.agreement(tokens, captions))
@@ -106,33 +108,38 @@ class _ScoreActor:
         )
 
 
-def mean_over_views(scorer, clause_text, images: np.ndarray, views: int, unturned) -> list[np.ndarray]:
+def mean_over_views(
+    schema: AnnotationSchema, scorer, clause_text, images: np.ndarray, views: int, unturned
+) -> list[np.ndarray]:
     """Per clause the encoder's distribution float32 [n, V], averaged over `views` symmetries of images [n, 2, H, W].
 
     unturned: the image tokens of the images as they are, which is the first view.
     """
     import torch
 
-    total = [np.float32(0)] * len(CLAUSES)
+    total = [np.float32(0)] * len(schema)
     for symmetry in range(views):
         tokens = (
             unturned
             if symmetry == 0
             else scorer.image_tokens(torch.from_numpy(np.ascontiguousarray(turn(images, symmetry))))
         )
-        for column, (clause, slot) in enumerate(zip(CLAUSES, scorer.zero_shot(tokens, clause_text), strict=True)):
-            total[column] = total[column] + as_seen_unturned(clause, slot.exp().numpy(), symmetry) / np.float32(views)
+        for column, (clause, slot) in enumerate(zip(schema.names, scorer.zero_shot(tokens, clause_text), strict=True)):
+            total[column] = total[column] + as_seen_unturned(schema, clause, slot.exp().numpy(), symmetry) / np.float32(
+                views
+            )
     return total
 
 
-def _captions(tile_id: str, indices: list[int], leave_one_out: bool) -> list[str]:
+def _captions(schema: AnnotationSchema, tile_id: str, indices: list[int], leave_one_out: bool) -> list[str]:
     """The whole caption and, if wanted, the caption without each clause, in schema order, in the same wording."""
-    values = {clause: VOCABULARY[clause][index] for clause, index in zip(CLAUSES, indices, strict=True)}
+    values = {clause: words[index] for (clause, words), index in zip(schema.vocabulary.items(), indices, strict=True)}
     seed = derive_seed(tile_id, "score wording")
-    captions = [render_caption(values, seed=seed)]
+    captions = [render_caption(schema, values, seed=seed)]
     if leave_one_out:
         captions += [
-            render_caption({c: v for c, v in values.items() if c is not left_out}, seed=seed) for left_out in CLAUSES
+            render_caption(schema, {c: v for c, v in values.items() if c != left_out}, seed=seed)
+            for left_out in schema.names
         ]
     return captions
 
@@ -192,9 +199,11 @@ def score_tiles(
         leave_one_out_gains(scores) if config.leave_one_out else np.zeros(annotations.values.shape)
         for scores in (itc, itm)
     ]
-    edges = np.cumsum([len(VOCABULARY[clause]) for clause in CLAUSES])[:-1]
-    zero_shot = dict(zip(CLAUSES, np.split(_array(table, "zero_shot").astype(np.float64), edges, axis=1), strict=True))
-    votes = one_hot_votes(annotations.values, nearest_tiles(embeddings, config.neighbours))
+    schema = annotations.schema
+    edges = np.cumsum([len(values) for values in schema.vocabulary.values()])[:-1]
+    by_clause = np.split(_array(table, "zero_shot").astype(np.float64), edges, axis=1)
+    zero_shot = dict(zip(schema.names, by_clause, strict=True))
+    votes = one_hot_votes(schema, annotations.values, nearest_tiles(embeddings, config.neighbours))
     return Scores(Feedback(tile_ids, zero_shot, votes, itc[:, 0], itm[:, 0], *gains), embeddings)
 
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from actors.scorer.scorer import mean_over_views
 from corpus.geotiff.read import model_image
-from hcot_llm.schema.clauses import CLAUSES, Clause
+from hcot_llm.schema.files import read_schema
 
 
 def zero_shot_of(
     weights_dir: Path, tiles: Sequence[Path], batch_size: int = 64, views: int = 1
-) -> dict[Clause, np.ndarray]:
+) -> dict[str, np.ndarray]:
     """Its distribution over the values of each clause, float64 [N, V], for N tiles, averaged over `views` symmetries."""
     import torch
 
@@ -20,11 +20,13 @@ def zero_shot_of(
     from model.checkpoint import load_encoder, load_tokenizer
     from model.score import Scorer
 
-    tokenizer = load_tokenizer(weights_dir)
-    scorer, clause_text = Scorer(load_encoder(weights_dir), tokenizer), slot_texts(tokenizer)
+    schema, tokenizer = read_schema(weights_dir), load_tokenizer(weights_dir)
+    scorer, clause_text = Scorer(load_encoder(weights_dir), tokenizer), slot_texts(schema, tokenizer)
     parts = []
     for start in range(0, len(tiles), batch_size):
         images = np.stack([model_image(path) for path in tiles[start : start + batch_size]]).astype(np.float32)
         tokens = scorer.image_tokens(torch.from_numpy(images))
-        parts.append([slot.astype(np.float64) for slot in mean_over_views(scorer, clause_text, images, views, tokens)])
-    return {clause: np.concatenate(slots) for clause, slots in zip(CLAUSES, zip(*parts, strict=True), strict=True)}
+        parts.append(
+            [slot.astype(np.float64) for slot in mean_over_views(schema, scorer, clause_text, images, views, tokens)]
+        )
+    return {clause: np.concatenate(slots) for clause, slots in zip(schema.names, zip(*parts, strict=True), strict=True)}

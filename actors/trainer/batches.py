@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from actors.data.dihedral import LOCATION_AFTER, turn
+from actors.data.dihedral import location_after, turn
 from corpus.storage.models import StrictModel
 from corpus.storage.rng import derive_seed
-from hcot_llm.aggregation.feedback import VALUE_INDEX
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.text.render import render_caption
 
 NOT_TRUSTED = -100
@@ -37,9 +36,9 @@ class AugmentConfig(StrictModel):
 class TrainingRow:
     """One annotated tile as the trainer sees it; some of its clauses are to be written.
 
-    image: float32 [2, H, W]. values: int [16]. trusted: bool [16], false for clauses that neither captions nor the
-    clause losses show. reconstructed: bool [16], false for clauses that the captioner is not asked to write.
-    knowledge: one line. hints: 16 texts, empty where there is no feedback.
+    image: float32 [2, H, W]. values: int [C], of the C clauses of the schema. trusted: bool [C], false for clauses that neither captions nor the
+    clause losses show. reconstructed: bool [C], false for clauses that the captioner is not asked to write.
+    knowledge: one line. hints: C texts, empty where there is no feedback.
     """
 
     tile_id: str
@@ -71,12 +70,19 @@ class MicroBatchText:
 
 
 def build_micro_batch(
-    rows: Sequence[TrainingRow], seed: int, augment: AugmentConfig, *, feedback: bool, levels: bool
+    schema: AnnotationSchema,
+    rows: Sequence[TrainingRow],
+    seed: int,
+    augment: AugmentConfig,
+    *,
+    feedback: bool,
+    levels: bool,
 ) -> MicroBatchText:
     """Images, texts and targets of one micro-batch. The same rows and seed give the same result."""
+    names, turning = schema.names, schema.of_kind("location")
     generator = np.random.default_rng(seed)
     images, captions, prompts, answers = [], [], [], []
-    targets = np.full((len(rows), len(CLAUSES)), NOT_TRUSTED, dtype=np.int64)
+    targets = np.full((len(rows), len(schema)), NOT_TRUSTED, dtype=np.int64)
     for index, row in enumerate(rows):
         symmetry = int(generator.integers(8)) if augment.dihedral else 0
         image = turn(row.image, symmetry)
@@ -85,38 +91,40 @@ def build_micro_batch(
             image = image + generator.normal(0, augment.speckle_db / 10, image.shape).astype(np.float32)
         images.append(np.ascontiguousarray(image, dtype=np.float32))
 
-        values = {clause: VOCABULARY[clause][row.values[c]] for c, clause in enumerate(CLAUSES)}
-        hints = {clause: hint for clause, hint in zip(CLAUSES, row.hints, strict=True) if hint}
-        where = Clause.TARGET_LOCATION
-        values[where] = LOCATION_AFTER[symmetry][values[where]]
-        if where in hints:
-            hints[where] = " ".join(LOCATION_AFTER[symmetry][word] for word in hints[where].split())
+        values = {clause: words[row.values[c]] for c, (clause, words) in enumerate(schema.vocabulary.items())}
+        hints = {clause: hint for clause, hint in zip(names, row.hints, strict=True) if hint}
+        for where in turning:
+            values[where] = location_after(values[where], symmetry)
+            if where in hints:
+                hints[where] = " ".join(location_after(word, symmetry) for word in hints[where].split())
 
-        trusted = [clause for c, clause in enumerate(CLAUSES) if row.trusted[c]]
+        trusted = [clause for c, clause in enumerate(names) if row.trusted[c]]
         for clause in trusted:
-            targets[index, CLAUSES.index(clause)] = VALUE_INDEX[clause][values[clause]]
-        captions.append(_caption(values, trusted, generator, augment, seed, index))
+            targets[index, schema.column[clause]] = schema.value_index[clause][values[clause]]
+        captions.append(_caption(schema, values, trusted, generator, augment, seed, index))
 
-        reconstructed = [clause for c, clause in enumerate(CLAUSES) if row.reconstructed[c]]
+        reconstructed = [clause for c, clause in enumerate(names) if row.reconstructed[c]]
         asked = _some(reconstructed, generator, 1)
         kept = {clause: value for clause, value in values.items() if clause not in asked}
         shown = feedback and generator.random() < augment.feedback_share
         prompts.append(
             captioner_prompt(
-                kept, asked, row.knowledge, {c: hints[c] for c in asked if c in hints} if shown else {}, levels
+                schema, kept, asked, row.knowledge, {c: hints[c] for c in asked if c in hints} if shown else {}, levels
             )
         )
-        answers.append(answer_text(values, asked))
+        answers.append(answer_text(schema, values, asked))
     return MicroBatchText(np.stack(images), captions, prompts, answers, targets)
 
 
-def _caption(values, trusted, generator, augment: AugmentConfig, seed: int, index: int) -> str:
+def _caption(schema, values, trusted, generator, augment: AugmentConfig, seed: int, index: int) -> str:
     least = max(1, round(len(trusted) * augment.shortest_caption_share))
     shown = _some(trusted, generator, least)
-    return render_caption({clause: values[clause] for clause in shown}, seed=derive_seed(seed, index, "wording"))
+    return render_caption(
+        schema, {clause: values[clause] for clause in shown}, seed=derive_seed(seed, index, "wording")
+    )
 
 
-def _some(clauses: Sequence[Clause], generator, least: int) -> list[Clause]:
+def _some(clauses: Sequence[str], generator, least: int) -> list[str]:
     """A random subset of at least `least` clauses, in schema order."""
     count = int(generator.integers(least, len(clauses) + 1))
     chosen = set(generator.choice(len(clauses), count, replace=False).tolist())

@@ -25,6 +25,7 @@ from actors.weights import load_training_model, publish_weights
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import Writer
 from hcot_llm.aggregation.label_noise import NoiseModel
+from hcot_llm.schema.files import read_schema
 from model.training import Batch
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Rank:
         self.stopping = False
         self.fold = 0
         self.model, self.tokenizer = load_training_model(Path(settings["start_dir"]))
+        self.schema = read_schema(Path(settings["start_dir"]))
         self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.writer)
 
     @property
@@ -210,6 +212,7 @@ class Rank:
 
         def build(batch: MicroBatch) -> tuple[Batch, torch.Generator]:
             tensors, generator = training_batch(
+                self.schema,
                 window.rows(batch),
                 batch.seed,
                 self.tokenizer,
@@ -242,6 +245,7 @@ class Rank:
             MicroBatch(0, np.zeros(PROBE_TILES, int), np.arange(PROBE_TILES) % command.block_rows[0], seed=0)
         )
         built = build_micro_batch(
+            self.schema,
             rows,
             derive_seed(self.settings["run_seed"], command.round, "probe"),
             self.train.augment,
@@ -249,5 +253,5 @@ class Rank:
             levels=self.settings["levels"],
         )
         return publish_weights(
-            Path(command.weights_dir), self.model, self.tokenizer, built.images, built.prompts, self.writer
+            self.schema, Path(command.weights_dir), self.model, self.tokenizer, built.images, built.prompts, self.writer
         )

@@ -5,12 +5,14 @@ import torch
 from actors.trainer.batches import TrainingRow, build_micro_batch
 from actors.trainer.config import TrainConfig
 from corpus.storage.rng import derive_seed
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from model.losses.reconstruction import answer_labels
 from model.tokenizer import encode_texts
 from model.training import Batch
 
 
 def training_batch(
+    schema: AnnotationSchema,
     rows: list[TrainingRow],
     seed: int,
     tokenizer,
@@ -23,6 +25,7 @@ def training_batch(
     """Tensors of a micro-batch on the CPU, and the generator that hard negatives are drawn with.
 
     Args:
+        schema: of the rows.
         rows: the training rows, as many as train.micro_batch_tiles.
         seed: of everything random in the micro-batch.
         tokenizer: of captions, prompts and answers.
@@ -31,7 +34,7 @@ def training_batch(
         feedback: whether prompts may carry the encoder's feedback of the round before.
         levels: whether prompts carry the levels of the annotation.
     """
-    built = build_micro_batch(rows, seed, train.augment, feedback=feedback, levels=levels)
+    built = build_micro_batch(schema, rows, seed, train.augment, feedback=feedback, levels=levels)
     caption_ids, caption_mask = encode_texts(tokenizer, built.captions, caption_tokens)
     prompts = tokenizer(built.prompts, add_special_tokens=False)["input_ids"]
     answers = [

@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 
 from hcot_llm.aggregation.label_noise import NoiseModel, fuse, normalise
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES, Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
 def confident_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, pseudo_count: float = 10.0) -> NoiseModel:
@@ -52,7 +52,7 @@ def undo_noise(posterior: np.ndarray, confusion: np.ndarray) -> np.ndarray:
     return normalise(np.stack([nnls(confusion.T, row)[0] for row in posterior]))
 
 
-def fuse_with_seed(zero_shot: Mapping[Clause, np.ndarray], seed: AnnotationMatrix) -> AnnotationMatrix:
+def fuse_with_seed(zero_shot: Mapping[str, np.ndarray], seed: AnnotationMatrix) -> AnnotationMatrix:
     """The most probable value of every clause, and its probability as confidence.
 
     Args:
@@ -60,18 +60,21 @@ def fuse_with_seed(zero_shot: Mapping[Clause, np.ndarray], seed: AnnotationMatri
         seed: the initial annotations.
     """
     fused = {}
-    for column, clause in enumerate(CLAUSES):
+    for column, clause in enumerate(seed.schema.names):
         annotated = seed.column(clause)
         noise = confident_noise(zero_shot[clause], annotated, float(seed.confidence[:, column].mean()))
         fused[clause] = fuse(undo_noise(zero_shot[clause], noise.confusion), noise.likelihood(annotated))
-    return most_probable(fused, seed.tile_ids, source="fused")
+    return most_probable(seed.schema, fused, seed.tile_ids, source="fused")
 
 
 def most_probable(
-    distributions: Mapping[Clause, np.ndarray], tile_ids: Sequence[str], source: str = "encoder"
+    schema: AnnotationSchema,
+    distributions: Mapping[str, np.ndarray],
+    tile_ids: Sequence[str],
+    source: str = "encoder",
 ) -> AnnotationMatrix:
     """The most probable value of every clause, and its probability as confidence; distributions: float [N, V] each."""
-    columns = [distributions[clause] for clause in CLAUSES]
+    columns = [distributions[clause] for clause in schema.names]
     values = np.stack([column.argmax(axis=1) for column in columns], axis=1)
     confidence = np.stack([column.max(axis=1) for column in columns], axis=1).astype(np.float32)
-    return AnnotationMatrix(tuple(tile_ids), values, confidence, np.full(values.shape, source, dtype=object))
+    return AnnotationMatrix(schema, tuple(tile_ids), values, confidence, np.full(values.shape, source, dtype=object))

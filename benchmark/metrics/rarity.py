@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
-CLAUSES = ("terrain", "functionality")
 LARGEST_SHARE = 0.15
 """Of the tiles, that the rare values of one clause hold together at most."""
 
@@ -26,12 +25,15 @@ def rare_values(values: Sequence[str], largest_share: float = LARGEST_SHARE) -> 
     return rare
 
 
-def rare_tiles(truth: pa.Table, tile_ids: Collection[str]) -> set[str]:
-    """Those of `tile_ids` whose true terrain or functionality is rare among them; empty where no value is rare.
+def rare_tiles(truth: pa.Table, clauses: Sequence[str], tile_ids: Collection[str]) -> set[str]:
+    """Those of `tile_ids` whose true value of one of the clauses is rare among them; empty where no value is rare.
 
-    truth: tile_id and one column per clause.
+    Args:
+        truth: tile_id and one column per clause.
+        clauses: whose values are looked at.
+        tile_ids: tiles with a row of `truth`.
     """
     wanted = set(tile_ids)
-    rows = [row for row in truth.select(["tile_id", *CLAUSES]).to_pylist() if row["tile_id"] in wanted]
-    rare = {clause: rare_values([row[clause] for row in rows]) for clause in CLAUSES}
-    return {row["tile_id"] for row in rows if any(row[clause] in rare[clause] for clause in CLAUSES)}
+    rows = [row for row in truth.select(["tile_id", *clauses]).to_pylist() if row["tile_id"] in wanted]
+    rare = {clause: rare_values([row[clause] for row in rows]) for clause in clauses}
+    return {row["tile_id"] for row in rows if any(row[clause] in rare[clause] for clause in clauses)}

@@ -22,13 +22,13 @@ class SlotReport:
     """The same over tiles that have a target: a predictor of zeros is not good at it."""
 
 
-def slot_report(predicted: pa.Table, truth: pa.Table, *, count_clause: str = "target_count") -> SlotReport:
+def slot_report(predicted: pa.Table, truth: pa.Table, *, count_clause: str | None = "target_count") -> SlotReport:
     """predicted: tile_id, clause, value. truth: tile_id and one column per clause. Errors as `join_truth`."""
     joined = join_truth(predicted, truth)
     clauses = joined.clauses
     values = {name: (joined.value[joined.clause == name], joined.truth[joined.clause == name]) for name in clauses}
     mae = mae_present = None
-    if count_clause in values:
+    if count_clause is not None and count_clause in values:
         found, true = (_counts(array, count_clause) for array in values[count_clause])
         errors = np.abs(found - true)
         mae = float(errors.mean())

@@ -2,7 +2,6 @@
 
 from benchmark.base import EvaluationInputs, Need, TaskResult
 from benchmark.metrics.accuracy import annotation_accuracy
-from benchmark.tasks.groups import clause_groups
 
 
 class AnnotationAccuracy:
@@ -13,7 +12,7 @@ class AnnotationAccuracy:
 
     def evaluate(self, inputs: EvaluationInputs) -> TaskResult:
         """Compare the current annotations with the truth."""
-        report = annotation_accuracy(inputs.current, inputs.truth, clause_groups())
+        report = annotation_accuracy(inputs.current, inputs.truth, inputs.schema.group)
         return TaskResult(
             {
                 "annotation_accuracy": report.overall,

@@ -4,11 +4,10 @@ import pyarrow as pa
 
 from benchmark.base import EvaluationInputs, Need, TaskResult
 from benchmark.metrics.slots import slot_report
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
 
 
 class HeldOutClauses:
-    """Share of right most probable values, and the mean absolute error of the number of targets."""
+    """Share of right most probable values, and the mean absolute error of the first clause that counts."""
 
     needs = frozenset({Need.TRUTH, Need.HELD_OUT})
     metrics = ("held_out_slot_accuracy", "held_out_count_mae")
@@ -16,16 +15,20 @@ class HeldOutClauses:
     def evaluate(self, inputs: EvaluationInputs) -> TaskResult:
         """Compare the encoder's most probable values with the truth."""
         tile_ids, zero_shot = list(inputs.held_out.tile_ids), inputs.held_out.zero_shot
+        schema = inputs.schema
         predicted = pa.table(
             {
-                "tile_id": tile_ids * len(CLAUSES),
-                "clause": [str(clause) for clause in CLAUSES for _ in tile_ids],
+                "tile_id": tile_ids * len(schema),
+                "clause": [clause for clause in schema.names for _ in tile_ids],
                 "value": [
-                    VOCABULARY[clause][index] for clause in CLAUSES for index in zero_shot[clause].argmax(axis=1)
+                    values[index]
+                    for clause, values in schema.vocabulary.items()
+                    for index in zero_shot[clause].argmax(axis=1)
                 ],
             }
         )
-        report = slot_report(predicted, inputs.truth)
+        counts = schema.of_kind("count")
+        report = slot_report(predicted, inputs.truth, count_clause=counts[0] if counts else None)
         return TaskResult(
             {
                 "held_out_slot_accuracy": report.accuracy,

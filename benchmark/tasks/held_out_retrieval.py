@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.base import EvaluationInputs, Need, TaskResult
-from hcot_llm.schema.clauses import CLAUSES
 from hcot_llm.text.render import render_caption
 
 
@@ -22,7 +21,7 @@ class HeldOutRetrieval:
         held_out = inputs.held_out
         truth = {row["tile_id"]: row for row in inputs.truth.to_pylist()}
         captions = [
-            render_caption({clause: truth[tile_id][clause] for clause in CLAUSES}, seed=0)
+            render_caption(inputs.schema, {clause: truth[tile_id][clause] for clause in inputs.schema.names}, seed=0)
             for tile_id in held_out.tile_ids
         ]
         report = retrieval(held_out.image_embeddings, _text_embeddings(held_out.weights_dir, captions), captions)

@@ -4,7 +4,6 @@ import pyarrow as pa
 
 from benchmark.base import EvaluationInputs, Need, TaskResult
 from benchmark.metrics.accuracy import annotation_accuracy
-from benchmark.tasks.groups import clause_groups
 
 
 class TrainingTargetAccuracy:
@@ -18,5 +17,5 @@ class TrainingTargetAccuracy:
         targets = inputs.current if inputs.loss_mask is None else inputs.current.filter(pa.array(inputs.loss_mask))
         if not targets.num_rows:
             return TaskResult({})
-        report = annotation_accuracy(targets, inputs.truth, clause_groups())
+        report = annotation_accuracy(targets, inputs.truth, inputs.schema.group)
         return TaskResult({"annotation_accuracy_trusted": report.overall})

@@ -48,6 +48,7 @@ class Inspection:
         skipped: windows without a picture, and tiles too near to a held-out one.
         contents: file -> SHA-256 of what was read of it, see `scene_sha256`; '' where nothing could be.
         described: first file -> what was decided on a scene of which no window can be used.
+        scene_of: tile_id -> name of the scene that it was cut from, as its record has it.
     """
 
     source: Path
@@ -61,6 +62,7 @@ class Inspection:
     skipped: list[QuarantineRecord] = field(default_factory=list)
     contents: dict[str, str] = field(default_factory=dict)
     described: dict[str, SceneRecord] = field(default_factory=dict)
+    scene_of: dict[str, str] = field(default_factory=dict)
 
     def kept(self) -> list[tuple[CutTile, Side]]:
         """The tiles of the corpus."""
@@ -153,6 +155,8 @@ class IngestReport:
     """Tiles that are too near to a held-out tile to train on."""
     scenes: tuple[SceneRecord, ...] = ()
     """What was decided on each scene."""
+    scene_of: dict[str, str] = field(default_factory=dict)
+    """tile_id -> name of the scene that it was cut from, as its record has it."""
 
 
 def inspect_scenes(source: str | Path, config: IngestConfig, *, progress: ProgressOf | None = None) -> Inspection:
@@ -213,6 +217,7 @@ def cut_scenes(
         table=table,
         not_backscatter=len(found.not_backscatter),
         left_out=len(found.tiles) - len(kept),
+        scene_of=found.scene_of,
         scenes=tuple(found.records),
     )
 
@@ -242,6 +247,7 @@ def _inspect(source: Path, config: IngestConfig, out: Path | None, progress: Pro
             done += 1
             if progress:
                 progress(done, found.files)
+    found.scene_of = {tile.tile_id: each.record.file for each in cut for tile in each.tiles}
     _split(found, cut, config, out)
     return found
 

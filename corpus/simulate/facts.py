@@ -1,4 +1,4 @@
-"""Measures the 16 facts of a scene on what was drawn inside the tile: masks, heights, roads, objects."""
+"""Measures the facts of a scene on what was drawn inside the tile: masks, heights, roads, objects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def measure(
     roads: list[dict],
     objects: list[SceneObject],
 ) -> dict[str, str]:
-    """All 16 facts, clause name -> value. Arrays [H, W] of the tile, heights in m, positions in pixels."""
+    """All facts, name -> value. Arrays [H, W] of the tile, heights in m, positions in pixels."""
     buildings = [o for o in objects if o.category == "building"]
     targets = [o for o in objects if o.category != "building"]
     facts = {

@@ -3,30 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from corpus.simulate.canvas import LAND_COVER
 
-FACTS = (
-    "terrain",
-    "functionality",
-    "distribution",
-    "layout",
-    "boundary",
-    "building",
-    "road",
-    "water",
-    "target_count",
-    "target_location",
-    "target_feature",
-    "target_size",
-    "target_category",
-    "target_distribution",
-    "target_region",
-    "target_environment",
-)
+FACT_VALUES: Final[dict[str, tuple[str, ...]]] = {
+    "terrain": ("plain", "hills", "mountain", "coast", "open_water"),
+    "functionality": (
+        "residential",
+        "commercial_core",
+        "industrial",
+        "port",
+        "airport",
+        "cropland",
+        "natural",
+        "mixed_urban",
+        "open_water",
+    ),
+    "distribution": ("none", "uniform", "central", "peripheral", "scattered", "linear"),
+    "layout": ("none", "regular", "irregular"),
+    "boundary": ("none", "sharp", "gradual"),
+    "building": ("none", "sparse", "medium", "dense"),
+    "road": ("none", "sparse", "grid", "highway"),
+    "water": ("none", "channel", "lake", "sea"),
+    "target_count": tuple("0123456789"),
+    "target_location": (
+        "none",
+        "center",
+        "north",
+        "northeast",
+        "east",
+        "southeast",
+        "south",
+        "southwest",
+        "west",
+        "northwest",
+    ),
+    "target_feature": ("none", "point", "extended", "sidelobes"),
+    "target_size": ("none", "small", "medium", "large"),
+    "target_category": ("none", "ship", "aircraft"),
+    "target_distribution": ("none", "single", "line", "cluster", "scattered"),
+    "target_region": ("none", "sea", "harbour", "channel", "lake", "apron", "runway"),
+    "target_environment": ("none", "calm_water", "rough_water", "pavement"),
+}
+"""What is known of a scene -> the values that it can take. A clause of an annotation schema takes the fact of its name."""
+FACTS = tuple(FACT_VALUES)
 
 
 @dataclass
@@ -47,7 +70,7 @@ class SceneObject:
 
 @dataclass
 class SceneTruth:
-    """Masks [H, W], objects and measured facts of one scene; `facts()` has the 16 clauses."""
+    """Masks [H, W], objects and measured facts of one scene; `facts()` has all FACTS."""
 
     land_cover: np.ndarray  # uint8, index into `land_cover_names`
     footprint: np.ndarray  # float32, share of each pixel under roofs (0..1)
@@ -65,7 +88,7 @@ class SceneTruth:
         return [o for o in self.objects if o.category != "building"]
 
     def facts(self) -> dict[str, str]:
-        """The 16 clauses and their true values, in the order of the annotation schema."""
+        """The true value of each of FACTS, in their order."""
         return {name: self.measured[name] for name in FACTS}
 
     def as_json(self, buildings: int = 64) -> dict[str, Any]:

@@ -13,11 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from corpus.storage.models import StrictModel
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
-
-VALUE_INDEX: dict[Clause, dict[str, int]] = {
-    clause: {value: index for index, value in enumerate(VOCABULARY[clause])} for clause in CLAUSES
-}
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
 class FlagConfig(StrictModel):
@@ -43,13 +39,13 @@ class Feedback:
 
     zero_shot: per clause float [N, V], the encoder's distribution over the clause's values.
     neighbours: per clause float [N, V], the share of the nearest tiles (by image embedding) that say each value.
-    itc_gain, itm_gain: float [N, 16], caption without the clause minus whole caption.
+    itc_gain, itm_gain: float [N, C], caption without the clause minus whole caption.
     itc, itm: float [N], of the whole caption: cosine similarity and probability of a match.
     """
 
     tile_ids: Sequence[str]
-    zero_shot: Mapping[Clause, np.ndarray]
-    neighbours: Mapping[Clause, np.ndarray]
+    zero_shot: Mapping[str, np.ndarray]
+    neighbours: Mapping[str, np.ndarray]
     itc: np.ndarray
     itm: np.ndarray
     itc_gain: np.ndarray
@@ -65,15 +61,15 @@ def leave_one_out_gains(scores: np.ndarray) -> np.ndarray:
 
 
 def leave_one_out_flags(itc_gain: np.ndarray, itm_gain: np.ndarray, minimum_gain: float = 0.0) -> np.ndarray:
-    """Clauses whose removal improves both scores, bool [N, 16]."""
+    """Clauses whose removal improves both scores, bool [N, C]."""
     return (itc_gain > minimum_gain) & (itm_gain > minimum_gain)
 
 
 def doubtful_clauses(feedback: Feedback, confidence: np.ndarray, config: FlagConfig) -> np.ndarray:
-    """Clauses to write again, bool [N, 16].
+    """Clauses to write again, bool [N, C].
 
     Args:
-        confidence: float [N, 16], probability of the current value given the encoder and the seed annotation.
+        confidence: float [N, C], probability of the current value given the encoder and the seed annotation.
     """
     # A probability is below 1 even where rounding makes it 1.
     flags = (confidence < config.minimum_confidence) | (config.minimum_confidence == 1)
@@ -82,14 +78,14 @@ def doubtful_clauses(feedback: Feedback, confidence: np.ndarray, config: FlagCon
     return flags
 
 
-def feedback_hints(feedback: Feedback, row: int, clauses: Sequence[Clause]) -> dict[Clause, str]:
+def feedback_hints(schema: AnnotationSchema, feedback: Feedback, row: int, clauses: Sequence[str]) -> dict[str, str]:
     """What the prompt says of each asked clause: the encoder's favourite and what the neighbours say.
 
     One or two vocabulary values per clause, the encoder's first: `{"water": "lake sea"}`.
     """
     hints = {}
     for clause in clauses:
-        vocabulary = VOCABULARY[clause]
+        vocabulary = schema.vocabulary[clause]
         encoder = vocabulary[int(feedback.zero_shot[clause][row].argmax())]
         neighbours = vocabulary[int(feedback.neighbours[clause][row].argmax())]
         hints[clause] = encoder if neighbours == encoder else f"{encoder} {neighbours}"

@@ -11,11 +11,10 @@ from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.label_noise import TINY
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import known_accuracy, weigh_clause
-from hcot_llm.schema.clauses import CLAUSES, Clause
 
 
 def seed_log_likelihood(
-    zero_shot: dict[Clause, np.ndarray], seed: AnnotationMatrix, config: AcceptanceConfig
+    zero_shot: dict[str, np.ndarray], seed: AnnotationMatrix, config: AcceptanceConfig
 ) -> float | None:
     """Mean log-likelihood (natural logarithm) of a seed annotation given the encoder; None without tiles.
 
@@ -26,7 +25,7 @@ def seed_log_likelihood(
         return None
     everywhere = np.ones(len(seed), dtype=bool)
     logs = []
-    for column, clause in enumerate(CLAUSES):
+    for column, clause in enumerate(seed.schema.names):
         annotated, accuracy = seed.column(clause), known_accuracy(seed)[:, column]
         weighing = weigh_clause([zero_shot[clause]], annotated, accuracy, everywhere, config)
         explained = (weighing.pooled * weighing.noise.likelihood(annotated, accuracy)).sum(axis=1)

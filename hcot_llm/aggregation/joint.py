@@ -1,25 +1,27 @@
-"""HCoT level 5 as inference: the clauses of a tile are weighed together, under the rules of consistency.py.
+"""HCoT level 5 as inference: the clauses of a tile are weighed together, under the rules of their schema.
 
-Each rule forbids pairs of values. Clauses that describe one thing (the targets, the buildings) are absent together;
+Each rule forbids pairs of values. Clauses that describe one thing (a block of the schema: the targets, the buildings) are absent together;
 given what is there and what is not, few clauses still depend on one another, so the sum over all consistent annotations
-is exact and cheap. What one clause is sure of thereby speaks for the others: no ships without water.
+is exact and cheap; rules of three clauses and more are left to level 5's corrections. What one clause is sure of thereby speaks for the others: no ships without water.
 """
 
 import functools
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from hcot_llm.aggregation.consistency import contradictions
-from hcot_llm.schema.clauses import ABSENT, CLAUSES, NO_TARGETS, TARGET_CLAUSES, VOCABULARY, Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.errors import SchemaError
 
-# Clauses that are absent together, because the rules say so.
-BLOCKS: Final = (TARGET_CLAUSES, (Clause.DISTRIBUTION, Clause.LAYOUT, Clause.BUILDING))
 _TINY: Final = 1e-12
 _CHUNK: Final = 256  # tiles
+MOST_STATES: Final = 200_000
+"""Consistent values together of clauses that depend on one another, which weighing has to sum over for every tile."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,20 @@ class JointPosterior:
     log_evidence: np.ndarray
 
 
-def weigh_together(likelihoods: Sequence[np.ndarray], prior: np.ndarray, usual: Sequence[np.ndarray]) -> JointPosterior:
+def weigh_together(
+    schema: AnnotationSchema, likelihoods: Sequence[np.ndarray], prior: np.ndarray, usual: Sequence[np.ndarray]
+) -> JointPosterior:
     """Posterior of every clause's value and of the hypothesis, given all clauses of the tile and the rules.
 
     Args:
+        schema: of the clauses.
         likelihoods: per clause float [N, H, V], evidence for each value under each of H hypotheses.
         prior: float [H], of the hypotheses.
         usual: per clause float [V], how frequent each value is. Clauses that are absent together would be counted as if
             each were absent by itself; what is usual of the block takes the place of their product.
     """
-    offsets = _pattern_offsets(usual)
+    patterns, offsets = _patterns(schema), _pattern_offsets(schema, usual)
+    sizes = _sizes(schema)
     tiles, hypotheses = likelihoods[0].shape[:2]
     values = [np.empty((tiles, array.shape[2])) for array in likelihoods]
     hypothesis, evidence = np.empty((tiles, hypotheses)), np.empty(tiles)
@@ -61,7 +67,7 @@ def weigh_together(likelihoods: Sequence[np.ndarray], prior: np.ndarray, usual: 
         rows = slice(start, start + _CHUNK)
         logs = [np.log(np.maximum(array[rows], _TINY)) for array in likelihoods]
         weights, parts = [], []
-        for h, (pattern, offset) in itertools.product(range(hypotheses), zip(_patterns(), offsets, strict=True)):
+        for h, (pattern, offset) in itertools.product(range(hypotheses), zip(patterns, offsets, strict=True)):
             total, found = np.log(max(prior[h], _TINY)) + offset, {}
             for part in pattern:
                 scores = np.concatenate([logs[column][:, h] for column in part.members], axis=1) @ part.indicator
@@ -77,63 +83,90 @@ def weigh_together(likelihoods: Sequence[np.ndarray], prior: np.ndarray, usual: 
         evidence[rows] = largest + np.log(share.sum(axis=1))
         share /= share.sum(axis=1, keepdims=True)
         hypothesis[rows] = share.reshape(len(share), hypotheses, -1).sum(axis=2)
-        for column in range(len(CLAUSES)):
-            values[column][rows] = sum(share[:, [index]] * _of(found, column) for index, found in enumerate(parts))
+        for column in range(len(schema)):
+            values[column][rows] = sum(
+                share[:, [index]] * _of(found, column, sizes) for index, found in enumerate(parts)
+            )
     return JointPosterior(values, hypothesis, evidence)
 
 
-def _pattern_offsets(usual: Sequence[np.ndarray]) -> list[float]:
+def _pattern_offsets(schema: AnnotationSchema, usual: Sequence[np.ndarray]) -> list[float]:
     """What each pattern's logarithmic weight lacks to be as frequent as its blocks are, when nothing else is known."""
     logs = [np.log(np.maximum(array, _TINY)) for array in usual]
     offsets = []
-    for present, pattern in zip(itertools.product((False, True), repeat=len(BLOCKS)), _patterns(), strict=True):
+    for present, pattern in zip(_presences(schema), _patterns(schema), strict=True):
         counted = sum(
             np.log(np.exp(np.concatenate([logs[column] for column in part.members]) @ part.indicator).sum())
             for part in pattern
         )
         frequent = 0.0
-        for block, there in zip(BLOCKS, present, strict=True):
-            absent = np.mean([usual[CLAUSES.index(clause)][_absent(clause)] for clause in block])
+        for block, there in zip(schema.blocks, present, strict=True):
+            absent = np.mean([usual[schema.column[clause]][_absent(schema, clause)] for clause in block.clauses])
             frequent += np.log(np.clip(1 - absent if there else absent, 0.01, 0.99))
         offsets.append(float(frequent - counted))
     return offsets
 
 
-def _absent(clause: Clause) -> int:
+def _absent(schema: AnnotationSchema, clause: str) -> int:
     """The index of the value by which a clause of a block is absent."""
-    return VOCABULARY[clause].index(NO_TARGETS.get(clause, ABSENT))
+    return schema.value_index[clause][schema.absence[clause]]
 
 
-def _of(found: dict[tuple[int, ...], np.ndarray], column: int) -> np.ndarray:
+def _sizes(schema: AnnotationSchema) -> list[int]:
+    """Number of values of each clause."""
+    return [len(values) for values in schema.vocabulary.values()]
+
+
+def _of(found: dict[tuple[int, ...], np.ndarray], column: int, sizes: Sequence[int]) -> np.ndarray:
     """The columns of one clause in the marginals of the part that holds it."""
     members = next(members for members in found if column in members)
-    start = sum(len(VOCABULARY[CLAUSES[member]]) for member in members[: members.index(column)])
-    return found[members][:, start : start + len(VOCABULARY[CLAUSES[column]])]
+    start = sum(sizes[member] for member in members[: members.index(column)])
+    return found[members][:, start : start + sizes[column]]
 
 
-@functools.cache
-def _patterns() -> tuple[tuple[_Part, ...], ...]:
+def _presences(schema: AnnotationSchema) -> list[tuple[bool, ...]]:
+    """Each choice of which blocks are there."""
+    return list(itertools.product((False, True), repeat=len(schema.blocks)))
+
+
+def check_cost(schema: AnnotationSchema) -> None:
+    """See that the clauses of a schema can be weighed together.
+
+    Raises:
+        SchemaError: too many values of too many clauses depend on one another; the message names the clauses.
+    """
+    _patterns(schema)
+
+
+@functools.lru_cache(maxsize=8)
+def _patterns(schema: AnnotationSchema) -> tuple[tuple[_Part, ...], ...]:
     """For each choice of which blocks are there, the clauses in independent parts."""
     forbidden = {}
-    for (i, a), (j, b) in itertools.combinations(enumerate(CLAUSES), 2):
+    for (i, a), (j, b) in itertools.combinations(enumerate(schema.names), 2):
         forbidden[i, j] = np.asarray(
-            [[bool(contradictions({a: first, b: second})) for second in VOCABULARY[b]] for first in VOCABULARY[a]]
+            [
+                [bool(contradictions(schema, {a: first, b: second})) for second in schema.vocabulary[b]]
+                for first in schema.vocabulary[a]
+            ]
         )
     return tuple(
-        tuple(_parts([_allowed(clause, present) for clause in CLAUSES], forbidden))
-        for present in itertools.product((False, True), repeat=len(BLOCKS))
+        tuple(_parts(schema, [_allowed(schema, clause, present) for clause in schema.names], forbidden))
+        for present in _presences(schema)
     )
 
 
-def _allowed(clause: Clause, present: Sequence[bool]) -> list[int]:
+def _allowed(schema: AnnotationSchema, clause: str, present: Sequence[bool]) -> list[int]:
     """Indices of the values that a clause can have when its block is there or not."""
-    for block, there in zip(BLOCKS, present, strict=True):
-        if clause in block:
-            return [index for index in range(len(VOCABULARY[clause])) if (index == _absent(clause)) != there]
-    return list(range(len(VOCABULARY[clause])))
+    values = range(len(schema.vocabulary[clause]))
+    for block, there in zip(schema.blocks, present, strict=True):
+        if clause in block.clauses:
+            return [index for index in values if (index == _absent(schema, clause)) != there]
+    return list(values)
 
 
-def _parts(allowed: list[list[int]], forbidden: dict[tuple[int, int], np.ndarray]):
+def _parts(
+    schema: AnnotationSchema, allowed: list[list[int]], forbidden: dict[tuple[int, int], np.ndarray]
+) -> Iterator[_Part]:
     """Connected clauses, and their consistent states."""
     open_columns = set(range(len(allowed)))
     linked = [pair for pair, table in forbidden.items() if table[np.ix_(allowed[pair[0]], allowed[pair[1]])].any()]
@@ -142,10 +175,21 @@ def _parts(allowed: list[list[int]], forbidden: dict[tuple[int, int], np.ndarray
         while grown := {column for pair in linked if members & set(pair) for column in pair} - members:
             members |= grown
         open_columns -= members
-        yield _part(tuple(sorted(members)), allowed, forbidden)
+        yield _part(schema, tuple(sorted(members)), allowed, forbidden)
 
 
-def _part(members: tuple[int, ...], allowed: list[list[int]], forbidden: dict[tuple[int, int], np.ndarray]) -> _Part:
+def _part(
+    schema: AnnotationSchema,
+    members: tuple[int, ...],
+    allowed: list[list[int]],
+    forbidden: dict[tuple[int, int], np.ndarray],
+) -> _Part:
+    if (states_in_all := math.prod(len(allowed[column]) for column in members)) > MOST_STATES:
+        raise SchemaError(
+            f"The rules of schema {schema.label} tie {', '.join(schema.names[column] for column in members)} together in "
+            f"{states_in_all:,} ways, and at most {MOST_STATES:,} can be weighed: take some of the rules away, shorten the "
+            "vocabularies, or put clauses that are absent together into a block."
+        )
     states = np.asarray(list(itertools.product(*(allowed[column] for column in members))))
     consistent = np.ones(len(states), dtype=bool)
     for (x, i), (y, j) in itertools.combinations(enumerate(members), 2):
@@ -154,6 +198,6 @@ def _part(members: tuple[int, ...], allowed: list[list[int]], forbidden: dict[tu
     return _Part(
         members,
         np.concatenate(
-            [np.eye(len(VOCABULARY[CLAUSES[column]]))[states[:, x]] for x, column in enumerate(members)], axis=1
+            [np.eye(size)[states[:, x]] for x, size in enumerate(_sizes(schema)[column] for column in members)], axis=1
         ).T,
     )

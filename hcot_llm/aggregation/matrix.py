@@ -5,14 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from hcot_llm.aggregation.feedback import VALUE_INDEX
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.errors import SchemaError
 
 
 @dataclass(frozen=True)
 class AnnotationMatrix:
-    """tile_ids: N, sorted. values: int [N, 16] into VOCABULARY. confidence: float32 [N, 16]. source: str [N, 16]."""
+    """Annotations of N tiles in the C clauses of a schema.
 
+    tile_ids: N, sorted. values: int [N, C] into the schema's vocabulary. confidence: float32 [N, C]. source: str [N, C].
+    """
+
+    schema: AnnotationSchema
     tile_ids: tuple[str, ...]
     values: np.ndarray
     confidence: np.ndarray
@@ -21,25 +25,27 @@ class AnnotationMatrix:
     def __len__(self) -> int:
         return len(self.tile_ids)
 
-    def column(self, clause: Clause) -> np.ndarray:
+    def column(self, clause: str) -> np.ndarray:
         """Value indices of one clause, int [N]."""
-        return self.values[:, CLAUSES.index(clause)]
+        return self.values[:, self.schema.column[clause]]
 
-    def row_values(self, row: int) -> dict[Clause, str]:
+    def row_values(self, row: int) -> dict[str, str]:
         """The annotation of one tile."""
-        return {clause: VOCABULARY[clause][self.values[row, c]] for c, clause in enumerate(CLAUSES)}
+        return {
+            clause: vocabulary[self.values[row, column]]
+            for column, (clause, vocabulary) in enumerate(self.schema.vocabulary.items())
+        }
 
 
-def matrix_from_table(table: pa.Table) -> AnnotationMatrix:
+def matrix_from_table(schema: AnnotationSchema, table: pa.Table) -> AnnotationMatrix:
     """Read (tile_id, clause, value, confidence[, source]) rows in any order.
 
     Raises:
-        ValueError: a tile lacks a clause, or a value is not in its clause's vocabulary.
+        SchemaError: a tile lacks a clause, or a clause or value is not the schema's.
     """
     tile_ids = tuple(sorted(set(table["tile_id"].to_pylist())))
     row_of = {tile_id: row for row, tile_id in enumerate(tile_ids)}
-    column_of = {clause.value: column for column, clause in enumerate(CLAUSES)}
-    values = np.full((len(tile_ids), len(CLAUSES)), -1, dtype=np.int64)
+    values = np.full((len(tile_ids), len(schema)), -1, dtype=np.int64)
     confidence = np.zeros(values.shape, dtype=np.float32)
     source = np.full(values.shape, "seed", dtype=object)
     sources = table["source"].to_pylist() if "source" in table.column_names else ["seed"] * table.num_rows
@@ -51,26 +57,29 @@ def matrix_from_table(table: pa.Table) -> AnnotationMatrix:
         sources,
         strict=True,
     ):
-        index = VALUE_INDEX[Clause(clause)].get(value)
+        index = schema.value_index.get(clause, {}).get(value)
         if index is None:
-            raise ValueError(
-                f"tile {tile_id}, clause {clause}: '{value}' is not one of {', '.join(VOCABULARY[Clause(clause)])}"
-            )
-        row, column = row_of[tile_id], column_of[clause]
+            try:
+                schema.check_value(clause, value)
+            except SchemaError as error:
+                raise SchemaError(f"Tile {tile_id}: {error}") from error
+        row, column = row_of[tile_id], schema.column[clause]
         values[row, column], confidence[row, column], source[row, column] = index, sure, origin
     if (values < 0).any():
         row, column = np.argwhere(values < 0)[0]
-        raise ValueError(f"tile {tile_ids[row]} has no clause '{CLAUSES[column]}'")
-    return AnnotationMatrix(tile_ids, values, confidence, source)
+        raise SchemaError(f"Tile {tile_ids[row]} has no clause '{schema.names[column]}'.")
+    return AnnotationMatrix(schema, tile_ids, values, confidence, source)
 
 
-def one_hot_votes(values: np.ndarray, neighbours: np.ndarray) -> dict[Clause, np.ndarray]:
+def one_hot_votes(schema: AnnotationSchema, values: np.ndarray, neighbours: np.ndarray) -> dict[str, np.ndarray]:
     """Share of each tile's neighbours that say each value, per clause float [N, V].
 
     Args:
-        values: int [N, 16]. neighbours: int [N, K], rows of the nearest other tiles.
+        schema: of the values.
+        values: int [N, C].
+        neighbours: int [N, K], rows of the nearest other tiles.
     """
     return {
-        clause: np.eye(len(VOCABULARY[clause]))[values[neighbours, column]].mean(axis=1)
-        for column, clause in enumerate(CLAUSES)
+        clause: np.eye(len(vocabulary))[values[neighbours, column]].mean(axis=1)
+        for column, (clause, vocabulary) in enumerate(schema.vocabulary.items())
     }

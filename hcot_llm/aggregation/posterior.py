@@ -2,7 +2,7 @@
 
 First each clause for itself: how far each model is believed, and how the seed's errors are spread (hcot_llm/aggregation/label_noise.py).
 Then all clauses of a tile together, which is HCoT's level 5: only values that are consistent with one another count, and
-an annotation may be wrong as a whole, because the targets were invented or missed, or because it is another tile's. Where
+an annotation may be wrong as a whole, because a block of clauses was invented or missed (the targets), or because it is another tile's. Where
 many clauses of a tile contradict the models, its seed says little about any of them.
 """
 
@@ -24,11 +24,10 @@ from hcot_llm.aggregation.label_noise import (
     pool,
 )
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES, TARGET_CLAUSES, Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 
-SOUND, TARGETS_WRONG, ALL_WRONG = range(3)
-# What is expected of a seed before it is seen; the shares themselves are estimated.
-_PRIOR: Final = np.asarray([0.9, 0.05, 0.05])
+# What is expected of a seed before it is seen, of each way to be wrong as a whole; the shares themselves are estimated.
+_WRONG_SHARE: Final = 0.05
 _PRIOR_TILES: Final = 20
 _ITERATIONS: Final = 3
 _JOINT_ITERATIONS: Final = 2
@@ -76,24 +75,24 @@ class ClauseWeighing:
 class Weighing:
     """All clauses of N tiles. posterior: per clause float [N, V]. exponents: per clause, of each model.
 
-    wholly_wrong: float [N, 2], probability that the seed's targets are invented or missed as a whole, and that the whole
-    annotation is another tile's. sharpness: exponent of all models in all clauses, on top of those of each. Zeros and
-    one where the clauses were weighed one by one.
+    wholly_wrong: float [N, W], probability of each of the W ways to be wrong as a whole, see `ways_to_be_wrong`.
+    sharpness: exponent of all models in all clauses, on top of those of each. Zeros and one where the clauses were
+    weighed one by one.
     """
 
-    posterior: dict[Clause, np.ndarray]
-    exponents: dict[Clause, list[float]]
+    posterior: dict[str, np.ndarray]
+    exponents: dict[str, list[float]]
     wholly_wrong: np.ndarray
     sharpness: float
 
     def probability(self, values: np.ndarray) -> np.ndarray:
-        """Posterior of the given values, float [N, 16], for value indices int [N, 16]."""
+        """Posterior of the given values, float [N, C], for value indices int [N, C]."""
         rows = np.arange(len(values))
-        return np.stack([self.posterior[clause][rows, values[:, column]] for column, clause in enumerate(CLAUSES)], 1)
+        return np.stack([each[rows, values[:, column]] for column, each in enumerate(self.posterior.values())], 1)
 
 
 def weigh(
-    models: Sequence[Mapping[Clause, np.ndarray]],
+    models: Sequence[Mapping[str, np.ndarray]],
     seed: AnnotationMatrix,
     calibration: np.ndarray,
     config: AcceptanceConfig,
@@ -108,28 +107,28 @@ def weigh(
             believed as much as is expected of them, shared among them.
         priors: how far each model is expected to be believed, see `fit_exponents`.
     """
-    accuracy = known_accuracy(seed)
+    names, accuracy = seed.schema.names, known_accuracy(seed)
     alone = [
         weigh_clause(
             [model[clause] for model in models], seed.column(clause), accuracy[:, column], calibration, config, priors
         )
-        for column, clause in enumerate(CLAUSES)
+        for column, clause in enumerate(names)
     ]
-    exponents = {clause: each.exponents for clause, each in zip(CLAUSES, alone, strict=True)}
+    exponents = {clause: each.exponents for clause, each in zip(names, alone, strict=True)}
     if not config.consistency:
         return Weighing(
-            {clause: each.posterior for clause, each in zip(CLAUSES, alone, strict=True)},
+            {clause: each.posterior for clause, each in zip(names, alone, strict=True)},
             exponents,
-            np.zeros((len(seed), 2)),
+            np.zeros((len(seed), len(ways_to_be_wrong(seed.schema)))),
             1.0,
         )
     sharpness = _fit_sharpness(alone, seed, accuracy, calibration)
     joint = _weigh_all(alone, seed, accuracy, sharpness, config)
-    return Weighing(dict(zip(CLAUSES, joint.values, strict=True)), exponents, joint.hypothesis[:, 1:], sharpness)
+    return Weighing(dict(zip(names, joint.values, strict=True)), exponents, joint.hypothesis[:, 1:], sharpness)
 
 
 def known_accuracy(seed: AnnotationMatrix) -> np.ndarray:
-    """What the seed says of its own accuracy, float64 [N, 16]; never quite sure, right or wrong."""
+    """What the seed says of its own accuracy, float64 [N, C]; never quite sure, right or wrong."""
     return np.clip(seed.confidence.astype(np.float64), *ACCURACY)
 
 
@@ -169,16 +168,21 @@ def _fit_sharpness(
     rows = np.flatnonzero(calibration)
     if len(rows) == 0:
         return _SHARPNESS[0]
-    usual = [each.usual for each in alone]
+    usual, says, prior = [each.usual for each in alone], _says_nothing(seed.schema), _prior(seed.schema)
     fit = {}
     for sharpness in _SHARPNESS:
         models = [each.sharpened(sharpness, rows) for each in alone]
         with_seed = [
-            _by_hypothesis(clause, model, each.noise.likelihood(seed.column(clause)[rows], accuracy[rows, column]))
-            for column, (clause, model, each) in enumerate(zip(CLAUSES, models, alone, strict=True))
+            _by_hypothesis(
+                says[clause],
+                len(prior),
+                model,
+                each.noise.likelihood(seed.column(clause)[rows], accuracy[rows, column]),
+            )
+            for column, (clause, model, each) in enumerate(zip(seed.schema.names, models, alone, strict=True))
         ]
-        without = weigh_together([model[:, None, :] for model in models], np.ones(1), usual).log_evidence
-        fit[sharpness] = float((weigh_together(with_seed, _PRIOR, usual).log_evidence - without).mean())
+        without = weigh_together(seed.schema, [model[:, None, :] for model in models], np.ones(1), usual).log_evidence
+        fit[sharpness] = float((weigh_together(seed.schema, with_seed, prior, usual).log_evidence - without).mean())
     return max(fit, key=fit.__getitem__)
 
 
@@ -192,22 +196,25 @@ def _weigh_all(
     """All clauses together, with the shares of annotations that are wrong as a whole and the rest of the seed's errors."""
     models = [each.sharpened(sharpness) for each in alone]
     noise = [each.noise for each in alone]
-    sure, prior = accuracy, _PRIOR
+    schema, sure, says = seed.schema, accuracy, _says_nothing(seed.schema)
+    prior = expected = _prior(schema)
     for _ in range(_JOINT_ITERATIONS):
         likelihoods = [
-            _by_hypothesis(clause, models[column], noise[column].likelihood(seed.column(clause), sure[:, column]))
-            for column, clause in enumerate(CLAUSES)
+            _by_hypothesis(
+                says[clause], len(prior), models[column], noise[column].likelihood(seed.column(clause), sure[:, column])
+            )
+            for column, clause in enumerate(schema.names)
         ]
-        joint = weigh_together(likelihoods, prior, [each.usual for each in alone])
+        joint = weigh_together(schema, likelihoods, prior, [each.usual for each in alone])
         hypothesis = joint.hypothesis
-        prior = (hypothesis.sum(axis=0) + _PRIOR_TILES * _PRIOR) / (len(hypothesis) + _PRIOR_TILES)
-        wrong = [hypothesis[:, _HYPOTHESES[clause]].sum(axis=1) for clause in CLAUSES]
+        prior = (hypothesis.sum(axis=0) + _PRIOR_TILES * expected) / (len(hypothesis) + _PRIOR_TILES)
+        wrong = [hypothesis[:, says[clause]].sum(axis=1) for clause in schema.names]
         sure = np.stack(
             [
                 _where_sound(
                     accuracy[:, column], wrong[column], joint.values[column][np.arange(len(seed)), seed.column(clause)]
                 )
-                for column, clause in enumerate(CLAUSES)
+                for column, clause in enumerate(schema.names)
             ],
             axis=1,
         )
@@ -218,28 +225,42 @@ def _weigh_all(
                 noise[column].accuracy,
                 config.noise_pseudo_count,
             )
-            for column, clause in enumerate(CLAUSES)
+            for column, clause in enumerate(schema.names)
         ]
     return joint
 
 
-# The hypotheses under which the seed says nothing about a clause.
-_HYPOTHESES: Final = {
-    clause: [TARGETS_WRONG, ALL_WRONG] if clause in TARGET_CLAUSES else [ALL_WRONG] for clause in CLAUSES
-}
+def ways_to_be_wrong(schema: AnnotationSchema) -> tuple[str, ...]:
+    """How an annotation can be wrong as a whole: blocks that are invented or missed, and "tile", another tile's."""
+    return (*(block.name for block in schema.whole_blocks), "tile")
 
 
-def _by_hypothesis(clause: Clause, model: np.ndarray, sound: np.ndarray) -> np.ndarray:
-    """Evidence for each value under each hypothesis, float [N, 3, V]. A wrong whole is what a sound annotation would say of
-    any other tile.
+def _prior(schema: AnnotationSchema) -> np.ndarray:
+    """What is expected before the seed is seen, float64 [H]: it is sound, then each way to be wrong."""
+    wrong = len(ways_to_be_wrong(schema))
+    return np.asarray([1 - _WRONG_SHARE * wrong, *[_WRONG_SHARE] * wrong])
+
+
+def _says_nothing(schema: AnnotationSchema) -> dict[str, list[int]]:
+    """The hypotheses (0: sound) under which the seed says nothing about a clause."""
+    last = len(ways_to_be_wrong(schema))
+    return {
+        clause: [*(index for index, block in enumerate(schema.whole_blocks, 1) if clause in block.clauses), last]
+        for clause in schema.names
+    }
+
+
+def _by_hypothesis(nothing: Sequence[int], hypotheses: int, model: np.ndarray, sound: np.ndarray) -> np.ndarray:
+    """Evidence for each value under each of H hypotheses, float [N, H, V].
+
+    A wrong whole is what a sound annotation would say of any other tile.
 
     Not how often the seed says it: where it says nearly the same everywhere, and errs less than is known of it, every
     tile's annotation would rather be another's.
     """
     elsewhere = np.broadcast_to((sound @ model.mean(axis=0))[:, None], sound.shape)
     return model[:, None, :] * np.stack(
-        [elsewhere if hypothesis in _HYPOTHESES[clause] else sound for hypothesis in (SOUND, TARGETS_WRONG, ALL_WRONG)],
-        1,
+        [elsewhere if hypothesis in nothing else sound for hypothesis in range(hypotheses)], 1
     )
 
 

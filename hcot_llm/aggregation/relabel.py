@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig, decide
-from hcot_llm.aggregation.feedback import VALUE_INDEX, Feedback
+from hcot_llm.aggregation.feedback import Feedback
 from hcot_llm.aggregation.label_noise import TRAINED, ExponentPrior
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import weigh
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
 @dataclass(frozen=True)
 class Proposals:
     """The captioner's answers for N tiles.
 
-    proposed: int [N, 16, K], value indices, NOT_PROPOSED where a clause was not asked or the answer was invalid.
+    proposed: int [N, C, K], value indices, NOT_PROPOSED where a clause was not asked or the answer was invalid.
     distributions: per clause float [N, V], the captioner's probabilities, NaN where it was not asked.
     invalid: number of invalid answers by reason, those to repeated questions too. retried: candidates whose first
     answer was invalid and asked again; recovered: of those, the ones with a valid value for every clause in the end.
@@ -24,24 +24,32 @@ class Proposals:
     """
 
     proposed: np.ndarray
-    distributions: dict[Clause, np.ndarray]
+    distributions: dict[str, np.ndarray]
     invalid: dict[str, int]
     retried: int = 0
     recovered: int = 0
     injected: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
-    def none_for(tiles: int, candidates: int) -> "Proposals":
+    def none_for(schema: AnnotationSchema, tiles: int, candidates: int) -> "Proposals":
         """No answer for any of `tiles` tiles, to be filled in."""
         return Proposals(
-            np.full((tiles, len(CLAUSES), candidates), NOT_PROPOSED),
-            {clause: np.full((tiles, len(VOCABULARY[clause])), np.nan) for clause in CLAUSES},
+            np.full((tiles, len(schema), candidates), NOT_PROPOSED),
+            {clause: np.full((tiles, len(values)), np.nan) for clause, values in schema.vocabulary.items()},
             {},
         )
 
-    def put(self, row: int, clause: Clause, candidate: int, value: str, distribution: np.ndarray | None) -> None:
+    def put(
+        self,
+        schema: AnnotationSchema,
+        row: int,
+        clause: str,
+        candidate: int,
+        value: str,
+        distribution: np.ndarray | None,
+    ) -> None:
         """Enter one answered clause; distribution: float [V] where the answer came with one (the greedy one does)."""
-        self.proposed[row, CLAUSES.index(clause), candidate] = VALUE_INDEX[clause][value]
+        self.proposed[row, schema.column[clause], candidate] = schema.value_index[clause][value]
         if distribution is not None:
             self.distributions[clause][row] = distribution
 
@@ -50,8 +58,8 @@ class Proposals:
 class Settlement:
     """The next annotations and what happened on the way.
 
-    accepted, rejected: bool [N, 16]. models: the witnesses; exponents: per clause how far each is believed.
-    wholly_wrong: float [N, 2], probability that the seed's targets, or all its clauses, are wrong as a whole.
+    accepted, rejected: bool [N, C]. models: the witnesses; exponents: per clause how far each is believed.
+    wholly_wrong: float [N, W], probability of each way to be wrong as a whole, see `ways_to_be_wrong`.
     sharpness: exponent of all models together.
     """
 
@@ -59,7 +67,7 @@ class Settlement:
     accepted: np.ndarray
     rejected: np.ndarray
     models: tuple[str, ...]
-    exponents: dict[Clause, list[float]]
+    exponents: dict[str, list[float]]
     wholly_wrong: np.ndarray
     sharpness: float
 
@@ -71,7 +79,7 @@ def current_confidence(
     calibration: np.ndarray,
     acceptance: AcceptanceConfig,
 ) -> np.ndarray:
-    """Probability of every current value given encoder and seed, float [N, 16].
+    """Probability of every current value given encoder and seed, float [N, C].
 
     Args:
         calibration: bool [N], tiles that no model was trained on. They are asked about like the others, so that
@@ -110,7 +118,7 @@ def settle(
     weighing = weigh(
         [each for each, _ in models.values()], seed, calibration, config, [prior for _, prior in models.values()]
     )
-    for column, clause in enumerate(CLAUSES):
+    for column, clause in enumerate(current.schema.names):
         proposed = np.where(calibration[:, None], NOT_PROPOSED, proposals.proposed[:, column])
         decision = decide(
             weighing.posterior[clause],
@@ -126,7 +134,7 @@ def settle(
         back_to_seed = decision.value == seed.column(clause)
         source[:, column] = np.where(decision.accepted, np.where(back_to_seed, "seed", "captioner"), "kept")
     return Settlement(
-        AnnotationMatrix(current.tile_ids, values, confidence, source),
+        AnnotationMatrix(current.schema, current.tile_ids, values, confidence, source),
         accepted,
         rejected,
         tuple(models),

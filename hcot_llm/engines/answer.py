@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hcot_llm.schema.clauses import Clause
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -22,8 +20,8 @@ class Answer:
         further_errors: Why further levels of an HCoT chain failed, one each.
     """
 
-    values: dict[Clause, str]
-    distributions: dict[Clause, np.ndarray]
+    values: dict[str, str]
+    distributions: dict[str, np.ndarray]
     error: str | None
     tokens: int
     injected: str | None = None

@@ -8,7 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from hcot_llm.engines.distribution import value_distribution, values_beginning
-from hcot_llm.schema.clauses import AnswerError, Clause, parse_answer
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.answers import parse_answer
+from hcot_llm.schema.errors import AnswerError
 
 # Some chat templates open the thought in the prompt, so that only its end is in the answer.
 _THOUGHT: Final = re.compile(r"\A(?:\s*<think>)?.*?</think>", re.DOTALL)
@@ -20,16 +22,18 @@ class Completion:
     """One answer. distributions: per asked clause float64 [V], where the model told enough; tokens: generated."""
 
     text: str
-    distributions: dict[Clause, np.ndarray]
+    distributions: dict[str, np.ndarray]
     tokens: int
 
     @staticmethod
-    def of(text: str, clauses: Sequence[Clause], steps: Sequence[Any], tokens: int) -> "Completion":
+    def of(
+        schema: AnnotationSchema, text: str, clauses: Sequence[str], steps: Sequence[Any], tokens: int
+    ) -> "Completion":
         """What a model said. clauses: that it was asked for, none for free text. steps: see `read_distributions`."""
         if not clauses:
             return Completion(without_thoughts(text), {}, tokens)
         answer = answer_object(text)
-        return Completion(answer, read_distributions(answer, clauses, steps), tokens)
+        return Completion(answer, read_distributions(schema, answer, clauses, steps), tokens)
 
 
 def without_thoughts(text: str) -> str:
@@ -51,7 +55,9 @@ def answer_object(text: str) -> str:
     return said[said.find("{") :] if "{" in said else said
 
 
-def read_distributions(text: str, clauses: Sequence[Clause], steps: Sequence[Any]) -> dict[Clause, np.ndarray]:
+def read_distributions(
+    schema: AnnotationSchema, text: str, clauses: Sequence[str], steps: Sequence[Any]
+) -> dict[str, np.ndarray]:
     """Read the distribution of each clause whose value's first token tells the value.
 
     Args:
@@ -64,7 +70,7 @@ def read_distributions(text: str, clauses: Sequence[Clause], steps: Sequence[Any
     """
     pieces = [step.token for step in steps]
     try:
-        values = parse_answer(text, clauses)
+        values = parse_answer(schema, text, clauses)
     except AnswerError:
         return {}
     said = "".join(pieces)
@@ -77,6 +83,7 @@ def read_distributions(text: str, clauses: Sequence[Clause], steps: Sequence[Any
         step = starts.get(match.end()) if match else None
         if step is None or not values[clause].startswith(step.token):
             continue
-        if len(values_beginning(clause, step.token)) == 1:
-            found[clause] = value_distribution(clause, [(each.token, each.logprob) for each in step.top_logprobs])
+        vocabulary = schema.vocabulary[clause]
+        if len(values_beginning(vocabulary, step.token)) == 1:
+            found[clause] = value_distribution(vocabulary, [(each.token, each.logprob) for each in step.top_logprobs])
     return found

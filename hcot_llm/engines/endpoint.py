@@ -17,7 +17,8 @@ from corpus.storage.errors import UserError
 from hcot_llm.engines.completion import Completion
 from hcot_llm.engines.endpoint_answer import ChatAnswer, ModelList, Unreadable, read_response
 from hcot_llm.prompts.chain_config import ChainConfig
-from hcot_llm.schema.clauses import Clause, answer_json_schema
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.answers import answer_json_schema
 
 Received = TypeVar("Received")
 
@@ -137,7 +138,12 @@ class Endpoint:
             )
 
     def complete(
-        self, prompt: str, clauses: Sequence[Clause], seed: int | None, picture: bytes | None = None
+        self,
+        schema: AnnotationSchema,
+        prompt: str,
+        clauses: Sequence[str],
+        seed: int | None,
+        picture: bytes | None = None,
     ) -> Completion:
         """Return the model's answer to one prompt.
 
@@ -152,14 +158,14 @@ class Endpoint:
         """
         content = prompt if picture is None else [_image_part(picture), {"type": "text", "text": prompt}]
         while True:
-            used = self._limits(seed) | self._features(clauses)
+            used = self._limits(seed) | self._features(schema, clauses)
             try:
                 found = self._patiently(partial(self._ask, content, used))
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if not self._do_without(str(error), used):
                     raise self._refused(error) from None
                 continue
-            return Completion.of(found.text, clauses, found.steps, found.tokens)
+            return Completion.of(schema, found.text, clauses, found.steps, found.tokens)
 
     def _ask(self, content: Any, used: dict[str, Any]) -> ChatAnswer:
         """Send one request. Raises errors of the client, and Unreadable."""
@@ -175,13 +181,13 @@ class Endpoint:
             used["temperature"] = 0.0 if seed is None else self._config.temperature
         return used if seed is None else used | {"seed": seed % 2**31}
 
-    def _features(self, clauses: Sequence[Clause]) -> dict[str, Any]:
+    def _features(self, schema: AnnotationSchema, clauses: Sequence[str]) -> dict[str, Any]:
         """What makes an answer readable, and tells how sure it is."""
         used: dict[str, Any] = {}
         if clauses and "structured output" not in self._without:
             used["response_format"] = {
                 "type": "json_schema",
-                "json_schema": {"name": "annotation", "strict": True, "schema": answer_json_schema(clauses)},
+                "json_schema": {"name": "annotation", "strict": True, "schema": answer_json_schema(schema, clauses)},
             }
         if clauses and self._config.top_logprobs and "logprobs" not in self._without:
             used |= {"logprobs": True, "top_logprobs": self._config.top_logprobs}

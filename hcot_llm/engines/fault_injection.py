@@ -11,25 +11,25 @@ from typing import Final
 import numpy as np
 
 from corpus.storage.rng import derive_seed
-from hcot_llm.schema.clauses import LONGEST_ANSWER, Clause
+from hcot_llm.schema.answers import LONGEST_ANSWER
 from hcot_llm.schema.repetition import CHARACTERS, COPIES
 
-AnswerFault = Callable[[str, Sequence[Clause], np.random.Generator], str]
+AnswerFault = Callable[[str, Sequence[str], np.random.Generator], str]
 
 
-def cut(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+def cut(text: str, clauses: Sequence[str], draw: np.random.Generator) -> str:
     """The answer ends too early, after one character at least."""
     return text[: int(draw.integers(1, max(len(text), 2)))]
 
 
-def repetition(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+def repetition(text: str, clauses: Sequence[str], draw: np.random.Generator) -> str:
     """Somewhere on the way the model falls into a loop."""
     end = int(draw.integers(1, max(len(text), 2)))
     unit = text[max(0, end - int(draw.integers(1, 25))) : end] or " "
     return text[:end] + unit * (COPIES + CHARACTERS // len(unit) + int(draw.integers(20)))
 
 
-def wrong_type(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+def wrong_type(text: str, clauses: Sequence[str], draw: np.random.Generator) -> str:
     """A value is no string, or the whole answer no object."""
     other = draw.choice(["3", "null", "true", '["sea"]', '{"is": "sea"}'])
     values = _values(text, clauses)
@@ -39,18 +39,18 @@ def wrong_type(text: str, clauses: Sequence[Clause], draw: np.random.Generator) 
     return text[:start] + other + text[end:]
 
 
-def empty(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+def empty(text: str, clauses: Sequence[str], draw: np.random.Generator) -> str:
     """No text, or an object without clauses."""
     return str(draw.choice(["", " \n", "{}"]))
 
 
-def over_long(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+def over_long(text: str, clauses: Sequence[str], draw: np.random.Generator) -> str:
     """The model talks on after its answer."""
     words = [f"{derive_seed(int(draw.integers(2**31))):x}" for _ in range(int(draw.integers(1, LONGEST_ANSWER // 8)))]
     return f"{text} {' '.join(words)}"
 
 
-def out_of_vocabulary(text: str, clauses: Sequence[Clause], draw: np.random.Generator) -> str:
+def out_of_vocabulary(text: str, clauses: Sequence[str], draw: np.random.Generator) -> str:
     """A value or a clause that the schema does not have."""
     values = _values(text, clauses)
     if not values or draw.random() < 0.2:
@@ -64,7 +64,7 @@ ANSWER_FAULTS: Final[dict[str, AnswerFault]] = {
 }
 
 
-def inject_fault(text: str, clauses: Sequence[Clause], share: float, seed: int) -> tuple[str, str | None]:
+def inject_fault(text: str, clauses: Sequence[str], share: float, seed: int) -> tuple[str, str | None]:
     """Return the text as it is to be read, and the name of the damage done to it; None where it was spared.
 
     Args:
@@ -80,7 +80,7 @@ def inject_fault(text: str, clauses: Sequence[Clause], share: float, seed: int) 
     return ANSWER_FAULTS[name](text, clauses, draw), name
 
 
-def _values(text: str, clauses: Sequence[Clause]) -> list[tuple[int, int]]:
+def _values(text: str, clauses: Sequence[str]) -> list[tuple[int, int]]:
     """Where the values of clauses stand, quotation marks included."""
     found = (re.search(rf'"{clause}": ("[^"]*")', text) for clause in clauses)
     return [match.span(1) for match in found if match]

@@ -22,7 +22,9 @@ from hcot_llm.engines.distribution import value_distribution
 from hcot_llm.engines.fault_injection import inject_fault
 from hcot_llm.engines.vllm import Pieces, answer_format, start_llm
 from hcot_llm.prompts.retry import Retry
-from hcot_llm.schema.clauses import VOCABULARY, AnswerError, Clause, parse_answer
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.answers import parse_answer
+from hcot_llm.schema.errors import AnswerError
 
 
 class EngineConfig(StrictModel):
@@ -58,8 +60,8 @@ class ProbeOutput:
 class NativeEngine:
     """vLLM serving the Llama decoder in `decoder_dir` (config, safetensors and tokenizer)."""
 
-    def __init__(self, decoder_dir: Path, config: EngineConfig) -> None:
-        self._config = config
+    def __init__(self, decoder_dir: Path, config: EngineConfig, schema: AnnotationSchema) -> None:
+        self._config, self._schema = config, schema
         if config.enforce_eager:
             # Even then vLLM compiles a helper that ranks the drawn tokens: 2 s of CPU time at every start, and more
             # without the compiler's cache. The helper as written costs 0.1 ms a step more with a vocabulary like ours.
@@ -92,7 +94,7 @@ class NativeEngine:
         ]
         return ProbeOutput(tokens, logprobs)
 
-    def generate(self, prompt_embeddings: Sequence, asked: Sequence[Sequence[Clause]], seed: int) -> list[list[Answer]]:
+    def generate(self, prompt_embeddings: Sequence, asked: Sequence[Sequence[str]], seed: int) -> list[list[Answer]]:
         """Answers to prompts: for each prompt its candidates, the greedy one first.
 
         Args:
@@ -160,7 +162,7 @@ class NativeEngine:
         prompts: list[Any] = [{"prompt_embeds": prompt} for prompt in prompt_embeddings]
         return self._llm.generate(prompts, sampling, use_tqdm=False)
 
-    def _sampling(self, clauses: Sequence[Clause], seed: int | None, *, candidates: int, distributions: bool):
+    def _sampling(self, clauses: Sequence[str], seed: int | None, *, candidates: int, distributions: bool):
         """seed: None is greedy."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -168,22 +170,22 @@ class NativeEngine:
         common = {
             "max_tokens": self._config.max_new_tokens,
             "detokenize": False,
-            "structured_outputs": answer_format(clauses),
+            "structured_outputs": answer_format(self._schema, clauses),
             "output_kind": RequestOutputKind.FINAL_ONLY,
         }
         if distributions:
-            common["logprobs"] = min(max(len(VOCABULARY[clause]) for clause in clauses) + 8, 64)
+            common["logprobs"] = min(max(len(self._schema.vocabulary[clause]) for clause in clauses) + 8, 64)
         if seed is None:
             return SamplingParams(temperature=0.0, **common)
         return SamplingParams(temperature=self._config.temperature, n=candidates, seed=seed % 2**31, **common)
 
-    def _read(self, completion: Any, clauses: Sequence[Clause], fault_seed: int) -> Answer:
+    def _read(self, completion: Any, clauses: Sequence[str], fault_seed: int) -> Answer:
         pieces = [self._pieces[token] for token in completion.token_ids]
         text, injected = "".join(pieces), None
         if self._config.fault_share:
             text, injected = inject_fault(text, clauses, self._config.fault_share, fault_seed)
         try:
-            values = parse_answer(text, clauses)
+            values = parse_answer(self._schema, text, clauses)
         except AnswerError as error:
             return Answer({}, {}, error.reason, len(pieces), injected)
         offsets = np.cumsum([0, *map(len, pieces)])
@@ -194,7 +196,8 @@ class NativeEngine:
             start = text.index('"', start) + 1
             position = int(np.searchsorted(offsets, start))
             distributions[clause] = value_distribution(
-                clause, ((self._pieces[token], entry.logprob) for token, entry in steps[position].items())
+                self._schema.vocabulary[clause],
+                ((self._pieces[token], entry.logprob) for token, entry in steps[position].items()),
             )
         return Answer(values, distributions, None, len(pieces), injected)
 

@@ -17,7 +17,7 @@ from corpus.storage.errors import UserError
 from hcot_llm.engines.completion import Completion
 from hcot_llm.engines.vllm import Pieces, answer_format, start_llm
 from hcot_llm.prompts.chain_config import ChainConfig
-from hcot_llm.schema.clauses import Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
 class VisionLanguageError(UserError):
@@ -56,8 +56,9 @@ class Shown:
         seed: Of a sampled answer; None is greedy.
     """
 
+    schema: AnnotationSchema
     prompt: str
-    clauses: Sequence[Clause]
+    clauses: Sequence[str]
     picture: np.ndarray
     seed: int | None
 
@@ -114,7 +115,7 @@ class VisionLanguageModel:
             for each in shown
         ]
         outputs = self._llm.chat(messages, [self._sampling(each) for each in shown], use_tqdm=False)
-        return [self._read(output.outputs[0], each.clauses) for output, each in zip(outputs, shown, strict=True)]
+        return [self._read(output.outputs[0], each) for output, each in zip(outputs, shown, strict=True)]
 
     def _sampling(self, shown: Shown):
         from vllm import SamplingParams
@@ -125,13 +126,13 @@ class VisionLanguageModel:
             "output_kind": RequestOutputKind.FINAL_ONLY,
         }
         if shown.clauses:
-            common["structured_outputs"] = answer_format(shown.clauses)
+            common["structured_outputs"] = answer_format(shown.schema, shown.clauses)
             common["logprobs"] = self._config.top_logprobs or None
         if shown.seed is None:
             return SamplingParams(temperature=0.0, **common)
         return SamplingParams(temperature=self._config.temperature, seed=shown.seed % 2**31, **common)
 
-    def _read(self, output, clauses: Sequence[Clause]) -> Completion:
+    def _read(self, output, shown: Shown) -> Completion:
         steps = (
             []
             if output.logprobs is None
@@ -146,4 +147,4 @@ class VisionLanguageModel:
                 for token, step in zip(output.token_ids, output.logprobs, strict=True)
             ]
         )
-        return Completion.of(output.text, clauses, steps, len(output.token_ids))
+        return Completion.of(shown.schema, output.text, shown.clauses, steps, len(output.token_ids))

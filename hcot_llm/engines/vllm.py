@@ -5,7 +5,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hcot_llm.schema.clauses import Clause, answer_json_schema
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.answers import answer_json_schema
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -60,11 +61,11 @@ def start_llm(model: str, config: EngineSettings, **own: Any) -> "LLM":
     )
 
 
-def answer_format(clauses: Sequence[Clause]) -> "StructuredOutputsParams":
+def answer_format(schema: AnnotationSchema, clauses: Sequence[str]) -> "StructuredOutputsParams":
     """Holds an answer to JSON with a value of the vocabulary for each clause."""
     from vllm.sampling_params import StructuredOutputsParams
 
-    return StructuredOutputsParams(json=json.dumps(answer_json_schema(clauses)), disable_any_whitespace=True)
+    return StructuredOutputsParams(json=json.dumps(answer_json_schema(schema, clauses)), disable_any_whitespace=True)
 
 
 class Pieces:

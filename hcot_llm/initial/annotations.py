@@ -1,4 +1,4 @@
-"""Seed annotations: the truth of simulated scenes made as wrong as people are, or geography alone."""
+"""Initial annotations: the truth of simulated scenes made as wrong as people are, geography alone, or a table."""
 
 import functools
 from collections import Counter
@@ -11,28 +11,13 @@ from pydantic import Field
 
 from corpus.storage.models import FrozenModel
 from corpus.storage.rng import derive_seed
-from hcot_llm.initial.error_rates import (
-    CATEGORY_SHARE,
-    INVENTED,
-    LANDFORM_ACCURACY,
-    TARGET_ACCURACY,
-    confusion,
-    weights,
-)
-from hcot_llm.knowledge.knowledge import prior_values, tile_knowledge
-from hcot_llm.schema.clauses import (
-    ABSENT,
-    CLAUSES,
-    NO_TARGETS,
-    TARGET_CLAUSES,
-    VOCABULARY,
-    Clause,
-    SchemaError,
-    check_value,
-)
+from hcot_llm.initial.confusion import confusion
+from hcot_llm.knowledge.knowledge import MAP_VALUES, map_values, tile_knowledge
+from hcot_llm.schema.annotation_schema import AccuracyByValue, AnnotationSchema, Block
+from hcot_llm.schema.errors import SchemaError
 from hcot_llm.text.render import hedge, render_clause
 
-SEED_SCHEMA = pa.schema(
+INITIAL_SCHEMA = pa.schema(
     [
         ("tile_id", pa.string()),
         ("clause", pa.string()),
@@ -42,22 +27,9 @@ SEED_SCHEMA = pa.schema(
     ]
 )
 
-# Rough expectation of how far a map alone gets, used as confidence only; no reference was consulted for it.
-GEOGRAPHY_CONFIDENCE: dict[Clause, float] = {
-    Clause.TERRAIN: 0.65,
-    Clause.FUNCTIONALITY: 0.55,
-    Clause.DISTRIBUTION: 0.45,
-    Clause.LAYOUT: 0.55,
-    Clause.BOUNDARY: 0.45,
-    Clause.BUILDING: 0.55,
-    Clause.ROAD: 0.55,
-    Clause.WATER: 0.70,
-    **dict.fromkeys(TARGET_CLAUSES, 0.85),
-}
-
 
 class CorruptionConfig(FrozenModel):
-    """How wrong the seed annotations of simulated scenes are; the rates stand in confusions.py."""
+    """How wrong the initial annotations of simulated scenes are; the rates stand in the annotation schema."""
 
     error_scale: float = Field(1.0, ge=0, le=2, description="factor on every error rate; 0 gives the truth")
     share_random: float = Field(
@@ -96,39 +68,84 @@ class CorruptionConfig(FrozenModel):
 class _TileAnnotation:
     """What an annotator wrote on one tile, all clauses in schema order."""
 
-    values: dict[Clause, str]
-    texts: dict[Clause, str]
-    hedged: frozenset[Clause]
+    values: dict[str, str]
+    texts: dict[str, str]
+    hedged: frozenset[str]
 
 
-def truth_values(facts: Mapping[str, object]) -> dict[Clause, str]:
-    """The 16 clauses from a scene's facts (a row of truth.parquet); other keys are left alone.
+def truth_values(schema: AnnotationSchema, facts: Mapping[str, object]) -> dict[str, str]:
+    """All clauses from a scene's facts (a row of truth.parquet); other keys are left alone.
 
     Raises SchemaError when a clause is missing or has a value the vocabulary does not know.
     """
-    if missing := [str(clause) for clause in CLAUSES if clause not in facts]:
+    if missing := [clause for clause in schema.names if clause not in facts]:
         raise SchemaError(f"The facts of tile {facts.get('tile_id', '?')} lack: {', '.join(missing)}.")
-    return {clause: check_value(clause, str(facts[clause]))[1] for clause in CLAUSES}
+    values = {clause: str(facts[clause]) for clause in schema.names}
+    for clause, value in values.items():
+        schema.check_value(clause, value)
+    return values
 
 
-def expected_accuracy(clause: Clause, config: CorruptionConfig | None = None) -> float:
-    """Share of right values expected in this clause, over tiles with and without targets."""
-    if clause in LANDFORM_ACCURACY:
-        rate = LANDFORM_ACCURACY[clause]
+def expected_accuracy(schema: AnnotationSchema, clause: str, config: CorruptionConfig | None = None) -> float:
+    """Share of right values expected in this clause, over tiles with and without what it describes.
+
+    Raises SchemaError: the schema does not say how often it is right.
+    """
+    accuracy = schema.clause(clause).accuracy
+    if accuracy is None:
+        raise SchemaError(f"Clause '{clause}' has no accuracy in the schema {schema.label}: give it one, from 0 to 1.")
+    if isinstance(accuracy, AccuracyByValue):
+        rate = sum(share * accuracy.accuracy[value] for value, share in _shares(schema, accuracy.by).items())
     else:
-        rate = sum(share * TARGET_ACCURACY[category][clause] for category, share in CATEGORY_SHARE.items())
+        rate = accuracy
     return 1.0 - _scaled(1.0 - rate, config) if config else rate
 
 
-def corrupt(truth: Mapping[str, Mapping[Clause, str]], config: CorruptionConfig, seed: int) -> pa.Table:
-    """Seed annotations of all tiles, SEED_SCHEMA: one row per clause, by tile_id and in schema order.
+def check_corruption(schema: AnnotationSchema, facts: Mapping[str, Sequence[str]]) -> None:
+    """See, before work starts, that simulated scenes can be annotated.
+
+    Args:
+        schema: of the annotations.
+        facts: what the simulator knows of a scene -> the values that it can take.
+
+    Raises:
+        SchemaError: names the clauses of which it knows nothing, a value outside the vocabulary, or the clause
+            without an accuracy.
+    """
+    if unknown := [clause for clause in schema.names if clause not in facts]:
+        raise SchemaError(
+            f"Simulated scenes have no fact for {', '.join(map(repr, unknown))} of the schema {schema.label}; they have: "
+            f"{', '.join(facts)}. Take other clauses, or give initial annotations with corpus.initial_annotations."
+        )
+    for clause in schema.names:
+        if missing := [value for value in facts[clause] if value not in schema.vocabulary[clause]]:
+            raise SchemaError(
+                f"Simulated scenes can have {clause} {missing[0]}, which the schema {schema.label} does not know: give the "
+                f"clause the values {', '.join(facts[clause])}, or others besides."
+            )
+        expected_accuracy(schema, clause)
+
+
+def _shares(schema: AnnotationSchema, clause: str) -> Mapping[str, float]:
+    """Assumed shares of tiles by the value of a clause; all alike where the schema does not say."""
+    for block in schema.whole_blocks:
+        if block.invented is not None and block.invented.by == clause:
+            return block.invented.shares
+    values = schema.vocabulary[clause]
+    return dict.fromkeys(values, 1 / len(values))
+
+
+def corrupt(
+    schema: AnnotationSchema, truth: Mapping[str, Mapping[str, str]], config: CorruptionConfig, seed: int
+) -> pa.Table:
+    """Seed annotations of all tiles, INITIAL_SCHEMA: one row per clause, by tile_id and in schema order.
 
     A tile's annotation depends on the seed, its id and its truth alone (and, where it is given another tile's
     annotation, on that tile's), in whatever order the tiles come. The confidence of a row is the probability that it
     is right, from the rates and from whether it is hedged; it knows nothing else of the truth.
     """
     tile_ids = sorted(truth)
-    written = {tile_id: _annotate(truth[tile_id], config, seed, tile_id) for tile_id in tile_ids}
+    written = {tile_id: _annotate(schema, truth[tile_id], config, seed, tile_id) for tile_id in tile_ids}
     carried = []
     for index, tile_id in enumerate(tile_ids):
         generator = _generator(seed, tile_id)
@@ -137,9 +154,10 @@ def corrupt(truth: Mapping[str, Mapping[Clause, str]], config: CorruptionConfig,
             source = tile_ids[(index + 1 + int(generator.integers(len(tile_ids) - 1))) % len(tile_ids)]
         carried.append(written[source])
     confidence = {
-        clause: _confidence(clause, config, _agreement([a.values[clause] for a in carried])) for clause in CLAUSES
+        clause: _confidence(schema, clause, config, _agreement([a.values[clause] for a in carried]))
+        for clause in schema.names
     }
-    return _table(zip(tile_ids, carried, strict=True), confidence)
+    return _table(schema, zip(tile_ids, carried, strict=True), confidence)
 
 
 def row_confidence(accuracy: float, config: CorruptionConfig, agreement: float, *, hedged: bool) -> float:
@@ -161,40 +179,88 @@ def row_confidence(accuracy: float, config: CorruptionConfig, agreement: float, 
     return (1.0 - config.share_whole_image) * own + config.share_whole_image * agreement
 
 
-def geography_seed(tiles: pa.Table) -> pa.Table:
-    """Seed annotations from geographic knowledge alone, for a table of tiles with tile_id, lon and lat.
+def geography_values(schema: AnnotationSchema, lon: float, lat: float) -> dict[str, str]:
+    """What is annotated at a position of which nothing but maps is known, see `check_geography`.
+
+    Clauses without geography are left out.
+    """
+    said = map_values(tile_knowledge(lon, lat))
+    return {
+        clause.name: said[clause.name] if clause.geography.value is None else clause.geography.value
+        for clause in schema.clauses
+        if clause.geography is not None
+    }
+
+
+def check_geography(schema: AnnotationSchema) -> None:
+    """See, before work starts, that maps say something of every clause.
+
+    Raises SchemaError naming the clauses of which they do not.
+    """
+    without = [clause.name for clause in schema.clauses if clause.geography is None]
+    if without:
+        raise SchemaError(
+            f"The schema {schema.label} has no geography for {', '.join(map(repr, without))}, so nobody knows how to annotate "
+            "real tiles at first: give initial annotations with corpus.initial_annotations."
+        )
+    for clause in schema.clauses:
+        assert clause.geography is not None
+        if clause.geography.value is not None:
+            continue
+        if clause.name not in MAP_VALUES:
+            raise SchemaError(
+                f"Maps say nothing of '{clause.name}'; they say: {', '.join(MAP_VALUES)}. Give the clause's geography a value."
+            )
+        if missing := [value for value in MAP_VALUES[clause.name] if value not in clause.values]:
+            raise SchemaError(
+                f"Maps can say {clause.name} {missing[0]}, which the schema {schema.label} does not know."
+            )
+
+
+def geography_annotations(schema: AnnotationSchema, tiles: pa.Table) -> pa.Table:
+    """Initial annotations from geographic knowledge alone, for a table of tiles with tile_id, lon and lat.
 
     Raises hcot_llm.knowledge.knowledge.KnowledgeError when the geographic data is not installed.
     """
     positions = zip(*(tiles[name].to_pylist() for name in ("tile_id", "lon", "lat")), strict=True)
     rows = [
-        (tile_id, _write(prior_values(tile_knowledge(lon, lat)), frozenset(), 0, tile_id))
+        (tile_id, _write(schema, geography_values(schema, lon, lat), frozenset(), 0, tile_id))
         for tile_id, lon, lat in sorted(positions)
     ]
-    return _table(rows, {clause: (sure, sure) for clause, sure in GEOGRAPHY_CONFIDENCE.items()})
+    sure = {clause.name: clause.geography.confidence for clause in schema.clauses if clause.geography is not None}
+    return _table(schema, rows, {clause: (each, each) for clause, each in sure.items()})
 
 
-def _table(rows: Iterable[tuple[str, _TileAnnotation]], confidence: Mapping[Clause, tuple[float, float]]) -> pa.Table:
+def _table(
+    schema: AnnotationSchema,
+    rows: Iterable[tuple[str, _TileAnnotation]],
+    confidence: Mapping[str, tuple[float, float]],
+) -> pa.Table:
     """confidence: clause -> that of a plain text and that of a hedged one."""
     entries = [
         (
             tile_id,
-            str(clause),
+            clause,
             annotation.values[clause],
             annotation.texts[clause],
             confidence[clause][clause in annotation.hedged],
         )
         for tile_id, annotation in rows
-        for clause in CLAUSES
+        for clause in schema.names
     ]
-    columns = list(zip(*entries, strict=True)) or [[]] * len(SEED_SCHEMA)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, SEED_SCHEMA, strict=True)]
-    return pa.table(arrays, schema=SEED_SCHEMA)
+    columns = list(zip(*entries, strict=True)) or [[]] * len(INITIAL_SCHEMA)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, INITIAL_SCHEMA, strict=True)]
+    return pa.table(arrays, schema=INITIAL_SCHEMA)
 
 
-def _confidence(clause: Clause, config: CorruptionConfig, agreement: float) -> tuple[float, float]:
-    accuracy = expected_accuracy(clause, config)
-    return tuple(row_confidence(accuracy, config, agreement, hedged=hedged) for hedged in (False, True))
+def _confidence(
+    schema: AnnotationSchema, clause: str, config: CorruptionConfig, agreement: float
+) -> tuple[float, float]:
+    accuracy = expected_accuracy(schema, clause, config)
+    return (
+        row_confidence(accuracy, config, agreement, hedged=False),
+        row_confidence(accuracy, config, agreement, hedged=True),
+    )
 
 
 def _agreement(values: Sequence[str]) -> float:
@@ -202,26 +268,30 @@ def _agreement(values: Sequence[str]) -> float:
     return sum((count / len(values)) ** 2 for count in Counter(values).values())
 
 
-def _annotate(truth: Mapping[Clause, str], config: CorruptionConfig, seed: int, tile_id: str) -> _TileAnnotation:
+def _annotate(
+    schema: AnnotationSchema, truth: Mapping[str, str], config: CorruptionConfig, seed: int, tile_id: str
+) -> _TileAnnotation:
     """What an annotator who looks at this tile writes."""
     generator = _generator(seed, tile_id)
     generator.random()  # whether the tile carries another's annotation, drawn in `corrupt`
-    values = _values(truth, config, generator)
-    draw = np.random.default_rng(derive_seed(seed, tile_id, "seed hedges")).random(len(CLAUSES))
+    values = _values(schema, truth, config, generator)
+    draw = np.random.default_rng(derive_seed(seed, tile_id, "seed hedges")).random(len(schema))
     hedged = frozenset(
         clause
-        for clause, chance in zip(CLAUSES, draw, strict=True)
+        for clause, chance in zip(schema.names, draw, strict=True)
         if chance
         < (config.share_hedged_when_right if values[clause] == truth[clause] else config.share_hedged_when_wrong)
     )
-    return _write(values, hedged, seed, tile_id)
+    return _write(schema, values, hedged, seed, tile_id)
 
 
-def _write(values: Mapping[Clause, str], hedged: frozenset[Clause], seed: int, tile_id: str) -> _TileAnnotation:
+def _write(
+    schema: AnnotationSchema, values: Mapping[str, str], hedged: frozenset[str], seed: int, tile_id: str
+) -> _TileAnnotation:
     generator = np.random.default_rng(derive_seed(seed, tile_id, "seed wording"))
     texts = {}
-    for clause in CLAUSES:
-        text = render_clause(clause, values[clause], variant=int(generator.integers(1000)))
+    for clause in schema.names:
+        text = render_clause(schema, clause, values[clause], variant=int(generator.integers(1000)))
         generator.random()  # keeps the wording of earlier corpora, which drew hedges here
         texts[clause] = hedge(text) if clause in hedged else text
     return _TileAnnotation(dict(values), texts, hedged)
@@ -231,45 +301,64 @@ def _generator(seed: int, tile_id: str) -> np.random.Generator:
     return np.random.default_rng(derive_seed(seed, tile_id, "seed annotation"))
 
 
-def _values(truth: Mapping[Clause, str], config: CorruptionConfig, generator: np.random.Generator) -> dict[Clause, str]:
-    """One tile's wrong annotation: the targets invented or missed as a whole, then each clause for itself."""
-    category = truth[Clause.TARGET_CATEGORY]
-    whole = _scaled(config.share_invented if category == ABSENT else config.share_missed, config)
+def _values(
+    schema: AnnotationSchema, truth: Mapping[str, str], config: CorruptionConfig, generator: np.random.Generator
+) -> dict[str, str]:
+    """One tile's wrong annotation: blocks invented or missed as a whole, then each clause for itself."""
     values = dict(truth)
-    wholly_wrong = generator.random() < whole
-    if wholly_wrong:
-        values |= _invent(generator) if category == ABSENT else NO_TARGETS
-    for clause in CLAUSES:
+    whole: dict[str, float] = {}
+    wholly_wrong: set[str] = set()
+    for block in schema.whole_blocks:
+        assert block.invented is not None
+        missing = truth[block.invented.by] == schema.absence[block.invented.by]
+        share = _scaled(config.share_invented if missing else config.share_missed, config)
+        whole |= dict.fromkeys(block.clauses, share)
+        if generator.random() < share:
+            wholly_wrong |= set(block.clauses)
+            absent = {clause: schema.absence[clause] for clause in block.clauses}
+            values |= _invent(block, generator) if missing else absent
+    for clause in schema.clauses:
         draw, pick = generator.random(2)  # always drawn, so that one clause does not shift the others
-        if clause in LANDFORM_ACCURACY:
-            error = _scaled(1.0 - LANDFORM_ACCURACY[clause], config)
-        elif wholly_wrong:
+        if clause.name in wholly_wrong:
             continue
-        else:
+        by_value = isinstance(clause.accuracy, AccuracyByValue)
+        accuracy = clause.accuracy.accuracy[truth[clause.accuracy.by]] if by_value else clause.accuracy
+        assert accuracy is not None  # see check_corruption
+        error = _scaled(1.0 - accuracy, config)
+        if clause.name in whole:
             # The wrong wholes are part of the clause's error rate; the rest of the rate is its own.
-            error = _scaled(1.0 - TARGET_ACCURACY[category][clause], config)
-            error = max(0.0, (error - whole) / (1.0 - whole))
+            error = max(0.0, (error - whole[clause.name]) / (1.0 - whole[clause.name]))
         if draw < error:
-            values[clause] = _pick(*_confusion_table(clause, truth[clause], config.share_random), pick)
+            values[clause.name] = _pick(
+                *_confusion_table(schema, clause.name, truth[clause.name], config.share_random), pick
+            )
     return values
 
 
-def _invent(generator: np.random.Generator) -> dict[Clause, str]:
-    category = "ship" if generator.random() < 0.65 else "aircraft"
-    values = {Clause.TARGET_CATEGORY: category}
-    for clause, text in INVENTED[category].items():
-        options = weights(text)
-        cumulative = np.cumsum(list(options.values())) / sum(options.values())
-        values[clause] = _pick(tuple(options), tuple(cumulative), generator.random())
-    values[Clause.TARGET_LOCATION] = VOCABULARY[Clause.TARGET_LOCATION][1 + int(generator.integers(9))]
-    several = ("cluster", "scattered")[int(generator.integers(2))]
-    values[Clause.TARGET_DISTRIBUTION] = "single" if values[Clause.TARGET_COUNT] == "1" else several
+def _invent(block: Block, generator: np.random.Generator) -> dict[str, str]:
+    """What is annotated of a block that is not there."""
+    invented = block.invented
+    assert invented is not None
+    shares = np.cumsum([kind.share for kind in invented.kinds])
+    names = tuple(kind.value for kind in invented.kinds)
+    kind = invented.kinds[names.index(_pick(names, tuple(shares), generator.random()))]
+    values = {invented.by: kind.value}
+    for aspect in kind.aspects:
+        if aspect.weights:
+            cumulative = np.cumsum(list(aspect.weights.values())) / sum(aspect.weights.values())
+            drawn = _pick(tuple(aspect.weights), tuple(cumulative), generator.random())
+        else:
+            drawn = aspect.any_of[int(generator.integers(len(aspect.any_of)))]
+        said = any(values[clause] == value for clause, value in aspect.unless.items())
+        values[aspect.clause] = aspect.instead if said and aspect.instead is not None else drawn
     return values
 
 
-@functools.cache
-def _confusion_table(clause: Clause, value: str, share_random: float) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    options = confusion(clause, value)
+@functools.lru_cache(maxsize=4096)
+def _confusion_table(
+    schema: AnnotationSchema, clause: str, value: str, share_random: float
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    options = confusion(schema, clause, value)
     shares = (1.0 - share_random) * np.asarray(list(options.values())) + share_random / len(options)
     return tuple(options), tuple(np.cumsum(shares))
 

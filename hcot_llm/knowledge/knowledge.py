@@ -18,14 +18,25 @@ from hcot_llm.knowledge.geodata import (
     utm_zone,
 )
 from hcot_llm.knowledge.words import CLIMATE_WORD, COAST_WORDS, COVER_WORD, IGBP_CLASSES
-from hcot_llm.schema.clauses import ABSENT, CLAUSES, NO_TARGETS, Clause
 
-__all__ = ["Knowledge", "KnowledgeError", "prior_values", "tile_knowledge"]
+__all__ = ["Knowledge", "KnowledgeError", "map_values", "tile_knowledge"]
 
 SHORE_KM: Final = 1.5  # a tile of 1.28 km around such a position usually shows the shore
 _URBAN, _SNOW = 13, 15
 _CROPS, _FOREST = (12, 14), range(1, 6)
 _WOODED = (*_FOREST, 8)
+_NOTHING: Final = "none"
+MAP_VALUES: Final[dict[str, tuple[str, ...]]] = {
+    "terrain": ("plain", "hills", "mountain", "coast", "open_water"),
+    "functionality": ("residential", "mixed_urban", "cropland", "natural", "open_water"),
+    "distribution": (_NOTHING, "uniform", "scattered"),
+    "layout": (_NOTHING, "regular", "irregular"),
+    "boundary": (_NOTHING, "sharp", "gradual"),
+    "building": (_NOTHING, "sparse", "medium", "dense"),
+    "road": (_NOTHING, "sparse", "grid"),
+    "water": (_NOTHING, "lake", "sea"),
+}
+"""What maps say of a place -> the values that it can take. A clause of a schema takes the one of its name."""
 
 
 class Knowledge(FrozenModel):
@@ -118,55 +129,51 @@ def _knowledge(lon: float, lat: float) -> Knowledge:
     )
 
 
-def prior_values(knowledge: Knowledge) -> dict[Clause, str]:
-    """All 16 clauses as geography alone suggests them; nobody has looked at a pixel.
-
-    Targets cannot be known from a map: none are claimed. The rest is what is usual for such a place.
-    """
+def map_values(knowledge: Knowledge) -> dict[str, str]:
+    """What is usual at such a place, by the names of MAP_VALUES; nobody has looked at a pixel."""
     at_sea = not knowledge.on_land and knowledge.coast_km > SHORE_KM
     if at_sea or knowledge.share(0) > 0.8:
         values = _open_water(inland=knowledge.on_land and knowledge.coast_km > SHORE_KM)
     else:
         values = _terrain_and_water(knowledge) | _development(knowledge)
         several = [k for k, share in knowledge.cover_shares.items() if share >= 0.2 and k != 0]
-        worked = values[Clause.FUNCTIONALITY] in ("residential", "mixed_urban", "cropland")
-        if worked or values[Clause.TERRAIN] == "coast":
-            values[Clause.BOUNDARY] = "sharp"
+        worked = values["functionality"] in ("residential", "mixed_urban", "cropland")
+        if worked or values["terrain"] == "coast":
+            values["boundary"] = "sharp"
         else:
-            values[Clause.BOUNDARY] = "gradual" if len(several) > 1 else ABSENT
-    values |= NO_TARGETS
-    return {clause: values[clause] for clause in CLAUSES}
+            values["boundary"] = "gradual" if len(several) > 1 else _NOTHING
+    return values
 
 
-def _open_water(*, inland: bool) -> dict[Clause, str]:
-    nothing = (Clause.DISTRIBUTION, Clause.LAYOUT, Clause.BOUNDARY, Clause.BUILDING, Clause.ROAD)
+def _open_water(*, inland: bool) -> dict[str, str]:
+    nothing = ("distribution", "layout", "boundary", "building", "road")
     return {
-        Clause.TERRAIN: "open_water",
-        Clause.FUNCTIONALITY: "open_water",
-        Clause.WATER: "lake" if inland else "sea",
-        **dict.fromkeys(nothing, ABSENT),
+        "terrain": "open_water",
+        "functionality": "open_water",
+        "water": "lake" if inland else "sea",
+        **dict.fromkeys(nothing, _NOTHING),
     }
 
 
-def _terrain_and_water(k: Knowledge) -> dict[Clause, str]:
+def _terrain_and_water(k: Knowledge) -> dict[str, str]:
     if k.coast_km <= SHORE_KM:
-        return {Clause.TERRAIN: "coast", Clause.WATER: "sea"}
+        return {"terrain": "coast", "water": "sea"}
     # No heights are shipped: woods are mostly left standing on slopes, and cold below
     # 55 degrees means altitude.
     alpine = k.climate in ("ET", "EF") and abs(k.lat) < 55.0
     terrain = "mountain" if alpine or k.cover == _SNOW else "hills" if k.share(*_WOODED) >= 0.5 else "plain"
     lake = k.share(0) >= 0.2 and k.coast_km > 10.0  # nearer, the water around is the sea
-    return {Clause.TERRAIN: terrain, Clause.WATER: "lake" if lake else ABSENT}
+    return {"terrain": terrain, "water": "lake" if lake else _NOTHING}
 
 
-def _development(k: Knowledge) -> dict[Clause, str]:
-    def values(functionality: str, distribution: str, layout: str, building: str, road: str) -> dict[Clause, str]:
+def _development(k: Knowledge) -> dict[str, str]:
+    def values(functionality: str, distribution: str, layout: str, building: str, road: str) -> dict[str, str]:
         return {
-            Clause.FUNCTIONALITY: functionality,
-            Clause.DISTRIBUTION: distribution,
-            Clause.LAYOUT: layout,
-            Clause.BUILDING: building,
-            Clause.ROAD: road,
+            "functionality": functionality,
+            "distribution": distribution,
+            "layout": layout,
+            "building": building,
+            "road": road,
         }
 
     urban = k.share(_URBAN)
@@ -178,4 +185,4 @@ def _development(k: Knowledge) -> dict[Clause, str]:
         return values("cropland", "scattered", "irregular", "sparse", "sparse")
     if urban >= 0.2:
         return values("natural", "scattered", "irregular", "sparse", "sparse")
-    return values("natural", ABSENT, ABSENT, ABSENT, ABSENT)
+    return values("natural", _NOTHING, _NOTHING, _NOTHING, _NOTHING)

@@ -4,13 +4,15 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hcot_llm.aggregation.consistency import Contradiction, contradictions
-from hcot_llm.prompts.prompts import chat_prompt, level_clauses
-from hcot_llm.schema.clauses import LEVELS, AnswerError, Clause, in_order, ordered, parse_answer
+from hcot_llm.prompts.prompts import chat_prompt
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.answers import parse_answer
+from hcot_llm.schema.errors import AnswerError
 
 # Gets a prompt and the clauses its answer has to hold (none at level 0); returns the model's text.
-Ask = Callable[[str, Sequence[Clause]], str]
+Ask = Callable[[str, Sequence[str]], str]
 # The same for many chains at once: (number of the chain, prompt, clauses) of each.
-AskTogether = Callable[[list[tuple[int, str, Sequence[Clause]]]], list[str]]
+AskTogether = Callable[[list[tuple[int, str, Sequence[str]]]], list[str]]
 
 
 @dataclass(frozen=True)
@@ -21,20 +23,21 @@ class ChainResult:
     """
 
     description: str
-    values: dict[Clause, str]
+    values: dict[str, str]
     failed: dict[int, str]
     contradictions: list[Contradiction]
 
 
-Chain = Generator[tuple[str, Sequence[Clause]], str, ChainResult]
+Chain = Generator[tuple[str, Sequence[str]], str, ChainResult]
 
 
 def chain(
     *,
-    asked: Sequence[Clause],
-    kept: Mapping[Clause, str],
+    schema: AnnotationSchema,
+    asked: Sequence[str],
+    kept: Mapping[str, str],
     knowledge: str,
-    feedback: Mapping[Clause, str] | None = None,
+    feedback: Mapping[str, str] | None = None,
     evidence: Mapping[str, object] | None = None,
     gsd_m: float | None = None,
     measured_pixels: Sequence[float] = (),
@@ -53,36 +56,38 @@ def chain(
 
     gsd_m, measured_pixels: see `contradictions`; the other settings are those of `chat_prompt`.
     """
-    wanted = ordered(asked)
+    wanted = schema.ordered(asked)
     scale = {"gsd_m": gsd_m, "measured_pixels": measured_pixels}
     common = {"knowledge": knowledge, "feedback": feedback, "evidence": evidence, "gsd_m": gsd_m, "picture": picture}
-    description = (yield chat_prompt(0, evidence=evidence, gsd_m=gsd_m, picture=picture), ()).strip()
+    description = (yield chat_prompt(schema, 0, evidence=evidence, gsd_m=gsd_m, picture=picture), ()).strip()
     values = {clause: value for clause, value in kept.items() if clause not in wanted}
     failed: dict[int, str] = {}
 
-    def answer(level: int, clauses: Sequence[Clause], found: Sequence[Contradiction] = ()):
+    def answer(level: int, clauses: Sequence[str], found: Sequence[Contradiction] = ()):
         """Values of the clauses; none for an unusable answer."""
-        prompt = chat_prompt(level, asked=clauses, kept=values, description=description, contradictions=found, **common)
+        prompt = chat_prompt(
+            schema, level, asked=clauses, kept=values, description=description, contradictions=found, **common
+        )
         text = yield prompt, tuple(clauses)
         try:
-            return parse_answer(text, clauses)
+            return parse_answer(schema, text, clauses)
         except AnswerError as error:
             failed[level] = error.reason
             return {}
 
-    for level in LEVELS:
-        if clauses := [clause for clause in level_clauses(level) if clause in wanted]:
-            values.update((yield from answer(level, clauses)))
+    for level in schema.levels:
+        if clauses := [clause for clause in schema.at_level(level.level) if clause in wanted]:
+            values.update((yield from answer(level.level, clauses)))
     for _ in range(attempts):
-        found = contradictions(values, **scale)
+        found = contradictions(schema, values, **scale)
         disputed = {clause for contradiction in found for clause in contradiction.clauses}
         if not (clauses := [clause for clause in wanted if clause in disputed]):
             break
         failed.pop(5, None)  # of an earlier attempt
         corrected = values | (yield from answer(5, clauses, found))
-        if len(contradictions(corrected, **scale)) < len(found):
+        if len(contradictions(schema, corrected, **scale)) < len(found):
             values = corrected
-    return ChainResult(description, in_order(values), failed, contradictions(values, **scale))
+    return ChainResult(description, schema.in_order(values), failed, contradictions(schema, values, **scale))
 
 
 def run_chain(ask: Ask, **settings) -> ChainResult:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.consistency import contradictions
 from hcot_llm.prompts.retry import Retry
-from hcot_llm.schema.clauses import Clause, in_order
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,23 @@ class Answered:
     """
 
     question: int
-    kept: Mapping[Clause, str]
-    values: Mapping[Clause, str]
+    kept: Mapping[str, str]
+    values: Mapping[str, str]
     question_seed: int
     gsd_m: float
 
 
-def plan_corrections(answers: Sequence[Answered], candidate: int) -> list[Retry]:
+def plan_corrections(schema: AnnotationSchema, answers: Sequence[Answered], candidate: int) -> list[Retry]:
     """What to ask again, as candidate number `candidate`; nothing for answers that contradict nothing."""
     planned = []
     for answer in answers:
-        broken = contradictions({**answer.kept, **answer.values}, gsd_m=answer.gsd_m)
+        broken = contradictions(schema, {**answer.kept, **answer.values}, gsd_m=answer.gsd_m)
         disputed = {clause for found in broken for clause in found.clauses}
-        asked = tuple(in_order({clause: None for clause in answer.values if clause in disputed}))
+        asked = tuple(schema.in_order({clause: None for clause in answer.values if clause in disputed}))
         if asked:
-            said = tuple((clause, value) for clause, value in in_order(answer.values).items() if clause not in disputed)
+            said = tuple(
+                (clause, value) for clause, value in schema.in_order(answer.values).items() if clause not in disputed
+            )
             planned.append(
                 Retry(
                     answer.question,

@@ -1,4 +1,4 @@
-"""Prompts of the six HCoT levels, from the template files, versioned by one hash.
+"""Prompts of the six HCoT levels, from the template files and the schema; the files are versioned by one hash.
 
 Two forms: the compact one that the native captioner is trained on (few tokens, closed vocabulary), and the
 long one in plain English for instruction-tuned models. Both follow the chain: what earlier levels said is
@@ -15,17 +15,8 @@ from typing import Final
 import jinja2
 
 from hcot_llm.aggregation.consistency import Contradiction
-from hcot_llm.schema.clauses import (
-    CLAUSES,
-    LEVEL,
-    LEVELS,
-    VOCABULARY,
-    Clause,
-    SchemaError,
-    check_value,
-    in_order,
-    ordered,
-)
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.errors import SchemaError
 from hcot_llm.text.render import render_clause
 
 # As xgrammar writes JSON without free whitespace, which is json.dumps' default.
@@ -33,16 +24,17 @@ ANSWER_SEPARATORS: Final = (", ", ": ")
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def answer_text(values: Mapping[Clause, str], asked: Sequence[Clause]) -> str:
+def answer_text(schema: AnnotationSchema, values: Mapping[str, str], asked: Sequence[str]) -> str:
     """The answer to the asked clauses, byte for byte as structured output generates it."""
-    return json.dumps({str(clause): values[clause] for clause in ordered(asked)}, separators=ANSWER_SEPARATORS)
+    return json.dumps({clause: values[clause] for clause in schema.ordered(asked)}, separators=ANSWER_SEPARATORS)
 
 
 def captioner_prompt(
-    kept: Mapping[Clause, str],
-    asked: Sequence[Clause],
+    schema: AnnotationSchema,
+    kept: Mapping[str, str],
+    asked: Sequence[str],
     knowledge_line: str,
-    feedback: Mapping[Clause, str],
+    feedback: Mapping[str, str],
     levels: bool = True,
 ) -> str:
     """The native captioner's prompt: kept clauses level by level, feedback, the asked clauses.
@@ -50,22 +42,23 @@ def captioner_prompt(
     levels: with False the hierarchy is gone (ablation): no headers, no knowledge, clauses in schema order.
     Raises SchemaError for an unknown clause or value, when a clause is both kept and asked, or none is asked.
     """
-    wanted = ordered(asked)
+    wanted = schema.ordered(asked)
     if not wanted:
         raise SchemaError("A prompt has to ask for at least one clause.")
     if both := [clause for clause in wanted if clause in kept]:
         raise SchemaError(f"Clause '{both[0]}' is both kept and asked: the answer would stand in the prompt.")
     for clause, value in kept.items():
-        check_value(clause, value)
+        schema.check_value(clause, value)
     return " ".join(
         _template("captioner.j2")
         .render(
             levels=levels,
             knowledge=knowledge_line,
             asked=wanted,
-            kept=[(clause, kept[clause]) for clause in CLAUSES if clause in kept],
+            kept=list(schema.in_order(kept).items()),
             kept_by_level=[
-                (level, [(c, kept[c]) for c in CLAUSES if c in kept and LEVEL[c] == level]) for level in LEVELS
+                (level.word, [(clause, kept[clause]) for clause in schema.at_level(level.level) if clause in kept])
+                for level in schema.levels
             ],
             feedback=[(clause, feedback[clause]) for clause in wanted if feedback.get(clause)],
         )
@@ -74,12 +67,13 @@ def captioner_prompt(
 
 
 def chat_prompt(
+    schema: AnnotationSchema,
     level: int,
     *,
-    asked: Sequence[Clause] | None = None,
-    kept: Mapping[Clause, str] | None = None,
+    asked: Sequence[str] | None = None,
+    kept: Mapping[str, str] | None = None,
     knowledge: str = "",
-    feedback: Mapping[Clause, str] | None = None,
+    feedback: Mapping[str, str] | None = None,
     evidence: Mapping[str, object] | None = None,
     gsd_m: float | None = None,
     description: str = "",
@@ -99,20 +93,22 @@ def chat_prompt(
         description: the answer of level 0.
         contradictions: what level 5 has to resolve, from hcot_llm/aggregation/consistency.py.
 
-    Raises SchemaError for a level outside 0..5 or unknown clauses and values.
+    Raises SchemaError for a level that the schema does not have, or unknown clauses and values.
     """
-    if not 0 <= level <= 5:
-        raise SchemaError(f"HCoT has levels 0 to 5, not {level}.")
-    wanted = ordered(asked) if asked is not None else level_clauses(level)
+    if level not in (0, *(each.level for each in schema.levels), 5):
+        raise SchemaError(f"HCoT has levels 0 to 5, and of level {level} the schema {schema.label} has no clause.")
+    wanted = schema.ordered(asked) if asked is not None else schema.at_level(level)
     if level > 0 and not wanted:
         raise SchemaError(f"Level {level} has to ask for at least one clause.")
     said = [
-        render_clause(clause, value, variant=0)
-        for clause, value in in_order(kept or {}).items()
+        render_clause(schema, clause, value, variant=0)
+        for clause, value in schema.in_order(kept or {}).items()
         if level == 5 or clause not in wanted
     ]
-    text = _template(f"level{level}.j2").render(
-        asked=[(clause, VOCABULARY[clause]) for clause in wanted],
+    about = next((each for each in schema.levels if each.level == level), None)
+    text = _template(f"level{level}.j2" if about is None else "level.j2").render(
+        level=about,
+        asked=[(clause, schema.vocabulary[clause]) for clause in wanted],
         kept=[*([description] if description else []), *said],
         knowledge=knowledge or "Nothing.",
         feedback=[(c, (feedback or {})[c]) for c in wanted if (feedback or {}).get(c)],
@@ -122,11 +118,6 @@ def chat_prompt(
         picture=picture,
     )
     return text.strip() + "\n"
-
-
-def level_clauses(level: int) -> tuple[Clause, ...]:
-    """The clauses a level decides: none at level 0, all at level 5."""
-    return tuple(clause for clause in CLAUSES if level == 5 or LEVEL[clause] == level)
 
 
 @functools.cache

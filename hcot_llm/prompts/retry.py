@@ -15,7 +15,6 @@ from pydantic import Field
 
 from corpus.storage.models import StrictModel
 from corpus.storage.rng import derive_seed
-from hcot_llm.schema.clauses import Clause
 
 
 class RetryConfig(StrictModel):
@@ -43,7 +42,7 @@ class Unusable:
 
     question: int
     candidate: int
-    asked: tuple[Clause, ...]
+    asked: tuple[str, ...]
     question_seed: int
 
 
@@ -56,10 +55,10 @@ class Retry:
 
     question: int
     candidate: int
-    asked: tuple[Clause, ...]
+    asked: tuple[str, ...]
     greedy: bool
     seed: int
-    said: tuple[tuple[Clause, str], ...] = ()
+    said: tuple[tuple[str, str], ...] = ()
 
 
 def plan_retries(
@@ -94,6 +93,6 @@ def plan_retries(
     return retries
 
 
-def _halves(asked: tuple[Clause, ...]) -> list[tuple[Clause, ...]]:
+def _halves(asked: tuple[str, ...]) -> list[tuple[str, ...]]:
     middle = (len(asked) + 1) // 2
     return [part for part in (asked[:middle], asked[middle:]) if part]

@@ -2,35 +2,38 @@
 
 from hcot_llm.knowledge.words import KNOWLEDGE_WORDS
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema, first_piece
 from hcot_llm.text.render import choose_variant, hedge, render_caption
-from hcot_llm.text.wording import every_sentence
 
 _ANNOTATIONS = 64
 
 
-def tokenizer_texts() -> list[str]:
+def tokenizer_texts(schema: AnnotationSchema) -> list[str]:
     """Every sentence, and captions, prompts and answers of drawn annotations; the same every time."""
-    texts = list(every_sentence())
+    vocabulary = schema.vocabulary
+    texts = list(schema.sentences)
     texts += [" ".join(KNOWLEDGE_WORDS), hedge(texts[0])]
     for index in range(_ANNOTATIONS):
-        values = {
-            clause: VOCABULARY[clause][choose_variant(index, clause) % len(VOCABULARY[clause])] for clause in CLAUSES
-        }
-        asked = [clause for clause in CLAUSES if choose_variant(index, clause, "asked") % 2]
-        asked = asked or [Clause.TERRAIN]
+        values = {clause: words[choose_variant(index, clause) % len(words)] for clause, words in vocabulary.items()}
+        asked = [clause for clause in schema.names if choose_variant(index, clause, "asked") % 2]
+        asked = asked or [schema.names[0]]
         kept = {clause: value for clause, value in values.items() if clause not in asked}
-        feedback = {clause: _another(clause, index) for clause in asked}
+        feedback = {clause: _another(vocabulary[clause], index) for clause in asked}
         knowledge = " ".join(KNOWLEDGE_WORDS[choose_variant(index, n) % len(KNOWLEDGE_WORDS)] for n in range(6))
-        texts.append(render_caption(values, seed=index))
-        texts.append(captioner_prompt(kept, asked, knowledge, feedback, index % 4 > 0))
-        texts.append(answer_text(values, asked))
+        texts.append(render_caption(schema, values, seed=index))
+        texts.append(captioner_prompt(schema, kept, asked, knowledge, feedback, index % 4 > 0))
+        texts.append(answer_text(schema, values, asked))
     # Each value after a space and after a quote, wherever it can stand.
-    texts += [f"{clause} {value}" for clause in CLAUSES for value in VOCABULARY[clause]]
-    texts += [answer_text({clause: value}, [clause]) for clause in CLAUSES for value in VOCABULARY[clause]]
+    pairs = [(clause, value) for clause, words in vocabulary.items() for value in words]
+    texts += [f"{clause} {value}" for clause, value in pairs]
+    texts += [answer_text(schema, {clause: value}, [clause]) for clause, value in pairs]
     return texts
 
 
-def _another(clause: Clause, index: int) -> str:
-    words = VOCABULARY[clause]
+def tokenizer_words(schema: AnnotationSchema) -> list[str]:
+    """What has to be one token: clauses' names, and the beginnings of values, by which they are told apart."""
+    return sorted({first_piece(value) for values in schema.vocabulary.values() for value in values} | {*schema.names})
+
+
+def _another(words: tuple[str, ...], index: int) -> str:
     return f"{words[index % len(words)]} {words[(index + 1) % len(words)]}"

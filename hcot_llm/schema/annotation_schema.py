@@ -306,6 +306,7 @@ class AnnotationSchema(FrozenModel):
             for variant in range(len(clause.templates))
         }
 
+    @functools.cached_property
     def longest_answer(self) -> int:
         """Characters of the longest valid answer to all clauses."""
         return len(json.dumps({clause.name: max(clause.values, key=len) for clause in self.clauses}))

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hcot_llm.schema.clauses import ABSENT, Annotation, Clause, SchemaError
+from hcot_llm.schema.errors import SchemaError
 from hcot_llm.text.freetext_rules import (
+    ABSENT,
     HEDGE,
     MIXED,
     NEGATION,
@@ -22,15 +23,15 @@ from hcot_llm.text.freetext_rules import (
 )
 
 # The keys of a FUSAR-KLIP record, and what stands before the text proper.
-FUSAR_KEYS: Final[dict[str, Clause]] = {
-    "Terrain": Clause.TERRAIN,
-    "Functionality": Clause.FUNCTIONALITY,
-    "Distribution": Clause.DISTRIBUTION,
-    "Layout": Clause.LAYOUT,
-    "Boundary": Clause.BOUNDARY,
-    "Buildings": Clause.BUILDING,
-    "Roads": Clause.ROAD,
-    "Water": Clause.WATER,
+FUSAR_KEYS: Final[dict[str, str]] = {
+    "Terrain": "terrain",
+    "Functionality": "functionality",
+    "Distribution": "distribution",
+    "Layout": "layout",
+    "Boundary": "boundary",
+    "Buildings": "building",
+    "Roads": "road",
+    "Water": "water",
 }
 _LEAD_IN = re.compile(
     r"^\s*(?:The terrain is classified as|The area functionality is described as"
@@ -53,6 +54,18 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class FusarRecord:
+    """What one record says, by clause of the default schema.
+
+    texts: as they came. values: of the clauses whose text states one. hedged: clauses whose text is in doubt.
+    """
+
+    texts: dict[str, str]
+    values: dict[str, str]
+    hedged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ClauseShare:
     """What the records say of one clause. Shares are of all records, 0 to 1."""
 
@@ -63,17 +76,14 @@ class ClauseShare:
     """Records whose text states a value in doubt."""
 
 
-def parse_fusar_record(record: Mapping[str, object]) -> Annotation:
+def parse_fusar_record(record: Mapping[str, object]) -> FusarRecord:
     """Read one FUSAR-KLIP record with its eight landform keys.
-
-    The annotation keeps every text as it came; a clause has a value where its text states one, and is hedged where
-    that is in doubt.
 
     Raises SchemaError when the record is no object, a key is missing or its value is no text.
     """
     if not isinstance(record, Mapping):
         raise SchemaError(f"A FUSAR-KLIP record is a JSON object, not a {type(record).__name__}.")
-    texts: dict[Clause, str] = {}
+    texts: dict[str, str] = {}
     for key, clause in FUSAR_KEYS.items():
         text = record.get(key)
         if not isinstance(text, str) or not text.strip():
@@ -83,14 +93,14 @@ def parse_fusar_record(record: Mapping[str, object]) -> Annotation:
             )
         texts[clause] = text
     found = {clause: read_clause(clause, text) for clause, text in texts.items()}
-    return Annotation(
-        values={clause: value for clause, (value, _) in found.items() if value is not None},
-        hedged=[clause for clause, (_, hedged) in found.items() if hedged],
-        text=texts,
+    return FusarRecord(
+        texts,
+        {clause: value for clause, (value, _) in found.items() if value is not None},
+        tuple(clause for clause, (_, hedged) in found.items() if hedged),
     )
 
 
-def clause_shares(records: Iterable[Mapping[str, object]]) -> dict[Clause, ClauseShare]:
+def clause_shares(records: Iterable[Mapping[str, object]]) -> dict[str, ClauseShare]:
     """Per landform clause, in how many records a value is stated. Raises SchemaError for an unreadable record."""
     annotations = [parse_fusar_record(record) for record in records]
     if not annotations:
@@ -106,7 +116,7 @@ def clause_shares(records: Iterable[Mapping[str, object]]) -> dict[Clause, Claus
     }
 
 
-def read_clause(clause: Clause, text: str) -> tuple[str | None, bool]:
+def read_clause(clause: str, text: str) -> tuple[str | None, bool]:
     """The value a free text states for a landform clause, or None, and whether it is in doubt.
 
     Without a value, "in doubt" says whether the text hedges at all. Raises SchemaError for a target clause.
@@ -118,11 +128,11 @@ def read_clause(clause: Clause, text: str) -> tuple[str | None, bool]:
     if not evidence:
         return None, bool(HEDGE.search(body))
     best = evidence[0]
-    if clause is Clause.FUNCTIONALITY:
+    if clause == "functionality":
         return _urban_mix(best, evidence, body), best.hedged
     if best.rank == _QUALIFIED_DENIAL and _affirmed(clause, body):
         return None, bool(HEDGE.search(body))
-    if clause is Clause.ROAD and best.value == "highway":
+    if clause == "road" and best.value == "highway":
         # "Major roads forming a grid" are a grid; a "major road network" alone is not.
         grids = [
             e
@@ -133,7 +143,7 @@ def read_clause(clause: Clause, text: str) -> tuple[str | None, bool]:
     return best.value, best.hedged
 
 
-def _affirmed(clause: Clause, body: str) -> bool:
+def _affirmed(clause: str, body: str) -> bool:
     """Whether a segment without a negation speaks of the thing itself: "possible farm roads, no highways"."""
     noun = RULES[clause].noun
     return noun is not None and any(
@@ -159,7 +169,7 @@ def _urban_mix(best: Evidence, evidence: list[Evidence], body: str) -> str:
     return best.value
 
 
-def _evidence(clause: Clause, body: str) -> Iterable[Evidence]:
+def _evidence(clause: str, body: str) -> Iterable[Evidence]:
     rules = RULES[clause]
     for start, segment in _segments(body):
         scope = rules.scope.search(segment) if rules.scope is not None else None

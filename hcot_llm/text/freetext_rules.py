@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from hcot_llm.schema.clauses import ABSENT, Clause
+ABSENT: Final = "none"
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ _BUILT = (
 # Of what the distribution is one of: roads and field blocks are no built-up land.
 _ZONES = _BUILT.replace("infrastructure|", "").removesuffix("|block")
 
-RULES: Final[dict[Clause, KeywordRules]] = {
-    Clause.TERRAIN: _rules(
+RULES: Final[dict[str, KeywordRules]] = {
+    "terrain": _rules(
         {
             "coast": r"coast|shore|estuar|tidal|littoral|beach|intertidal|island",
             "mountain": r"mountain|steep|alpine|rugged",
@@ -108,7 +108,7 @@ RULES: Final[dict[Clause, KeywordRules]] = {
             "open_water": r"open water|sea\b|ocean|marine|water surface|offshore",
         }
     ),
-    Clause.FUNCTIONALITY: _rules(
+    "functionality": _rules(
         {
             "airport": r"airport|airfield|runway|aviation",
             "port": r"port\b|ports\b|harbou?r|dock|wharf|shipping|maritime",
@@ -123,7 +123,7 @@ RULES: Final[dict[Clause, KeywordRules]] = {
             r"|floodplain|undeveloped|open (?:land|ground)|green",
         }
     ),
-    Clause.DISTRIBUTION: _rules(
+    "distribution": _rules(
         {
             "uniform": r"throughout|even(?:ly)?\b|uniform|homogene|across (?:the |most|much|image|entire|nearly"
             r"|almost)|in most (?:areas|parts)|broadly distributed|entire|most of|widespread|"
@@ -141,7 +141,7 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         scope=_ZONES,
         aspect=r"zoning|zonation|zonal|separat|divi(?:sion|ded)|segregat|differentiat|partition|distinction|delineat",
     ),
-    Clause.LAYOUT: _rules(
+    "layout": _rules(
         {
             "regular": r"grid|regular|rectilinear|orthogonal|organi[sz]ed|structured|rectang|parallel|geometric"
             r"|ordered|orderly|planned|systematic|block",
@@ -152,7 +152,7 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         },
         negated={"regular": "irregular"},
     ),
-    Clause.BOUNDARY: _rules(
+    "boundary": _rules(
         {
             "gradual": r"gradual|diffuse|soft|smooth(?!,? (?:and )?sharp)|indistinct|blurr|fuzzy|undulat|gentle"
             r"|transitional|(?:poor|ill|weak|vague|loose)ly?[- ]defined|subtle|"
@@ -165,7 +165,7 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         subject=r"boundar|border|edge|separation|division",
         negated={"sharp": "gradual"},
     ),
-    Clause.BUILDING: _rules(
+    "building": _rules(
         {
             "dense": r"dense|abundan|numerous|many\b|high[- ](?:density|building|concentration)|heav|extensive"
             r"|concentrat|widespread|large number|"
@@ -182,7 +182,7 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         r"|cluster|settlement",
         noun=r"buildings?\b|structure|settlement|construct|village",
     ),
-    Clause.ROAD: _rules(
+    "road": _rules(
         {
             "grid": r"grid|orthogonal|perpendicular|rectilinear|dense(?: and \w+)? (?:road|network)|intersecting"
             r"|regular|organi[sz]ed|planned"
@@ -196,7 +196,7 @@ RULES: Final[dict[Clause, KeywordRules]] = {
         r"|evident|clear|linear|network|street",
         noun=r"roads?\b|streets?\b|highway|transport|route|path|track",
     ),
-    Clause.WATER: _rules(
+    "water": _rules(
         {
             "sea": r"sea\b|ocean|coast|bay\b|open water|harbou?r|marine|tidal|estuar|shore",
             "channel": r"river|channel|canal|stream|creek|ditch|waterway|drainage|(?:linear|narrow|sinuous"

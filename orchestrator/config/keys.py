@@ -8,6 +8,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from corpus.config_kinds import ConfigKinds, kinds_of
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.files import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,11 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
         model: The configuration or a section of it.
         prefix: Dotted name of that section, with a dot at its end.
     """
-    for name, field in model.model_fields.items():
-        kinds, section = kinds_of(field), field.annotation
-        if kinds is not None:
+    for field_name, field in model.model_fields.items():
+        name, kinds, section = field.alias or field_name, kinds_of(field), field.annotation
+        if section is AnnotationSchema:  # a file of its own, with more in it than keys
+            yield Key(prefix + name, DEFAULT.name, field.description or "")
+        elif kinds is not None:
             yield Key(prefix + name, "", field.description or "", section=True)
             yield from _keys_of_kinds(kinds, f"{prefix}{name}.")
         elif isinstance(section, type) and issubclass(section, BaseModel):

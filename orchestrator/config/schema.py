@@ -1,16 +1,19 @@
 """A run's configuration: every key is declared once, here or in the component's own model."""
 
 import difflib
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    ConfigDict,
     Field,
     SerializeAsAny,
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -32,6 +35,8 @@ from corpus.storage.yaml import dump_yaml, load_yaml
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import FlagConfig
 from hcot_llm.initial.annotations import CorruptionConfig
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.files import default_schema, load_schema
 from model.config import ModelConfig
 from orchestrator.config.keys import keys
 from orchestrator.policies.retention import RetentionConfig
@@ -40,7 +45,7 @@ from orchestrator.policies.stall import WatchdogConfig
 from orchestrator.state.format import FORMAT, FORMAT_KEY
 from orchestrator.tracking.registry import TrackingConfig
 
-_FILED = ("model", "schedule")  # sections that may be given by the name of a file
+_FILED = ("model", "schedule", "schema")  # sections that may be given by the name of a file
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+-]*$", max_length=100)]
@@ -60,6 +65,11 @@ class CorpusConfig(StrictModel):
     name: Name = Field(default="default", description="folder of the prepared corpus below data_dir")
     data_dir: Path = Field(default=Path("data"), description="prepared corpora are kept and reused here")
     tiles: Path | None = Field(default=None, description="folder or list of GeoTIFFs, for kind geotiff")
+    initial_annotations: Path | None = Field(
+        default=None,
+        description="CSV or Parquet table with the columns clause, value, and tile_id or scene, optionally confidence; "
+        "null: simulated scenes are annotated by their facts and GeoTIFFs by geography",
+    )
     simulated: SceneConfig = Field(default_factory=SceneConfig, description="the simulated scenes")
     corruption: CorruptionConfig = Field(default_factory=CorruptionConfig, description="errors of the simulated seed")
     ingest: IngestConfig = Field(default_factory=IngestConfig, description="cutting and checking of real scenes")
@@ -113,6 +123,9 @@ class ClusterConfig(StrictModel):
 class RunConfig(StrictModel):
     """One run of the loop."""
 
+    # A field named schema would hide a method of pydantic's.
+    model_config = ConfigDict(serialize_by_alias=True)
+
     name: Name = Field(description="names the run directory and the MLflow experiment")
     plugins: tuple[ModuleName, ...] = Field(
         default=(),
@@ -120,6 +133,11 @@ class RunConfig(StrictModel):
         "the rest of the configuration is read, and in every process of the run",
     )
     seed: int = Field(default=0, ge=0, description="every random draw derives from it")
+    annotation_schema: AnnotationSchema = Field(
+        default_factory=default_schema,
+        alias="schema",
+        description="what annotations say: a YAML file beside this one, or its content; `knowlip schema check` reads it",
+    )
     rounds: int = Field(default=3, ge=1, description="rounds of the loop")
     start_weights: Path | None = Field(
         default=None, description="weights directory of an earlier run of the same model to start from; null: untrained"
@@ -139,6 +157,10 @@ class RunConfig(StrictModel):
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     watchdog: WatchdogConfig = Field(default_factory=WatchdogConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+
+    @field_serializer("annotation_schema")
+    def _schema_as_content(self, schema: AnnotationSchema) -> dict[str, Any]:
+        return json.loads(schema.content)
 
     @model_validator(mode="after")
     def _reaches_every_phase(self) -> "RunConfig":
@@ -209,7 +231,9 @@ def load_saved_config(path: Path) -> RunConfig:
         ConfigError: the file is damaged.
     """
     content = _read_yaml(path)
-    if missing := [name for name in RunConfig.model_fields if name not in content]:
+    if missing := [
+        name for name in (field.alias or key for key, field in RunConfig.model_fields.items()) if name not in content
+    ]:
         raise ConfigError(
             f"{path} is damaged: it has no {', '.join(missing)}. It is written whole, so it was changed "
             "afterwards; restore it from a copy."
@@ -224,6 +248,7 @@ def portable(config: RunConfig) -> dict[str, Any]:
         (content, "start_weights"),
         (content["corpus"], "data_dir"),
         (content["corpus"], "tiles"),
+        (content["corpus"], "initial_annotations"),
         (content["cluster"], "spill_dir"),
     ):
         if section[key] is not None:
@@ -232,8 +257,10 @@ def portable(config: RunConfig) -> dict[str, Any]:
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
-    """Dotted keys and plain values, for a tracker's parameters."""
-    return flat_keys(config.model_dump(mode="json"))
+    """Dotted keys and plain values, for a tracker's parameters; of the annotation schema its name and digest."""
+    content = config.model_dump(mode="json")
+    content["schema"] = {"name": config.annotation_schema.name, "sha256": config.annotation_schema.digest}
+    return flat_keys(content)
 
 
 def flat_keys(content: dict[str, Any]) -> dict[str, Any]:
@@ -298,6 +325,8 @@ def _open_section(content: dict, section: str, path: Path) -> None:
             f"The configuration's `{section}` names {file}, which does not exist. See configs/{section}/."
         )
     content[section] = _read_yaml(file)
+    if section == "schema":
+        load_schema(file)  # its errors name what is wrong in the words of a schema
 
 
 def _read_yaml(path: Path) -> dict:

@@ -16,7 +16,8 @@ from hcot_llm.aggregation.feedback import feedback_hints
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.aggregation.relabel import Settlement
 from hcot_llm.prompts.prompts import prompt_sha256
-from hcot_llm.schema.clauses import CLAUSES, LEVEL, VOCABULARY
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.errors import SchemaMismatch
 from hcot_llm.text.render import render_clause
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.prepare import PreparedCorpus
@@ -31,7 +32,7 @@ from orchestrator.state.run_directory import RunDirectory
 class CorpusState:
     """annotations, seed: matrices of all tiles. in_training: bool [N].
 
-    folds: the run's models. blocks: next round's training rows, of each fold. taught: bool [training tiles, 16], the
+    folds: the run's models. blocks: next round's training rows, of each fold. taught: bool [training tiles, C], the
     clauses that the captioner is taught to write in it. label_accuracy: expected share of right ones among the taught
     values, by clause.
     """
@@ -62,7 +63,11 @@ def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
     """The rows of a matrix where mask is true."""
     rows = np.flatnonzero(mask)
     return AnnotationMatrix(
-        tuple(matrix.tile_ids[row] for row in rows), matrix.values[rows], matrix.confidence[rows], matrix.source[rows]
+        matrix.schema,
+        tuple(matrix.tile_ids[row] for row in rows),
+        matrix.values[rows],
+        matrix.confidence[rows],
+        matrix.source[rows],
     )
 
 
@@ -83,7 +88,8 @@ def open_corpus(
     """
     store, run_id = AnnotationStore(directory.annotations), directory.run_id
     last_round = records[-1].round if records else 0
-    seed = matrix_from_table(prepared.seed)
+    schema = config.annotation_schema
+    seed = matrix_from_table(schema, prepared.seed)
     version = store.version_of(run_id, last_round)
     if version is None and last_round:
         raise AnnotationError(
@@ -92,7 +98,8 @@ def open_corpus(
         )
     if version is None:
         initial = annotation_rows(seed, prepared.seed, 0, [""] * len(seed), "")
-        version = store.commit(initial, run_id=run_id, round_=0)
+        version = store.commit(initial, run_id=run_id, round_=0, metadata=_metadata(schema))
+    _check_schema(store, version, schema)
     table = store.read(version)
     digest = annotation_digest(table)
     if records and records[-1].corpus_digest != digest:
@@ -103,9 +110,11 @@ def open_corpus(
         )
     images = read_images(prepared.tiles, prepared.corpus_dir, config.corpus.rows_per_block)
     split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
-    annotations = matrix_from_table(table)
+    annotations = matrix_from_table(schema, table)
     in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
-    lesson = Lesson.read(directory.feedback(last_round)) if last_round else Lesson.first(int(in_training.sum()))
+    lesson = (
+        Lesson.read(directory.feedback(last_round)) if last_round else Lesson.first(int(in_training.sum()), len(schema))
+    )
     folds = make_folds(annotations.tile_ids, in_training, config.schedule.folds, config.seed)
     corpus = CorpusState(
         prepared,
@@ -147,21 +156,38 @@ def next_corpus(
         LeaseLost: another driver has taken over.
     """
     directory.writer.check()
-    store, training = AnnotationStore(directory.annotations), corpus.in_training
+    store, training, schema = AnnotationStore(directory.annotations), corpus.in_training, config.annotation_schema
     table = annotation_rows(update.matrix, store.read(corpus.version), round_, findings.weights_sha256, prompt_sha256())
-    version = store.commit(table, run_id=directory.run_id, round_=round_)
+    version = store.commit(table, run_id=directory.run_id, round_=round_, metadata=_metadata(schema))
     table = store.read(version)
-    annotations = matrix_from_table(table)
+    annotations = matrix_from_table(schema, table)
     trusted, reconstructed = _schedule(config).taught(
         round_, findings.flagged[training], annotations.confidence[training]
     )
-    hints = [list(feedback_hints(findings.feedback, row, CLAUSES).values()) for row in np.flatnonzero(training)]
+    hints = [
+        list(feedback_hints(schema, findings.feedback, row, schema.names).values()) for row in np.flatnonzero(training)
+    ]
     lesson = Lesson(trusted, reconstructed, hints)
     lesson.write(directory.feedback(round_), directory.writer)
     corpus = replace(
         corpus, annotations=annotations, version=version, digest=annotation_digest(table), taught=reconstructed
     )
     return _shuffled(config, corpus, lesson, round_ + 1)
+
+
+def _metadata(schema: AnnotationSchema) -> dict[str, str]:
+    return {"schema": schema.name, "schema_sha256": schema.digest}
+
+
+def _check_schema(store: AnnotationStore, version: int, schema: AnnotationSchema) -> None:
+    """See that a version was committed with this run's schema. Raises SchemaMismatch."""
+    commit = next(commit for commit in store.history() if commit.version == version)
+    if commit.metadata.get("schema_sha256") != schema.digest:
+        name, digest = commit.metadata.get("schema", "none"), commit.metadata.get("schema_sha256", "")
+        raise SchemaMismatch(
+            f"Version {version} of {store.path} is of the annotation schema '{name}' ({digest[:12]}), this run is of "
+            f"{schema.label}. A run keeps its schema: start a new run for another one."
+        )
 
 
 def _shuffled(config: RunConfig, corpus: CorpusState, lesson: Lesson, round_: int) -> CorpusState:
@@ -198,15 +224,16 @@ def annotation_rows(
             *(previous[name].to_pylist() for name in ("tile_id", "clause", "value", "text")), strict=True
         )
     }
+    schema = matrix.schema
     columns: dict[str, list] = {name: [] for name in ("tile_id", "clause", "value", "text", "level", "source")}
     for row, tile_id in enumerate(matrix.tile_ids):
-        for column, clause in enumerate(CLAUSES):
-            value = VOCABULARY[clause][matrix.values[row, column]]
-            old_value, text = texts[tile_id, str(clause)]
+        for column, (clause, words) in enumerate(schema.vocabulary.items()):
+            value = words[matrix.values[row, column]]
+            old_value, text = texts[tile_id, clause]
             if old_value != value:
-                text = render_clause(clause, value, variant=derive_seed(tile_id, str(clause), "wording") % 1000)
+                text = render_clause(schema, clause, value, variant=derive_seed(tile_id, clause, "wording") % 1000)
             for name, entry in zip(
-                columns, (tile_id, str(clause), value, text, LEVEL[clause], matrix.source[row, column]), strict=True
+                columns, (tile_id, clause, value, text, schema.level[clause], matrix.source[row, column]), strict=True
             ):
                 columns[name].append(entry)
     count = len(columns["tile_id"])
@@ -216,7 +243,7 @@ def annotation_rows(
             **arrays,
             "confidence": pa.array(matrix.confidence.reshape(-1), pa.float32()),
             "round": pa.array([round_] * count, pa.int32()),
-            "weights_sha256": pa.array(np.repeat(np.asarray(weights_sha256, object), len(CLAUSES)), pa.string()),
+            "weights_sha256": pa.array(np.repeat(np.asarray(weights_sha256, object), len(schema)), pa.string()),
             "prompt_sha256": pa.array([prompt_hash] * count),
         },
         schema=ANNOTATION_SCHEMA,

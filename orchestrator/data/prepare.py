@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from corpus.ingest.ingest import cut_scenes, summary_of
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
 from corpus.ingest.record import read_records, write_records
+from corpus.simulate.truth import FACT_VALUES
 from corpus.simulate.write import simulate_corpus
 from corpus.storage.arrow import compute as pc
 from corpus.storage.errors import ConfigError
@@ -27,13 +28,24 @@ from corpus.storage.parquet import read_parquet
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import UNGUARDED
 from corpus.tiles import TILES_FILE, CorpusError, check_tiles, read_tiles
-from hcot_llm.initial.annotations import corrupt, geography_seed, truth_values
+from hcot_llm.aggregation.joint import check_cost
+from hcot_llm.initial.annotations import (
+    check_corruption,
+    check_geography,
+    corrupt,
+    geography_annotations,
+    truth_values,
+)
+from hcot_llm.initial.table import table_annotations
 from hcot_llm.knowledge.knowledge import tile_knowledge
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.files import check_same, read_schema, write_schema
 from orchestrator.config.schema import CorpusConfig
 from orchestrator.data.scenes import SceneState, contents_table, list_scenes, listing, with_contents
 
 Progress = Callable[[str, int, int], None]
 KNOWLEDGE = "knowledge.parquet"  # written last
+SCENE_OF_TILE = "scene_of_tile.parquet"  # name of the scene that each tile was cut from
 SCENES = "scenes.parquet"  # what was cut; an older corpus has none
 
 
@@ -63,8 +75,24 @@ class PreparedCorpus:
         return dict(zip(self.tiles["tile_id"].to_pylist(), self.tiles["gsd_m"].to_pylist(), strict=True))
 
 
+def check_annotations(config: CorpusConfig, schema: AnnotationSchema) -> None:
+    """See, before work starts, that tiles of this corpus can be annotated at first with this schema.
+
+    Raises:
+        hcot_llm.schema.errors.SchemaError: names the clauses that cannot be.
+    """
+    check_cost(schema)
+    if config.initial_annotations is not None:
+        return
+    if config.kind == "simulated":
+        check_corruption(schema, FACT_VALUES)
+    else:
+        check_geography(schema)
+
+
 def prepare_corpus(
     config: CorpusConfig,
+    schema: AnnotationSchema,
     *,
     run_seed: int,
     progress: Progress = lambda *_: None,
@@ -80,10 +108,13 @@ def prepare_corpus(
         corpus.scenes.IngestError: no tiles there, none usable, or too many bad ones.
         corpus.tiles.CorpusError: too many tiles changed since the corpus was made.
     """
+    check_annotations(config, schema)
+    said = [schema.digest, _table_sha256(config.initial_annotations)]
     if config.kind == "simulated":
-        root = config.data_dir / f"{config.name}-{_digest(config.simulated.digest(), config.corruption, run_seed)}"
+        digest = _digest(config.simulated.digest(), config.corruption, run_seed, *said)
+        root = config.data_dir / f"{config.name}-{digest}"
         with _alone(root):
-            _make_simulated(config, root, run_seed, progress)
+            _make_simulated(config, schema, root, run_seed, progress)
         truth, scenes = root / "truth", {}
     else:
         if config.tiles is None:
@@ -93,13 +124,14 @@ def prepare_corpus(
             )
         source = config.tiles.resolve()
         scenes = scenes or list_scenes(source, config.ingest)
-        root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), listing(scenes))}"
+        root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), listing(scenes), *said)}"
         with _alone(root):
-            _make_real(config, source, root, progress)
+            _make_real(config, schema, source, root, progress)
         truth = None
     prepared = open_corpus(
         root / "corpus",
         truth,
+        schema,
         simulated=config.kind == "simulated",
         max_quarantined_share=config.ingest.max_quarantined_share,
     )
@@ -107,13 +139,19 @@ def prepare_corpus(
 
 
 def open_corpus(
-    corpus_dir: Path, truth_dir: Path | None, *, simulated: bool, max_quarantined_share: float
+    corpus_dir: Path, truth_dir: Path | None, schema: AnnotationSchema, *, simulated: bool, max_quarantined_share: float
 ) -> PreparedCorpus:
     """Open a corpus that `prepare_corpus` made; tiles that are missing or were changed since are set aside.
 
     Raises:
         CorpusError: more than `max_quarantined_share` of the tiles cannot be used.
     """
+    check_same(
+        f"The initial annotations of the corpus {corpus_dir}",
+        read_schema(corpus_dir),
+        schema,
+        "Run with that schema, or have the corpus made anew by another corpus.name.",
+    )
     tiles = read_tiles(corpus_dir)
     problems = check_tiles(corpus_dir)
     if problems:
@@ -166,18 +204,25 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
-def _make_simulated(config: CorpusConfig, root: Path, run_seed: int, progress: Progress) -> None:
+def _make_simulated(
+    config: CorpusConfig, schema: AnnotationSchema, root: Path, run_seed: int, progress: Progress
+) -> None:
     corpus_dir = root / "corpus"
     if not (corpus_dir / TILES_FILE).exists():
         simulate_corpus(config.simulated, root, progress=lambda done, total: progress("simulating scenes", done, total))
     if not (corpus_dir / "seed.parquet").exists():
         rows = read_parquet(root / "truth" / "truth.parquet").to_pylist()
-        truth = {row["tile_id"]: truth_values(row) for row in rows}
-        _write(corrupt(truth, config.corruption, derive_seed(run_seed, "corruption")), corpus_dir / "seed.parquet")
+        if config.initial_annotations is not None:
+            table = table_annotations(schema, read_tiles(corpus_dir), config.initial_annotations)
+        else:
+            truth = {row["tile_id"]: truth_values(schema, row) for row in rows}
+            table = corrupt(schema, truth, config.corruption, derive_seed(run_seed, "corruption"))
+        write_schema(corpus_dir, schema)
+        _write(table, corpus_dir / "seed.parquet")
     _write_knowledge(corpus_dir, progress)
 
 
-def _make_real(config: CorpusConfig, source: Path, root: Path, progress: Progress) -> None:
+def _make_real(config: CorpusConfig, schema: AnnotationSchema, source: Path, root: Path, progress: Progress) -> None:
     corpus_dir = root / "corpus"
     if not (corpus_dir / SCENES).exists() and not (corpus_dir / KNOWLEDGE).exists():
         # It was killed after the tiles: cut again, or its scenes could never be compared. An older corpus is whole.
@@ -191,9 +236,17 @@ def _make_real(config: CorpusConfig, source: Path, root: Path, progress: Progres
             progress=lambda done, total: progress("cutting scenes", done, total),
         )
         write_records(corpus_dir, report.scenes)
+        _write(_columns(("tile_id", "scene"), report.scene_of), corpus_dir / SCENE_OF_TILE)
         _write(contents_table(report.contents), corpus_dir / SCENES)
     if not (corpus_dir / "seed.parquet").exists():
-        _write(geography_seed(read_tiles(corpus_dir)), corpus_dir / "seed.parquet")
+        tiles = read_tiles(corpus_dir)
+        if config.initial_annotations is not None:
+            scene_of = dict(zip(*read_parquet(corpus_dir / SCENE_OF_TILE).to_pydict().values(), strict=True))
+            table = table_annotations(schema, tiles, config.initial_annotations, scene_of)
+        else:
+            table = geography_annotations(schema, tiles)
+        write_schema(corpus_dir, schema)
+        _write(table, corpus_dir / "seed.parquet")
     _write_knowledge(corpus_dir, progress)
 
 
@@ -220,6 +273,15 @@ def _write_knowledge(corpus_dir: Path, progress: Progress) -> None:
 def _write(table: pa.Table, path: Path) -> None:
     with UNGUARDED.place(path) as partial:
         pq.write_table(table, partial)
+
+
+def _columns(names: tuple[str, str], content: Mapping[str, str]) -> pa.Table:
+    return pa.table({names[0]: pa.array(content, pa.string()), names[1]: pa.array(content.values(), pa.string())})
+
+
+def _table_sha256(path: Path | None) -> str:
+    """Of a table of initial annotations; empty where there is none, or none that can be read, which is said later."""
+    return "" if path is None or not path.is_file() else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _digest(*parts) -> str:

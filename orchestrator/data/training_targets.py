@@ -13,7 +13,6 @@ from corpus.storage.parquet import read_parquet
 from corpus.storage.writer import Writer
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import ACCURACY
-from hcot_llm.schema.clauses import CLAUSES
 from orchestrator.policies.schedule import RoundPlan
 from orchestrator.policies.selection import copies, rare_landforms, shows_seed
 
@@ -22,7 +21,7 @@ from orchestrator.policies.selection import copies, rare_landforms, shows_seed
 class Lesson:
     """What a round says of the n training tiles, in their order.
 
-    trusted, reconstructed: bool [n, 16], see TrainingRow. hints: n times 16 texts.
+    trusted, reconstructed: bool [n, C], see TrainingRow. hints: n times C texts.
     """
 
     trusted: np.ndarray
@@ -30,10 +29,10 @@ class Lesson:
     hints: list[list[str]]
 
     @staticmethod
-    def first(tiles: int) -> "Lesson":
+    def first(tiles: int, clauses: int) -> "Lesson":
         """Before round 1 all is taught and nobody has said anything."""
-        everything = np.ones((tiles, len(CLAUSES)), dtype=bool)
-        return Lesson(everything, everything, [[""] * len(CLAUSES) for _ in range(tiles)])
+        everything = np.ones((tiles, clauses), dtype=bool)
+        return Lesson(everything, everything, [[""] * clauses for _ in range(tiles)])
 
     @staticmethod
     def read(path: Path) -> "Lesson":
@@ -59,8 +58,8 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a round shows of the n training tiles: values int [n, 16], their confidence float [n, 16], and which of them
-    are trusted and reconstructed, bool [n, 16], see TrainingRow.
+    """What a round shows of the n training tiles: values int [n, C], their confidence float [n, C], and which of them
+    are trusted and reconstructed, bool [n, C], see TrainingRow.
     """
 
     values: np.ndarray

@@ -12,7 +12,7 @@ from benchmark.base import TASKS, EvaluationInputs, Need
 from benchmark.baselines.fusion import fuse_with_seed, most_probable
 from benchmark.tasks import DEFAULT_TASKS
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
-from hcot_llm.schema.clauses import Clause
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from orchestrator.data.annotation_history import select
 from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.experiments.cells import Cell
@@ -26,7 +26,7 @@ def judge_seed(cell: Cell, console: Console) -> None:
     """The initial annotations of the training tiles against the truth."""
     begun = time.monotonic()
     prepared = make_data(cell.config, console)
-    seed = _training_seed(prepared)
+    seed = _training_seed(cell.config.annotation_schema, prepared)
     cell.write_result(_judge(prepared, seed, seed), time.monotonic() - begun)
 
 
@@ -43,7 +43,7 @@ def judge_encoder(cell: Cell, console: Console) -> None:
     _judge_encoder(
         cell,
         console,
-        lambda zero_shot, seed: most_probable(zero_shot, seed.tile_ids),
+        lambda zero_shot, seed: most_probable(seed.schema, zero_shot, seed.tile_ids),
         views=_source(cell).config.score.views,
     )
 
@@ -51,7 +51,7 @@ def judge_encoder(cell: Cell, console: Console) -> None:
 def _judge_encoder(
     cell: Cell,
     console: Console,
-    annotate: Callable[[Mapping[Clause, np.ndarray], AnnotationMatrix], AnnotationMatrix],
+    annotate: Callable[[Mapping[str, np.ndarray], AnnotationMatrix], AnnotationMatrix],
     views: int = 1,
 ) -> None:
     """The model's own held-out numbers are those of the source's row, whose training also counts in the seconds."""
@@ -62,7 +62,7 @@ def _judge_encoder(
     metrics, seconds = finished
     begun = time.monotonic()
     prepared = make_data(cell.config, console)
-    seed = _training_seed(prepared)
+    seed = _training_seed(cell.config.annotation_schema, prepared)
     path = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["path"].to_pylist(), strict=True))
     weights = RunDirectory(source.directory).weights(read_records(source.directory)[-1].round)
     zero_shot = zero_shot_of(weights, [prepared.corpus_dir / path[tile_id] for tile_id in seed.tile_ids], views=views)
@@ -82,10 +82,11 @@ def _judge(prepared: PreparedCorpus, annotations: AnnotationMatrix, seed: Annota
     """What the tasks that look at annotations alone find."""
     truth_dir = None if prepared.truth_dir is None else str(prepared.truth_dir)
     tasks = [name for name in DEFAULT_TASKS if Need.HELD_OUT not in TASKS[name].needs]
-    return dict(Judge(truth_dir).evaluate(EvaluationInputs(rows_of(annotations), rows_of(seed)), tasks).metrics)
+    inputs = EvaluationInputs(seed.schema, rows_of(annotations), rows_of(seed))
+    return dict(Judge(seed.schema, truth_dir).evaluate(inputs, tasks).metrics)
 
 
-def _training_seed(prepared: PreparedCorpus) -> AnnotationMatrix:
-    seed = matrix_from_table(prepared.seed)
+def _training_seed(schema: AnnotationSchema, prepared: PreparedCorpus) -> AnnotationMatrix:
+    seed = matrix_from_table(schema, prepared.seed)
     split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
     return select(seed, np.asarray([split[tile_id] == "train" for tile_id in seed.tile_ids]))

@@ -14,7 +14,6 @@ from hcot_llm.engines.answer import Answer
 from hcot_llm.knowledge.knowledge import Knowledge, tile_knowledge
 from hcot_llm.prompts.corrections import Answered, plan_corrections
 from hcot_llm.prompts.prompts import captioner_prompt
-from hcot_llm.schema.clauses import CLAUSES, LEVEL, Clause
 from hcot_llm.text.render import render_clause
 from orchestrator.config.schema import RunConfig
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
@@ -36,12 +35,12 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
     weights = sorted((directory.path / "weights").glob("round-*"))
     if len(weights) < 2:
         raise RunDirectoryError(f"{run_dir} has no trained weights yet. Wait for its first round, or name another run.")
-    knowledge = tile_knowledge(position.lon, position.lat)
+    schema, knowledge = config.annotation_schema, tile_knowledge(position.lon, position.lat)
     engine = config.captioner.decoder_engine.model_copy(
         update={"fault_share": 0}
     )  # faults are injected into runs alone
     captioner = SingleCaptioner(image, weights[-1], engine)
-    answer = captioner.ask(_prompt(knowledge, {}, CLAUSES, config), CLAUSES, config.seed)
+    answer = captioner.ask(_prompt(knowledge, {}, schema.names, config), schema.names, config.seed)
     if answer.error is not None:
         raise RunDirectoryError(
             f"The captioner of {weights[-1]} gave no valid annotation of {tile} ({answer.error}). "
@@ -51,13 +50,13 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
         answer = _corrected(answer, captioner, knowledge, position.gsd_m, config)
     clauses = [
         {
-            "clause": str(clause),
-            "level": LEVEL[clause],
+            "clause": clause,
+            "level": schema.level[clause],
             "value": answer.values[clause],
-            "text": render_clause(clause, answer.values[clause], variant=0),
+            "text": render_clause(schema, clause, answer.values[clause], variant=0),
             "confidence": round(float(answer.distributions[clause].max()), 4),
         }
-        for clause in CLAUSES
+        for clause in schema.names
     ]
     return {
         "tile": str(tile),
@@ -67,25 +66,31 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
         "knowledge": knowledge.model_dump(mode="json"),
         "weights": weights[-1].name,
         "clauses": clauses,
-        "contradictions": [found.message for found in contradictions(answer.values, gsd_m=position.gsd_m)],
+        "contradictions": [found.message for found in contradictions(schema, answer.values, gsd_m=position.gsd_m)],
     }
 
 
-def _prompt(knowledge: Knowledge, said: Mapping[Clause, str], asked: Sequence[Clause], config: RunConfig) -> str:
-    return captioner_prompt(said, asked, knowledge.line(), {}, config.captioner.asks_by_levels)
+def _prompt(knowledge: Knowledge, said: Mapping[str, str], asked: Sequence[str], config: RunConfig) -> str:
+    return captioner_prompt(
+        config.annotation_schema, said, asked, knowledge.line(), {}, config.captioner.asks_by_levels
+    )
 
 
 def _corrected(
     answer: Answer, captioner: SingleCaptioner, knowledge: Knowledge, gsd_m: float, config: RunConfig
 ) -> Answer:
     """The answer with what it contradicts itself in asked again, where that leaves fewer contradictions."""
-    planned = plan_corrections([Answered(0, {}, answer.values, config.seed, gsd_m)], candidate=0)
+    planned = plan_corrections(
+        config.annotation_schema, [Answered(0, {}, answer.values, config.seed, gsd_m)], candidate=0
+    )
     if not planned:
         return answer
     [again] = planned
     correction = captioner.ask(_prompt(knowledge, dict(again.said), again.asked, config), again.asked, again.seed)
     values = answer.values | correction.values
-    if len(contradictions(values, gsd_m=gsd_m)) >= len(contradictions(answer.values, gsd_m=gsd_m)):
+    if len(contradictions(config.annotation_schema, values, gsd_m=gsd_m)) >= len(
+        contradictions(config.annotation_schema, answer.values, gsd_m=gsd_m)
+    ):
         return answer
     return replace(answer, values=values, distributions=answer.distributions | correction.distributions)
 

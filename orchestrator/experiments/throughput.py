@@ -90,7 +90,7 @@ class Throughput:
 
 def throughput(directory: RunDirectory, config: RunConfig, captioner: NativeCaptionerConfig) -> Throughput:
     """Measure captioner and scorer with a run's last weights; Ray Serve and the bare engine take turns."""
-    prepared = prepare_corpus(config.corpus, run_seed=config.seed)
+    prepared = prepare_corpus(config.corpus, config.annotation_schema, run_seed=config.seed)
     records = read_records(directory.path)
     last = records[-1]
     start_cluster(config)

@@ -15,7 +15,6 @@ from corpus.storage.errors import ConfigError
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import Feedback
 from hcot_llm.aggregation.relabel import Proposals
-from hcot_llm.schema.clauses import CLAUSES
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def make_folds(tile_ids: Sequence[str], in_training: np.ndarray, folds: int, run
 class FoldFindings:
     """What one fold's model said of the tiles in `fold.scored`, in their order.
 
-    flagged, queried: bool [n, 16]; queried are the flagged ones that the captioner was asked about.
+    flagged, queried: bool [n, C]; queried are the flagged ones that the captioner was asked about.
     image_embeddings: float32 [n, E]; those of different models cannot be compared.
     """
 
@@ -75,7 +74,7 @@ class FoldFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """All folds' findings on all N tiles. flagged: bool [N, 16].
+    """All folds' findings on all N tiles. flagged: bool [N, C].
 
     first: those of the first fold, whose model is the round's published one.
     weights_sha256: N hashes, of the model that speaks for each tile.
@@ -99,7 +98,7 @@ def join_findings(tile_ids: Sequence[str], parts: Sequence[FoldFindings]) -> Fin
         return whole
 
     def by_clause(of: Callable) -> dict:
-        return {clause: joined(lambda part: of(part)[clause]) for clause in CLAUSES}
+        return {clause: joined(lambda part: of(part)[clause]) for clause in parts[0].feedback.zero_shot}
 
     feedback = Feedback(
         list(tile_ids),

@@ -144,10 +144,10 @@ class Schedule:
         )
 
     def taught(self, round_: int, doubtful: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the round after `round_` teaches: (by captions and clause losses, by reconstruction), bool [N, 16].
+        """What the round after `round_` teaches: (by captions and clause losses, by reconstruction), bool [N, C].
 
         Args:
-            doubtful: bool [N, 16], what round `round_` flagged. confidence: float [N, 16], of its annotations.
+            doubtful: bool [N, C], what round `round_` flagged. confidence: float [N, C], of its annotations.
         """
         phase = self.plan(round_).phase
         if phase is Phase.TRAIN:

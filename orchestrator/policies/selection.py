@@ -4,21 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.metrics.rarity import CLAUSES as LANDFORMS
 from benchmark.metrics.rarity import rare_values
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
 
 
 def most_doubtful(doubtful: np.ndarray, confidence: np.ndarray, limited: np.ndarray, share: float) -> np.ndarray:
-    """The doubtful clauses that may be written again, bool [N, 16].
+    """The doubtful clauses that may be written again, bool [N, C].
 
     Of the clauses of `limited` tiles at most `share`, those of the least confidence first; of equal ones, those of
     earlier tiles and then of earlier clauses. The other tiles (held out, for calibration) are not limited.
 
     Args:
-        doubtful: bool [N, 16]. confidence: float [N, 16], of the current values. limited: bool [N].
+        doubtful: bool [N, C]. confidence: float [N, C], of the current values. limited: bool [N].
     """
     candidates = np.flatnonzero((doubtful & limited[:, None]).ravel())
     budget = int(share * limited.sum() * doubtful.shape[1])
@@ -34,17 +32,18 @@ def shows_seed(tile_ids: Sequence[str], share: float, run_seed: int, round_: int
 
 
 def rare_landforms(current: AnnotationMatrix, taught: np.ndarray) -> np.ndarray:
-    """Tiles whose terrain or functionality, as they are annotated now, is a rare one, bool [N].
+    """Tiles with a rare value, as they are annotated now, of a clause whose rarity the schema counts, bool [N].
 
     A clause that is too doubtful to be taught does not make its tile rare: many rare values are errors.
 
     Args:
-        taught: bool [N, 16].
+        taught: bool [N, C].
     """
     rare = np.zeros(len(current), dtype=bool)
-    for name in LANDFORMS:
-        column, vocabulary = CLAUSES.index(Clause(name)), VOCABULARY[Clause(name)]
-        values = [vocabulary[index] for index in current.values[:, column]]
+    for column, clause in enumerate(current.schema.clauses):
+        if not clause.rarity:
+            continue
+        values = [clause.values[index] for index in current.values[:, column]]
         wanted = rare_values(values)
         rare |= np.asarray([value in wanted for value in values]) & taught[:, column]
     return rare

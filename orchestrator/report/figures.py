@@ -7,7 +7,7 @@ import numpy as np
 
 from corpus.geotiff.read import read_backscatter
 from corpus.tiles import tile_path
-from hcot_llm.schema.clauses import CLAUSES, GROUP
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from orchestrator.data.annotation_history import CorpusState
 from orchestrator.report import plots
 from orchestrator.report.gallery import GalleryTile, gallery
@@ -47,7 +47,14 @@ def draw_round(
     if initial is not None and initial.accuracy_by_clause:
         found = [record.accuracy_by_clause or {} for record in read_records(directory.path)]
         rounds = [_known(each) for each in (*found, accuracy_by_clause)]
-        paths.append(draw_accuracy(_known(initial.accuracy_by_clause), rounds, figures / "accuracy_by_clause.png"))
+        paths.append(
+            draw_accuracy(
+                corpus.annotations.schema,
+                _known(initial.accuracy_by_clause),
+                rounds,
+                figures / "accuracy_by_clause.png",
+            )
+        )
     return paths
 
 
@@ -91,8 +98,8 @@ def draw_gallery(
                 polarisation=scene.polarisations[0],
                 city=about["city"],
                 gsd_m=about["gsd_m"],
-                before={str(c): v for c, v in corpus.seed.row_values(position[tile_id]).items()},
-                after={str(c): v for c, v in corpus.annotations.row_values(position[tile_id]).items()},
+                before=corpus.seed.row_values(position[tile_id]),
+                after=corpus.annotations.row_values(position[tile_id]),
                 truth=None if truth is None else truth[tile_id],
                 simulated=corpus.prepared.simulated,
             )
@@ -101,9 +108,11 @@ def draw_gallery(
     return plots.save(gallery(tiles, title=f"Annotations of {kind}, seed and after round {round_}"), path)
 
 
-def draw_accuracy(seed: Mapping[str, float], rounds: Sequence[Mapping[str, float]], path: Path) -> Path:
+def draw_accuracy(
+    schema: AnnotationSchema, seed: Mapping[str, float], rounds: Sequence[Mapping[str, float]], path: Path
+) -> Path:
     """Annotation accuracy by clause, seed and rounds."""
-    return plots.save(plots.accuracy_by_clause(seed, rounds, {str(clause): GROUP[clause] for clause in CLAUSES}), path)
+    return plots.save(plots.accuracy_by_clause(seed, rounds, schema.group), path)
 
 
 def draw_losses(losses: Mapping[int, Sequence[Mapping[str, float]]], path: Path) -> Path:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from corpus.storage.errors import UserError
-from hcot_llm.schema.clauses import Clause, SchemaError
+from hcot_llm.schema.errors import SchemaError
 from hcot_llm.text.freetext import ClauseShare, clause_shares
 
 
@@ -17,7 +17,7 @@ class RecordsError(UserError):
     """A file of free-text records that cannot be used; the message says what, where and what to do."""
 
 
-def read_shares(path: Path) -> dict[Clause, ClauseShare]:
+def read_shares(path: Path) -> dict[str, ClauseShare]:
     """Per landform clause, the share of a file's records in which a value is stated.
 
     Args:
@@ -33,13 +33,13 @@ def read_shares(path: Path) -> dict[Clause, ClauseShare]:
         raise RecordsError(f"{path} cannot be read into the annotation schema: {error}") from error
 
 
-def print_shares(path: Path, shares: dict[Clause, ClauseShare], console: Console) -> None:
+def print_shares(path: Path, shares: dict[str, ClauseShare], console: Console) -> None:
     """The shares as a table."""
     table = Table("clause", box=None, header_style="bold")
     for heading in ("records", "mapped", "hedged"):
         table.add_column(heading, justify="right")
     for clause, share in shares.items():
-        table.add_row(str(clause), f"{share.records:,}", f"{share.mapped:.1%}", f"{share.hedged:.1%}")
+        table.add_row(clause, f"{share.records:,}", f"{share.mapped:.1%}", f"{share.hedged:.1%}")
     console.print(table)
     console.print(
         f"{path}: all records fit the schema. Mapped: the text states a value of the clause; hedged: it "
@@ -49,9 +49,9 @@ def print_shares(path: Path, shares: dict[Clause, ClauseShare], console: Console
     )
 
 
-def shares_as_json(path: Path, shares: dict[Clause, ClauseShare]) -> dict[str, Any]:
+def shares_as_json(path: Path, shares: dict[str, ClauseShare]) -> dict[str, Any]:
     """Plain values."""
-    return {"file": str(path), "clauses": {str(clause): asdict(share) for clause, share in shares.items()}}
+    return {"file": str(path), "clauses": {clause: asdict(share) for clause, share in shares.items()}}
 
 
 def _load(path: Path) -> list[Any]:

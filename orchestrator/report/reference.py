@@ -27,8 +27,7 @@ from corpus.annotations import AnnotationStore
 from corpus.ingest.cutting import tile_id_of
 from corpus.ingest.ingest import scene_sha256
 from corpus.tiles import read_tiles
-from hcot_llm.knowledge.knowledge import prior_values, tile_knowledge
-from hcot_llm.schema.clauses import VOCABULARY, Clause
+from hcot_llm.initial.annotations import geography_values
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import read_inputs
 from orchestrator.state.records import read_records
@@ -77,9 +76,10 @@ def compare_with_reference(run_dir: Path, reference: Path) -> ReferenceReport:
         RunDirectoryError: there is no run. CorpusError: it has no corpus, or its corpus is no longer there.
     """
     directory, config = RunDirectory.open(Path(run_dir))
-    windows = read_reference(reference, VOCABULARY)
+    schema = config.annotation_schema
+    windows = read_reference(reference, schema.vocabulary)
     second_path = reference.parent / SECOND_READING
-    second = read_reference(second_path, VOCABULARY) if second_path.is_file() else []
+    second = read_reference(second_path, schema.vocabulary) if second_path.is_file() else []
     inputs = read_inputs(directory.path)
     columns = read_tiles(inputs.corpus_dir).select(["tile_id", "lon", "lat", "split"])
     tiles = {tile["tile_id"]: tile for tile in columns.to_pylist() if tile["tile_id"] in inputs.tiles}
@@ -90,7 +90,7 @@ def compare_with_reference(run_dir: Path, reference: Path) -> ReferenceReport:
         "seed": _stored(store, directory.run_id, 0),
         "final": _stored(store, directory.run_id, rounds),
         "geography": {
-            tile_id: prior_values(tile_knowledge(tiles[tile_id]["lon"], tiles[tile_id]["lat"]))
+            tile_id: geography_values(schema, tiles[tile_id]["lon"], tiles[tile_id]["lat"])
             for tile_id in found.values()
         },
     }
@@ -148,24 +148,24 @@ def _tiles_of(
     return found
 
 
-def _stored(store: AnnotationStore, run_id: str, round_: int) -> dict[str, dict[Clause, str]]:
+def _stored(store: AnnotationStore, run_id: str, round_: int) -> dict[str, dict[str, str]]:
     """Tile -> clause -> value after a round; 0 is the seed."""
     table = store.read(store.version_of(run_id, round_))
-    values: dict[str, dict[Clause, str]] = {}
+    values: dict[str, dict[str, str]] = {}
     for tile_id, clause, value in zip(
         *(table[name].to_pylist() for name in ("tile_id", "clause", "value")), strict=True
     ):
-        values.setdefault(tile_id, {})[Clause(clause)] = value
+        values.setdefault(tile_id, {})[clause] = value
     return values
 
 
 def _field_report(
     field: ReferenceField,
     chosen: Mapping[ReferenceWindow, str],
-    answers: Mapping[str, Mapping[str, Mapping[Clause, str]]],
+    answers: Mapping[str, Mapping[str, Mapping[str, str]]],
     second: list[ReferenceWindow],
 ) -> FieldReport:
-    windows, clause = list(chosen), Clause(field.clause)
+    windows, clause = list(chosen), field.clause
     scores = {
         name: score(field, [values[tile_id][clause] for tile_id in chosen.values()], windows)
         for name, values in answers.items()

@@ -39,7 +39,9 @@ def make_start_weights(config: RunConfig, directory: RunDirectory) -> None:
     if config.start_weights is not None:
         copy_weights(config.start_weights, start, directory.writer)
     else:
-        create_weights(start, config.model, derive_seed(config.seed, "weights"), directory.writer)
+        create_weights(
+            config.annotation_schema, start, config.model, derive_seed(config.seed, "weights"), directory.writer
+        )
 
 
 def owner_of(directory: RunDirectory) -> str:
@@ -78,4 +80,4 @@ def start_captioner(config: RunConfig, directory: RunDirectory, prepared: Prepar
 def start_evaluator(config: RunConfig, prepared: PreparedCorpus) -> EvaluatorHandle:
     """Start the evaluator, the only one that is told where the truth lies. It ends with the connection to Ray."""
     truth_dir = None if prepared.truth_dir is None else str(prepared.truth_dir)
-    return Evaluator.remote(truth_dir, config.evaluation.tasks)
+    return Evaluator.remote(config.annotation_schema, truth_dir, config.evaluation.tasks)

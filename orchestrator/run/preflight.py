@@ -6,6 +6,8 @@ import stamina
 
 from actors.weights import MODEL_CONFIG
 from corpus.storage.errors import ConfigError, UserError
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.files import SCHEMA_FILE, check_same, read_schema
 from model.config import ModelConfig
 from model.weights_check import check_weights
 from orchestrator.cluster.capacity import ClusterCapacity, Resources, cluster_capacity
@@ -13,6 +15,7 @@ from orchestrator.cluster.disk_space import shortfalls
 from orchestrator.cluster.placement import missing_room
 from orchestrator.cluster.requirements import Requirement, requirements, total_requirement
 from orchestrator.config.schema import RunConfig, flat_keys
+from orchestrator.data.prepare import check_annotations
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.base import Tracker, TrackerAway
 
@@ -86,11 +89,12 @@ def check_tile_size(config: RunConfig) -> None:
             )
 
 
-def check_start_weights(folder: Path, model: ModelConfig) -> None:
+def check_start_weights(folder: Path, model: ModelConfig, schema: AnnotationSchema) -> None:
     """Look at weights to start from. Their own model.yaml is what is trained, so it has to be what is configured.
 
     Raises:
         ConfigError: there are none, or they are of another model; names the first keys that differ and both values.
+        hcot_llm.schema.errors.SchemaMismatch: they are of another annotation schema.
         model.weights_check.WeightsError: they are not safe to read.
     """
     if not (folder / "encoder" / "config.json").is_file():
@@ -105,6 +109,12 @@ def check_start_weights(folder: Path, model: ModelConfig) -> None:
             f"start_weights names {folder}, which has no {MODEL_CONFIG}. Copy the whole directory of the "
             "earlier run, or set it to null."
         )
+    check_same(
+        f"The weights that start_weights names, {folder},",
+        read_schema(folder),
+        schema,
+        f"Run with theirs, --set schema={(folder / SCHEMA_FILE).resolve()}, or set start_weights to null.",
+    )
     try:
         theirs = flat_keys(ModelConfig.from_yaml(path).model_dump(mode="json"))
     except ValueError as error:
@@ -126,8 +136,9 @@ def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
     directory: of a run that goes on. One that has copied the weights it started from does not read them again.
     """
     check_tile_size(config)
+    check_annotations(config.corpus, config.annotation_schema)
     if config.start_weights is not None and (directory is None or not directory.weights(0).exists()):
-        check_start_weights(config.start_weights, config.model)
+        check_start_weights(config.start_weights, config.model, config.annotation_schema)
     config.captioner.check()
     check(config, cluster_capacity(config))
 

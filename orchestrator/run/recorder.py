@@ -8,6 +8,7 @@ from actors.captioner.base import PublishReceipt
 from actors.scorer.scorer import Scores
 from actors.trainer.channel import RoundResult
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
+from hcot_llm.aggregation.posterior import ways_to_be_wrong
 from hcot_llm.aggregation.relabel import Proposals, Settlement
 from orchestrator.data.annotation_history import CorpusState
 from orchestrator.policies.folds import Findings, Fold, FoldFindings
@@ -112,9 +113,9 @@ class RoundRecorder:
         self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
         if proposals.injected:
             self._metrics["faults_injected"] = sum(proposals.injected.values())
-        self._metrics["targets_wrong_share"], self._metrics["tile_wrong_share"] = (
-            float(share) for share in update.wholly_wrong[training].mean(axis=0)
-        )
+        wrong = update.wholly_wrong[training].mean(axis=0)
+        for way, share in zip(ways_to_be_wrong(update.matrix.schema), wrong, strict=True):
+            self._metrics[f"{way}_wrong_share"] = float(share)
         self._metrics["sharpness"] = update.sharpness
         for clause, exponents in update.exponents.items():
             for model, exponent in zip(update.models, exponents, strict=True):
@@ -161,6 +162,7 @@ class RoundRecorder:
             weights_sha256=published.weights_sha256,
             fold_weights_sha256=tuple(result.weights_sha256 for result in self._trained[1:]),
             captioner=self._captioner,
+            schema_sha256=round_.config.annotation_schema.digest,
             seed=round_.config.seed,
             tracking_id=self._child.run_id,
             world_size=published.world_size,

@@ -18,7 +18,6 @@ from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
 from hcot_llm.aggregation.feedback import doubtful_clauses
 from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
 from hcot_llm.aggregation.relabel import Proposals, Settlement, current_confidence, settle
-from hcot_llm.schema.clauses import CLAUSES
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_history import CorpusState, next_corpus, select
 from orchestrator.policies.folds import Findings, Fold
@@ -126,7 +125,7 @@ def find_flagged(round_: Round, corpus: CorpusState, fold: Fold, scores: Scores)
     """
     plan, config = round_.plan, round_.config
     labels = fold.labels[fold.scored]
-    nothing = np.zeros((len(labels), len(CLAUSES)), dtype=bool)
+    nothing = np.zeros((len(labels), len(config.annotation_schema)), dtype=bool)
     if plan.phase is Phase.TRAIN:
         return nothing, nothing
     with round_.phase("score"):
@@ -213,6 +212,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
     unseen = {clause: array[held_out] for clause, array in first.feedback.zero_shot.items()}
     with round_.phase("evaluate"):
         inputs = EvaluationInputs(
+            schema=corpus.annotations.schema,
             current=rows_of(corpus.training),
             initial=rows_of(corpus.training_seed),
             loss_mask=corpus.taught.ravel(),
@@ -241,7 +241,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
 def summarise_initial(directory: RunDirectory, corpus: CorpusState, evaluator: EvaluatorHandle) -> None:
     """Write what the run starts from: the accuracy of the initial annotations, where there is truth, and the tiles."""
     rows = rows_of(corpus.training_seed)
-    inputs = EvaluationInputs(current=rows, initial=rows)
+    inputs = EvaluationInputs(corpus.annotations.schema, rows, rows)
     evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs, ["annotation_accuracy"])
     found = ray.get(evaluated)
     write_seed_summary(

@@ -66,6 +66,7 @@ class RoundRecord(StateModel):
         description="what labelled: native (these weights, proven by the probe), or the "
         "name and place of a model that is not trained here, of whose weights nothing is known",
     )
+    schema_sha256: str = Field(pattern=_SHA256, description="of the annotation schema")
     seed: int
     tracking_id: str | None = Field(
         description="the tracker's id of the round; null if it has none, or its server was away then: mlflow_runs.json has "

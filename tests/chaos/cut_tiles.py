@@ -17,9 +17,9 @@ from corpus.simulate.config import SceneConfig
 from corpus.simulate.write import simulate_corpus
 from corpus.storage.rng import derive_seed
 from corpus.tiles import file_sha256
-from hcot_llm.schema.clauses import CLAUSES
 from orchestrator.state.records import read_seed_summary
 from orchestrator.state.run_directory import RunDirectory
+from support.hcot import CLAUSES
 
 FILES, SHARE = 200, 0.01
 

@@ -25,7 +25,7 @@ from chaos.run import run_with_faults
 from chaos.verdict import judge
 from corpus.storage.rng import derive_seed
 from hcot_llm.engines.fault_injection import ANSWER_FAULTS
-from hcot_llm.schema.clauses import AnswerError
+from hcot_llm.schema.errors import AnswerError
 from orchestrator.state.records import read_records
 
 

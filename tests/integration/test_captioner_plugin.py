@@ -12,13 +12,13 @@ from actors.captioner.registry import CAPTIONERS
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
 from orchestrator.config.schema import load_config
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.paths import ROOT
 from support.plugins import forgotten_afterwards
 from support.shared_chain import make_tiles, question, tile_ids_of
 
-SAID = {Clause.WATER: "sea", Clause.ROAD: VOCABULARY[Clause.ROAD][1]}
+SAID = {"water": "sea", "road": VOCABULARY["road"][1]}
 UNKNOWN = 2  # the tile that is not in the table
 
 
@@ -57,7 +57,9 @@ def test_a_kind_from_outside_answers_every_question_and_finished_shards_are_not_
     assert captioner.publish(corpus_dir, "0" * 64).captioner == "table"
     tile_ids = tile_ids_of(corpus_dir)
     shape = len(tile_ids), len(CLAUSES)
-    annotations = AnnotationMatrix(tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed"))
+    annotations = AnnotationMatrix(
+        HCOT, tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed")
+    )
     told = []
 
     def label():

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from actors.weights import create_weights
+from support.hcot import HCOT
 from support.paths import ROOT
 from support.training_job import toy_model
 
@@ -26,7 +27,7 @@ SMOKE = ROOT / "configs" / "smoke.yaml"
 @pytest.fixture(scope="module")
 def good_weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "round-0001"
-    create_weights(path, toy_model(), seed=0)
+    create_weights(HCOT, path, toy_model(), seed=0)
     return path
 
 

@@ -9,6 +9,7 @@ from orchestrator.data.annotation_history import open_corpus
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.state.records import read_records, record_path
 from orchestrator.state.run_directory import RunDirectory
+from support.hcot import HCOT
 
 # A round whose record is taken away finds what it committed, and takes it as it is: that is no way out of damage.
 ADVICE = "Restore the table from a copy, or start a new run.$"
@@ -18,7 +19,7 @@ ADVICE = "Restore the table from a copy, or start a new run.$"
 def moved(smoke_run, tmp_path):
     """A finished run under another name, and its prepared corpus."""
     directory, config = RunDirectory.open(shutil.copytree(smoke_run.run_dir, tmp_path / "moved"))
-    return directory, config, prepare_corpus(config.corpus, run_seed=config.seed)
+    return directory, config, prepare_corpus(config.corpus, HCOT, run_seed=config.seed)
 
 
 def test_a_run_that_is_renamed_stays_the_same_run(moved, smoke_run):

@@ -9,7 +9,7 @@ from actors.captioner.endpoint import EndpointCaptioner, EndpointCaptionerConfig
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.engines.endpoint import Endpoint, EndpointConfig, EndpointFailed
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
+from support.hcot import CLAUSES, VOCABULARY
 from support.shared_chain import ASKED, answers, make_tiles, question, tile_ids_of
 from support.smollm2 import NAME, kill, serve, write_model
 
@@ -58,7 +58,7 @@ def test_a_shard_is_answered_held_to_the_vocabulary_and_never_asked_twice(captio
     assert len(answered) >= len(tile_ids), "structured output holds the model to the vocabulary"
     distributions = 0
     for row in answered:
-        clause = Clause(row["clause"])
+        clause = row["clause"]
         assert clause in ASKED
         assert row["value"] in VOCABULARY[clause]
         column = proposals.proposed[tile_ids.index(row["tile_id"]), CLAUSES.index(clause), 0]

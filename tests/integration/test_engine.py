@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from actors.captioner.probe import LOGPROB_TOLERANCE, PROBE_TOKENS, WeightsNotServed, check_probe, load_probe
 from hcot_llm.prompts.prompts import captioner_prompt
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.shared_training import CLAUSE, PROMPT
 
 
@@ -23,7 +23,7 @@ def prompts(trained_captioner, clean_corpus):
         chosen = generator.choice(len(CLAUSES), 1 + row * 15 // 23, replace=False)
         clauses = tuple(clause for column, clause in enumerate(CLAUSES) if column in chosen)
         kept = {c: v for c, v in clean_corpus.annotations.row_values(row).items() if c not in clauses}
-        texts.append(captioner_prompt(kept, clauses, "plain coast", {clauses[0]: VOCABULARY[clauses[0]][0]}))
+        texts.append(captioner_prompt(HCOT, kept, clauses, "plain coast", {clauses[0]: VOCABULARY[clauses[0]][0]}))
         asked.append(clauses)
     return trained_captioner.embeddings(clean_corpus.images[:24], texts), asked
 

@@ -9,6 +9,7 @@ from actors.evaluator import Evaluator
 from benchmark.base import EvaluationInputs
 from corpus.plugins import VARIABLE, plugin_environment
 from orchestrator.config.schema import load_config
+from support.hcot import HCOT
 
 PLUGIN = "support.toy_task"
 
@@ -30,7 +31,7 @@ def test_a_task_named_in_the_configuration_runs_in_the_evaluator(config, tmp_pat
     ray.init(num_cpus=1, include_dashboard=False, runtime_env={"env_vars": plugin_environment()})
     try:
         evaluator = Evaluator.remote(str(tmp_path), config.evaluation.tasks)
-        metrics = ray.get(evaluator.evaluate.remote(EvaluationInputs(rows, rows))).metrics
+        metrics = ray.get(evaluator.evaluate.remote(EvaluationInputs(HCOT, rows, rows))).metrics
     finally:
         ray.shutdown()
     assert metrics["toy_confidence_of_right"] == 0.5

@@ -16,6 +16,7 @@ from corpus.storage.disk import DiskFull
 from orchestrator.cluster.disk_space import naming_a_full_disk
 from orchestrator.config.schema import load_config
 from support import disk_job, training_job
+from support.hcot import HCOT
 from support.paths import ROOT
 from support.small_disk import CannotMount, small_disk
 
@@ -38,7 +39,7 @@ def larger_disk(tmp_path):
 
 
 def test_a_trainers_checkpoint_that_does_not_fit_ends_training_and_a_restart_loses_nothing(larger_disk):
-    create_weights(larger_disk.path / "start", training_job.toy_model(), seed=0)
+    create_weights(HCOT, larger_disk.path / "start", training_job.toy_model(), seed=0)
     found = training_job.run(disk_job.train_without_room, 1, larger_disk.path)
     assert re.search(
         f"The disk is full: the trainer's checkpoint could not be written to .*/state.*{ROOM}", found["said"]

@@ -15,12 +15,12 @@ from corpus.digest import annotation_digest
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.consistency import contradictions
 from hcot_llm.prompts.prompts import prompt_sha256
-from hcot_llm.schema.clauses import CLAUSES, LEVEL, VOCABULARY, Clause
 from model.checkpoint import load_captioner, load_encoder, weights_sha256
 from orchestrator.state.loss_history import read_losses
 from orchestrator.state.records import PHASES
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.mlflow_store import tracking_uri
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.shared_run import knowlip
 
 REPORT_KEYS = {"rounds", "seed_accuracy", "final_accuracy", "accuracy_by_clause", "peak_rss_bytes", "quarantined"}
@@ -106,8 +106,8 @@ def test_every_version_of_the_corpus_can_be_read_again(smoke_run, store, tiles):
         assert set(table["prompt_sha256"].to_pylist()) == {prompt_sha256()}
         assert set(table["round"].to_pylist()) == {record.round}
         for row in table.to_pylist():
-            assert row["value"] in VOCABULARY[Clause(row["clause"])]
-            assert row["level"] == LEVEL[Clause(row["clause"])]
+            assert row["value"] in VOCABULARY[row["clause"]]
+            assert row["level"] == HCOT.level[row["clause"]]
 
 
 def test_the_corpus_begins_as_the_seed(smoke_run, store):
@@ -133,12 +133,12 @@ def test_every_regenerated_clause_was_generated_by_the_engine(smoke_run, directo
         for row in answered:
             proposed.setdefault((row["tile_id"], row["clause"]), set()).add(row["value"])
             if row["candidate"] == 0:
-                assert len(row["distribution"]) == len(VOCABULARY[Clause(row["clause"])])
+                assert len(row["distribution"]) == len(VOCABULARY[row["clause"]])
                 assert np.isclose(sum(row["distribution"]), 1, atol=1e-4)
                 # What the captioner finds probable is proposed as well.
                 proposed[row["tile_id"], row["clause"]].update(
                     value
-                    for value, share in zip(VOCABULARY[Clause(row["clause"])], row["distribution"], strict=True)
+                    for value, share in zip(VOCABULARY[row["clause"]], row["distribution"], strict=True)
                     if share >= AcceptanceConfig().minimum_proposal
                 )
             else:
@@ -250,11 +250,11 @@ def test_a_geotiff_is_captioned_with_a_valid_annotation(smoke_run, tiles):
     annotation = json.loads(done.stdout)
     assert [clause["clause"] for clause in annotation["clauses"]] == [str(clause) for clause in CLAUSES]
     for clause in annotation["clauses"]:
-        assert clause["value"] in VOCABULARY[Clause(clause["clause"])]
+        assert clause["value"] in VOCABULARY[clause["clause"]]
         assert clause["text"]
         assert 0 < clause["confidence"] <= 1
-    values = {Clause(clause["clause"]): clause["value"] for clause in annotation["clauses"]}
-    assert annotation["contradictions"] == [each.message for each in contradictions(values, gsd_m=tile["gsd_m"])]
+    values = {clause["clause"]: clause["value"] for clause in annotation["clauses"]}
+    assert annotation["contradictions"] == [each.message for each in contradictions(HCOT, values, gsd_m=tile["gsd_m"])]
     assert annotation["weights"] == "round-0002"
     assert annotation["crs"] == tile["crs"]
     assert annotation["lon"] == pytest.approx(tile["lon"], abs=0.01)

@@ -11,7 +11,6 @@ import torch
 from actors.weights import create_weights, load_training_model
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import leave_one_out_flags, leave_one_out_gains
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
 from hcot_llm.text.render import render_caption
 from model.config import ModelConfig
 from model.losses.clause import UNKNOWN
@@ -19,10 +18,11 @@ from model.losses.reconstruction import answer_labels
 from model.score import Scorer
 from model.tokenizer import encode_texts
 from model.training import Batch
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.shared_training import train
 
 SIDE, CELL = 32, 8
-SHOWN = (Clause.TERRAIN, Clause.ROAD, Clause.WATER, Clause.TARGET_COUNT)  # one row of the 4 x 4 grid each
+SHOWN = ("terrain", "road", "water", "target_count")  # one row of the 4 x 4 grid each
 COLUMNS = [CLAUSES.index(clause) for clause in SHOWN]
 BATCH, STEPS = 32, 350
 PLANTED = 50  # captions with a wrong value of each clause
@@ -62,7 +62,7 @@ def model_config() -> ModelConfig:
             "captioner": {
                 "vision": vision,
                 "prefix_tokens": 4,
-                "slot_tokens": 0,
+                "slot_tokens": False,
                 "vocab_size": 1024,
                 "width": 16,
                 "depth": 1,
@@ -97,7 +97,9 @@ def batch_of(values: np.ndarray, tokenizer, seed: int) -> Batch:
         said = generator.permutation(len(SHOWN))[: generator.integers(2, len(SHOWN) + 1)]
         captions.append(
             render_caption(
-                {SHOWN[k]: VOCABULARY[SHOWN[k]][row[COLUMNS[k]]] for k in said}, seed=derive_seed(seed, index)
+                HCOT,
+                {SHOWN[k]: VOCABULARY[SHOWN[k]][row[COLUMNS[k]]] for k in said},
+                seed=derive_seed(seed, index),
             )
         )
     images = images_of(values) + generator.normal(0, 0.1, (len(values), 2, SIDE, SIDE)).astype(np.float32)
@@ -124,7 +126,7 @@ def batch_of(values: np.ndarray, tokenizer, seed: int) -> Batch:
 def scorer(tmp_path_factory) -> Scorer:
     """The encoder after a few hundred steps on freshly drawn tiles, each seen once, with right captions."""
     folder = tmp_path_factory.mktemp("planted")
-    create_weights(folder / "untrained", model_config(), seed=0)
+    create_weights(HCOT, folder / "untrained", model_config(), seed=0)
     model, tokenizer = load_training_model(folder / "untrained")
     generator = np.random.default_rng(0)
     train(model, lambda step: batch_of(draw_values(BATCH, generator), tokenizer, step), STEPS)
@@ -139,7 +141,7 @@ def gains(scorer: Scorer, images: np.ndarray, values: np.ndarray) -> tuple[np.nd
         said = {clause: VOCABULARY[clause][row[column]] for clause, column in zip(SHOWN, COLUMNS, strict=True)}
         captions.append(
             [
-                render_caption({c: v for c, v in said.items() if c is not left_out}, seed=index)
+                render_caption(HCOT, {c: v for c, v in said.items() if c is not left_out}, seed=index)
                 for left_out in (None, *SHOWN)
             ]
         )

@@ -21,6 +21,7 @@ from actors.captioner.native import NativeCaptioner, NativeCaptionerConfig, Nati
 from actors.captioner.requests import CaptionRequest
 from actors.weights import load_training_model, publish_weights
 from hcot_llm.engines.native import EngineConfig
+from support.hcot import HCOT
 from support.shared_training import CLAUSE, PROMPT
 
 REQUESTS, TILES = 8, 24
@@ -122,7 +123,7 @@ def test_a_replica_that_was_not_told_proves_the_weights_before_it_labels(
 
     untrained, tokenizer = load_training_model(trained_captioner.untrained_dir)
     first = tmp_path / "first" / "weights"
-    first_sha256 = publish_weights(first, untrained, tokenizer, clean_corpus.images[:4].numpy(), [PROMPT] * 4)
+    first_sha256 = publish_weights(HCOT, first, untrained, tokenizer, clean_corpus.images[:4].numpy(), [PROMPT] * 4)
     before, seen = label(first, first_sha256)
     assert {each["held"] for each in seen} == {None, first_sha256}, "one of them was never told to publish"
 

@@ -13,7 +13,8 @@ from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.engines.fault_injection import ANSWER_FAULTS
 from hcot_llm.engines.native import NativeEngine
 from hcot_llm.prompts.retry import RetryConfig
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, AnswerError
+from hcot_llm.schema.errors import AnswerError
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 TILES, PER_SHARD, CANDIDATES = 40, 20, 3
 
@@ -50,7 +51,9 @@ def questions(clean_corpus) -> list[Question]:
         chosen = generator.choice(len(CLAUSES), 1 + row % 6, replace=False)
         asked = tuple(clause for column, clause in enumerate(CLAUSES) if column in chosen)
         kept = {c: v for c, v in clean_corpus.annotations.row_values(row).items() if c not in asked}
-        made.append(Question(clean_corpus.annotations.tile_ids[row], asked, kept, "plain coast", 10.0, {}, True, row))
+        made.append(
+            Question(HCOT, clean_corpus.annotations.tile_ids[row], asked, kept, "plain coast", 10.0, {}, True, row)
+        )
     return made
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from actors.trainer.checkpoint import latest_checkpoint
 from corpus.annotations import AnnotationStore
-from hcot_llm.schema.clauses import CLAUSES
 from model.checkpoint import weights_sha256
 from orchestrator.data.training_targets import Lesson
 from orchestrator.policies.folds import make_folds
 from orchestrator.state.run_directory import RunDirectory
+from support.hcot import CLAUSES
 from support.paths import ROOT
 from support.shared_run import run_loop_once
 

@@ -16,9 +16,9 @@ import actors.scorer.scorer
 from actors.scorer.scorer import ScoreConfig, Scores, _ScoreActor, score_tiles
 from actors.weights import create_weights
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES
 from orchestrator.data.annotation_history import select
 from support import training_job
+from support.hcot import CLAUSES, HCOT
 
 TILES, BLOCK = 12, 4
 
@@ -55,9 +55,10 @@ class ToScore:
 @pytest.fixture(scope="module")
 def to_score(tmp_path_factory):
     weights = tmp_path_factory.mktemp("scoring") / "weights"
-    create_weights(weights, training_job.toy_model(), seed=0)
+    create_weights(HCOT, weights, training_job.toy_model(), seed=0)
     table = training_job.training_table(TILES)
     annotations = AnnotationMatrix(
+        HCOT,
         tuple(table["tile_id"].to_pylist()),
         np.asarray(table["values"].to_pylist()),
         np.ones((TILES, len(CLAUSES)), np.float32),

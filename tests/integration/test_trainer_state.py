@@ -4,6 +4,7 @@ import pytest
 
 from actors.weights import create_weights
 from support import training_job
+from support.hcot import HCOT
 
 # float32 sums in another order, through three AdamW steps at a learning rate of 1e-2.
 SAME_LOSS = 2e-3
@@ -15,7 +16,7 @@ SAME_CURVE = 1e-4
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("training")
-    create_weights(path / "start", training_job.toy_model(), seed=0)
+    create_weights(HCOT, path / "start", training_job.toy_model(), seed=0)
     return path
 
 

@@ -10,7 +10,7 @@ from actors.captioner.vision_language import VisionLanguageCaptioner, VisionLang
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.engines.vision_language import VisionLanguageConfig
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
+from support.hcot import CLAUSES, VOCABULARY
 from support.shared_chain import ASKED, answers, make_tiles, tile_ids_of
 from support.small_vision_language import write_model
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hcot_llm.aggregation.consistency import contradictions
-from hcot_llm.schema.clauses import ABSENT, CLAUSES, NO_TARGETS, VOCABULARY, Clause
+from support.hcot import ABSENT, CLAUSES, HCOT, NO_TARGETS, VOCABULARY
 
 _PORT = dict(
     zip(
@@ -30,19 +30,19 @@ _PORT = dict(
     )
 )
 _AIRPORT = _PORT | {
-    Clause.TERRAIN: "plain",
-    Clause.FUNCTIONALITY: "airport",
-    Clause.WATER: ABSENT,
-    Clause.TARGET_CATEGORY: "aircraft",
-    Clause.TARGET_REGION: "apron",
-    Clause.TARGET_ENVIRONMENT: "pavement",
+    "terrain": "plain",
+    "functionality": "airport",
+    "water": ABSENT,
+    "target_category": "aircraft",
+    "target_region": "apron",
+    "target_environment": "pavement",
 }
-_TOWN = _PORT | NO_TARGETS | {Clause.FUNCTIONALITY: "residential"}
+_TOWN = _PORT | NO_TARGETS | {"functionality": "residential"}
 _WILD = _TOWN | {
-    Clause.TERRAIN: "hills",
-    Clause.FUNCTIONALITY: "natural",
-    Clause.WATER: "lake",
-    **dict.fromkeys((Clause.DISTRIBUTION, Clause.LAYOUT, Clause.BUILDING), ABSENT),
+    "terrain": "hills",
+    "functionality": "natural",
+    "water": "lake",
+    **dict.fromkeys(("distribution", "layout", "building"), ABSENT),
 }
 STARTS = (_PORT, _AIRPORT, _TOWN, _WILD)
 
@@ -56,7 +56,7 @@ def consistent_annotations(tiles: int, seed: int, changes: int = 24) -> np.ndarr
         for _ in range(changes):
             clause = CLAUSES[int(generator.integers(len(CLAUSES)))]
             changed = values | {clause: VOCABULARY[clause][int(generator.integers(len(VOCABULARY[clause])))]}
-            if not contradictions(changed):
+            if not contradictions(HCOT, changed):
                 values = changed
         rows.append([VOCABULARY[clause].index(values[clause]) for clause in CLAUSES])
     return np.asarray(rows)

@@ -16,6 +16,7 @@ def record(round_: int = 1, **changes) -> RoundRecord:
         "corpus_version": round_,
         "corpus_digest": "d" * 64,
         "weights_sha256": "a" * 64,
+        "schema_sha256": "b" * 64,
         "seed": 0,
         "tracking_id": "f" * 32,
         "world_size": 2,

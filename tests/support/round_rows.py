@@ -6,9 +6,9 @@ import pyarrow as pa
 from actors.trainer.config import TrainConfig
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES
 from orchestrator.data.training_targets import Lesson, shown, training_rows
 from orchestrator.policies.schedule import Schedule, ScheduleConfig
+from support.hcot import CLAUSES, HCOT
 
 TILES = tuple(f"tile-{index:03d}" for index in range(200))
 
@@ -19,11 +19,13 @@ KNOWLEDGE = dict.fromkeys(TILES, "plain coast")
 def annotations(value: int) -> AnnotationMatrix:
     values = np.full((len(TILES), len(CLAUSES)), value)
     values[:10, CLAUSES.index("terrain")] = 2  # a rare landform
-    return AnnotationMatrix(TILES, values, np.ones(values.shape, np.float32), np.full(values.shape, "seed", object))
+    return AnnotationMatrix(
+        HCOT, TILES, values, np.ones(values.shape, np.float32), np.full(values.shape, "seed", object)
+    )
 
 
 def rows(round_: int = 2, lesson: Lesson | None = None, **settings) -> pa.Table:
-    lesson, drawn = lesson or Lesson.first(len(TILES)), {"run_seed": 0, "round_": round_}
+    lesson, drawn = lesson or Lesson.first(len(TILES), len(HCOT)), {"run_seed": 0, "round_": round_}
     plan = plan_of(round_, **settings)
     return training_rows(
         annotations(1), shown(annotations(1), annotations(0), lesson, plan, **drawn), lesson, KNOWLEDGE, plan, **drawn

@@ -13,9 +13,9 @@ from corpus.tiles import read_tiles
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.relabel import Proposals
 from hcot_llm.prompts.retry import RetryConfig
-from hcot_llm.schema.clauses import CLAUSES, NO_TARGETS, Clause
+from support.hcot import CLAUSES, HCOT, NO_TARGETS
 
-ASKED = (Clause.WATER, Clause.ROAD, Clause.TARGET_COUNT)
+ASKED = ("water", "road", "target_count")
 
 
 def make_tiles(folder: Path, tiles: int) -> Path:
@@ -28,15 +28,17 @@ def tile_ids_of(corpus_dir: Path) -> tuple[str, ...]:
     return tuple(sorted(read_tiles(corpus_dir)["tile_id"].to_pylist()))
 
 
-def question(tile_id: str, asked: tuple[Clause, ...] = ASKED) -> Question:
-    kept = {Clause.TERRAIN: "coast", **NO_TARGETS}
-    return Question(tile_id, asked, {c: v for c, v in kept.items() if c not in asked}, "", 10.0, {}, True, 5)
+def question(tile_id: str, asked: tuple[str, ...] = ASKED) -> Question:
+    kept = {"terrain": "coast", **NO_TARGETS}
+    return Question(HCOT, tile_id, asked, {c: v for c, v in kept.items() if c not in asked}, "", 10.0, {}, True, 5)
 
 
 def answers(captioner: Captioner, tile_ids: tuple[str, ...], shard_dir: Path, tiles_per_shard: int) -> Proposals:
     """What the captioner says of the clauses asked for, by way of the labeller and its shards."""
     shape = len(tile_ids), len(CLAUSES)
-    annotations = AnnotationMatrix(tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed"))
+    annotations = AnnotationMatrix(
+        HCOT, tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed")
+    )
     return ask(
         [question(tile_id) for tile_id in tile_ids],
         captioner,

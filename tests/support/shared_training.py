@@ -13,7 +13,6 @@ from corpus.geotiff.read import model_image
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt
-from hcot_llm.schema.clauses import CLAUSES, Clause
 from hcot_llm.text.render import render_caption
 from model.checkpoint import load_captioner, load_tokenizer, weights_sha256
 from model.config import ModelConfig
@@ -23,12 +22,13 @@ from model.tokenizer import encode_texts
 from model.training import Batch, TrainingModel
 from orchestrator.config.schema import CorpusConfig
 from orchestrator.data.prepare import prepare_corpus
+from support.hcot import CLAUSES, HCOT
 from support.paths import ROOT
 
 TILES, SIDE = 96, 64
-CLAUSE = Clause.BUILDING
+CLAUSE = "building"
 # Nothing but the image tells the answer: no place, no kept clause, no feedback.
-PROMPT = captioner_prompt({}, [CLAUSE], "", {})
+PROMPT = captioner_prompt(HCOT, {}, [CLAUSE], "", {})
 BATCH, EPOCHS, LEARNING_RATE = 16, 20, 3e-3
 
 
@@ -70,8 +70,8 @@ def make_clean_corpus(folder: Path) -> CleanCorpus:
             "corruption": {"error_scale": 0, "share_invented": 0, "share_missed": 0},
         }
     )
-    prepared = prepare_corpus(config, run_seed=0)
-    annotations = matrix_from_table(prepared.seed)
+    prepared = prepare_corpus(config, HCOT, run_seed=0)
+    annotations = matrix_from_table(HCOT, prepared.seed)
     path = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["path"].to_pylist(), strict=True))
     images = np.stack([model_image(prepared.corpus_dir / path[tile_id], size=SIDE) for tile_id in annotations.tile_ids])
     return CleanCorpus(torch.from_numpy(images).float(), annotations)
@@ -84,12 +84,12 @@ def train_captioner(corpus: CleanCorpus, folder: Path) -> None:
         content[part]["vision"] = content[part]["vision"] | {"image_size_px": SIDE}
     content["objective"]["reconstruction_share"] = 1.0
     content["objective"]["clause_weight"] = 1.0  # the encoder is not looked at here
-    create_weights(folder / "untrained", ModelConfig.model_validate(content), seed=0)
+    create_weights(HCOT, folder / "untrained", ModelConfig.model_validate(content), seed=0)
     model, tokenizer = load_training_model(folder / "untrained")
     generator = np.random.default_rng(0)
     order = np.concatenate([generator.permutation(TILES) for _ in range(EPOCHS)])
     train(model, lambda step: _batch(corpus, order[step * BATCH :][:BATCH], tokenizer, step), EPOCHS * TILES // BATCH)
-    publish_weights(folder / "trained", model, tokenizer, corpus.images[:4].numpy(), [PROMPT] * 4)
+    publish_weights(HCOT, folder / "trained", model, tokenizer, corpus.images[:4].numpy(), [PROMPT] * 4)
 
 
 def load_trained(folder: Path) -> TrainedCaptioner:
@@ -126,11 +126,11 @@ def train(model: TrainingModel, batch_at: Callable[[int], Batch], steps: int) ->
 def _batch(corpus: CleanCorpus, rows: np.ndarray, tokenizer, step: int) -> Batch:
     values = [{CLAUSE: corpus.annotations.row_values(row)[CLAUSE]} for row in rows]
     captions = [
-        render_caption(value, seed=derive_seed(int(row), step)) for row, value in zip(rows, values, strict=True)
+        render_caption(HCOT, value, seed=derive_seed(int(row), step)) for row, value in zip(rows, values, strict=True)
     ]
     caption_ids, caption_mask = encode_texts(tokenizer, captions, 64)
     prompts = tokenizer([PROMPT] * len(rows), add_special_tokens=False)["input_ids"]
-    answers = tokenizer([answer_text(value, [CLAUSE]) for value in values], add_special_tokens=False)["input_ids"]
+    answers = tokenizer([answer_text(HCOT, value, [CLAUSE]) for value in values], add_special_tokens=False)["input_ids"]
     input_ids, attention_mask, labels = answer_labels(
         prompts, [[*ids, tokenizer.eos_token_id] for ids in answers], tokenizer.pad_token_id
     )

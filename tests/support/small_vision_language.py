@@ -6,6 +6,8 @@ It says nothing true of a tile. It looks, though: what it says depends on the pi
 import sys
 from pathlib import Path
 
+from support.hcot import HCOT
+
 TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }}: {% for c in m['content'] %}{% if c['type'] == 'image' %}<image>"
     "{% else %}{{ c['text'] }}{% endif %}{% endfor %}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
@@ -30,7 +32,7 @@ def write_model(folder: Path) -> Path:
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     raw.train_from_iterator(
-        tokenizer_texts(),
+        tokenizer_texts(HCOT),
         trainers.BpeTrainer(
             vocab_size=600, special_tokens=list(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
         ),

@@ -20,11 +20,10 @@ def toy(**changes) -> ModelConfig:
     }
     text = {"vocab_size": 320, "width": 16, "heads": 2, "intermediate": 16, "max_tokens": 32}
     base = {
-        "encoder": {"vision": vision, "text": text, "embed_dim": 16, "clause_heads": 2, "slots": 2},
+        "encoder": {"vision": vision, "text": text, "embed_dim": 16, "clause_heads": 2},
         "captioner": {
             "vision": vision,
             "prefix_tokens": 4,
-            "slot_tokens": 2,
             "vocab_size": 320,
             "width": 32,
             "depth": 1,

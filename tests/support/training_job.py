@@ -19,8 +19,8 @@ from actors.trainer.epoch_plan import EpochPlan
 from actors.trainer.rank import Rank
 from actors.trainer.resume import steps_done
 from actors.trainer.window import BlockWindow
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
 from model.config import ModelConfig
+from support.hcot import CLAUSES, VOCABULARY
 
 TILES, SIDE, STEPS, CURVE_EPOCHS = 48, 32, 4, 3
 # Three micro-batches a step: with two workers, one of them has nothing to do in the second pass.

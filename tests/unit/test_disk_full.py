@@ -19,7 +19,6 @@ from corpus.storage.lock import LEASE, LeaseLost
 from corpus.storage.parquet import read_parquet
 from corpus.storage.writer import UNGUARDED, Writer
 from hcot_llm.engines.answer import Answer
-from hcot_llm.schema.clauses import Clause
 from model.checkpoint import weights_sha256
 from orchestrator.cluster.disk_space import naming_a_full_disk, why_ray_waits
 from orchestrator.config.schema import load_config
@@ -31,6 +30,7 @@ from orchestrator.tracking.mlflow_store import tracking_uri
 from support import training_job
 from support.annotations import annotations
 from support.geotiffs import speckled_dn, write_geotiff
+from support.hcot import HCOT
 from support.paths import ROOT
 from support.records import record
 from support.small_disk import CannotMount, small_disk
@@ -95,16 +95,11 @@ def test_a_commit_that_does_not_fit_leaves_the_version_before(disk):
 
 def test_a_shard_that_does_not_fit_is_not_there(disk):
     questions = [
-        Question(f"tile-{number}", (Clause.TERRAIN,), {}, "", 10.0, {}, True, number) for number in range(4000)
+        Question(HCOT, f"tile-{number}", ("terrain",), {}, "", 10.0, {}, True, number) for number in range(4000)
     ]
     shard = Shard(questions, candidates=1, corrections=0)
     distribution = np.random.default_rng(0)
-    shard.take(
-        [
-            [Answer({Clause.TERRAIN: "plain"}, {Clause.TERRAIN: distribution.random(5)}, None, 3)]
-            for _ in shard.questions
-        ]
-    )
+    shard.take([[Answer({"terrain": "plain"}, {"terrain": distribution.random(5)}, None, 3)] for _ in shard.questions])
     path = disk.path / "shard-00000-abc.parquet"
     disk.fill(leave_bytes=8192)
     with pytest.raises(
@@ -121,10 +116,10 @@ def test_weights_that_do_not_fit_are_not_there(disk, tmp_path):
     model = training_job.toy_model()
     disk.fill(leave_bytes=50_000)
     with pytest.raises(DiskFull, match=f"the weights could not be written to .*round-0001.*{ROOM}"):
-        create_weights(disk.path / "round-0001", model, seed=0)
+        create_weights(HCOT, disk.path / "round-0001", model, seed=0)
     assert not (disk.path / "round-0001").exists()
     disk.empty()
-    assert create_weights(disk.path / "round-0001", model, seed=0) == weights_sha256(disk.path / "round-0001")
+    assert create_weights(HCOT, disk.path / "round-0001", model, seed=0) == weights_sha256(disk.path / "round-0001")
 
 
 def test_what_mlflow_is_told_waits_for_room_and_arrives_once(disk, monkeypatch):

@@ -26,7 +26,7 @@ ORDER = (
         ("hcot_llm.schema",),
         ("hcot_llm.text", "hcot_llm.knowledge", "hcot_llm.aggregation"),
         ("hcot_llm.prompts", "hcot_llm.initial"),
-        ("hcot_llm.engines", "hcot_llm.instances"),
+        ("hcot_llm.engines",),
     ),
     (
         ("actors.data",),

@@ -11,6 +11,7 @@ from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.storage.lock import LeaseLost
 from corpus.storage.writer import UNGUARDED, Writer
 from model.checkpoint import weights_sha256
+from support.hcot import HCOT
 from support.training_job import toy_model
 
 
@@ -40,7 +41,7 @@ def test_a_file_is_whole_before_it_has_its_name(tmp_path, order):
 
 
 def test_every_file_of_a_folder_is_whole_before_the_folder_has_its_name(tmp_path, order):
-    create_weights(tmp_path / "round-0001", toy_model(), seed=0)
+    create_weights(HCOT, tmp_path / "round-0001", toy_model(), seed=0)
     before = {path.name for what, path in order[: order.index(("name", tmp_path / "round-0001"))] if what == "sync"}
     assert {path.name for path in (tmp_path / "round-0001").rglob("*")} <= before
     assert order[-1] == ("sync", tmp_path)
@@ -56,10 +57,10 @@ def test_a_folder_takes_the_place_of_an_older_one(tmp_path):
 
 def test_start_weights_are_not_replaced_by_a_driver_that_lost_the_directory(tmp_path):
     final, lost = tmp_path / "weights" / "round-0000", Writer(str(tmp_path), 1)  # nobody holds the lease
-    create_weights(final, toy_model(), seed=0)
+    create_weights(HCOT, final, toy_model(), seed=0)
     digest = weights_sha256(final)
     with pytest.raises(LeaseLost):
-        create_weights(final, toy_model(), 1, lost)
+        create_weights(HCOT, final, toy_model(), 1, lost)
     with pytest.raises(LeaseLost):
         copy_weights(final, final, lost)
     assert weights_sha256(final) == digest

@@ -44,7 +44,8 @@ from corpus.storage.redaction import without_user
 from corpus.storage.state_files import RecordError
 from corpus.tiles import CorpusError, tile_path
 from hcot_llm.engines.vision_language import VisionLanguageConfig, VisionLanguageModel
-from hcot_llm.schema.clauses import CLAUSES, AnswerError, parse_answer
+from hcot_llm.schema.answers import parse_answer
+from hcot_llm.schema.errors import AnswerError
 from model.checkpoint import load_captioner, load_encoder, load_tokenizer
 from model.weights_check import WeightsError, check_weights
 from orchestrator.config.schema import load_config
@@ -54,6 +55,7 @@ from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.tracking.base import TrackerAway
 from orchestrator.tracking.mlflow_store import ui_command
 from support.geotiffs import speckled_dn, write_geotiff, write_vrt
+from support.hcot import CLAUSES, HCOT
 from support.paths import ROOT
 from support.trackers import started, tracker_in, undeliver
 from support.training_job import toy_model
@@ -90,7 +92,7 @@ def test_the_payload_is_seen_to_bite(tmp_path):
 @pytest.fixture(scope="module")
 def good_weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "round-0001"
-    create_weights(path, toy_model(), seed=0)
+    create_weights(HCOT, path, toy_model(), seed=0)
     return path
 
 
@@ -578,7 +580,7 @@ def test_a_servers_password_stays_out_of_messages_and_files(tmp_path, monkeypatc
 @pytest.mark.parametrize("value", ["../../etc/passwd", "/etc/passwd", "\u0000", "__import__('os')"])
 def test_an_answer_is_a_known_value_or_nothing(value):
     with pytest.raises(AnswerError):
-        parse_answer(json.dumps({str(CLAUSES[0]): value}), CLAUSES[:1])
+        parse_answer(HCOT, json.dumps({str(CLAUSES[0]): value}), CLAUSES[:1])
 
 
 def test_tokens_come_from_secrets_and_are_never_written_down():

@@ -9,13 +9,13 @@ from actors.captioner.chain import ChainProgress, ChainTiles
 from corpus.tiles import CorpusError, read_tiles
 from hcot_llm.engines.completion import Completion
 from hcot_llm.prompts.chain import ChainResult
-from hcot_llm.schema.clauses import VOCABULARY, Clause
+from support.hcot import HCOT, VOCABULARY
 from support.shared_chain import make_tiles, question
 
-ASKED = SimpleNamespace(question=SimpleNamespace(queried=(Clause.WATER, Clause.ROAD)), seed=None)
+ASKED = SimpleNamespace(question=SimpleNamespace(schema=HCOT, queried=("water", "road")), seed=None)
 
 
-def distribution(clause: Clause, value: str) -> np.ndarray:
+def distribution(clause: str, value: str) -> np.ndarray:
     """Most probable: the value."""
     return np.where(np.asarray(VOCABULARY[clause]) == value, 0.7, 0.3 / (len(VOCABULARY[clause]) - 1))
 
@@ -33,21 +33,21 @@ def test_every_failed_level_is_counted():
     answer = answered({}, {1: "not_json", 2: "cut", 5: "not_json"})
     assert answer.error == "not_json"
     assert answer.errors == ("not_json", "cut", "not_json")
-    assert answered({Clause.WATER: "sea"}, {2: "cut"}).errors == ("cut",)
-    whole = answered({Clause.WATER: "sea", Clause.ROAD: "grid"}, {})
+    assert answered({"water": "sea"}, {2: "cut"}).errors == ("cut",)
+    whole = answered({"water": "sea", "road": "grid"}, {})
     assert whole.error is None
     assert whole.errors == ()
 
 
 def test_a_correction_that_was_not_kept_takes_no_distribution_away():
-    answer = answered({Clause.WATER: "sea"}, {}, {Clause.WATER: "sea"}, {Clause.WATER: "none"})
-    assert VOCABULARY[Clause.WATER][answer.distributions[Clause.WATER].argmax()] == "sea"
+    answer = answered({"water": "sea"}, {}, {"water": "sea"}, {"water": "none"})
+    assert VOCABULARY["water"][answer.distributions["water"].argmax()] == "sea"
 
 
 def test_a_corrected_value_has_the_corrections_distribution_or_none():
-    answer = answered({Clause.WATER: "sea"}, {}, {Clause.WATER: "none"}, {Clause.WATER: "sea"})
-    assert VOCABULARY[Clause.WATER][answer.distributions[Clause.WATER].argmax()] == "sea"
-    assert answered({Clause.WATER: "sea"}, {}, {Clause.WATER: "none"}).distributions == {}
+    answer = answered({"water": "sea"}, {}, {"water": "none"}, {"water": "sea"})
+    assert VOCABULARY["water"][answer.distributions["water"].argmax()] == "sea"
+    assert answered({"water": "sea"}, {}, {"water": "none"}).distributions == {}
 
 
 def test_a_tile_that_changed_since_the_run_began_is_not_asked_about(tmp_path):

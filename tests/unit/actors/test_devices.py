@@ -7,6 +7,7 @@ from actors.data.devices import device_of
 from actors.scorer.scorer import _ScoreActor
 from actors.weights import create_weights
 from support import training_job
+from support.hcot import HCOT
 
 
 @pytest.mark.parametrize(("gpus", "available", "device"), [(0, True, "cpu"), (0.5, False, "cpu"), (0.5, True, "cuda")])
@@ -16,7 +17,7 @@ def test_a_worker_computes_on_the_gpu_that_it_reserved(monkeypatch, gpus, availa
 
 
 def test_the_scoring_actor_moves_its_encoder(tmp_path, monkeypatch):
-    create_weights(tmp_path / "weights", training_job.toy_model(), seed=0)
+    create_weights(HCOT, tmp_path / "weights", training_job.toy_model(), seed=0)
     monkeypatch.setattr("actors.scorer.scorer.device_of", lambda gpus: "meta" if gpus else "cpu")
     on = {gpus: _ScoreActor(str(tmp_path / "weights"), True, 1, gpus)._scorer.encoder.device.type for gpus in (0, 1)}
     assert on == {0: "cpu", 1: "meta"}

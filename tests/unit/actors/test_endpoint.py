@@ -19,15 +19,16 @@ from corpus.tiles import read_tiles
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.engines.endpoint import Endpoint, EndpointConfig, EndpointFailed
 from hcot_llm.prompts.retry import RetryConfig
-from hcot_llm.schema.clauses import CLAUSES as ALL
-from hcot_llm.schema.clauses import VOCABULARY, Clause, parse_answer
+from hcot_llm.schema.answers import parse_answer
 from orchestrator.cluster.requirements import total_requirement
 from orchestrator.config.schema import load_config
 from support.chat_server import server
+from support.hcot import CLAUSES as ALL
+from support.hcot import HCOT, VOCABULARY
 
 KEY = "sk-a-secret-that-nobody-may-read"
 
-CLAUSES = (Clause.WATER, Clause.ROAD)
+CLAUSES = ("water", "road")
 
 TEXT = '{"water": "lake", "road": "grid"}'
 
@@ -76,7 +77,7 @@ def client(url: str, **settings) -> Endpoint:
 
 def test_an_answer_comes_with_the_distributions_of_its_values():
     with server(lambda body, headers: (200, answer(pieces=PIECES))) as (url, received):
-        completion = client(url).complete("What is here?", CLAUSES, None)
+        completion = client(url).complete(HCOT, "What is here?", CLAUSES, None)
     assert completion.text == TEXT
     assert completion.tokens == 9
     [body] = received
@@ -85,25 +86,25 @@ def test_an_answer_comes_with_the_distributions_of_its_values():
     assert "lake" in schema["properties"]["water"]["enum"]
     assert body["temperature"] == 0
     assert "seed" not in body
-    water = dict(zip(("none", "channel", "lake", "sea"), completion.distributions[Clause.WATER], strict=True))
+    water = dict(zip(("none", "channel", "lake", "sea"), completion.distributions["water"], strict=True))
     assert water["lake"] == pytest.approx(0.8, abs=1e-3)
     assert water["sea"] == pytest.approx(0.2, abs=1e-3)
     # 'gr' begins 'grid' alone.
-    assert completion.distributions[Clause.ROAD].argmax() == 2
+    assert completion.distributions["road"].argmax() == 2
 
 
 def test_a_token_that_does_not_tell_the_value_gives_no_distribution():
     pieces = ['{"water', '": "lake"', ', "road": "', "", 'grid"}']
     with server(lambda body, headers: (200, answer(pieces=pieces))) as (url, _):
-        found = client(url).complete("", CLAUSES, None).distributions
-    assert Clause.WATER not in found
-    assert Clause.ROAD not in found
+        found = client(url).complete(HCOT, "", CLAUSES, None).distributions
+    assert "water" not in found
+    assert "road" not in found
 
 
 def test_a_picture_is_sent_beside_the_words():
     picture = png(np.arange(64, dtype=np.uint8).reshape(8, 8))
     with server(lambda body, headers: (200, answer("A harbour."))) as (url, received):
-        client(url).complete("Describe it.", (), None, picture)
+        client(url).complete(HCOT, "Describe it.", (), None, picture)
     [image, words] = received[0]["messages"][0]["content"]
     assert words == {"type": "text", "text": "Describe it."}
     media, _, content = image["image_url"]["url"].partition(",")
@@ -113,7 +114,7 @@ def test_a_picture_is_sent_beside_the_words():
 
 def test_free_text_asks_for_no_schema_and_a_candidate_is_seeded():
     with server(lambda body, headers: (200, answer("A harbour."))) as (url, received):
-        assert client(url).complete("Describe it.", (), 7).text == "A harbour."
+        assert client(url).complete(HCOT, "Describe it.", (), 7).text == "A harbour."
     assert "response_format" not in received[0]
     assert "logprobs" not in received[0]
     assert received[0]["seed"] == 7
@@ -126,7 +127,7 @@ def test_what_may_pass_is_asked_again(status, times):
     with server(
         lambda body, headers: (states.pop(), {"error": {"message": "busy"}}) if states else (200, answer())
     ) as (url, received):
-        assert client(url).complete("", CLAUSES, None).text == TEXT
+        assert client(url).complete(HCOT, "", CLAUSES, None).text == TEXT
     assert len(received) == times + 1
 
 
@@ -144,11 +145,11 @@ UNREADABLE = {
 def test_what_cannot_be_read_is_asked_again_and_then_quoted(body):
     bodies = [body]
     with server(lambda *_: (200, bodies.pop() if bodies else answer())) as (url, received):
-        assert client(url).complete("", CLAUSES, None).text == TEXT
+        assert client(url).complete(HCOT, "", CLAUSES, None).text == TEXT
     assert len(received) == 2
     quoted = (body if isinstance(body, str) else json.dumps(body))[:20]
     with server(lambda *_: (200, body)) as (url, _), pytest.raises(EndpointFailed) as error:
-        client(url, patience_s=0.2).complete("", CLAUSES, None)
+        client(url, patience_s=0.2).complete(HCOT, "", CLAUSES, None)
     assert "gave no answer" in str(error.value)
     assert (quoted or "an empty body") in str(error.value)
 
@@ -168,13 +169,13 @@ def test_any_other_refusal_ends_with_its_words(status):
         server(lambda *_: (status, {"error": {"message": "no credit left"}})) as (url, received),
         pytest.raises(EndpointFailed, match="refused a request: .*no credit left"),
     ):
-        client(url).complete("", CLAUSES, None)
+        client(url).complete(HCOT, "", CLAUSES, None)
     assert len(received) == 1
 
 
 def test_no_choice_is_an_answer_without_text():
     with server(lambda *_: (200, answer() | {"choices": []})) as (url, received):
-        assert client(url).complete("", CLAUSES, None).text == ""
+        assert client(url).complete(HCOT, "", CLAUSES, None).text == ""
     assert len(received) == 1, "the labeller counts it as empty and asks again within its budget"
 
 
@@ -191,16 +192,16 @@ def test_no_choice_is_an_answer_without_text():
 )
 def test_what_a_model_puts_around_its_answer_is_left_out(said):
     with server(lambda *_: (200, answer(said))) as (url, _):
-        assert parse_answer(client(url).complete("", CLAUSES, None).text, CLAUSES) == {
-            Clause.ROAD: "grid",
-            Clause.WATER: "lake",
+        assert parse_answer(HCOT, client(url).complete(HCOT, "", CLAUSES, None).text, CLAUSES) == {
+            "road": "grid",
+            "water": "lake",
         }
 
 
 @pytest.mark.parametrize("thought", ["", "<think>\nBright spots {on water}.\n</think>", "Bright spots.\n</think>"])
 def test_free_text_is_what_was_said_and_not_what_was_thought(thought):
     with server(lambda *_: (200, answer(f"{thought}A {{harbour}}."))) as (url, _):
-        assert client(url).complete("", (), None).text == "A {harbour}."
+        assert client(url).complete(HCOT, "", (), None).text == "A {harbour}."
 
 
 def test_a_model_that_reasons_is_asked_without_a_temperature_and_by_its_own_name_for_the_limit():
@@ -211,7 +212,7 @@ def test_a_model_that_reasons_is_asked_without_a_temperature_and_by_its_own_name
         return 200, answer()
 
     with server(respond) as (url, received), pytest.warns(UserWarning, match="max_tokens"):
-        assert client(url).complete("", CLAUSES, None).text == TEXT
+        assert client(url).complete(HCOT, "", CLAUSES, None).text == TEXT
     assert received[-1]["max_completion_tokens"] == 256
     assert len(received) == 3
 
@@ -222,7 +223,7 @@ def test_a_prompt_without_room_for_its_answer_is_no_unknown_parameter():
         server(lambda *_: (400, {"error": {"message": message}})) as (url, received),
         pytest.raises(EndpointFailed, match="longer than the model's context"),
     ):
-        client(url).complete("", CLAUSES, None)
+        client(url).complete(HCOT, "", CLAUSES, None)
     assert len(received) == 1
 
 
@@ -231,7 +232,7 @@ def test_patience_ends_with_what_to_do():
         server(lambda body, headers: (503, {"error": {"message": f"busy with {KEY}"}})) as (url, _),
         pytest.raises(EndpointFailed, match=r"no answer for 0.2 s .*knowlip resume") as error,
     ):
-        client(url, patience_s=0.2).complete("", CLAUSES, None)
+        client(url, patience_s=0.2).complete(HCOT, "", CLAUSES, None)
     assert isinstance(error.value, UserError)
 
 
@@ -252,7 +253,7 @@ def test_a_wrong_key_is_named_by_its_variable_and_never_shown(status, monkeypatc
         return status, {"error": {"message": f"Incorrect API key provided: {KEY}"}}
 
     with server(refuse) as (url, received), pytest.raises(EndpointFailed, match="refused the key.*MY_KEY") as error:
-        client(url, key_variable="MY_KEY").complete("", CLAUSES, None)
+        client(url, key_variable="MY_KEY").complete(HCOT, "", CLAUSES, None)
     assert sent == [f"Bearer {KEY}"]
     assert len(received) == 1, "a refused key is not tried again"
     assert KEY not in str(error.value)
@@ -266,7 +267,7 @@ def test_a_key_in_another_refusal_is_taken_out(monkeypatch):
         server(lambda body, headers: (400, {"error": {"message": f"bad request by {KEY}"}})) as (url, _),
         pytest.raises(EndpointFailed, match=r"refused a request: .*\*\*\*") as error,
     ):
-        client(url, key_variable="MY_KEY").complete("", CLAUSES, None)
+        client(url, key_variable="MY_KEY").complete(HCOT, "", CLAUSES, None)
     assert KEY not in str(error.value)
 
 
@@ -274,7 +275,7 @@ def test_the_key_of_another_service_is_not_sent(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     sent = []
     with server(lambda body, headers: (sent.append(str(headers)), (200, answer()))[1]) as (url, _):
-        client(url).complete("", CLAUSES, None)
+        client(url).complete(HCOT, "", CLAUSES, None)
     assert KEY not in sent[0]
 
 
@@ -295,7 +296,7 @@ def test_what_the_server_does_not_know_is_left_out_and_said_once():
     with server(old_server) as (url, received):
         endpoint = client(url)
         with pytest.warns(UserWarning, match="structured output|logprobs") as said:
-            texts = [endpoint.complete("", CLAUSES, None).text for _ in range(3)]
+            texts = [endpoint.complete(HCOT, "", CLAUSES, None).text for _ in range(3)]
     assert texts == [TEXT] * 3
     assert [("structured output" in str(each.message), "logprobs" in str(each.message)) for each in said] == [
         (True, False),
@@ -350,12 +351,14 @@ def label(url, corpus_dir, folder, retry: RetryConfig | None = None):
     tiles = read_tiles(corpus_dir)
     tile_ids = tuple(sorted(tiles["tile_id"].to_pylist()))
     shape = len(tile_ids), len(ALL)
-    annotations = AnnotationMatrix(tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed"))
+    annotations = AnnotationMatrix(
+        HCOT, tile_ids, np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed")
+    )
     config = EndpointCaptionerConfig(endpoint=EndpointConfig(url=url, model="m", patience_s=1))
     captioner = EndpointCaptioner(config, tiles, corpus_dir)
     try:
         return ask(
-            [Question(tile_id, CLAUSES, {Clause.TERRAIN: "coast"}, "", 10.0, {}, True, 5) for tile_id in tile_ids],
+            [Question(HCOT, tile_id, CLAUSES, {"terrain": "coast"}, "", 10.0, {}, True, 5) for tile_id in tile_ids],
             captioner,
             None,
             annotations,
@@ -392,10 +395,10 @@ def test_tiles_are_asked_level_by_level_with_evidence_and_contradictions_are_sen
     prompts = [body["messages"][0]["content"] for body in received]
     assert all("bright blobs" in prompt for prompt in prompts)
     assert all("there is no water" in prompt for prompt in prompts if "Level 5" in prompt)
-    values = [VOCABULARY[Clause.WATER][index] for index in proposals.proposed[:, ALL.index(Clause.WATER), 0]]
+    values = [VOCABULARY["water"][index] for index in proposals.proposed[:, ALL.index("water"), 0]]
     assert values == ["sea"] * 3
     assert not proposals.invalid
-    assert np.isnan(proposals.distributions[Clause.WATER]).all(), "without log-probabilities it is no witness"
+    assert np.isnan(proposals.distributions["water"]).all(), "without log-probabilities it is no witness"
 
 
 def test_a_level_that_fails_is_counted_and_the_others_are_kept(corpus_dir, tmp_path):
@@ -407,8 +410,8 @@ def test_a_level_that_fails_is_counted_and_the_others_are_kept(corpus_dir, tmp_p
 
     with server(respond) as (url, received):
         proposals = label(url, corpus_dir, tmp_path, RetryConfig(attempts=1, budget_share=1.0))
-    assert (proposals.proposed[:, ALL.index(Clause.WATER), 0] >= 0).all()
-    assert (proposals.proposed[:, ALL.index(Clause.ROAD), 0] < 0).all()
+    assert (proposals.proposed[:, ALL.index("water"), 0] >= 0).all()
+    assert (proposals.proposed[:, ALL.index("road"), 0] < 0).all()
     # Three first answers and a repetition of each, which asks for the road alone.
     assert proposals.invalid == {"not_json": 6}
     assert (proposals.retried, proposals.recovered) == (3, 0)
@@ -429,7 +432,9 @@ def test_chains_that_wait_are_not_asked_once_it_is_shut_down(corpus_dir):
         tiles = read_tiles(corpus_dir)
         config = EndpointCaptionerConfig(endpoint=EndpointConfig(url=url, model="m", concurrency=1))
         captioner = EndpointCaptioner(config, tiles, corpus_dir)
-        questions = [Question(tile_id, CLAUSES, {}, "", 10.0, {}, True, 5) for tile_id in tiles["tile_id"].to_pylist()]
+        questions = [
+            Question(HCOT, tile_id, CLAUSES, {}, "", 10.0, {}, True, 5) for tile_id in tiles["tile_id"].to_pylist()
+        ]
         captioner.submit(captioner.request(questions, None, 0))
         asked.wait(30)
         captioner.shutdown(wait=False)
@@ -449,7 +454,7 @@ def test_once_it_is_closed_nothing_is_asked_again():
 
     def ask(endpoint) -> None:
         try:
-            endpoint.complete("", CLAUSES, None)
+            endpoint.complete(HCOT, "", CLAUSES, None)
         except EndpointFailed as error:
             said.append(str(error))
 
@@ -478,4 +483,4 @@ def test_a_server_that_goes_leaves_finished_shards_and_no_others(corpus_dir, tmp
         label(url, corpus_dir, tmp_path)
     assert not list(tmp_path.glob("*.partial"))
     with server(obedient("sea")) as (url, _):
-        assert (label(url, corpus_dir, tmp_path).proposed[:, ALL.index(Clause.WATER), 0] >= 0).all()
+        assert (label(url, corpus_dir, tmp_path).proposed[:, ALL.index("water"), 0] >= 0).all()

@@ -8,7 +8,7 @@ import pytest
 from actors.evaluator import Judge, rows_of
 from benchmark.base import EvaluationInputs
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 TILES = 20
 RARE = [0, 1]
@@ -18,14 +18,18 @@ RARE = [0, 1]
 def case(tmp_path):
     """The judge, and the true annotations: two of twenty tiles have a terrain of their own."""
     values = np.zeros((TILES, len(CLAUSES)), dtype=int)
-    values[RARE, CLAUSES.index(Clause.TERRAIN)] = 1
+    values[RARE, CLAUSES.index("terrain")] = 1
     tile_ids = [f"{tile:02d}" for tile in range(TILES)]
     columns = {
         str(clause): [VOCABULARY[clause][index] for index in values[:, column]] for column, clause in enumerate(CLAUSES)
     }
     pq.write_table(pa.table({"tile_id": tile_ids, **columns}), tmp_path / "truth.parquet")
-    return Judge(str(tmp_path)), AnnotationMatrix(
-        tuple(tile_ids), values, np.full(values.shape, 0.8, np.float32), np.full(values.shape, "seed", object)
+    return Judge(HCOT, str(tmp_path)), AnnotationMatrix(
+        HCOT,
+        tuple(tile_ids),
+        values,
+        np.full(values.shape, 0.8, np.float32),
+        np.full(values.shape, "seed", object),
     )
 
 
@@ -34,8 +38,8 @@ def test_accuracy_is_told_apart_on_rare_and_on_common_landforms(case):
     wrong = right.values.copy()
     wrong[RARE[0], :4] = 1 - wrong[RARE[0], :4]  # 4 of 32 clauses
     wrong[5, 0] = 1 - wrong[5, 0]  # 1 of 288
-    seed = AnnotationMatrix(right.tile_ids, wrong, right.confidence, right.source)
-    metrics = judge.evaluate(EvaluationInputs(rows_of(seed), rows_of(seed))).metrics
+    seed = AnnotationMatrix(HCOT, right.tile_ids, wrong, right.confidence, right.source)
+    metrics = judge.evaluate(EvaluationInputs(HCOT, rows_of(seed), rows_of(seed))).metrics
     assert metrics["rare_tiles"] == 2
     assert metrics["annotation_accuracy_rare"] == pytest.approx(1 - 4 / 32)
     assert metrics["annotation_accuracy_common"] == pytest.approx(1 - 1 / 288)
@@ -44,7 +48,7 @@ def test_accuracy_is_told_apart_on_rare_and_on_common_landforms(case):
     assert groups == {"landform", "function", "target", "relation"}
     assert all(f"annotation_accuracy_common_{name}" in metrics for name in groups)
 
-    repaired = judge.evaluate(EvaluationInputs(rows_of(right), rows_of(seed))).metrics
+    repaired = judge.evaluate(EvaluationInputs(HCOT, rows_of(right), rows_of(seed))).metrics
     assert repaired["annotation_accuracy_rare"] == repaired["annotation_accuracy_common"] == 1
     assert (repaired["true_repairs"], repaired["false_repairs"]) == (5, 0)
 
@@ -53,12 +57,12 @@ def test_without_a_loss_mask_every_annotation_is_a_training_target_and_with_one_
     judge, right = case
     wrong = right.values.copy()
     wrong[0, 0] = 1 - wrong[0, 0]
-    rows = rows_of(AnnotationMatrix(right.tile_ids, wrong, right.confidence, right.source))
+    rows = rows_of(AnnotationMatrix(HCOT, right.tile_ids, wrong, right.confidence, right.source))
     mask = np.ones(wrong.size, dtype=bool)
     mask[0] = False
 
     def found(loss_mask):
-        return judge.evaluate(EvaluationInputs(rows, rows, loss_mask), ["training_target_accuracy"]).metrics
+        return judge.evaluate(EvaluationInputs(HCOT, rows, rows, loss_mask), ["training_target_accuracy"]).metrics
 
     assert found(None) == {"annotation_accuracy_trusted": pytest.approx(1 - 1 / wrong.size)}
     assert found(mask) == {"annotation_accuracy_trusted": 1.0}
@@ -67,7 +71,7 @@ def test_without_a_loss_mask_every_annotation_is_a_training_target_and_with_one_
 
 def test_without_truth_the_named_metrics_are_null_and_no_others_are_there(case, tmp_path):
     _, right = case
-    result = Judge(str(tmp_path / "elsewhere")).evaluate(EvaluationInputs(rows_of(right), rows_of(right)))
+    result = Judge(HCOT, str(tmp_path / "elsewhere")).evaluate(EvaluationInputs(HCOT, rows_of(right), rows_of(right)))
     assert result.metrics == {
         "annotation_accuracy": None,
         "held_out_slot_accuracy": None,
@@ -79,6 +83,6 @@ def test_without_truth_the_named_metrics_are_null_and_no_others_are_there(case, 
 
 def test_without_held_out_tiles_their_metrics_are_null_and_the_annotations_are_judged(case):
     judge, right = case
-    metrics = judge.evaluate(EvaluationInputs(rows_of(right), rows_of(right))).metrics
+    metrics = judge.evaluate(EvaluationInputs(HCOT, rows_of(right), rows_of(right))).metrics
     assert metrics["annotation_accuracy"] == 1
     assert metrics["held_out_slot_accuracy"] is metrics["held_out_mean_recall"] is None

@@ -9,12 +9,12 @@ from actors.captioner.requests import Question
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.engines.answer import Answer
 from hcot_llm.prompts.retry import RetryConfig
-from hcot_llm.schema.clauses import CLAUSES, Clause
+from support.hcot import CLAUSES, HCOT
 
 
 def test_every_response_is_told_and_no_tile_is_done_before_its_shard(tmp_path):
     """Three tiles in two shards; the first answers cannot be used, those to the repetition can."""
-    said = {False: Answer({}, {}, "not_json", 1), True: Answer({Clause.WATER: "sea"}, {}, None, 1)}
+    said = {False: Answer({}, {}, "not_json", 1), True: Answer({"water": "sea"}, {}, None, 1)}
 
     class Client:
         def request(self, questions, images, seed, retries=None):
@@ -25,11 +25,11 @@ def test_every_response_is_told_and_no_tile_is_done_before_its_shard(tmp_path):
 
     shape = 3, len(CLAUSES)
     annotations = AnnotationMatrix(
-        tuple("abc"), np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed")
+        HCOT, tuple("abc"), np.zeros(shape, int), np.ones(shape, np.float32), np.full(shape, "seed")
     )
     (tmp_path / ".shard-00000-killed.parquet.ab.partial").write_text("half")
     told = []
-    questions = [Question(tile_id, (Clause.WATER,), {}, "", 10.0, {}, True, 0) for tile_id in "abc"]
+    questions = [Question(HCOT, tile_id, ("water",), {}, "", 10.0, {}, True, 0) for tile_id in "abc"]
     proposals = ask(
         questions,
         Client(),

@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.data.dihedral import LOCATION_AFTER, as_seen_unturned, turn
+from actors.data.dihedral import as_seen_unturned, location_after, turn
 from actors.trainer.batches import (
     NOT_TRUSTED,
     AugmentConfig,
     TrainingRow,
     build_micro_batch,
 )
-from hcot_llm.aggregation.feedback import VALUE_INDEX
 from hcot_llm.prompts.prompts import answer_text
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause, parse_answer
+from hcot_llm.schema.answers import parse_answer
 from hcot_llm.text.render import render_clause
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 SIDE = 24
 PLACE = {
@@ -60,43 +60,43 @@ def row(**changes) -> TrainingRow:
 
 def values_with(location: str) -> np.ndarray:
     values = np.zeros(len(CLAUSES), int)
-    values[CLAUSES.index(Clause.TARGET_LOCATION)] = VOCABULARY[Clause.TARGET_LOCATION].index(location)
+    values[CLAUSES.index("target_location")] = VOCABULARY["target_location"].index(location)
     return values
 
 
 def build(rows, seed=0, augment=STILL, feedback=True):
-    return build_micro_batch(rows, seed, augment, feedback=feedback, levels=True)
+    return build_micro_batch(HCOT, rows, seed, augment, feedback=feedback, levels=True)
 
 
 @pytest.mark.parametrize("symmetry", range(8))
 @pytest.mark.parametrize("location", PLACE)
 def test_a_location_goes_where_its_pixels_go(symmetry, location):
-    assert LOCATION_AFTER[symmetry][location] == where_bright(turn(bright(location), symmetry))
+    assert location_after(location, symmetry) == where_bright(turn(bright(location), symmetry))
 
 
 def test_the_eight_symmetries_are_eight_and_leave_none_alone():
-    assert len({tuple(sorted(LOCATION_AFTER[symmetry].items())) for symmetry in range(8)}) == 8
-    assert all(LOCATION_AFTER[symmetry]["none"] == "none" for symmetry in range(8))
+    assert len({tuple(location_after(value, symmetry) for value in PLACE) for symmetry in range(8)}) == 8
+    assert all(location_after("none", symmetry) == "none" for symmetry in range(8))
     assert len({turn(np.arange(9).reshape(3, 3), symmetry).tobytes() for symmetry in range(8)}) == 8
 
 
 @pytest.mark.parametrize("symmetry", range(8))
 def test_what_is_read_off_a_turned_tile_is_turned_back(symmetry):
     """A reader that is right about the turned tile is right about the tile."""
-    clause, locations = Clause.TARGET_LOCATION, VOCABULARY[Clause.TARGET_LOCATION]
+    clause, locations = "target_location", VOCABULARY["target_location"]
     read = np.stack(
         [np.eye(len(locations))[locations.index(where_bright(turn(bright(location), symmetry)))] for location in PLACE]
     )
     np.testing.assert_array_equal(
-        as_seen_unturned(clause, read, symmetry).argmax(axis=1), [locations.index(location) for location in PLACE]
+        as_seen_unturned(HCOT, clause, read, symmetry).argmax(axis=1), [locations.index(location) for location in PLACE]
     )
     other = np.eye(4)
-    np.testing.assert_array_equal(as_seen_unturned(Clause.WATER, other, symmetry), other)
+    np.testing.assert_array_equal(as_seen_unturned(HCOT, "water", other, symmetry), other)
 
 
 @given(st.integers(0, 10**6), st.sampled_from(sorted(PLACE)))
 def test_image_caption_target_prompt_and_answer_say_one_location(seed, location):
-    column = CLAUSES.index(Clause.TARGET_LOCATION)
+    column = CLAUSES.index("target_location")
     hints = [""] * len(CLAUSES)
     hints[column] = location
     only = np.zeros(len(CLAUSES), bool)
@@ -107,11 +107,11 @@ def test_image_caption_target_prompt_and_answer_say_one_location(seed, location)
         AugmentConfig(speckle_db=0, feedback_share=1),
     )
     now = where_bright(built.images[0])
-    assert built.targets[0, column] == VALUE_INDEX[Clause.TARGET_LOCATION][now]
-    assert parse_answer(built.answers[0], [Clause.TARGET_LOCATION]) == {Clause.TARGET_LOCATION: now}
+    assert built.targets[0, column] == HCOT.value_index["target_location"][now]
+    assert parse_answer(HCOT, built.answers[0], ["target_location"]) == {"target_location": now}
     assert f"hint target_location {now} ask" in built.prompts[0]
     assert any(
-        render_clause(Clause.TARGET_LOCATION, now, variant=variant) in built.captions[0] for variant in range(1000)
+        render_clause(HCOT, "target_location", now, variant=variant) in built.captions[0] for variant in range(1000)
     )
 
 
@@ -136,14 +136,14 @@ def test_doubtful_clauses_are_no_target_of_any_loss(seed, trusted):
     values = np.arange(len(CLAUSES)) % 3
     built = build([row(values=values, trusted=np.asarray(trusted))], seed)
     for column, clause in enumerate(CLAUSES):
-        wanted = VALUE_INDEX[clause][VOCABULARY[clause][values[column]]] if trusted[column] else NOT_TRUSTED
+        wanted = HCOT.value_index[clause][VOCABULARY[clause][values[column]]] if trusted[column] else NOT_TRUSTED
         assert built.targets[0, column] == wanted
         if not trusted[column]:
             value = VOCABULARY[clause][values[column]]
             assert f'"{clause}"' not in built.answers[0]
             assert not any(
                 sentence in built.captions[0]
-                for sentence in {render_clause(clause, value, variant=v) for v in range(24)}
+                for sentence in {render_clause(HCOT, clause, value, variant=v) for v in range(24)}
             )
 
 
@@ -154,8 +154,8 @@ def test_an_asked_clause_is_not_given_away_by_the_prompt(seed):
     shown = prompt.split()
     for clause in asked.split():
         assert clause not in shown
-    answered = parse_answer(built.answers[0], [Clause(clause) for clause in asked.split()])
-    assert answer_text(answered, list(answered)) == built.answers[0]
+    answered = parse_answer(HCOT, built.answers[0], [clause for clause in asked.split()])
+    assert answer_text(HCOT, answered, list(answered)) == built.answers[0]
 
 
 def test_hints_are_shown_to_a_share_and_never_when_switched_off():

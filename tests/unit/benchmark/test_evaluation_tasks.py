@@ -8,6 +8,7 @@ from benchmark.base import TASKS, EvaluationInputs, EvaluationTask, MissingInput
 from benchmark.config import EvaluationConfig
 from benchmark.tasks import DEFAULT_TASKS
 from corpus.registry import UnknownMember
+from support.hcot import HCOT
 from support.toy_task import NAME
 
 ROWS = pa.table(
@@ -49,33 +50,33 @@ def test_a_configuration_may_list_a_task_from_outside_and_an_unknown_one_is_refu
 
 
 def test_a_task_from_outside_is_given_annotations_and_truth():
-    found = evaluate_all([NAME], EvaluationInputs(ROWS, ROWS).with_truth(TRUTH))
+    found = evaluate_all([NAME], EvaluationInputs(HCOT, ROWS, ROWS).with_truth(TRUTH))
     assert found.metrics == {"toy_confidence_of_right": 0.5}
 
 
 def test_a_task_whose_precondition_fails_is_not_run_and_its_metrics_are_null():
-    assert evaluate_all([NAME], EvaluationInputs(ROWS, ROWS)).metrics == {"toy_confidence_of_right": None}
+    assert evaluate_all([NAME], EvaluationInputs(HCOT, ROWS, ROWS)).metrics == {"toy_confidence_of_right": None}
 
 
 def test_a_metric_that_a_task_names_and_does_not_find_is_null(register):
     register("forgetful", Task({}, named=("lost",)))
-    assert evaluate_all(["forgetful"], EvaluationInputs(ROWS, ROWS)).metrics == {"lost": None}
+    assert evaluate_all(["forgetful"], EvaluationInputs(HCOT, ROWS, ROWS)).metrics == {"lost": None}
 
 
 def test_two_tasks_that_give_the_same_metric_are_refused(register):
     register("one", Task({"same": 1.0}))
     register("other", Task({"same": 2.0}))
     with pytest.raises(ValueError, match="'other' gives same, which another task gives too"):
-        evaluate_all(["one", "other"], EvaluationInputs(ROWS, ROWS))
+        evaluate_all(["one", "other"], EvaluationInputs(HCOT, ROWS, ROWS))
 
 
 def test_an_unknown_task_is_named():
     with pytest.raises(UnknownMember, match="nothing-like-it"):
-        evaluate_all(["nothing-like-it"], EvaluationInputs(ROWS, ROWS))
+        evaluate_all(["nothing-like-it"], EvaluationInputs(HCOT, ROWS, ROWS))
 
 
 def test_a_task_that_reads_what_it_does_not_declare_is_told_to_declare_it():
-    inputs = EvaluationInputs(ROWS, ROWS)
+    inputs = EvaluationInputs(HCOT, ROWS, ROWS)
     with pytest.raises(MissingInput, match="needs"):
         _ = inputs.truth
     with pytest.raises(MissingInput, match="needs"):

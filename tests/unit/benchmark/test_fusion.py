@@ -8,7 +8,7 @@ from benchmark.baselines.fusion import confident_noise, fuse_with_seed, most_pro
 from benchmark.metrics.rarity import rare_tiles, rare_values
 from hcot_llm.aggregation.label_noise import NoiseModel
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 CONFUSION = np.asarray([[0.8, 0.2, 0.0], [0.05, 0.8, 0.15], [0.0, 0.2, 0.8]])
 TILES = 4000
@@ -57,6 +57,7 @@ def test_fusing_repairs_more_than_it_breaks():
         seen = np.where(generator.random(600) < 0.9, truth[:, column], wrong[:, column])
         beliefs[clause] = np.where(np.eye(sizes[column], dtype=bool)[seen], 0.75, 0.25 / (sizes[column] - 1))
     seed = AnnotationMatrix(
+        HCOT,
         tuple(f"{tile:04d}" for tile in range(600)),
         values,
         np.full(values.shape, 0.8, np.float32),
@@ -84,15 +85,15 @@ def test_a_tile_is_rare_by_terrain_or_by_function():
             "functionality": ["natural"] * 18 + ["port"] * 2,
         }
     )
-    assert rare_tiles(truth, [f"{n:02d}" for n in range(20)]) == {"00", "18", "19"}
+    assert rare_tiles(truth, ("terrain", "functionality"), [f"{n:02d}" for n in range(20)]) == {"00", "18", "19"}
     # Rarity is counted among the tiles asked about.
-    assert rare_tiles(truth, ["00", "01"]) == set()
+    assert rare_tiles(truth, ("terrain", "functionality"), ["00", "01"]) == set()
 
 
 def test_the_most_probable_value_is_taken_with_its_probability():
     generator = np.random.default_rng(0)
     beliefs = {clause: generator.dirichlet(np.ones(len(VOCABULARY[clause])), 5) for clause in CLAUSES}
-    alone = most_probable(beliefs, [f"t{row}" for row in range(5)])
+    alone = most_probable(HCOT, beliefs, [f"t{row}" for row in range(5)])
     for column, clause in enumerate(CLAUSES):
         np.testing.assert_array_equal(
             beliefs[clause][np.arange(5), alone.values[:, column]], beliefs[clause].max(axis=1)

@@ -39,6 +39,7 @@ from orchestrator.data.prepare import prepare_corpus
 from orchestrator.monitoring.status import write_status
 from orchestrator.state.records import PHASES
 from orchestrator.tracking.mlflow_store import tracking_uri
+from support.hcot import HCOT
 from support.mounts import mount, unmount
 from support.paths import ROOT
 from support.trackers import tracker_in
@@ -262,7 +263,7 @@ def test_a_shared_run_that_came_out_wrong_stands_in_the_table_and_in_the_exit_st
 def test_files_that_were_cut_are_set_aside_and_named_and_no_other(tmp_path):
     scenes = write_cut_scenes(tmp_path / "cut", seed=0, files=40, share=0.05)
     config = CorpusConfig(kind="geotiff", name="cut", tiles=scenes.folder, data_dir=tmp_path / "data")
-    prepared = prepare_corpus(config, run_seed=0)
+    prepared = prepare_corpus(config, HCOT, run_seed=0)
     assert len(scenes.cut) == 2
     assert prepared.quarantined == 2
     assert {record.path for record in Quarantine(prepared.corpus_dir).read()} == scenes.cut

@@ -2,15 +2,16 @@
 
 from hcot_llm.aggregation.consistency import contradictions
 from hcot_llm.prompts.corrections import Answered, plan_corrections
-from hcot_llm.schema.clauses import ABSENT, CLAUSES, Clause
 from support.consistent import STARTS
+from support.hcot import ABSENT, CLAUSES, HCOT
 
 PORT = STARTS[0]
 
 
-def plan(kept: set[Clause], gsd_m: float = 10.0, **changes) -> list:
-    values = PORT | {Clause(name): value for name, value in changes.items()}
+def plan(kept: set[str], gsd_m: float = 10.0, **changes) -> list:
+    values = PORT | {name: value for name, value in changes.items()}
     return plan_corrections(
+        HCOT,
         [
             Answered(
                 7,
@@ -25,26 +26,26 @@ def plan(kept: set[Clause], gsd_m: float = 10.0, **changes) -> list:
 
 
 def test_an_answer_that_contradicts_nothing_is_not_asked_again():
-    assert not contradictions(PORT)
+    assert not contradictions(HCOT, PORT)
     assert plan(set()) == []
 
 
 def test_the_answered_side_of_a_contradiction_is_asked_again_with_the_rest_as_context():
     """Ships without water: the ship was kept, the water is answered."""
-    [again] = plan({Clause.TARGET_CATEGORY}, water=ABSENT)
+    [again] = plan({"target_category"}, water=ABSENT)
     assert again.question == 7
     assert again.candidate == 4
     assert again.greedy
-    assert Clause.WATER in again.asked
-    assert Clause.TARGET_CATEGORY not in again.asked
+    assert "water" in again.asked
+    assert "target_category" not in again.asked
     said = dict(again.said)
-    assert said[Clause.ROAD] == PORT[Clause.ROAD]
+    assert said["road"] == PORT["road"]
     assert not set(said) & set(again.asked)
-    assert set(said) | set(again.asked) | {Clause.TARGET_CATEGORY} == set(CLAUSES)
+    assert set(said) | set(again.asked) | {"target_category"} == set(CLAUSES)
 
 
 def test_kept_clauses_that_contradict_one_another_are_not_the_captioners_to_mend():
-    kept = set(CLAUSES) - {Clause.BOUNDARY}
+    kept = set(CLAUSES) - {"boundary"}
     assert plan(kept, water=ABSENT) == []
 
 
@@ -53,4 +54,4 @@ def test_a_size_that_the_resolution_contradicts_is_asked_again():
     wrong = {"target_feature": "point", "target_size": "large"}
     assert plan(set(), gsd_m=20.0, **wrong) == []
     [again] = plan(set(), gsd_m=1.0, **wrong)
-    assert {Clause.TARGET_FEATURE, Clause.TARGET_SIZE} <= set(again.asked)
+    assert {"target_feature", "target_size"} <= set(again.asked)

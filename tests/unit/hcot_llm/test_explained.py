@@ -6,7 +6,7 @@ import pytest
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 TILES, ACCURACY = 200, 0.8
 
@@ -25,6 +25,7 @@ def seed(truth):
     wrong = generator.random(truth.shape) > ACCURACY
     values = np.where(wrong, (truth + generator.integers(1, sizes, truth.shape)) % sizes, truth)
     return AnnotationMatrix(
+        HCOT,
         tuple(f"tile-{row:03d}" for row in range(TILES)),
         values,
         np.full(truth.shape, ACCURACY),
@@ -59,7 +60,7 @@ def test_repeating_the_errors_of_other_tiles_is_no_explanation(truth, seed):
 
 
 def test_without_held_out_tiles_there_is_no_such_number(seed):
-    empty = AnnotationMatrix((), seed.values[:0], seed.confidence[:0], seed.source[:0])
+    empty = AnnotationMatrix(HCOT, (), seed.values[:0], seed.confidence[:0], seed.source[:0])
     assert (
         seed_log_likelihood(
             {clause: np.zeros((0, len(VOCABULARY[clause]))) for clause in CLAUSES}, empty, AcceptanceConfig()

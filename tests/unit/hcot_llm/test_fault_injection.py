@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from hcot_llm.engines.fault_injection import ANSWER_FAULTS, inject_fault
 from hcot_llm.prompts.prompts import answer_text
 from hcot_llm.prompts.retry import RetryConfig, Unusable, plan_retries
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, AnswerError, parse_answer
+from hcot_llm.schema.answers import parse_answer
+from hcot_llm.schema.errors import AnswerError
 from hcot_llm.schema.repetition import repeated_unit
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 annotations = st.fixed_dictionaries({clause: st.sampled_from(VOCABULARY[clause]) for clause in CLAUSES})
 clause_sets = st.lists(st.sampled_from(CLAUSES), min_size=1, unique=True).map(
@@ -20,9 +22,9 @@ seeds = st.integers(0, 2**62)
 
 @given(annotations, clause_sets, st.sampled_from(sorted(ANSWER_FAULTS)), seeds)
 def test_every_damage_of_a_valid_answer_is_refused_for_its_own_reason(values, asked, name, seed):
-    damaged = ANSWER_FAULTS[name](answer_text(values, asked), asked, np.random.default_rng(seed))
+    damaged = ANSWER_FAULTS[name](answer_text(HCOT, values, asked), asked, np.random.default_rng(seed))
     with pytest.raises(AnswerError) as refused:
-        parse_answer(damaged, asked)
+        parse_answer(HCOT, damaged, asked)
     assert refused.value.reason == name, damaged
 
 
@@ -30,7 +32,7 @@ def test_every_damage_of_a_valid_answer_is_refused_for_its_own_reason(values, as
 def test_damages_of_any_text_end_in_values_or_an_answer_error(text, asked, name, seed):
     damaged = ANSWER_FAULTS[name](text, asked, np.random.default_rng(seed))
     try:
-        clauses, reason = tuple(parse_answer(damaged, asked)), None
+        clauses, reason = tuple(parse_answer(HCOT, damaged, asked)), None
     except AnswerError as error:
         clauses, reason = asked, error.reason
     assert clauses == asked
@@ -39,7 +41,7 @@ def test_damages_of_any_text_end_in_values_or_an_answer_error(text, asked, name,
 
 @given(annotations, clause_sets, st.data())
 def test_no_beginning_of_a_valid_answer_looks_like_repetition(values, asked, data):
-    text = answer_text(values, asked)
+    text = answer_text(HCOT, values, asked)
     assert repeated_unit(text[: data.draw(st.integers(0, len(text)))]) is None
 
 
@@ -52,7 +54,7 @@ def test_a_repeated_unit_is_found_wherever_it_is_cut(unit, end):
 
 
 def test_the_share_and_all_six_kinds_are_injected_and_nothing_else_depends_on_it():
-    text = answer_text({clause: VOCABULARY[clause][0] for clause in CLAUSES}, CLAUSES)
+    text = answer_text(HCOT, {clause: VOCABULARY[clause][0] for clause in CLAUSES}, CLAUSES)
     results = [inject_fault(text, CLAUSES, 0.3, seed) for seed in range(2000)]
     damaged = [name for _, name in results if name is not None]
     assert 0.25 < len(damaged) / 2000 < 0.35

@@ -5,7 +5,6 @@ import pytest
 
 from actors.scorer.scorer import _captions
 from hcot_llm.aggregation.feedback import (
-    VALUE_INDEX,
     Feedback,
     FlagConfig,
     doubtful_clauses,
@@ -13,11 +12,11 @@ from hcot_llm.aggregation.feedback import (
     leave_one_out_flags,
     leave_one_out_gains,
 )
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
 from hcot_llm.text.render import render_clause
 from model.encoder import ITM_MATCH
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
-WATER = CLAUSES.index(Clause.WATER)
+WATER = CLAUSES.index("water")
 SURE = np.ones((1, len(CLAUSES)))
 
 
@@ -93,21 +92,21 @@ def test_a_minimum_confidence_of_one_asks_about_everything():
 def test_the_scorer_leaves_out_the_clause_whose_column_it_is():
     """Column 1 + c of the scores belongs to the caption without clause c; the rest of its wording is the same."""
     values = {clause: VOCABULARY[clause][1] for clause in CLAUSES}
-    captions = _captions("tile", [VALUE_INDEX[clause][values[clause]] for clause in CLAUSES], True)
+    captions = _captions(HCOT, "tile", [HCOT.value_index[clause][values[clause]] for clause in CLAUSES], True)
     assert len(captions) == 1 + len(CLAUSES)
     for column, clause in enumerate(CLAUSES):
-        sentences = {render_clause(clause, values[clause], variant=variant) for variant in range(50)}
+        sentences = {render_clause(HCOT, clause, values[clause], variant=variant) for variant in range(50)}
         [said] = [sentence for sentence in sentences if sentence in captions[0]]
         assert said not in captions[1 + column]
         assert sorted(captions[1 + column].replace(" ", "")) == sorted(
             captions[0].replace(said, "", 1).replace(" ", "")
         )
-    assert _captions("tile", [0] * 16, False) == _captions("tile", [0] * 16, True)[:1]
+    assert _captions(HCOT, "tile", [0] * 16, False) == _captions(HCOT, "tile", [0] * 16, True)[:1]
 
 
 def test_hints_name_the_encoders_favourite_first():
-    lake, sea = VALUE_INDEX[Clause.WATER]["lake"], VALUE_INDEX[Clause.WATER]["sea"]
-    one = feedback(zero_shot={Clause.WATER: np.eye(4)[[lake]]}, neighbours={Clause.WATER: np.eye(4)[[sea]]})
-    assert feedback_hints(one, 0, [Clause.WATER]) == {Clause.WATER: "lake sea"}
-    same = feedback(zero_shot={Clause.WATER: np.eye(4)[[lake]]}, neighbours={Clause.WATER: np.eye(4)[[lake]]})
-    assert feedback_hints(same, 0, [Clause.WATER]) == {Clause.WATER: "lake"}
+    lake, sea = HCOT.value_index["water"]["lake"], HCOT.value_index["water"]["sea"]
+    one = feedback(zero_shot={"water": np.eye(4)[[lake]]}, neighbours={"water": np.eye(4)[[sea]]})
+    assert feedback_hints(HCOT, one, 0, ["water"]) == {"water": "lake sea"}
+    same = feedback(zero_shot={"water": np.eye(4)[[lake]]}, neighbours={"water": np.eye(4)[[lake]]})
+    assert feedback_hints(HCOT, same, 0, ["water"]) == {"water": "lake"}

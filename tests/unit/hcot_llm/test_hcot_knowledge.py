@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from hcot_llm.aggregation.consistency import contradictions
+from hcot_llm.initial.annotations import geography_values
 from hcot_llm.knowledge import geodata, knowledge
-from hcot_llm.knowledge.knowledge import KnowledgeError, prior_values, tile_knowledge
+from hcot_llm.knowledge.knowledge import MAP_VALUES, KnowledgeError, map_values, tile_knowledge
 from hcot_llm.knowledge.words import KNOWLEDGE_WORDS
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 PLACES = {
     "Los Angeles": (-118.25, 34.05),
@@ -62,9 +63,9 @@ def test_coordinates_of_another_system_are_transformed():
     ],
 )
 def test_priors_are_what_a_map_suggests(place, expected):
-    values = prior_values(tile_knowledge(*PLACES[place]))
-    assert list(values) == list(CLAUSES)
-    assert {clause: values[Clause(clause)] for clause in expected} == expected
+    values = map_values(tile_knowledge(*PLACES[place]))
+    assert set(values) == set(MAP_VALUES)
+    assert {clause: values[clause] for clause in expected} == expected
 
 
 def test_every_place_on_the_globe_has_a_city_a_country_and_a_climate():
@@ -79,9 +80,10 @@ def test_every_place_on_the_globe_has_a_city_a_country_and_a_climate():
         assert 0 <= known.coast_km <= 100
         assert set(known.line().split()) <= set(KNOWLEDGE_WORDS)
         assert len(known.line().split()) <= 8
-        values = prior_values(known)
+        assert all(value in MAP_VALUES[name] for name, value in map_values(known).items())
+        values = geography_values(HCOT, float(lon), float(lat))
         assert all(values[clause] in VOCABULARY[clause] for clause in CLAUSES)
-        assert contradictions(values) == []
+        assert contradictions(HCOT, values) == []
 
 
 def test_coast_distance_grows_inland():

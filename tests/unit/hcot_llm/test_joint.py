@@ -11,14 +11,14 @@ from hcot_llm.aggregation.joint import weigh_together
 from hcot_llm.aggregation.label_noise import normalise
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import weigh
-from hcot_llm.schema.clauses import CLAUSES, NO_TARGETS, TARGET_CLAUSES, VOCABULARY, Clause
 from support.consistent import STARTS, consistent_annotations
+from support.hcot import CLAUSES, HCOT, NO_TARGETS, TARGET_CLAUSES, VOCABULARY
 
 SIZES = [len(VOCABULARY[clause]) for clause in CLAUSES]
 EVEN = [np.full(size, 1 / size) for size in SIZES]
 
 
-def evidence(free: dict[Clause, np.ndarray]) -> list[np.ndarray]:
+def evidence(free: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Likelihoods [1, 1, V]: all clauses as in the first start, but for the free ones."""
     return [
         np.asarray(free[clause] if clause in free else np.eye(size)[VOCABULARY[clause].index(STARTS[0][clause])])[
@@ -31,11 +31,11 @@ def evidence(free: dict[Clause, np.ndarray]) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     "free",
     [
-        (Clause.WATER, Clause.FUNCTIONALITY, Clause.TERRAIN),
-        (Clause.TARGET_COUNT, Clause.TARGET_DISTRIBUTION),
-        (Clause.DISTRIBUTION, Clause.LAYOUT, Clause.ROAD),
+        ("water", "functionality", "terrain"),
+        ("target_count", "target_distribution"),
+        ("distribution", "layout", "road"),
         TARGET_CLAUSES[4:],
-        (Clause.WATER, Clause.TARGET_CATEGORY, Clause.TARGET_REGION),
+        ("water", "target_category", "target_region"),
     ],
 )
 def test_marginals_are_those_of_all_consistent_annotations(free):
@@ -47,11 +47,11 @@ def test_marginals_are_those_of_all_consistent_annotations(free):
         expected = {clause: np.zeros(len(VOCABULARY[clause])) for clause in free}
         for values in itertools.product(*(range(len(VOCABULARY[clause])) for clause in free)):
             said = {clause: VOCABULARY[clause][value] for clause, value in zip(free, values, strict=True)}
-            if not contradictions(STARTS[0] | said):
+            if not contradictions(HCOT, STARTS[0] | said):
                 weight = np.prod([given[clause][value] for clause, value in zip(free, values, strict=True)])
                 for clause, value in zip(free, values, strict=True):
                     expected[clause][value] += weight
-        found = weigh_together(evidence(given), np.ones(1), EVEN)
+        found = weigh_together(HCOT, evidence(given), np.ones(1), EVEN)
         for clause in free:
             np.testing.assert_allclose(
                 found.values[CLAUSES.index(clause)][0], expected[clause] / expected[clause].sum(), atol=1e-6
@@ -68,9 +68,9 @@ def test_what_is_sure_speaks_for_what_is_not():
     for clause in TARGET_CLAUSES:
         absent = VOCABULARY[clause].index(NO_TARGETS[clause])
         likelihoods[CLAUSES.index(clause)][..., absent] = 30
-    likelihoods[CLAUSES.index(Clause.TARGET_COUNT)][..., 2] = 300
-    found = weigh_together(likelihoods, np.ones(1), EVEN).values
-    assert found[CLAUSES.index(Clause.TARGET_COUNT)][0].argmax() == 0
+    likelihoods[CLAUSES.index("target_count")][..., 2] = 300
+    found = weigh_together(HCOT, likelihoods, np.ones(1), EVEN).values
+    assert found[CLAUSES.index("target_count")][0].argmax() == 0
 
 
 def test_rows_sum_to_one_and_the_most_probable_annotation_is_consistent():
@@ -79,7 +79,7 @@ def test_rows_sum_to_one_and_the_most_probable_annotation_is_consistent():
         np.where(np.eye(size, dtype=bool)[truth[:, column]], 0.9, 0.1 / (size - 1))[:, None, :]
         for column, size in enumerate(SIZES)
     ]
-    found = weigh_together(likelihoods, np.ones(1), EVEN).values
+    found = weigh_together(HCOT, likelihoods, np.ones(1), EVEN).values
     for column, rows in enumerate(found):
         np.testing.assert_allclose(rows.sum(axis=1), 1)
         np.testing.assert_array_equal(rows.argmax(axis=1), truth[:, column])
@@ -98,7 +98,7 @@ def case(tiles=400, seed=0):
     return truth, annotated, knowing(seen, truth), generator.random(tiles) < 0.2
 
 
-def knowing(seen: np.ndarray, truth: np.ndarray) -> dict[Clause, np.ndarray]:
+def knowing(seen: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
     """A model that sees these values, knows that it is right in 8 of 10, and how frequent each value is."""
     beliefs = {}
     for column, (clause, size) in enumerate(zip(CLAUSES, SIZES, strict=True)):
@@ -111,6 +111,7 @@ def knowing(seen: np.ndarray, truth: np.ndarray) -> dict[Clause, np.ndarray]:
 
 def matrix(values, confidence=0.8):
     return AnnotationMatrix(
+        HCOT,
         tuple(f"{tile:05d}" for tile in range(len(values))),
         values,
         np.full(values.shape, confidence, np.float32),
@@ -160,7 +161,7 @@ def test_annotations_that_are_wrong_as_a_whole_are_found():
     annotated[swapped] = annotated[
         (np.flatnonzero(swapped) + 1 + generator.integers(tiles - 1, size=swapped.sum())) % tiles
     ]
-    empty = truth[:, CLAUSES.index(Clause.TARGET_COUNT)] == 0
+    empty = truth[:, CLAUSES.index("target_count")] == 0
     invented = empty & ~swapped & (generator.random(tiles) < 0.125)
     columns = [CLAUSES.index(clause) for clause in TARGET_CLAUSES]
     ship = [VOCABULARY[clause].index(STARTS[0][clause]) for clause in TARGET_CLAUSES]
@@ -180,7 +181,7 @@ def test_where_all_tiles_are_nearly_alike_the_seed_is_not_taken_for_another_tile
     Of real scenes most are so. Every tile was once found to carry another one's annotation, and to have ships.
     """
     few = consistent_annotations(200, seed=4)
-    few = few[few[:, CLAUSES.index(Clause.TARGET_COUNT)] == 0][:3]
+    few = few[few[:, CLAUSES.index("target_count")] == 0][:3]
     truth = few[np.random.default_rng(0).choice(3, size=270, p=[0.9, 0.07, 0.03])]
     model = {
         clause: np.where(np.eye(size, dtype=bool)[truth[:, column]], sure, (1 - sure) / (size - 1))
@@ -201,7 +202,9 @@ def test_a_hedged_clause_yields_sooner():
     annotated = np.where(generator.random(truth.shape) < sure, truth, wrong)
     told = weigh(
         [encoder],
-        AnnotationMatrix(matrix(annotated).tile_ids, annotated, sure.astype(np.float32), matrix(annotated).source),
+        AnnotationMatrix(
+            HCOT, matrix(annotated).tile_ids, annotated, sure.astype(np.float32), matrix(annotated).source
+        ),
         calibration,
         AcceptanceConfig(),
     )

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig
-from hcot_llm.aggregation.feedback import VALUE_INDEX, Feedback, FlagConfig, doubtful_clauses
+from hcot_llm.aggregation.feedback import Feedback, FlagConfig, doubtful_clauses
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.relabel import Proposals, current_confidence, settle
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
 from support.consistent import consistent_annotations
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 TILES = 160
-WATER = CLAUSES.index(Clause.WATER)
+WATER = CLAUSES.index("water")
 NO_GAIN = np.full((TILES, len(CLAUSES)), -0.1)
 FLAG, ACCEPT = FlagConfig(), AcceptanceConfig()
 
 
-def sure(values: np.ndarray, share: float = 0.97) -> dict[Clause, np.ndarray]:
+def sure(values: np.ndarray, share: float = 0.97) -> dict[str, np.ndarray]:
     """Distributions that favour `values` [N, 16]."""
     found = {}
     for column, clause in enumerate(CLAUSES):
@@ -35,6 +35,7 @@ def feedback(values: np.ndarray) -> Feedback:
 
 def annotations(values: np.ndarray, confidence: float = 0.8) -> AnnotationMatrix:
     return AnnotationMatrix(
+        HCOT,
         tuple(f"{tile:04d}" for tile in range(TILES)),
         values,
         np.full(values.shape, confidence, np.float32),
@@ -61,11 +62,11 @@ def repaired(case):
 
 
 def proposals_of(values: np.ndarray, asked: np.ndarray) -> Proposals:
-    made = Proposals.none_for(TILES, 1)
+    made = Proposals.none_for(HCOT, TILES, 1)
     beliefs = sure(values)
     for row, column in np.argwhere(asked):
         clause = CLAUSES[column]
-        made.put(row, clause, 0, VOCABULARY[clause][values[row, column]], beliefs[clause][row])
+        made.put(HCOT, row, clause, 0, VOCABULARY[clause][values[row, column]], beliefs[clause][row])
     return made
 
 
@@ -140,12 +141,12 @@ def test_a_witness_can_be_switched_off(case):
 
 
 def test_an_answer_is_entered_where_it_belongs():
-    made = Proposals.none_for(2, 3)
+    made = Proposals.none_for(HCOT, 2, 3)
     distribution = np.asarray([0.1, 0.2, 0.3, 0.4])
-    made.put(1, Clause.WATER, 0, "sea", distribution)
-    made.put(1, Clause.WATER, 2, "lake", None)
-    assert made.proposed[1, WATER].tolist() == [VALUE_INDEX[Clause.WATER]["sea"], NOT_PROPOSED, 2]
+    made.put(HCOT, 1, "water", 0, "sea", distribution)
+    made.put(HCOT, 1, "water", 2, "lake", None)
+    assert made.proposed[1, WATER].tolist() == [HCOT.value_index["water"]["sea"], NOT_PROPOSED, 2]
     # Sampled candidates come without a distribution; the greedy answer's stays.
-    np.testing.assert_array_equal(made.distributions[Clause.WATER][1], distribution)
-    assert np.isnan(made.distributions[Clause.WATER][0]).all()
+    np.testing.assert_array_equal(made.distributions["water"][1], distribution)
+    assert np.isnan(made.distributions["water"][0]).all()
     assert (made.proposed != NOT_PROPOSED).sum() == 2

@@ -30,8 +30,8 @@ def tokenizer():
 def parts(tokenizer):
     torch.manual_seed(0)
     config = toy()
-    encoder = SarEncoder.from_sizes(config.encoder).eval()
-    return encoder, SarCaptioner.from_sizes(config.captioner, tokenizer).eval()
+    encoder = SarEncoder.from_sizes(config.encoder, len(NAMES)).eval()
+    return encoder, SarCaptioner.from_sizes(config.captioner, len(NAMES), tokenizer).eval()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_fusion_starts_at_the_configured_layer(tokenizer):
     for unimodal, start in ((2, 0), (1, 1)):
         config = toy()
         text = config.encoder.text.model_copy(update={"unimodal_depth": unimodal, "fusion_start": start})
-        encoder = SarEncoder.from_sizes(config.encoder.model_copy(update={"text": text}))
+        encoder = SarEncoder.from_sizes(config.encoder.model_copy(update={"text": text}), len(NAMES))
         ids, mask = encode_texts(tokenizer, CAPTIONS, 32)
         embedding, states = encoder.embed_text(ids, mask)
         encoder.match_logits(states, mask, torch.randn(3, 16, 16)).sum().backward()

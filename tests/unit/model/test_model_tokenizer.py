@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
 from model.tokenizer import encode_texts, plain_ids, train_tokenizer
+from support.hcot import CLAUSES, VOCABULARY
 
 WORDS = sorted({value for clause in CLAUSES for value in VOCABULARY[clause]} | {str(clause) for clause in CLAUSES})
 TEXTS = [f"The {clause} of this area is {value}, seen at 10 m." for clause in CLAUSES for value in VOCABULARY[clause]]

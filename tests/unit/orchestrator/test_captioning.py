@@ -4,10 +4,10 @@ import numpy as np
 
 from hcot_llm.engines.answer import Answer
 from hcot_llm.knowledge.knowledge import tile_knowledge
-from hcot_llm.schema.clauses import ABSENT, VOCABULARY, Clause
 from orchestrator.config.schema import RunConfig
 from orchestrator.experiments.caption_tile import _corrected
 from support.consistent import STARTS
+from support.hcot import ABSENT, VOCABULARY
 
 PORT = STARTS[0]
 
@@ -20,7 +20,7 @@ class Obedient:
     """Answers the water as told, and anything else as in PORT."""
 
     def __init__(self, water: str) -> None:
-        self.values, self.asked = PORT | {Clause.WATER: water}, []
+        self.values, self.asked = PORT | {"water": water}, []
 
     def ask(self, prompt, clauses, seed):
         self.asked.append((prompt, clauses))
@@ -28,21 +28,21 @@ class Obedient:
 
 
 def corrected(captioner, **changes) -> Answer:
-    values = PORT | {Clause(name): value for name, value in changes.items()}
+    values = PORT | {name: value for name, value in changes.items()}
     return _corrected(answer(values), captioner, tile_knowledge(9.9, 53.5), 10.0, RunConfig(name="test"))
 
 
 def test_a_contradiction_is_asked_again_and_its_correction_kept():
-    captioner = Obedient(PORT[Clause.WATER])
+    captioner = Obedient(PORT["water"])
     assert corrected(captioner, water=ABSENT).values == PORT
     [(prompt, clauses)] = captioner.asked
-    assert Clause.WATER in clauses
-    assert Clause.ROAD not in clauses
-    assert f"road {PORT[Clause.ROAD]}" in prompt
+    assert "water" in clauses
+    assert "road" not in clauses
+    assert f"road {PORT['road']}" in prompt
 
 
 def test_an_answer_that_is_no_better_changes_nothing():
-    assert corrected(Obedient(ABSENT), water=ABSENT).values == PORT | {Clause.WATER: ABSENT}
+    assert corrected(Obedient(ABSENT), water=ABSENT).values == PORT | {"water": ABSENT}
 
 
 def test_what_contradicts_nothing_is_not_asked_again():

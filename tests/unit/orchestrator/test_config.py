@@ -171,7 +171,11 @@ def test_a_saved_configuration_says_all_and_can_be_read_from_anywhere(tmp_path, 
     again = load_config(tmp_path / "saved.yaml")
     assert again.corpus.data_dir == tmp_path / "relative"
     assert again.model_copy(update={"corpus": config.corpus}) == config
-    assert set(yaml.safe_load((tmp_path / "saved.yaml").read_text())) == {"format", *RunConfig.model_fields}
+    assert set(yaml.safe_load((tmp_path / "saved.yaml").read_text())) == {
+        "format",
+        "schema",
+        *RunConfig.model_fields,
+    } - {"annotation_schema"}
 
 
 def test_every_key_is_a_parameter_and_has_a_meaning():

@@ -18,6 +18,7 @@ from orchestrator.data.prepare import PreparedCorpus, prepare_corpus
 from orchestrator.start import make_data, resume_run, same_data
 from orchestrator.state.run_directory import RunDirectory
 from support.geotiffs import speckled_dn, write_geotiff
+from support.hcot import HCOT
 from support.paths import ROOT
 
 NAMES = ("north/a.tif", "north/b.TIF", "c.tiff", "d.tif")
@@ -213,6 +214,6 @@ def test_a_run_of_before_scenes_were_written_down_goes_on_as_it_did(source, conf
 def test_a_corpus_of_before_scenes_were_written_down_can_be_used(config, begun):
     _, prepared = begun
     (prepared.corpus_dir / "scenes.parquet").unlink()
-    again = prepare_corpus(config.corpus, run_seed=0)
+    again = prepare_corpus(config.corpus, HCOT, run_seed=0)
     assert again.corpus_dir == prepared.corpus_dir
     assert again.scenes == {}

@@ -19,6 +19,7 @@ from orchestrator.data import prepare as corpus_setup
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.data.prepare import open_corpus, prepare_corpus
 from support.geotiffs import speckled_dn, write_geotiff
+from support.hcot import HCOT
 
 TILES = 24
 
@@ -32,7 +33,7 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def prepared(config):
-    return prepare_corpus(config, run_seed=0)
+    return prepare_corpus(config, HCOT, run_seed=0)
 
 
 def test_a_corpus_is_whole_and_its_truth_lies_apart(prepared):
@@ -47,23 +48,23 @@ def test_a_corpus_is_whole_and_its_truth_lies_apart(prepared):
 
 def test_a_second_call_reuses_it_and_another_seed_makes_other_errors(config, prepared):
     before = {path: path.stat().st_mtime_ns for path in prepared.corpus_dir.rglob("*") if path.is_file()}
-    again = prepare_corpus(config, run_seed=0)
+    again = prepare_corpus(config, HCOT, run_seed=0)
     assert {path: path.stat().st_mtime_ns for path in before if "quarantine" not in path.name} == {
         path: time for path, time in before.items() if "quarantine" not in path.name
     }
     assert again.seed.equals(prepared.seed)
-    other = prepare_corpus(config, run_seed=1)
+    other = prepare_corpus(config, HCOT, run_seed=1)
     assert other.corpus_dir != prepared.corpus_dir
     assert not other.seed.equals(prepared.seed)
 
 
 def test_a_changed_and_a_missing_tile_are_set_aside_by_name(config):
-    prepared = prepare_corpus(config, run_seed=2)
+    prepared = prepare_corpus(config, HCOT, run_seed=2)
     changed, missing = (prepared.corpus_dir / path for path in prepared.tiles["path"].to_pylist()[:2])
     whole = {path: path.read_bytes() for path in (changed, missing)}
     changed.write_bytes(whole[changed][:-40])
     missing.unlink()
-    reopened = prepare_corpus(config, run_seed=2)
+    reopened = prepare_corpus(config, HCOT, run_seed=2)
     assert reopened.tiles.num_rows == TILES - 2
     assert reopened.quarantined == 2
     assert set(reopened.seed["tile_id"].to_pylist()) == set(reopened.tiles["tile_id"].to_pylist())
@@ -72,48 +73,48 @@ def test_a_changed_and_a_missing_tile_are_set_aside_by_name(config):
     assert missing.name in reasons
     for path, content in whole.items():
         path.write_bytes(content)
-    mended = prepare_corpus(config, run_seed=2)
+    mended = prepare_corpus(config, HCOT, run_seed=2)
     assert mended.tiles.num_rows == TILES
     assert mended.quarantined == 0
 
 
 def test_runs_that_make_one_corpus_at_once_wait_for_one_another(config):
-    root = prepare_corpus(config, run_seed=4).corpus_dir.parent
+    root = prepare_corpus(config, HCOT, run_seed=4).corpus_dir.parent
     shutil.rmtree(root)
     root.with_name(f"{root.name}.unfinished-1").mkdir()  # as a killed one leaves it
     with ThreadPoolExecutor(2) as pool:
-        made = list(pool.map(lambda _: prepare_corpus(config, run_seed=4), range(2)))
+        made = list(pool.map(lambda _: prepare_corpus(config, HCOT, run_seed=4), range(2)))
     assert made[0].seed.equals(made[1].seed)
     assert made[0].tiles.equals(made[1].tiles)
     assert not list(config.data_dir.glob("*.unfinished-*"))
 
 
 def test_too_many_bad_tiles_end_the_run_before_it_starts(config):
-    prepared = prepare_corpus(config, run_seed=3)
+    prepared = prepare_corpus(config, HCOT, run_seed=3)
     for path in prepared.tiles["path"].to_pylist()[:5]:
         (prepared.corpus_dir / path).write_bytes(b"II*\0")
     with pytest.raises(CorpusError, match=f"5 of the {TILES} tiles"):
-        open_corpus(prepared.corpus_dir, None, simulated=True, max_quarantined_share=0.1)
+        open_corpus(prepared.corpus_dir, None, HCOT, simulated=True, max_quarantined_share=0.1)
 
 
 def test_without_truth_the_corpus_opens_the_same(config):
-    prepared = prepare_corpus(config, run_seed=4)
+    prepared = prepare_corpus(config, HCOT, run_seed=4)
     (prepared.truth_dir / "truth.parquet").unlink()
     prepared.truth_dir.rmdir()
-    again = prepare_corpus(config, run_seed=4)
+    again = prepare_corpus(config, HCOT, run_seed=4)
     assert again.truth_dir is None
     assert again.seed.equals(pq.read_table(prepared.corpus_dir / "seed.parquet"))
 
 
 def test_real_input_without_tiles_says_what_to_give(tmp_path):
     with pytest.raises(ConfigError, match="--tiles"):
-        prepare_corpus(CorpusConfig(kind="geotiff", data_dir=tmp_path), run_seed=0)
+        prepare_corpus(CorpusConfig(kind="geotiff", data_dir=tmp_path), HCOT, run_seed=0)
 
 
 @pytest.fixture
 def begun(config, tmp_path):
     """A run directory that knows its corpus, and that corpus."""
-    prepared = prepare_corpus(config, run_seed=4)
+    prepared = prepare_corpus(config, HCOT, run_seed=4)
     keep_or_check_inputs(tmp_path, prepared)
     return tmp_path, prepared
 
@@ -121,7 +122,7 @@ def begun(config, tmp_path):
 def test_a_run_goes_on_with_the_corpus_it_began_with(config, begun):
     run_dir, _ = begun
     before = (run_dir / "corpus.json").read_text()
-    keep_or_check_inputs(run_dir, prepare_corpus(config, run_seed=4))
+    keep_or_check_inputs(run_dir, prepare_corpus(config, HCOT, run_seed=4))
     assert (run_dir / "corpus.json").read_text() == before
 
 
@@ -133,10 +134,10 @@ def test_a_tile_that_changed_under_its_name_is_named_and_the_run_can_go_on_when_
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     try:
         with pytest.raises(CorpusError, match=rf"1 tile\(s\) can no longer be used: {tile['tile_id']}"):
-            keep_or_check_inputs(run_dir, prepare_corpus(config, run_seed=4))
+            keep_or_check_inputs(run_dir, prepare_corpus(config, HCOT, run_seed=4))
     finally:
         path.write_bytes(content)
-    keep_or_check_inputs(run_dir, prepare_corpus(config, run_seed=4))
+    keep_or_check_inputs(run_dir, prepare_corpus(config, HCOT, run_seed=4))
 
 
 def test_a_seed_annotation_that_changed_is_named(config, begun):
@@ -148,7 +149,7 @@ def test_a_seed_annotation_that_changed_is_named(config, begun):
     try:
         pq.write_table(pa.Table.from_pylist(rows, schema=prepared.seed.schema), path)
         with pytest.raises(CorpusError, match="the seed annotations have changed"):
-            keep_or_check_inputs(run_dir, prepare_corpus(config, run_seed=4))
+            keep_or_check_inputs(run_dir, prepare_corpus(config, HCOT, run_seed=4))
     finally:
         path.write_bytes(content)
 
@@ -190,6 +191,7 @@ def test_only_refused_files_are_counted_as_quarantined(scenes):
     write_geotiff(scenes.tiles / "lost#3,4.tif", speckled_dn(seed=8), crs=None)
     prepared = prepare_corpus(
         scenes.model_copy(update={"ingest": scenes.ingest.model_copy(update={"max_quarantined_share": 0.5})}),
+        HCOT,
         run_seed=0,
     )
     assert len((prepared.corpus_dir / "quarantine.jsonl").read_text().splitlines()) == 3
@@ -198,13 +200,13 @@ def test_only_refused_files_are_counted_as_quarantined(scenes):
 
 def test_a_scene_with_other_pixels_of_the_same_size_makes_another_corpus(scenes, tmp_path):
     """With it a run does not go on; that it is not even made then, see test_corpus_scenes.py."""
-    prepared = prepare_corpus(scenes, run_seed=0)
+    prepared = prepare_corpus(scenes, HCOT, run_seed=0)
     keep_or_check_inputs(tmp_path, prepared)
     changed = scenes.tiles / "2.TIF"
     size = changed.stat().st_size
     write_geotiff(changed, speckled_dn(seed=9))
     assert changed.stat().st_size == size
-    again = prepare_corpus(scenes, run_seed=0)
+    again = prepare_corpus(scenes, HCOT, run_seed=0)
     with pytest.raises(CorpusError, match=r"4 tile\(s\) can no longer be used: .*4 tile\(s\) are new"):
         keep_or_check_inputs(tmp_path, again)
 
@@ -219,9 +221,9 @@ def test_scenes_can_be_compared_wherever_the_first_attempt_was_killed(scenes, mo
     write = corpus_setup._write
     monkeypatch.setattr(corpus_setup, "_write", die)
     with pytest.raises(SystemExit):
-        prepare_corpus(scenes, run_seed=0)
+        prepare_corpus(scenes, HCOT, run_seed=0)
     monkeypatch.undo()
-    prepared = prepare_corpus(scenes, run_seed=0)
+    prepared = prepare_corpus(scenes, HCOT, run_seed=0)
     assert len(prepared.scenes) == 4
     assert all(scene.sha256 for scene in prepared.scenes.values())
     assert prepared.tiles.num_rows == 16
@@ -229,13 +231,13 @@ def test_scenes_can_be_compared_wherever_the_first_attempt_was_killed(scenes, mo
 
 
 def test_who_waits_for_another_process_says_so(scenes, capsys):
-    root = prepare_corpus(scenes, run_seed=0).corpus_dir.parent
+    root = prepare_corpus(scenes, HCOT, run_seed=0).corpus_dir.parent
     assert capsys.readouterr().err == ""
     shutil.rmtree(root)
     with ThreadPoolExecutor(1) as pool:
         with open(root.with_name(f".{root.name}.lock"), "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            made, said, deadline = pool.submit(prepare_corpus, scenes, run_seed=0), "", time.monotonic() + 20
+            made, said, deadline = pool.submit(prepare_corpus, scenes, HCOT, run_seed=0), "", time.monotonic() + 20
             while not said.endswith("\n") and time.monotonic() < deadline:
                 time.sleep(0.05)
                 said += capsys.readouterr().err
@@ -245,6 +247,6 @@ def test_who_waits_for_another_process_says_so(scenes, capsys):
 
 
 def test_a_scene_copied_anew_is_the_same_corpus(scenes, tmp_path):
-    keep_or_check_inputs(tmp_path, prepare_corpus(scenes, run_seed=0))
+    keep_or_check_inputs(tmp_path, prepare_corpus(scenes, HCOT, run_seed=0))
     (scenes.tiles / "1.TIF").touch()
-    keep_or_check_inputs(tmp_path, prepare_corpus(scenes, run_seed=0))
+    keep_or_check_inputs(tmp_path, prepare_corpus(scenes, HCOT, run_seed=0))

@@ -15,6 +15,7 @@ from orchestrator import cli
 from orchestrator.config.schema import load_config
 from orchestrator.data.prepare import prepare_corpus
 from support.delivered import decibels, hyp3_product, power, put, sigma0
+from support.hcot import HCOT
 from support.paths import ROOT
 
 SMOKE = str(ROOT / "configs" / "smoke.yaml")
@@ -111,7 +112,7 @@ def test_what_check_says_is_what_a_run_does(call, folder, tmp_path):
     _, out, _ = call("data", "check", SMOKE, "--tiles", folder, "--json", *pairs)
     checked = json.loads(out)
     config = load_config(Path(SMOKE), [*settings, "corpus.kind=geotiff", f"corpus.tiles={folder}"])
-    prepared = prepare_corpus(config.corpus, run_seed=0)
+    prepared = prepare_corpus(config.corpus, HCOT, run_seed=0)
     assert checked["tiles"] == prepared.tiles.num_rows
     assert checked["scenes"] == [record.as_checked() for record in read_records(prepared.corpus_dir)]
     assert "5 files are not backscatter" in prepared.scenes_summary

@@ -9,12 +9,12 @@ from corpus.storage.errors import ConfigError
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.feedback import Feedback
 from hcot_llm.aggregation.relabel import Proposals
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
 from orchestrator.policies.folds import FoldFindings, join_findings, make_folds
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 TILES = [f"tile-{index:03d}" for index in range(60)]
 IN_TRAINING = np.arange(len(TILES)) % 6 != 0
-WATER = CLAUSES.index(Clause.WATER)
+WATER = CLAUSES.index("water")
 
 
 @given(folds=st.integers(2, 5), seed=st.integers(0, 1000))
@@ -72,13 +72,11 @@ def findings(fold, level: float, asked: bool = True) -> FoldFindings:
     """A model that says `level` of everything; its captioner answers water where it is asked."""
     tiles = int(fold.scored.sum())
     beliefs = {clause: np.full((tiles, len(VOCABULARY[clause])), level) for clause in CLAUSES}
-    proposals = Proposals.none_for(tiles, 2)
+    proposals = Proposals.none_for(HCOT, tiles, 2)
     flags = np.zeros((tiles, len(CLAUSES)), bool)
     flags[:, WATER] = asked
     for row in range(tiles if asked else 0):
-        proposals.put(
-            row, Clause.WATER, 0, "sea" if level < 0.5 else "lake", np.full(len(VOCABULARY[Clause.WATER]), level)
-        )
+        proposals.put(HCOT, row, "water", 0, "sea" if level < 0.5 else "lake", np.full(len(VOCABULARY["water"]), level))
     return FoldFindings(
         fold,
         f"weights-{fold.number}",
@@ -104,12 +102,12 @@ def test_each_tile_is_judged_by_the_one_model_that_speaks_for_it_and_has_not_see
     expected = np.where(folds[0].speaks, 0.2, 0.6)
     assert (expected[~IN_TRAINING] == 0.2).any()
     assert (expected[~IN_TRAINING] == 0.6).any()
-    np.testing.assert_allclose(joined.feedback.zero_shot[Clause.WATER], np.repeat(expected[:, None], 4, axis=1))
+    np.testing.assert_allclose(joined.feedback.zero_shot["water"], np.repeat(expected[:, None], 4, axis=1))
     np.testing.assert_allclose(joined.feedback.itc, expected, rtol=1e-6)
     np.testing.assert_allclose(joined.feedback.itm_gain[:, 3], expected, rtol=1e-6)
-    np.testing.assert_allclose(joined.proposals.distributions[Clause.WATER][:, 0], expected)
-    assert np.isnan(joined.proposals.distributions[Clause.ROAD]).all()
-    sea, lake = (VOCABULARY[Clause.WATER].index(value) for value in ("sea", "lake"))
+    np.testing.assert_allclose(joined.proposals.distributions["water"][:, 0], expected)
+    assert np.isnan(joined.proposals.distributions["road"]).all()
+    sea, lake = (VOCABULARY["water"].index(value) for value in ("sea", "lake"))
     np.testing.assert_array_equal(joined.proposals.proposed[:, WATER, 0], np.where(folds[1].speaks, lake, sea))
     assert (joined.proposals.proposed[:, WATER, 1] == NOT_PROPOSED).all()
     assert joined.proposals.invalid == {"empty": 3}

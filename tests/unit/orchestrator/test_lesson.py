@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from corpus.storage.errors import ConfigError
+from corpus.storage.writer import UNGUARDED
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES
 from orchestrator.data.training_targets import Lesson, label_accuracy, shown
+from support.hcot import CLAUSES, HCOT
 from support.round_rows import TILES, annotations, plan_of, rows
 
 
@@ -19,7 +20,7 @@ def test_by_default_every_tile_is_shown_once_with_its_newest_caption():
 
 def test_a_share_shows_the_seeds_caption_and_teaches_what_was_replaced():
     nothing = np.zeros((len(TILES), len(CLAUSES)), bool)
-    made = rows(lesson=Lesson(nothing, nothing, Lesson.first(len(TILES)).hints), seed_caption_share=0.3)
+    made = rows(lesson=Lesson(nothing, nothing, Lesson.first(len(TILES), len(HCOT)).hints), seed_caption_share=0.3)
     values = np.asarray(made["values"].to_pylist())
     old = values[:, 5] == 0
     assert old.mean() == pytest.approx(0.3, abs=0.1)
@@ -28,13 +29,15 @@ def test_a_share_shows_the_seeds_caption_and_teaches_what_was_replaced():
     changed = annotations(0).values != annotations(1).values
     for name in ("trusted", "reconstructed"):
         np.testing.assert_array_equal(np.asarray(made[name].to_pylist()), old[:, None] & changed)
-    assert made.equals(rows(lesson=Lesson(nothing, nothing, Lesson.first(len(TILES)).hints), seed_caption_share=0.3))
+    assert made.equals(
+        rows(lesson=Lesson(nothing, nothing, Lesson.first(len(TILES), len(HCOT)).hints), seed_caption_share=0.3)
+    )
 
 
 def test_a_lesson_is_read_as_it_was_written(tmp_path):
     generator = np.random.default_rng(0)
     lesson = Lesson(generator.random((3, 16)) < 0.5, generator.random((3, 16)) < 0.5, [["sea lake"] + [""] * 15] * 3)
-    lesson.write(tmp_path / "feedback" / "round-0001.parquet")
+    lesson.write(tmp_path / "feedback" / "round-0001.parquet", UNGUARDED)
     again = Lesson.read(tmp_path / "feedback" / "round-0001.parquet")
     np.testing.assert_array_equal(again.trusted, lesson.trusted)
     np.testing.assert_array_equal(again.reconstructed, lesson.reconstructed)
@@ -44,18 +47,18 @@ def test_a_lesson_is_read_as_it_was_written(tmp_path):
 def test_the_losses_expect_as_many_errors_as_the_taught_annotations_have():
     """Half of the tiles are 0.9 sure and half 0.5; where only the sure ones are taught, 0.9 is expected."""
     sure = np.where(np.arange(len(TILES)) % 2, 0.9, 0.5)[:, None] + np.zeros((1, len(CLAUSES)))
-    training = AnnotationMatrix(TILES, annotations(1).values, sure.astype(np.float32), annotations(1).source)
+    training = AnnotationMatrix(HCOT, TILES, annotations(1).values, sure.astype(np.float32), annotations(1).source)
     taught = np.ones(sure.shape, bool)
     taught[:, 0] = sure[:, 0] > 0.6
     taught[:, 1] = False
-    lesson, drawn = Lesson(taught, taught, Lesson.first(len(TILES)).hints), {"run_seed": 0, "round_": 2}
+    lesson, drawn = Lesson(taught, taught, Lesson.first(len(TILES), len(HCOT)).hints), {"run_seed": 0, "round_": 2}
     expected = label_accuracy(shown(training, training, lesson, plan_of(2), **drawn))
     assert expected[0] == pytest.approx(0.9)
     assert expected[2:] == pytest.approx([0.7] * 14)
     assert expected[1] < 1  # of a clause that is not taught nothing is expected
 
     # A tile that is shown with the seed's caption is as sure as the seed was.
-    unsure = AnnotationMatrix(TILES, training.values, np.full(sure.shape, 0.6, np.float32), training.source)
+    unsure = AnnotationMatrix(HCOT, TILES, training.values, np.full(sure.shape, 0.6, np.float32), training.source)
     mixed = label_accuracy(shown(training, unsure, lesson, plan_of(2, seed_caption_share=1.0), **drawn))
     assert mixed[0] == pytest.approx(0.6)
     assert mixed[2:] == pytest.approx([0.6] * 14)
@@ -64,9 +67,9 @@ def test_the_losses_expect_as_many_errors_as_the_taught_annotations_have():
 def test_a_tile_whose_clauses_are_all_too_doubtful_is_left_out():
     taught = np.ones((len(TILES), len(CLAUSES)), bool)
     taught[7] = False
-    made = rows(lesson=Lesson(taught, taught, Lesson.first(len(TILES)).hints), rare_landform_factor=2)
+    made = rows(lesson=Lesson(taught, taught, Lesson.first(len(TILES), len(HCOT)).hints), rare_landform_factor=2)
     copies = dict(zip(made["tile_id"].to_pylist(), made["copies"].to_pylist(), strict=True))
     assert copies.pop("tile-007") == 0
     assert set(copies.values()) == {1, 2}
     with pytest.raises(ConfigError, match="minimum_trust"):
-        rows(lesson=Lesson(taught & False, taught & False, Lesson.first(len(TILES)).hints))
+        rows(lesson=Lesson(taught & False, taught & False, Lesson.first(len(TILES), len(HCOT)).hints))

@@ -10,12 +10,14 @@ import torch
 import yaml
 
 from corpus.storage.errors import ConfigError
+from hcot_llm.schema.files import write_schema
 from orchestrator.cluster.capacity import ClusterCapacity, Resources, capacity_of, cluster_capacity
 from orchestrator.cluster.placement import find_unplaced
 from orchestrator.cluster.requirements import Requirement, total_requirement
 from orchestrator.config.schema import RunConfig, load_config
 from orchestrator.run.preflight import PreflightError, check, check_start_weights, check_tile_size, preflight
 from orchestrator.state.run_directory import RunDirectory
+from support.hcot import HCOT
 from support.paths import ROOT
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
@@ -136,11 +138,12 @@ def start(tmp_path) -> RunConfig:
     (tmp_path / "weights" / "encoder").mkdir(parents=True)
     (tmp_path / "weights" / "encoder" / "config.json").write_text("{}")
     (tmp_path / "weights" / "model.yaml").write_text(yaml.safe_dump(config.model.model_dump(mode="json")))
+    write_schema(tmp_path / "weights", HCOT)
     return config
 
 
 def test_weights_of_the_configured_model_may_be_started_from(start):
-    check_start_weights(start.start_weights, start.model)
+    check_start_weights(start.start_weights, start.model, HCOT)
 
 
 def test_a_run_that_goes_on_needs_its_own_copy_of_the_start_weights_only(start, tmp_path):
@@ -177,22 +180,22 @@ def test_weights_of_another_model_are_named_with_both_values(start):
     assert f"--set model={start.start_weights / 'model.yaml'}" in said
     # What it advises is accepted.
     taken_over = load_config(SMOKE, [f"model={start.start_weights / 'model.yaml'}"])
-    check_start_weights(start.start_weights, taken_over.model)
+    check_start_weights(start.start_weights, taken_over.model, HCOT)
 
 
 def test_only_the_first_of_many_differing_keys_are_named(start):
     with pytest.raises(ConfigError, match=r"model\.encoder\.vision\.image_size_px is 224, there 128.*, and \d+ more"):
-        check_start_weights(start.start_weights, load_config(SMOKE, ["model=model/paper.yaml"]).model)
+        check_start_weights(start.start_weights, load_config(SMOKE, ["model=model/paper.yaml"]).model, HCOT)
 
 
 def test_weights_without_a_readable_model_are_named(start):
     path = start.start_weights / "model.yaml"
     path.write_text("encoder: {depth: 3}")
     with pytest.raises(ConfigError, match="start_weights names .* is not valid"):
-        check_start_weights(start.start_weights, start.model)
+        check_start_weights(start.start_weights, start.model, HCOT)
     path.unlink()
     with pytest.raises(ConfigError, match="which has no model.yaml"):
-        check_start_weights(start.start_weights, start.model)
+        check_start_weights(start.start_weights, start.model, HCOT)
 
 
 def test_a_cluster_of_exactly_what_is_needed_is_accepted():

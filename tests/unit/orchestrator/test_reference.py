@@ -18,13 +18,13 @@ from benchmark.reference import (
     score,
 )
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY
 from orchestrator.config.schema import load_config
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.report.reference import compare_with_reference, print_reference_report
 from orchestrator.state.run_directory import RunDirectory
 from support.geotiffs import speckled_dn, write_geotiff
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.paths import SHARED
 
 LOS_ANGELES = SHARED / "sar" / "sentinel1_los_angeles"
@@ -162,7 +162,7 @@ def finished_run(tmp_path) -> Path:
         ],
     )
     directory = RunDirectory.create(config, tmp_path / "run", tmp_path)
-    prepared = prepare_corpus(config.corpus, run_seed=0)
+    prepared = prepare_corpus(config.corpus, HCOT, run_seed=0)
     keep_or_check_inputs(directory.path, prepared)
     seed = prepared.seed
     count = seed.num_rows

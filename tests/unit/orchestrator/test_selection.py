@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.schema.clauses import CLAUSES, VOCABULARY, Clause
 from orchestrator.policies.selection import copies, most_doubtful, rare_landforms, shows_seed
+from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 TILES = [f"tile-{index:04d}" for index in range(2000)]
 
@@ -58,9 +58,13 @@ def test_rare_tiles_are_repeated_by_the_factor_and_others_are_not():
 def annotated(terrain: list[int]) -> AnnotationMatrix:
     """All clauses say their first value, terrain what is given."""
     values = np.zeros((len(terrain), len(CLAUSES)), int)
-    values[:, CLAUSES.index(Clause.TERRAIN)] = terrain
+    values[:, CLAUSES.index("terrain")] = terrain
     return AnnotationMatrix(
-        tuple(TILES[: len(terrain)]), values, np.ones(values.shape, np.float32), np.full(values.shape, "seed", object)
+        HCOT,
+        tuple(TILES[: len(terrain)]),
+        values,
+        np.ones(values.shape, np.float32),
+        np.full(values.shape, "seed", object),
     )
 
 
@@ -70,11 +74,11 @@ def test_rare_is_what_the_current_annotations_say():
     assert np.flatnonzero(rare_landforms(matrix, everything)).tolist() == list(range(90, 100))
     # Half and half, nothing is rare.
     assert not rare_landforms(annotated([0] * 50 + [1] * 50), everything).any()
-    assert len(VOCABULARY[Clause.TERRAIN]) > 1
+    assert len(VOCABULARY["terrain"]) > 1
 
 
 def test_a_doubtful_clause_makes_no_tile_rare():
     matrix = annotated([0] * 90 + [1] * 10)
     taught = np.ones(matrix.values.shape, bool)
-    taught[95:, CLAUSES.index(Clause.TERRAIN)] = False
+    taught[95:, CLAUSES.index("terrain")] = False
     assert np.flatnonzero(rare_landforms(matrix, taught)).tolist() == list(range(90, 95))

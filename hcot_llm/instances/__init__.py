@@ -1,1 +1,0 @@
-"""Boxes and relations of single targets."""
