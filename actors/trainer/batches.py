@@ -16,7 +16,7 @@ from hcot_llm.prompts.prompts import answer_text, captioner_prompt
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.text.render import render_caption
 
-NOT_TRUSTED = -100
+NO_TARGET = -100
 
 
 class AugmentConfig(StrictModel):
@@ -36,16 +36,16 @@ class AugmentConfig(StrictModel):
 class TrainingRow:
     """One annotated tile as the trainer sees it; some of its clauses are to be written.
 
-    image: float32 [2, H, W]. values: int [C], of the C clauses of the schema. trusted: bool [C], false for clauses that neither captions nor the
-    clause losses show. reconstructed: bool [C], false for clauses that the captioner is not asked to write.
+    image: float32 [2, H, W]. values: int [C], of the C clauses of the schema. caption_mask: bool [C], false for clauses
+    that neither captions nor the clause losses show. loss_mask: bool [C], false for clauses that the captioner is not asked to write.
     knowledge: one line. hints: C texts, empty where there is no feedback.
     """
 
     tile_id: str
     image: np.ndarray
     values: np.ndarray
-    trusted: np.ndarray
-    reconstructed: np.ndarray
+    caption_mask: np.ndarray
+    loss_mask: np.ndarray
     knowledge: str
     hints: Sequence[str]
 
@@ -59,7 +59,7 @@ class MicroBatchText:
         captions: B texts.
         prompts: B texts.
         answers: B texts.
-        targets: value index of each clause, int64 [B, clauses]; NOT_TRUSTED where a clause is no training target.
+        targets: value index of each clause, int64 [B, clauses]; NO_TARGET where a clause is no training target.
     """
 
     images: np.ndarray
@@ -82,7 +82,7 @@ def build_micro_batch(
     names, turning = schema.names, schema.of_kind("location")
     generator = np.random.default_rng(seed)
     images, captions, prompts, answers = [], [], [], []
-    targets = np.full((len(rows), len(schema)), NOT_TRUSTED, dtype=np.int64)
+    targets = np.full((len(rows), len(schema)), NO_TARGET, dtype=np.int64)
     for index, row in enumerate(rows):
         symmetry = int(generator.integers(8)) if augment.dihedral else 0
         image = turn(row.image, symmetry)
@@ -98,13 +98,13 @@ def build_micro_batch(
             if where in hints:
                 hints[where] = " ".join(location_after(word, symmetry) for word in hints[where].split())
 
-        trusted = [clause for c, clause in enumerate(names) if row.trusted[c]]
-        for clause in trusted:
+        in_caption = [clause for c, clause in enumerate(names) if row.caption_mask[c]]
+        for clause in in_caption:
             targets[index, schema.column[clause]] = schema.value_index[clause][values[clause]]
-        captions.append(_caption(schema, values, trusted, generator, augment, seed, index))
+        captions.append(_caption(schema, values, in_caption, generator, augment, seed, index))
 
-        reconstructed = [clause for c, clause in enumerate(names) if row.reconstructed[c]]
-        asked = _some(reconstructed, generator, 1)
+        written = [clause for c, clause in enumerate(names) if row.loss_mask[c]]
+        asked = _some(written, generator, 1)
         kept = {clause: value for clause, value in values.items() if clause not in asked}
         shown = feedback and generator.random() < augment.feedback_share
         prompts.append(
@@ -116,9 +116,9 @@ def build_micro_batch(
     return MicroBatchText(np.stack(images), captions, prompts, answers, targets)
 
 
-def _caption(schema, values, trusted, generator, augment: AugmentConfig, seed: int, index: int) -> str:
-    least = max(1, round(len(trusted) * augment.shortest_caption_share))
-    shown = _some(trusted, generator, least)
+def _caption(schema, values, in_caption, generator, augment: AugmentConfig, seed: int, index: int) -> str:
+    least = max(1, round(len(in_caption) * augment.shortest_caption_share))
+    shown = _some(in_caption, generator, least)
     return render_caption(
         schema, {clause: values[clause] for clause in shown}, seed=derive_seed(seed, index, "wording")
     )

@@ -46,8 +46,8 @@ def _row(table: pa.Table, row: int) -> TrainingRow:
         tile_id=table["tile_id"][row].as_py(),
         image=image_of(table, row).astype(np.float32),
         values=np.asarray(table["values"][row].as_py()),
-        trusted=np.asarray(table["trusted"][row].as_py()),
-        reconstructed=np.asarray(table["reconstructed"][row].as_py()),
+        caption_mask=np.asarray(table["caption_mask"][row].as_py()),
+        loss_mask=np.asarray(table["loss_mask"][row].as_py()),
         knowledge=table["knowledge"][row].as_py(),
         hints=table["hints"][row].as_py(),
     )

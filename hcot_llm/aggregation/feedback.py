@@ -1,4 +1,4 @@
-"""The encoder's feedback on every clause of every annotation, and which clauses it makes doubtful.
+"""The encoder's feedback on every clause of every annotation, and which clauses it flags.
 
 Sign and class conventions live here and nowhere else: similarity and match probability are both "higher is
 better", and a gain is positive when the caption scores better WITHOUT the clause (paper, section on SCIO,
@@ -17,7 +17,7 @@ from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
 class FlagConfig(StrictModel):
-    """Which clauses are doubtful enough to be written again."""
+    """Which clauses are flagged, to be written again."""
 
     leave_one_out: bool = Field(
         True, description="flag a clause whose removal improves both ITC and ITM (the paper's rule)"
@@ -65,7 +65,7 @@ def leave_one_out_flags(itc_gain: np.ndarray, itm_gain: np.ndarray, minimum_gain
     return (itc_gain > minimum_gain) & (itm_gain > minimum_gain)
 
 
-def doubtful_clauses(feedback: Feedback, confidence: np.ndarray, config: FlagConfig) -> np.ndarray:
+def flagged_clauses(feedback: Feedback, confidence: np.ndarray, config: FlagConfig) -> np.ndarray:
     """Clauses to write again, bool [N, C].
 
     Args:

@@ -55,8 +55,8 @@ class Proposals:
 
 
 @dataclass(frozen=True)
-class Settlement:
-    """The next annotations and what happened on the way.
+class LabelUpdate:
+    """The next annotations, and what the aggregation of the label sources found on the way.
 
     accepted, rejected: bool [N, C]. models: the witnesses; exponents: per clause how far each is believed.
     wholly_wrong: float [N, W], probability of each way to be wrong as a whole, see `ways_to_be_wrong`.
@@ -88,7 +88,7 @@ def current_confidence(
     return weigh([feedback.zero_shot], seed, calibration, acceptance).probability(current.values)
 
 
-def settle(
+def update_labels(
     feedback: Feedback,
     current: AnnotationMatrix,
     seed: AnnotationMatrix,
@@ -96,7 +96,7 @@ def settle(
     calibration: np.ndarray,
     config: AcceptanceConfig,
     captioner: ExponentPrior = TRAINED,
-) -> Settlement:
+) -> LabelUpdate:
     """Weigh every proposal and keep or replace each clause; calibration tiles keep theirs.
 
     Args:
@@ -133,7 +133,7 @@ def settle(
         accepted[:, column], rejected[:, column] = decision.accepted, decision.rejected
         back_to_seed = decision.value == seed.column(clause)
         source[:, column] = np.where(decision.accepted, np.where(back_to_seed, "seed", "captioner"), "kept")
-    return Settlement(
+    return LabelUpdate(
         AnnotationMatrix(current.schema, current.tile_ids, values, confidence, source),
         accepted,
         rejected,

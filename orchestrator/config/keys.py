@@ -66,6 +66,8 @@ def _keys_of_kinds(kinds: ConfigKinds, prefix: str) -> Iterator[Key]:
 
 def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(default, tuple) and len(default) == 1:  # a value by round: one value stands for a list of one
+        default = default[0]
     return "(required)" if default is PydanticUndefined else str(default)
 
 

@@ -1,4 +1,4 @@
-"""The corpus between two rounds: current annotations, their version, and the shuffled blocks of the next round."""
+"""The corpus between two rounds: current annotations, their version, and the shuffled rows of the next round."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +14,14 @@ from corpus.digest import annotation_digest
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import feedback_hints
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
-from hcot_llm.aggregation.relabel import Settlement
+from hcot_llm.aggregation.relabel import LabelUpdate
 from hcot_llm.prompts.prompts import prompt_sha256
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaMismatch
 from hcot_llm.text.render import render_clause
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.prepare import PreparedCorpus
-from orchestrator.data.training_targets import Lesson, label_accuracy, shown, training_rows
+from orchestrator.data.training_targets import TrainingTargets, label_accuracy, training_rows, training_view
 from orchestrator.policies.folds import Findings, Fold, make_folds
 from orchestrator.policies.schedule import Schedule
 from orchestrator.state.records import RoundRecord
@@ -30,33 +30,45 @@ from orchestrator.state.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class CorpusState:
-    """annotations, seed: matrices of all tiles. in_training: bool [N].
+    """The corpus as a round finds it.
 
-    folds: the run's models. blocks: next round's training rows, of each fold. taught: bool [training tiles, C], the
-    clauses that the captioner is taught to write in it. label_accuracy: expected share of right ones among the taught
-    values, by clause.
+    Attributes:
+        prepared: the tiles, and what goes with them.
+        images: the tiles' images, a row a tile.
+        image_index: where each tile's image lies.
+        annotations: current annotations of all N tiles.
+        initial: the annotations of all N tiles that the run started from.
+        in_training: bool [N], False for tiles that are held out of training.
+        version: of the annotations in the Delta table.
+        digest: hash of the annotations' content.
+        folds: the run's models.
+        blocks: the round's shuffled training rows, of each fold.
+        loss_mask: bool [training tiles, clauses], the clauses that the captioner is trained to write in this round.
+        label_accuracy: of each clause, the expected share of right values among those that are training targets.
     """
 
     prepared: PreparedCorpus
     images: ray.data.Dataset
     image_index: ImageIndex
     annotations: AnnotationMatrix
-    seed: AnnotationMatrix
+    initial: AnnotationMatrix
     in_training: np.ndarray
     version: int
     digest: str
     folds: tuple[Fold, ...]
     blocks: tuple[Blocks, ...]
-    taught: np.ndarray
+    loss_mask: np.ndarray
     label_accuracy: tuple[float, ...] = ()
 
     @property
     def training(self) -> AnnotationMatrix:
+        """Current annotations of the training tiles."""
         return select(self.annotations, self.in_training)
 
     @property
-    def training_seed(self) -> AnnotationMatrix:
-        return select(self.seed, self.in_training)
+    def training_initial(self) -> AnnotationMatrix:
+        """Initial annotations of the training tiles."""
+        return select(self.initial, self.in_training)
 
 
 def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
@@ -89,7 +101,7 @@ def open_corpus(
     store, run_id = AnnotationStore(directory.annotations), directory.run_id
     last_round = records[-1].round if records else 0
     schema = config.annotation_schema
-    seed = matrix_from_table(schema, prepared.seed)
+    initial = matrix_from_table(schema, prepared.seed)
     version = store.version_of(run_id, last_round)
     if version is None and last_round:
         raise AnnotationError(
@@ -97,8 +109,8 @@ def open_corpus(
             "Restore the table from a copy, or start a new run."
         )
     if version is None:
-        initial = annotation_rows(seed, prepared.seed, 0, [""] * len(seed), "")
-        version = store.commit(initial, run_id=run_id, round_=0, metadata=_metadata(schema))
+        rows = annotation_rows(initial, prepared.seed, 0, [""] * len(initial), "")
+        version = store.commit(rows, run_id=run_id, round_=0, metadata=_metadata(schema))
     _check_schema(store, version, schema)
     table = store.read(version)
     digest = annotation_digest(table)
@@ -112,8 +124,10 @@ def open_corpus(
     split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
     annotations = matrix_from_table(schema, table)
     in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
-    lesson = (
-        Lesson.read(directory.feedback(last_round)) if last_round else Lesson.first(int(in_training.sum()), len(schema))
+    targets = (
+        TrainingTargets.read(directory.feedback(last_round))
+        if last_round
+        else TrainingTargets.first(int(in_training.sum()), len(schema))
     )
     folds = make_folds(annotations.tile_ids, in_training, config.schedule.folds, config.seed)
     corpus = CorpusState(
@@ -121,22 +135,22 @@ def open_corpus(
         images,
         ImageIndex.of(images),
         annotations,
-        seed,
+        initial,
         in_training,
         version,
         digest,
         folds,
         (),
-        lesson.reconstructed,
+        targets.loss_mask,
     )
-    return _shuffled(config, corpus, lesson, last_round + 1)
+    return _shuffled(config, corpus, targets, last_round + 1)
 
 
 def next_corpus(
     config: RunConfig,
     directory: RunDirectory,
     corpus: CorpusState,
-    update: Settlement,
+    update: LabelUpdate,
     findings: Findings,
     round_: int,
 ) -> CorpusState:
@@ -161,18 +175,18 @@ def next_corpus(
     version = store.commit(table, run_id=directory.run_id, round_=round_, metadata=_metadata(schema))
     table = store.read(version)
     annotations = matrix_from_table(schema, table)
-    trusted, reconstructed = _schedule(config).taught(
+    caption_mask, loss_mask = _schedule(config).masks(
         round_, findings.flagged[training], annotations.confidence[training]
     )
     hints = [
         list(feedback_hints(schema, findings.feedback, row, schema.names).values()) for row in np.flatnonzero(training)
     ]
-    lesson = Lesson(trusted, reconstructed, hints)
-    lesson.write(directory.feedback(round_), directory.writer)
+    targets = TrainingTargets(caption_mask, loss_mask, hints)
+    targets.write(directory.feedback(round_), directory.writer)
     corpus = replace(
-        corpus, annotations=annotations, version=version, digest=annotation_digest(table), taught=reconstructed
+        corpus, annotations=annotations, version=version, digest=annotation_digest(table), loss_mask=loss_mask
     )
-    return _shuffled(config, corpus, lesson, round_ + 1)
+    return _shuffled(config, corpus, targets, round_ + 1)
 
 
 def _metadata(schema: AnnotationSchema) -> dict[str, str]:
@@ -190,15 +204,15 @@ def _check_schema(store: AnnotationStore, version: int, schema: AnnotationSchema
         )
 
 
-def _shuffled(config: RunConfig, corpus: CorpusState, lesson: Lesson, round_: int) -> CorpusState:
+def _shuffled(config: RunConfig, corpus: CorpusState, targets: TrainingTargets, round_: int) -> CorpusState:
     """The corpus with the rows of round `round_`, shuffled for every fold."""
     plan, drawn = _schedule(config).plan(round_), {"run_seed": config.seed, "round_": round_}
-    taught = shown(corpus.training, corpus.training_seed, lesson, plan, **drawn)
-    rows = training_rows(corpus.training, taught, lesson, corpus.prepared.knowledge, plan, **drawn)
+    view = training_view(corpus.training, corpus.training_initial, targets, plan, **drawn)
+    rows = training_rows(corpus.training, view, targets, corpus.prepared.knowledge, plan, **drawn)
     mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
     return replace(
         corpus,
-        label_accuracy=label_accuracy(taught),
+        label_accuracy=label_accuracy(view),
         blocks=tuple(
             shuffle_round(corpus.images, table, rows_per_block=config.corpus.rows_per_block, **drawn) for table in mine
         ),
@@ -212,11 +226,14 @@ def _schedule(config: RunConfig) -> Schedule:
 def annotation_rows(
     matrix: AnnotationMatrix, previous: pa.Table, round_: int, weights_sha256: Sequence[str], prompt_hash: str
 ) -> pa.Table:
-    """Rows of the annotation table. A clause keeps its text as long as it keeps its value.
+    """Make rows of the annotation table. A clause keeps its text as long as it keeps its value.
 
     Args:
-        previous: rows with tile_id, clause, value and text: the version before, or the seed.
-        weights_sha256: of the model that had its say on each tile, N hashes.
+        matrix: the annotations of N tiles.
+        previous: rows with tile_id, clause, value and text: the version before, or the initial annotations.
+        round_: number of the round that the rows are of; 0 for the initial annotations.
+        weights_sha256: N hashes, of the model that labelled each tile.
+        prompt_hash: of the captioner's prompt.
     """
     texts = {
         (tile_id, clause): (value, text)

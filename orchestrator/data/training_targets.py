@@ -1,4 +1,4 @@
-"""What a round leaves for the next one's training: targets, hints, and the rows made of them."""
+"""The training targets that a round leaves for the next one, and the training rows made of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,32 +14,36 @@ from corpus.storage.writer import Writer
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import ACCURACY
 from orchestrator.policies.schedule import RoundPlan
-from orchestrator.policies.selection import copies, rare_landforms, shows_seed
+from orchestrator.policies.selection import copies, rare_landforms, shows_initial
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a round says of the n training tiles, in their order.
+class TrainingTargets:
+    """What the next round is trained towards, of the n training tiles in their order.
 
-    trusted, reconstructed: bool [n, C], see TrainingRow. hints: n times C texts.
+    Attributes:
+        caption_mask: bool [n, clauses], the clauses that captions show and the clause losses have as targets.
+        loss_mask: bool [n, clauses], the clauses that the captioner is trained to write.
+        hints: n lists with a text for each clause, the encoder's feedback for the captioner's prompt.
     """
 
-    trusted: np.ndarray
-    reconstructed: np.ndarray
+    caption_mask: np.ndarray
+    loss_mask: np.ndarray
     hints: list[list[str]]
 
     @staticmethod
-    def first(tiles: int, clauses: int) -> "Lesson":
-        """Before round 1 all is taught and nobody has said anything."""
+    def first(tiles: int, clauses: int) -> "TrainingTargets":
+        """The targets of round 1: all clauses, without hints."""
         everything = np.ones((tiles, clauses), dtype=bool)
-        return Lesson(everything, everything, [[""] * clauses for _ in range(tiles)])
+        return TrainingTargets(everything, everything, [[""] * clauses for _ in range(tiles)])
 
     @staticmethod
-    def read(path: Path) -> "Lesson":
+    def read(path: Path) -> "TrainingTargets":
+        """Read what `write` wrote."""
         table = read_parquet(path)
-        return Lesson(
-            np.asarray(table["trusted"].to_pylist()),
-            np.asarray(table["reconstructed"].to_pylist()),
+        return TrainingTargets(
+            np.asarray(table["caption_mask"].to_pylist()),
+            np.asarray(table["loss_mask"].to_pylist()),
             table["hints"].to_pylist(),
         )
 
@@ -48,8 +52,8 @@ class Lesson:
         path.parent.mkdir(parents=True, exist_ok=True)
         writer.remove_unfinished(path.parent)
         columns = {
-            "trusted": self.trusted.tolist(),
-            "reconstructed": self.reconstructed.tolist(),
+            "caption_mask": self.caption_mask.tolist(),
+            "loss_mask": self.loss_mask.tolist(),
             "hints": self.hints,
         }
         with writer.place(path, "the encoder's feedback") as partial:
@@ -57,82 +61,104 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What a round shows of the n training tiles: values int [n, C], their confidence float [n, C], and which of them
-    are trusted and reconstructed, bool [n, C], see TrainingRow.
+class TrainingView:
+    """The annotations as one round's training sees them, of the n training tiles in their order.
+
+    Attributes:
+        values: int [n, clauses].
+        confidence: float [n, clauses], of those values.
+        caption_mask: bool [n, clauses], as in TrainingTargets.
+        loss_mask: bool [n, clauses], as in TrainingTargets.
     """
 
     values: np.ndarray
     confidence: np.ndarray
-    trusted: np.ndarray
-    reconstructed: np.ndarray
+    caption_mask: np.ndarray
+    loss_mask: np.ndarray
 
 
-def shown(
-    training: AnnotationMatrix, seed: AnnotationMatrix, lesson: Lesson, plan: RoundPlan, *, run_seed: int, round_: int
-) -> Shown:
-    """The newest annotations, but the seed's for the share of tiles that the plan wants.
+def training_view(
+    training: AnnotationMatrix,
+    initial: AnnotationMatrix,
+    targets: TrainingTargets,
+    plan: RoundPlan,
+    *,
+    run_seed: int,
+    round_: int,
+) -> TrainingView:
+    """Choose what a round's training sees: the newest annotations, but the initial ones of the planned share of tiles.
 
     Args:
-        training, seed: current and first annotations of the n training tiles.
+        training: current annotations of the n training tiles.
+        initial: their initial annotations.
+        targets: what the round before left.
+        plan: of the round.
+        run_seed: of the run.
+        round_: number of the round, counted from 1.
     """
-    old = shows_seed(training.tile_ids, plan.seed_caption_share, run_seed, round_)[:, None]
-    # An old caption is shown whole: what was replaced since then is taught as it was.
-    restored = old & (training.values != seed.values)
-    return Shown(
-        np.where(old, seed.values, training.values),
-        np.where(old, seed.confidence, training.confidence),
-        lesson.trusted | restored,
-        lesson.reconstructed | restored,
+    old = shows_initial(training.tile_ids, plan.initial_caption_share, run_seed, round_)[:, None]
+    # An old caption is seen whole: a value that was replaced since then is a target as it was.
+    restored = old & (training.values != initial.values)
+    return TrainingView(
+        np.where(old, initial.values, training.values),
+        np.where(old, initial.confidence, training.confidence),
+        targets.caption_mask | restored,
+        targets.loss_mask | restored,
     )
 
 
-def label_accuracy(shown: Shown) -> tuple[float, ...]:
-    """Expected share of right labels of each clause among those that are taught, by their confidence.
+def label_accuracy(view: TrainingView) -> tuple[float, ...]:
+    """Expected share of right labels of each clause among those that are training targets, by their confidence.
 
-    Rounded to thousandths: a captioner that was killed and asked again may differ in the last digits of a probability,
-    and the training that follows has to be the same, bit for bit.
+    The share is rounded to thousandths. A captioner that was killed and queried again may differ in the last digits of
+    a probability, and the training that follows has to be the same, bit for bit.
     """
-    taught = np.where(shown.trusted, shown.confidence, np.nan)
+    targeted = np.where(view.caption_mask, view.confidence, np.nan)
     return tuple(
         round(float(np.clip(np.nanmean(column), *ACCURACY)), 3) if not np.isnan(column).all() else ACCURACY[1]
-        for column in taught.T
+        for column in targeted.T
     )
 
 
 def training_rows(
     training: AnnotationMatrix,
-    shown: Shown,
-    lesson: Lesson,
+    view: TrainingView,
+    targets: TrainingTargets,
     knowledge: Mapping[str, str],
     plan: RoundPlan,
     *,
     run_seed: int,
     round_: int,
 ) -> pa.Table:
-    """One row for each training tile, as the shuffler takes it; without a copy where all clauses are too doubtful.
+    """Make one row for each training tile, as the shuffler takes it. A tile without any target gets no copy.
 
     Args:
-        training: current annotations of the n training tiles. knowledge: one line per tile.
+        training: current annotations of the n training tiles.
+        view: what the round's training sees of them.
+        targets: what the round before left.
+        knowledge: one line of geographic knowledge by tile.
+        plan: of the round.
+        run_seed: of the run.
+        round_: number of the round, counted from 1.
 
     Raises:
-        ConfigError: all clauses of all tiles are.
+        ConfigError: No tile has a target.
     """
-    teaches = shown.reconstructed.any(axis=1)
-    if not teaches.any():
+    has_target = view.loss_mask.any(axis=1)
+    if not has_target.any():
         raise ConfigError(
             f"Round {round_} has nothing to train on: no clause of any tile is as probable as "
             "acceptance.minimum_trust. Lower that key."
         )
-    rare = rare_landforms(training, lesson.reconstructed)
+    rare = rare_landforms(training, targets.loss_mask)
     return pa.table(
         {
             "tile_id": list(training.tile_ids),
-            "values": shown.values.tolist(),
-            "trusted": shown.trusted.tolist(),
-            "reconstructed": shown.reconstructed.tolist(),
-            "copies": copies(training.tile_ids, rare, plan.rare_landform_factor, run_seed, round_) * teaches,
+            "values": view.values.tolist(),
+            "caption_mask": view.caption_mask.tolist(),
+            "loss_mask": view.loss_mask.tolist(),
+            "copies": copies(training.tile_ids, rare, plan.rare_landform_factor, run_seed, round_) * has_target,
             "knowledge": [knowledge[tile_id] for tile_id in training.tile_ids],
-            "hints": lesson.hints,
+            "hints": targets.hints,
         }
     )

@@ -1,7 +1,7 @@
 """Out-of-fold labelling: which tiles a model trains on, which it labels, and how the folds' findings become one.
 
 A tile's fold is a hash of its id and stays the same for the whole run. Tiles held out of training are seen by no model:
-every model scores and is asked about them, and speaks for its own share. Their mean would be surer than any model is,
+every model scores them, and speaks for its own share of them. Their mean would be surer than any model is,
 and the models are calibrated on them.
 """
 
@@ -98,7 +98,7 @@ def join_findings(tile_ids: Sequence[str], parts: Sequence[FoldFindings]) -> Fin
         return whole
 
     def by_clause(of: Callable) -> dict:
-        return {clause: joined(lambda part: of(part)[clause]) for clause in parts[0].feedback.zero_shot}
+        return {clause: joined(lambda part, clause=clause: of(part)[clause]) for clause in parts[0].feedback.zero_shot}
 
     feedback = Feedback(
         list(tile_ids),

@@ -1,4 +1,4 @@
-"""What each round does: how it starts, what is written again, what is taught afterwards, whether another follows.
+"""What each round does: how it starts, what is written again, what its targets are, whether another round follows.
 
 Pure decisions from a configuration and from what a round came to. Keys that may differ from round to round take one
 value, or a list with a value for each round of which the last holds for all later ones.
@@ -23,11 +23,11 @@ class Phase(IntEnum):
     """SAR-KnowLIP's phases, as what follows a round's training."""
 
     TRAIN = 1
-    """Nothing is flagged and nothing is written; all clauses are taught."""
+    """Nothing is flagged and nothing is written; all clauses are training targets."""
     FLAG = 2
-    """Doubtful clauses leave the targets of the next round and keep their values."""
+    """Flagged clauses leave the targets of the next round and keep their values."""
     REFILL = 3
-    """Doubtful clauses are masked and written again, and what is accepted is taught."""
+    """Flagged clauses are masked and written again, and what is accepted is a training target."""
 
 
 def _as_list(value: object) -> object:
@@ -56,12 +56,12 @@ class ScheduleConfig(StrictModel):
     model_config = ConfigDict(validate_default=True)
 
     phase: ByRound[Literal[1, 2, 3]] = Field(
-        3,
-        description="the paper's phase, by round: 1 trains alone; 2 flags doubtful clauses, which leave the next "
+        (3,),
+        description="the paper's phase, by round: 1 trains alone; 2 flags clauses, which leave the next "
         "round's targets; 3 has them written again",
     )
     start: ByRound[Literal["warm", "scratch"]] = Field(
-        "warm",
+        ("warm",),
         description="by round: `warm` goes on with the round before, optimiser included; `scratch` begins "
         "with the weights of round 1's start",
     )
@@ -77,13 +77,13 @@ class ScheduleConfig(StrictModel):
         description="out-of-fold labelling: as many models, each trained without the tiles that it "
         "scores and labels; 1: one model of all tiles",
     )
-    doubtful_leave: Literal["every_loss", "reconstruction"] = Field(
+    flagged_leave: Literal["every_loss", "reconstruction"] = Field(
         "every_loss",
         description="what a clause is no target of while it is flagged by phase 2 or less probable than "
         "acceptance.minimum_trust; `reconstruction` as in the paper",
     )
     regenerated_share: ByRound[_Share] = Field(
-        1.0, description="of the training tiles' clauses, at most written again, by round; the most doubtful first"
+        (1.0,), description="of the training tiles' clauses, at most written again, by round; the least confident first"
     )
     acceptance_margin: ByRound[_Share] | None = Field(
         None, description="acceptance.minimum_margin by round; null: that key"
@@ -91,11 +91,11 @@ class ScheduleConfig(StrictModel):
     acceptance_floor: _Share | None = Field(
         None, description="a run ends after a round that accepted a smaller share of what it regenerated; null: never"
     )
-    seed_caption_share: ByRound[_Share] = Field(
-        0.0, description="of a round's training tiles, shown with the seed's values and not the newest, by round"
+    initial_caption_share: ByRound[_Share] = Field(
+        (0.0,), description="of a round's training tiles, shown with the initial values and not the newest, by round"
     )
     rare_landform_factor: ByRound[_Factor] = Field(
-        1.0,
+        (1.0,),
         description="how often a tile annotated with a rare landform is shown in an epoch, by round; a fraction "
         "is drawn",
     )
@@ -105,13 +105,13 @@ class ScheduleConfig(StrictModel):
 class RoundPlan:
     """One round as the schedule wants it.
 
-    Its training: from_scratch (with the peak learning rate that belongs to it), epochs, seed_caption_share,
+    Its training: from_scratch (with the peak learning rate that belongs to it), epochs, initial_caption_share,
     rare_landform_factor. What follows: phase, regenerated_share, acceptance_margin.
     """
 
     from_scratch: bool
     epochs: int
-    seed_caption_share: float
+    initial_caption_share: float
     rare_landform_factor: float
     phase: Phase
     regenerated_share: float
@@ -126,38 +126,45 @@ class Schedule:
 
     @property
     def folds(self) -> int:
+        """Number of models of the run."""
         return self._config.folds
 
     def plan(self, round_: int) -> RoundPlan:
         """What round `round_`, counted from 1, does."""
         config = self._config
         from_scratch = round_ == 1 or _in_round(config.start, round_) == "scratch"
-        epochs, margin = _in_round(config.epochs, round_), _in_round(config.acceptance_margin, round_)
+        epochs, margin = config.epochs, config.acceptance_margin
         return RoundPlan(
             from_scratch=from_scratch,
-            epochs=self._train.epochs(from_scratch) if epochs is None else epochs,
-            seed_caption_share=_in_round(config.seed_caption_share, round_),
+            epochs=self._train.epochs(from_scratch) if epochs is None else _in_round(epochs, round_),
+            initial_caption_share=_in_round(config.initial_caption_share, round_),
             rare_landform_factor=_in_round(config.rare_landform_factor, round_),
             phase=Phase(_in_round(config.phase, round_)),
             regenerated_share=_in_round(config.regenerated_share, round_),
-            acceptance_margin=self._acceptance.minimum_margin if margin is None else margin,
+            acceptance_margin=self._acceptance.minimum_margin if margin is None else _in_round(margin, round_),
         )
 
-    def taught(self, round_: int, doubtful: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the round after `round_` teaches: (by captions and clause losses, by reconstruction), bool [N, C].
+    def masks(self, round_: int, flagged: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Choose the training targets of the round after `round_`.
 
         Args:
-            doubtful: bool [N, C], what round `round_` flagged. confidence: float [N, C], of its annotations.
+            round_: number of the round, counted from 1.
+            flagged: bool [N, clauses], what round `round_` flagged.
+            confidence: float [N, clauses], of its annotations.
+
+        Returns:
+            (caption mask, loss mask), each bool [N, clauses]: the targets of captions and clause losses, and those of
+            reconstruction.
         """
         phase = self.plan(round_).phase
         if phase is Phase.TRAIN:
-            kept = np.ones(doubtful.shape, dtype=bool)
+            kept = np.ones(flagged.shape, dtype=bool)
         else:
             kept = confidence >= self._acceptance.minimum_trust
             if phase is Phase.FLAG:
-                kept &= ~doubtful
-        everything = np.ones(doubtful.shape, dtype=bool)
-        return (everything if self._config.doubtful_leave == "reconstruction" else kept), kept
+                kept &= ~flagged
+        everything = np.ones(flagged.shape, dtype=bool)
+        return (everything if self._config.flagged_leave == "reconstruction" else kept), kept
 
     def why_end(self, round_: int, regenerated: int, accepted: int) -> str | None:
         """Say why the run ends after `round_` although it has more rounds; None where it goes on.
@@ -179,5 +186,5 @@ class Schedule:
         )
 
 
-def _in_round(values: Sequence[_T] | None, round_: int) -> _T | None:
-    return None if values is None else values[min(round_, len(values)) - 1]
+def _in_round(values: Sequence[_T], round_: int) -> _T:
+    return values[min(round_, len(values)) - 1]

@@ -1,4 +1,4 @@
-"""Which doubtful clauses are written again where not all may be, and which rows a round is trained on."""
+"""Which flagged clauses the captioner is queried about where not all may be, and which rows a round is trained on."""
 
 from collections.abc import Sequence
 
@@ -9,35 +9,39 @@ from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 
 
-def most_doubtful(doubtful: np.ndarray, confidence: np.ndarray, limited: np.ndarray, share: float) -> np.ndarray:
-    """The doubtful clauses that may be written again, bool [N, C].
+def choose_queried(flagged: np.ndarray, confidence: np.ndarray, limited: np.ndarray, share: float) -> np.ndarray:
+    """Choose the flagged clauses to query the captioner about, bool [N, clauses].
 
-    Of the clauses of `limited` tiles at most `share`, those of the least confidence first; of equal ones, those of
-    earlier tiles and then of earlier clauses. The other tiles (held out, for calibration) are not limited.
+    Of the clauses of `limited` tiles at most `share` are chosen. Those of the least confidence come first; of equal
+    ones, those of earlier tiles and then of earlier clauses. The other tiles, which are held out, are not limited.
 
     Args:
-        doubtful: bool [N, C]. confidence: float [N, C], of the current values. limited: bool [N].
+        flagged: bool [N, clauses].
+        confidence: float [N, clauses], of the current values.
+        limited: bool [N].
+        share: in [0, 1], of all clauses of the limited tiles.
     """
-    candidates = np.flatnonzero((doubtful & limited[:, None]).ravel())
-    budget = int(share * limited.sum() * doubtful.shape[1])
+    candidates = np.flatnonzero((flagged & limited[:, None]).ravel())
+    budget = int(share * limited.sum() * flagged.shape[1])
     order = np.argsort(confidence.ravel()[candidates], kind="stable")
-    left_out = np.zeros(doubtful.size, dtype=bool)
+    left_out = np.zeros(flagged.size, dtype=bool)
     left_out[candidates[order[budget:]]] = True
-    return doubtful & ~left_out.reshape(doubtful.shape)
+    return flagged & ~left_out.reshape(flagged.shape)
 
 
-def shows_seed(tile_ids: Sequence[str], share: float, run_seed: int, round_: int) -> np.ndarray:
-    """The tiles that a round shows with the seed's caption, bool [N]: each by a draw of its own."""
+def shows_initial(tile_ids: Sequence[str], share: float, run_seed: int, round_: int) -> np.ndarray:
+    """Draw the tiles that a round shows with their initial caption, bool [N]; each by a draw of its own."""
     return np.asarray([_draw(run_seed, round_, tile_id, "seed caption") < share for tile_id in tile_ids], dtype=bool)
 
 
-def rare_landforms(current: AnnotationMatrix, taught: np.ndarray) -> np.ndarray:
-    """Tiles with a rare value, as they are annotated now, of a clause whose rarity the schema counts, bool [N].
+def rare_landforms(current: AnnotationMatrix, loss_mask: np.ndarray) -> np.ndarray:
+    """Find the tiles with a rare value, as they are annotated now, of a clause whose rarity the schema counts, bool [N].
 
-    A clause that is too doubtful to be taught does not make its tile rare: many rare values are errors.
+    A clause that is no training target does not make its tile rare, because many rare values are errors.
 
     Args:
-        taught: bool [N, C].
+        current: annotations of N tiles.
+        loss_mask: bool [N, clauses], the clauses that are training targets.
     """
     rare = np.zeros(len(current), dtype=bool)
     for column, clause in enumerate(current.schema.clauses):
@@ -45,7 +49,7 @@ def rare_landforms(current: AnnotationMatrix, taught: np.ndarray) -> np.ndarray:
             continue
         values = [clause.values[index] for index in current.values[:, column]]
         wanted = rare_values(values)
-        rare |= np.asarray([value in wanted for value in values]) & taught[:, column]
+        rare |= np.asarray([value in wanted for value in values]) & loss_mask[:, column]
     return rare
 
 

@@ -66,7 +66,7 @@ def draw_run(directory: RunDirectory, records: Sequence[RoundRecord]) -> list[Pa
 
 def gallery_tile_ids(corpus: CorpusState) -> list[str]:
     """The training tiles whose annotation changed most since the seed, of as many cities as there are."""
-    training, seed = corpus.training, corpus.training_seed
+    training, seed = corpus.training, corpus.training_initial
     changed = (training.values != seed.values).sum(axis=1)
     city = dict(
         zip(corpus.prepared.tiles["tile_id"].to_pylist(), corpus.prepared.tiles["city"].to_pylist(), strict=True)
@@ -98,7 +98,7 @@ def draw_gallery(
                 polarisation=scene.polarisations[0],
                 city=about["city"],
                 gsd_m=about["gsd_m"],
-                before=corpus.seed.row_values(position[tile_id]),
+                before=corpus.initial.row_values(position[tile_id]),
                 after=corpus.annotations.row_values(position[tile_id]),
                 truth=None if truth is None else truth[tile_id],
                 simulated=corpus.prepared.simulated,

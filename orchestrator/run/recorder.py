@@ -9,7 +9,7 @@ from actors.scorer.scorer import Scores
 from actors.trainer.channel import RoundResult
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.posterior import ways_to_be_wrong
-from hcot_llm.aggregation.relabel import Proposals, Settlement
+from hcot_llm.aggregation.relabel import LabelUpdate, Proposals
 from orchestrator.data.annotation_history import CorpusState
 from orchestrator.policies.folds import Findings, Fold, FoldFindings
 from orchestrator.policies.schedule import Schedule
@@ -92,7 +92,7 @@ class RoundRecorder:
             )
         )
 
-    def add_update(self, corpus: CorpusState, findings: Findings, update: Settlement) -> None:
+    def add_update(self, corpus: CorpusState, findings: Findings, update: LabelUpdate) -> None:
         """Count what the label update did to the clauses of training tiles.
 
         Args:
@@ -124,7 +124,7 @@ class RoundRecorder:
     def add_evaluation(self, corpus: CorpusState, evaluation: Evaluation) -> None:
         """Take the evaluation of the refreshed corpus, and track it with the corpus and the published weights."""
         self._corpus, self._by_clause = corpus, evaluation.by_clause
-        self._metrics["trusted_share"] = float(corpus.taught.mean())
+        self._metrics["trusted_share"] = float(corpus.loss_mask.mean())
         self._metrics.update(evaluation.metrics)
         directory = self._round.directory
         with self._round.phase("evaluate"):

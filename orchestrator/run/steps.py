@@ -15,15 +15,15 @@ from actors.scorer.scorer import Scores, score_tiles
 from actors.trainer.channel import RoundResult
 from actors.trainer.group import TrainerGroup
 from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
-from hcot_llm.aggregation.feedback import doubtful_clauses
+from hcot_llm.aggregation.feedback import flagged_clauses
 from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
-from hcot_llm.aggregation.relabel import Proposals, Settlement, current_confidence, settle
+from hcot_llm.aggregation.relabel import LabelUpdate, Proposals, current_confidence, update_labels
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_history import CorpusState, next_corpus, select
 from orchestrator.policies.folds import Findings, Fold
 from orchestrator.policies.retention import CHAMPION_METRIC, plan_retention
 from orchestrator.policies.schedule import Phase, RoundPlan
-from orchestrator.policies.selection import most_doubtful
+from orchestrator.policies.selection import choose_queried
 from orchestrator.report.figures import draw_round, gallery_tile_ids
 from orchestrator.run.actors import EvaluatorHandle
 from orchestrator.run.phases import Phases
@@ -129,14 +129,14 @@ def find_flagged(round_: Round, corpus: CorpusState, fold: Fold, scores: Scores)
     if plan.phase is Phase.TRAIN:
         return nothing, nothing
     with round_.phase("score"):
-        annotations, initial = select(corpus.annotations, fold.scored), select(corpus.seed, fold.scored)
+        annotations, initial = select(corpus.annotations, fold.scored), select(corpus.initial, fold.scored)
         confidence = current_confidence(scores.feedback, annotations, initial, ~labels, config.acceptance)
-        flagged = doubtful_clauses(scores.feedback, confidence, config.flag)
+        flagged = flagged_clauses(scores.feedback, confidence, config.flag)
         if plan.phase is Phase.FLAG:
             return flagged, nothing
         if plan.regenerated_share == 1:
             return flagged, flagged
-        return flagged, most_doubtful(flagged, confidence, labels, plan.regenerated_share)
+        return flagged, choose_queried(flagged, confidence, labels, plan.regenerated_share)
 
 
 def relabel(
@@ -181,14 +181,14 @@ def relabel(
         )
 
 
-def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> Settlement:
+def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> LabelUpdate:
     """Weigh all label sources, and update the labels where the evidence for a new value is better."""
     acceptance = round_.config.acceptance.model_copy(update={"minimum_margin": round_.plan.acceptance_margin})
     with round_.phase("label"):
-        return settle(
+        return update_labels(
             findings.feedback,
             corpus.annotations,
-            corpus.seed,
+            corpus.initial,
             findings.proposals,
             ~corpus.in_training,
             acceptance,
@@ -196,7 +196,7 @@ def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> Settlem
         )
 
 
-def refresh(round_: Round, corpus: CorpusState, findings: Findings, update: Settlement) -> CorpusState:
+def refresh(round_: Round, corpus: CorpusState, findings: Findings, update: LabelUpdate) -> CorpusState:
     """Commit the updated annotations, and shuffle them for the next round."""
     with round_.phase("refresh"):
         return next_corpus(round_.config, round_.directory, corpus, update, findings, round_.number)
@@ -214,8 +214,8 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
         inputs = EvaluationInputs(
             schema=corpus.annotations.schema,
             current=rows_of(corpus.training),
-            initial=rows_of(corpus.training_seed),
-            loss_mask=corpus.taught.ravel(),
+            initial=rows_of(corpus.training_initial),
+            loss_mask=corpus.loss_mask.ravel(),
             held_out_tiles=HeldOutTiles(
                 tile_ids=[
                     tile for tile, is_held_out in zip(first.feedback.tile_ids, held_out, strict=True) if is_held_out
@@ -228,7 +228,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
         evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs)
         result = ray.get(evaluated)
         likelihood = seed_log_likelihood(
-            unseen, select(corpus.seed, first.fold.scored & ~corpus.in_training), round_.config.acceptance
+            unseen, select(corpus.initial, first.fold.scored & ~corpus.in_training), round_.config.acceptance
         )
         tile_ids = gallery_tile_ids(corpus)
         truth: ray.ObjectRef[dict[str, dict[str, str]] | None] = evaluator.truth_for_pictures.remote(tile_ids)
@@ -240,7 +240,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
 
 def summarise_initial(directory: RunDirectory, corpus: CorpusState, evaluator: EvaluatorHandle) -> None:
     """Write what the run starts from: the accuracy of the initial annotations, where there is truth, and the tiles."""
-    rows = rows_of(corpus.training_seed)
+    rows = rows_of(corpus.training_initial)
     inputs = EvaluationInputs(corpus.annotations.schema, rows, rows)
     evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs, ["annotation_accuracy"])
     found = ray.get(evaluated)

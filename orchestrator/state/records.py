@@ -20,7 +20,7 @@ class Counts(StateModel):
     """Clauses of one round.
 
     All but the last are of training tiles. regenerated counts the clauses that the captioner answered; accepted and
-    rejected divide what was settled; invalid counts answers that could not be used, also on held-out tiles.
+    rejected divide the weighed proposals; invalid counts answers that could not be used, also on held-out tiles.
     """
 
     scored: int = Field(ge=0)

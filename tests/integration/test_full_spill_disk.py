@@ -117,8 +117,8 @@ def test_a_trainer_holds_few_blocks_of_a_corpus_that_is_larger_than_the_store(sp
                     "tile_id": [f"tile-{number}"],
                     "image": pa.array([bytes(4 * 1600**2)], pa.large_binary()),
                     "values": [[number]],
-                    "trusted": [[True]],
-                    "reconstructed": [[True]],
+                    "caption_mask": [[True]],
+                    "loss_mask": [[True]],
                     "knowledge": ["plain coast"],
                     "hints": [[""]],
                 }

@@ -7,7 +7,7 @@ import pytest
 from actors.trainer.checkpoint import latest_checkpoint
 from corpus.annotations import AnnotationStore
 from model.checkpoint import weights_sha256
-from orchestrator.data.training_targets import Lesson
+from orchestrator.data.training_targets import TrainingTargets
 from orchestrator.policies.folds import make_folds
 from orchestrator.state.run_directory import RunDirectory
 from support.hcot import CLAUSES
@@ -30,7 +30,7 @@ def out_of_fold(data_dir, tmp_path_factory):
         data_dir,
         f"schedule={ROOT}/configs/schedule/out_of_fold.yaml",
         f"schedule.regenerated_share={SHARE}",
-        "schedule.seed_caption_share=0.2",
+        "schedule.initial_caption_share=0.2",
         "schedule.rare_landform_factor=1.5",
     )
 
@@ -121,9 +121,11 @@ def test_the_papers_phases_follow_each_other(paper):
     assert third.counts.regenerated > 0
     assert third.counts.accepted > 0
     assert third.counts.rejected == 0
-    lessons = [Lesson.read(paper.run_dir / "feedback" / f"round-{number:04d}.parquet") for number in (2, 3)]
-    assert [int((~lesson.reconstructed).sum()) for lesson in lessons] == [second.counts.flagged, 0]
-    assert all(lesson.trusted.all() and lesson.trusted.shape[1] == len(CLAUSES) for lesson in lessons)
+    all_targets = [
+        TrainingTargets.read(paper.run_dir / "feedback" / f"round-{number:04d}.parquet") for number in (2, 3)
+    ]
+    assert [int((~targets.loss_mask).sum()) for targets in all_targets] == [second.counts.flagged, 0]
+    assert all(targets.caption_mask.all() and targets.caption_mask.shape[1] == len(CLAUSES) for targets in all_targets)
     # Nothing was written before phase 3.
     assert first.metrics["annotation_accuracy"] == second.metrics["annotation_accuracy"]
 

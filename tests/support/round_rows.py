@@ -6,7 +6,7 @@ import pyarrow as pa
 from actors.trainer.config import TrainConfig
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from orchestrator.data.training_targets import Lesson, shown, training_rows
+from orchestrator.data.training_targets import TrainingTargets, training_rows, training_view
 from orchestrator.policies.schedule import Schedule, ScheduleConfig
 from support.hcot import CLAUSES, HCOT
 
@@ -24,11 +24,16 @@ def annotations(value: int) -> AnnotationMatrix:
     )
 
 
-def rows(round_: int = 2, lesson: Lesson | None = None, **settings) -> pa.Table:
-    lesson, drawn = lesson or Lesson.first(len(TILES), len(HCOT)), {"run_seed": 0, "round_": round_}
+def rows(round_: int = 2, targets: TrainingTargets | None = None, **settings) -> pa.Table:
+    targets, drawn = targets or TrainingTargets.first(len(TILES), len(HCOT)), {"run_seed": 0, "round_": round_}
     plan = plan_of(round_, **settings)
     return training_rows(
-        annotations(1), shown(annotations(1), annotations(0), lesson, plan, **drawn), lesson, KNOWLEDGE, plan, **drawn
+        annotations(1),
+        training_view(annotations(1), annotations(0), targets, plan, **drawn),
+        targets,
+        KNOWLEDGE,
+        plan,
+        **drawn,
     )
 
 

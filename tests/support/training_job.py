@@ -68,14 +68,14 @@ def training_table(tiles: int = TILES, seed: int = 0) -> pa.Table:
     generator = np.random.default_rng(seed)
     images = generator.normal(0, 1, (tiles, 2, SIDE, SIDE)).astype(np.float16)
     values = np.stack([generator.integers(len(VOCABULARY[clause]), size=tiles) for clause in CLAUSES], axis=1)
-    trusted = (generator.random((tiles, len(CLAUSES))) < 0.9).tolist()
+    caption_mask = (generator.random((tiles, len(CLAUSES))) < 0.9).tolist()
     return pa.table(
         {
             "tile_id": [f"tile-{index:03d}" for index in range(tiles)],
             "image": pa.array([image.tobytes() for image in images], pa.large_binary()),
             "values": values.tolist(),
-            "trusted": trusted,
-            "reconstructed": trusted,
+            "caption_mask": caption_mask,
+            "loss_mask": caption_mask,
             "knowledge": ["plain coast"] * tiles,
             "hints": [[""] * len(CLAUSES)] * tiles,
         }

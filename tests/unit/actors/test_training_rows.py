@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from actors.data.dihedral import as_seen_unturned, location_after, turn
 from actors.trainer.batches import (
-    NOT_TRUSTED,
+    NO_TARGET,
     AugmentConfig,
     TrainingRow,
     build_micro_batch,
@@ -50,12 +50,12 @@ def row(**changes) -> TrainingRow:
         "tile_id": "t",
         "image": bright("north"),
         "values": np.zeros(len(CLAUSES), int),
-        "trusted": np.ones(len(CLAUSES), bool),
+        "caption_mask": np.ones(len(CLAUSES), bool),
         "knowledge": "plain coast",
         "hints": [""] * len(CLAUSES),
     }
     settings |= changes
-    return TrainingRow(**{"reconstructed": settings["trusted"]} | settings)
+    return TrainingRow(**{"loss_mask": settings["caption_mask"]} | settings)
 
 
 def values_with(location: str) -> np.ndarray:
@@ -102,7 +102,7 @@ def test_image_caption_target_prompt_and_answer_say_one_location(seed, location)
     only = np.zeros(len(CLAUSES), bool)
     only[column] = True
     built = build(
-        [row(image=bright(location), values=values_with(location), trusted=only, hints=hints)],
+        [row(image=bright(location), values=values_with(location), caption_mask=only, hints=hints)],
         seed,
         AugmentConfig(speckle_db=0, feedback_share=1),
     )
@@ -132,13 +132,13 @@ def test_the_same_seed_gives_the_same_micro_batch_and_another_another():
 
 
 @given(st.integers(0, 10**6), st.lists(st.booleans(), min_size=16, max_size=16).filter(any))
-def test_doubtful_clauses_are_no_target_of_any_loss(seed, trusted):
+def test_clauses_outside_the_masks_are_no_target_of_any_loss(seed, caption_mask):
     values = np.arange(len(CLAUSES)) % 3
-    built = build([row(values=values, trusted=np.asarray(trusted))], seed)
+    built = build([row(values=values, caption_mask=np.asarray(caption_mask))], seed)
     for column, clause in enumerate(CLAUSES):
-        wanted = HCOT.value_index[clause][VOCABULARY[clause][values[column]]] if trusted[column] else NOT_TRUSTED
+        wanted = HCOT.value_index[clause][VOCABULARY[clause][values[column]]] if caption_mask[column] else NO_TARGET
         assert built.targets[0, column] == wanted
-        if not trusted[column]:
+        if not caption_mask[column]:
             value = VOCABULARY[clause][values[column]]
             assert f'"{clause}"' not in built.answers[0]
             assert not any(

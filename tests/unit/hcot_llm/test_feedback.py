@@ -7,8 +7,8 @@ from actors.scorer.scorer import _captions
 from hcot_llm.aggregation.feedback import (
     Feedback,
     FlagConfig,
-    doubtful_clauses,
     feedback_hints,
+    flagged_clauses,
     leave_one_out_flags,
     leave_one_out_gains,
 )
@@ -51,13 +51,13 @@ def test_a_gain_is_positive_where_the_caption_is_better_without_the_clause():
 
 
 def test_one_planted_wrong_clause_is_flagged_and_no_other():
-    flags = doubtful_clauses(planted(itc_without=0.55, itm_without=0.9), SURE, FlagConfig(minimum_confidence=0))
+    flags = flagged_clauses(planted(itc_without=0.55, itm_without=0.9), SURE, FlagConfig(minimum_confidence=0))
     assert np.argwhere(flags).tolist() == [[0, WATER]]
 
 
 @pytest.mark.parametrize(("itc", "itm"), [(0.55, 0.5), (0.2, 0.9), (0.35, 0.9), (0.2, 0.2)])
 def test_both_scores_have_to_improve(itc, itm):
-    assert not doubtful_clauses(planted(itc, itm), SURE, FlagConfig(minimum_confidence=0)).any()
+    assert not flagged_clauses(planted(itc, itm), SURE, FlagConfig(minimum_confidence=0)).any()
 
 
 def test_higher_is_better_also_beyond_one_and_below_zero():
@@ -80,13 +80,13 @@ def test_the_minimum_gain_is_exceeded_not_met():
 def test_low_confidence_flags_by_itself_and_leave_one_out_can_be_switched_off():
     confidence = SURE.copy()
     confidence[0, 3] = 0.89
-    assert np.argwhere(doubtful_clauses(feedback(), confidence, FlagConfig())).tolist() == [[0, 3]]
-    assert doubtful_clauses(planted(0.55, 0.9), SURE, FlagConfig()).sum() == 1
-    assert not doubtful_clauses(planted(0.55, 0.9), SURE, FlagConfig(leave_one_out=False)).any()
+    assert np.argwhere(flagged_clauses(feedback(), confidence, FlagConfig())).tolist() == [[0, 3]]
+    assert flagged_clauses(planted(0.55, 0.9), SURE, FlagConfig()).sum() == 1
+    assert not flagged_clauses(planted(0.55, 0.9), SURE, FlagConfig(leave_one_out=False)).any()
 
 
 def test_a_minimum_confidence_of_one_asks_about_everything():
-    assert doubtful_clauses(feedback(), SURE, FlagConfig(leave_one_out=False, minimum_confidence=1)).all()
+    assert flagged_clauses(feedback(), SURE, FlagConfig(leave_one_out=False, minimum_confidence=1)).all()
 
 
 def test_the_scorer_leaves_out_the_clause_whose_column_it_is():

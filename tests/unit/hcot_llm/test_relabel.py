@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig
-from hcot_llm.aggregation.feedback import Feedback, FlagConfig, doubtful_clauses
+from hcot_llm.aggregation.feedback import Feedback, FlagConfig, flagged_clauses
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.aggregation.relabel import Proposals, current_confidence, settle
+from hcot_llm.aggregation.relabel import Proposals, current_confidence, update_labels
 from support.consistent import consistent_annotations
 from support.hcot import CLAUSES, HCOT, VOCABULARY
 
@@ -58,7 +58,9 @@ def case():
 def repaired(case):
     """Everything asked, the encoder right, every proposal right."""
     truth, seed, calibration = case
-    return settle(feedback(truth), seed, seed, proposals_of(truth, np.ones(truth.shape, bool)), calibration, ACCEPT)
+    return update_labels(
+        feedback(truth), seed, seed, proposals_of(truth, np.ones(truth.shape, bool)), calibration, ACCEPT
+    )
 
 
 def proposals_of(values: np.ndarray, asked: np.ndarray) -> Proposals:
@@ -70,12 +72,12 @@ def proposals_of(values: np.ndarray, asked: np.ndarray) -> Proposals:
     return made
 
 
-def test_clauses_that_evidence_contradicts_are_doubtful(case):
+def test_clauses_that_evidence_contradicts_are_flagged(case):
     truth, seed, calibration = case
     confidence = current_confidence(feedback(truth), seed, seed, calibration, ACCEPT)
-    doubtful = doubtful_clauses(feedback(truth), confidence, FLAG)
-    assert doubtful[seed.values != truth].mean() > 0.95
-    assert doubtful[seed.values == truth].mean() < 0.05
+    flagged = flagged_clauses(feedback(truth), confidence, FLAG)
+    assert flagged[seed.values != truth].mean() > 0.95
+    assert flagged[seed.values == truth].mean() < 0.05
 
 
 def test_good_proposals_repair_and_bad_ones_do_no_harm(case, repaired):
@@ -83,7 +85,7 @@ def test_good_proposals_repair_and_bad_ones_do_no_harm(case, repaired):
     training = ~calibration
     assert (repaired.matrix.values == truth)[training].mean() > 0.97
     nonsense = proposals_of(np.zeros_like(truth), np.ones(truth.shape, bool))
-    bad = settle(feedback(truth), seed, seed, nonsense, calibration, ACCEPT)
+    bad = update_labels(feedback(truth), seed, seed, nonsense, calibration, ACCEPT)
     assert (bad.matrix.values == truth)[training].mean() >= (seed.values == truth)[training].mean()
     harmed = (bad.matrix.values != truth) & (seed.values == truth)
     assert harmed[training].mean() < 0.01
@@ -101,12 +103,12 @@ def test_only_what_was_asked_changes(case):
     truth, seed, calibration = case
     asked = np.zeros(truth.shape, bool)
     asked[:, WATER] = True
-    settled = settle(feedback(truth), seed, seed, proposals_of(truth, asked), calibration, ACCEPT)
-    changed = settled.matrix.values != seed.values
+    update = update_labels(feedback(truth), seed, seed, proposals_of(truth, asked), calibration, ACCEPT)
+    changed = update.matrix.values != seed.values
     assert changed.any()
     assert not changed[:, np.arange(16) != WATER].any()
-    np.testing.assert_array_equal(settled.accepted, changed)
-    assert not (settled.accepted & settled.rejected).any()
+    np.testing.assert_array_equal(update.accepted, changed)
+    assert not (update.accepted & update.rejected).any()
 
 
 def test_every_change_says_where_it_comes_from(case, repaired):
@@ -114,7 +116,7 @@ def test_every_change_says_where_it_comes_from(case, repaired):
     assert set(repaired.matrix.source[repaired.accepted]) == {"captioner"}
     assert set(repaired.matrix.source[~repaired.accepted]) == {"kept"}
     # What is now the seed's value again is the seed's, though a proposal opened the question.
-    back = settle(
+    back = update_labels(
         feedback(seed.values),
         annotations(truth),
         seed,
@@ -128,7 +130,7 @@ def test_every_change_says_where_it_comes_from(case, repaired):
 
 def test_a_witness_can_be_switched_off(case):
     truth, seed, calibration = case
-    settled = settle(
+    update = update_labels(
         feedback(truth),
         seed,
         seed,
@@ -136,8 +138,8 @@ def test_a_witness_can_be_switched_off(case):
         calibration,
         AcceptanceConfig(use_captioner=False),
     )
-    assert settled.models == ("encoder",)
-    assert all(len(exponents) == 1 for exponents in settled.exponents.values())
+    assert update.models == ("encoder",)
+    assert all(len(exponents) == 1 for exponents in update.exponents.values())
 
 
 def test_an_answer_is_entered_where_it_belongs():

@@ -98,13 +98,13 @@ def test_the_default_row_is_the_base_itself(tmp_path):
 
 
 def test_each_row_leaves_out_what_its_name_says(tmp_path):
-    """By the settings that the loop reads: who is asked, what is weighed, what is taught."""
+    """By the settings that the loop reads: who is queried, what is weighed, what the training targets are."""
     cells = make_cells(load_ablation(ROOT / "configs" / "ablation.yaml"), tmp_path, seeds=[0])
     row = {cell.name: cell.config for cell in cells}
     for name in ("none", "filter-only"):  # nothing is flagged, so nobody is asked
         assert not row[name].flag.leave_one_out
         assert row[name].flag.minimum_confidence == 0
-    # All of it is taught.
+    # All of it is a training target.
     for name in ("none", "captioner-only", "no-acceptance-test", "paper-phases"):
         assert row[name].acceptance.minimum_trust == 0
         assert not row[name].train.noise_correction

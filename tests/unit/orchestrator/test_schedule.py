@@ -38,7 +38,7 @@ def test_the_default_is_the_loop_without_a_schedule():
         assert plan.phase is Phase.REFILL
         assert plan.regenerated_share == 1
         assert plan.acceptance_margin == 0.05
-        assert plan.seed_caption_share == 0
+        assert plan.initial_caption_share == 0
         assert plan.rare_landform_factor == 1
     assert schedule().folds == 1
     assert schedule().why_end(1, 10, 0) is None
@@ -72,28 +72,28 @@ def test_the_papers_phases_follow_one_another_round_by_round():
 @pytest.fixture
 def evidence():
     """Two tiles: the first clause of the first is flagged, the second clause of it hardly probable."""
-    doubtful = np.zeros((2, len(CLAUSES)), bool)
-    confidence = np.full(doubtful.shape, 0.9)
-    doubtful[0, 0], confidence[0, 1] = True, 0.2
-    return doubtful, confidence
+    flagged = np.zeros((2, len(CLAUSES)), bool)
+    confidence = np.full(flagged.shape, 0.9)
+    flagged[0, 0], confidence[0, 1] = True, 0.2
+    return flagged, confidence
 
 
 @pytest.mark.parametrize(("phase", "untaught"), [(1, set()), (2, {(0, 0), (0, 1)}), (3, {(0, 1)})])
 def test_a_phase_leaves_its_flagged_clauses_out_of_the_next_rounds_targets(evidence, phase, untaught):
-    trusted, reconstructed = schedule(phase=phase).taught(1, *evidence)
-    assert set(map(tuple, np.argwhere(~reconstructed).tolist())) == untaught
-    np.testing.assert_array_equal(trusted, reconstructed)
+    caption_mask, loss_mask = schedule(phase=phase).masks(1, *evidence)
+    assert set(map(tuple, np.argwhere(~loss_mask).tolist())) == untaught
+    np.testing.assert_array_equal(caption_mask, loss_mask)
 
 
 def test_in_the_paper_a_flagged_clause_leaves_reconstruction_alone(evidence):
     acceptance = AcceptanceConfig(minimum_trust=0)
-    trusted, reconstructed = schedule(acceptance, phase=2, doubtful_leave="reconstruction").taught(1, *evidence)
-    assert trusted.all()
-    assert np.argwhere(~reconstructed).tolist() == [[0, 0]]
+    caption_mask, loss_mask = schedule(acceptance, phase=2, flagged_leave="reconstruction").masks(1, *evidence)
+    assert caption_mask.all()
+    assert np.argwhere(~loss_mask).tolist() == [[0, 0]]
 
 
 def test_nothing_that_was_written_is_left_out_where_no_trust_is_asked_for(evidence):
-    assert schedule(AcceptanceConfig(minimum_trust=0), phase=3).taught(1, *evidence)[1].all()
+    assert schedule(AcceptanceConfig(minimum_trust=0), phase=3).masks(1, *evidence)[1].all()
 
 
 @pytest.mark.parametrize(

@@ -4,44 +4,44 @@ import numpy as np
 import pytest
 
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from orchestrator.policies.selection import copies, most_doubtful, rare_landforms, shows_seed
+from orchestrator.policies.selection import choose_queried, copies, rare_landforms, shows_initial
 from support.hcot import CLAUSES, HCOT, VOCABULARY
 
 TILES = [f"tile-{index:04d}" for index in range(2000)]
 
 
-def test_the_most_doubtful_come_first_and_no_more_than_the_share():
+def test_the_least_confident_come_first_and_no_more_than_the_share():
     generator = np.random.default_rng(0)
-    doubtful, confidence = generator.random((50, 16)) < 0.5, generator.random((50, 16))
+    flagged, confidence = generator.random((50, 16)) < 0.5, generator.random((50, 16))
     limited = np.arange(50) < 40
-    chosen = most_doubtful(doubtful, confidence, limited, 0.1)
+    chosen = choose_queried(flagged, confidence, limited, 0.1)
     assert chosen[limited].sum() == 64
-    assert not (chosen & ~doubtful).any()
-    assert confidence[limited][chosen[limited]].max() < confidence[limited][(doubtful & ~chosen)[limited]].min()
+    assert not (chosen & ~flagged).any()
+    assert confidence[limited][chosen[limited]].max() < confidence[limited][(flagged & ~chosen)[limited]].min()
     # What calibrates is asked about as without a limit.
-    np.testing.assert_array_equal(chosen[~limited], doubtful[~limited])
+    np.testing.assert_array_equal(chosen[~limited], flagged[~limited])
 
 
 def test_equal_doubt_is_settled_by_tile_and_clause():
-    chosen = most_doubtful(np.ones((4, 16), bool), np.full((4, 16), 0.5), np.ones(4, bool), 0.3)
+    chosen = choose_queried(np.ones((4, 16), bool), np.full((4, 16), 0.5), np.ones(4, bool), 0.3)
     assert np.flatnonzero(chosen.ravel()).tolist() == list(range(19))
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0, 0), (1, 640)])
 def test_a_share_of_none_asks_nothing_and_of_all_asks_everything(share, expected):
-    assert most_doubtful(np.ones((40, 16), bool), np.zeros((40, 16)), np.ones(40, bool), share).sum() == expected
+    assert choose_queried(np.ones((40, 16), bool), np.zeros((40, 16)), np.ones(40, bool), share).sum() == expected
 
 
 def test_seed_captions_are_shown_to_the_share_and_drawn_anew_each_round():
-    shown = shows_seed(TILES, 0.2, 0, 1)
+    shown = shows_initial(TILES, 0.2, 0, 1)
     assert shown.mean() == pytest.approx(0.2, abs=0.03)
-    np.testing.assert_array_equal(shown, shows_seed(TILES, 0.2, 0, 1))
+    np.testing.assert_array_equal(shown, shows_initial(TILES, 0.2, 0, 1))
     # A tile's draw is its own: fewer tiles, same draws.
-    np.testing.assert_array_equal(shown[::3], shows_seed(TILES[::3], 0.2, 0, 1))
-    assert (shown != shows_seed(TILES, 0.2, 0, 2)).any()
-    assert (shown != shows_seed(TILES, 0.2, 1, 1)).any()
-    assert not shows_seed(TILES, 0, 0, 1).any()
-    assert shows_seed(TILES, 1, 0, 1).all()
+    np.testing.assert_array_equal(shown[::3], shows_initial(TILES[::3], 0.2, 0, 1))
+    assert (shown != shows_initial(TILES, 0.2, 0, 2)).any()
+    assert (shown != shows_initial(TILES, 0.2, 1, 1)).any()
+    assert not shows_initial(TILES, 0, 0, 1).any()
+    assert shows_initial(TILES, 1, 0, 1).all()
 
 
 def test_rare_tiles_are_repeated_by_the_factor_and_others_are_not():
@@ -77,8 +77,8 @@ def test_rare_is_what_the_current_annotations_say():
     assert len(VOCABULARY["terrain"]) > 1
 
 
-def test_a_doubtful_clause_makes_no_tile_rare():
+def test_a_clause_that_is_no_target_makes_no_tile_rare():
     matrix = annotated([0] * 90 + [1] * 10)
-    taught = np.ones(matrix.values.shape, bool)
-    taught[95:, CLAUSES.index("terrain")] = False
-    assert np.flatnonzero(rare_landforms(matrix, taught)).tolist() == list(range(90, 95))
+    loss_mask = np.ones(matrix.values.shape, bool)
+    loss_mask[95:, CLAUSES.index("terrain")] = False
+    assert np.flatnonzero(rare_landforms(matrix, loss_mask)).tolist() == list(range(90, 95))
