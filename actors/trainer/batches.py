@@ -36,9 +36,13 @@ class AugmentConfig(StrictModel):
 class TrainingRow:
     """One annotated tile as the trainer sees it; some of its clauses are to be written.
 
-    image: float32 [2, H, W]. values: int [C], of the C clauses of the schema. caption_mask: bool [C], false for clauses
-    that neither captions nor the clause losses show. loss_mask: bool [C], false for clauses that the captioner is not asked to write.
-    knowledge: one line. hints: C texts, empty where there is no feedback.
+    Attributes:
+        image: float32 [2, H, W].
+        values: int [C], of the C clauses of the schema.
+        caption_mask: bool [C], False for clauses that neither captions nor the clause losses show.
+        loss_mask: bool [C], False for clauses that the captioner is not asked to write.
+        knowledge: one line.
+        hints: C texts, empty where there is no feedback.
     """
 
     tile_id: str

@@ -18,4 +18,4 @@ class TrainingTargetAccuracy:
         if not targets.num_rows:
             return TaskResult({})
         report = annotation_accuracy(targets, inputs.truth, inputs.schema.group)
-        return TaskResult({"annotation_accuracy_trusted": report.overall})
+        return TaskResult({"annotation_accuracy_training_targets": report.overall})

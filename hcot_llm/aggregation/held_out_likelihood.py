@@ -13,7 +13,7 @@ from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import known_accuracy, weigh_clause
 
 
-def seed_log_likelihood(
+def held_out_log_likelihood(
     zero_shot: dict[str, np.ndarray], seed: AnnotationMatrix, config: AcceptanceConfig
 ) -> float | None:
     """Mean log-likelihood (natural logarithm) of a seed annotation given the encoder; None without tiles.

@@ -31,8 +31,8 @@ COLUMNS = (
     Column("held_out_mean_recall", "held-out mean recall"),
     Column("held_out_slot_accuracy", "held-out slot accuracy"),
     Column("held_out_count_mae", "counting MAE"),
-    Column("trusted_share", "share taught"),
-    Column(f"{ACCURACY}_trusted", "accuracy of the taught"),
+    Column("training_target_share", "share of training targets"),
+    Column(f"{ACCURACY}_training_targets", "accuracy of the training targets"),
     Column("seconds", "seconds", 0),
 )
 GROUP_COLUMNS = tuple(

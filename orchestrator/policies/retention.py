@@ -15,7 +15,7 @@ from pydantic import Field
 from corpus.storage.models import StrictModel
 
 KINDS = ("weights", "labels", "feedback")
-CHAMPION_METRIC = "seed_log_likelihood"
+CHAMPION_METRIC = "held_out_log_likelihood"
 
 
 class RecordedRound(Protocol):

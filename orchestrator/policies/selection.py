@@ -35,7 +35,7 @@ def shows_initial(tile_ids: Sequence[str], share: float, run_seed: int, round_: 
 
 
 def rare_landforms(current: AnnotationMatrix, loss_mask: np.ndarray) -> np.ndarray:
-    """Find the tiles with a rare value, as they are annotated now, of a clause whose rarity the schema counts, bool [N].
+    """Find the tiles with a rare value, as they are annotated now, of a clause whose rarity counts, bool [N].
 
     A clause that is no training target does not make its tile rare, because many rare values are errors.
 

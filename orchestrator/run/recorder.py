@@ -119,12 +119,12 @@ class RoundRecorder:
         self._metrics["sharpness"] = update.sharpness
         for clause, exponents in update.exponents.items():
             for model, exponent in zip(update.models, exponents, strict=True):
-                self._metrics[f"belief_{model}_{clause}"] = exponent
+                self._metrics[f"source_weight_{model}_{clause}"] = exponent
 
     def add_evaluation(self, corpus: CorpusState, evaluation: Evaluation) -> None:
         """Take the evaluation of the refreshed corpus, and track it with the corpus and the published weights."""
         self._corpus, self._by_clause = corpus, evaluation.by_clause
-        self._metrics["trusted_share"] = float(corpus.loss_mask.mean())
+        self._metrics["training_target_share"] = float(corpus.loss_mask.mean())
         self._metrics.update(evaluation.metrics)
         directory = self._round.directory
         with self._round.phase("evaluate"):

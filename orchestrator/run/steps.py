@@ -16,7 +16,7 @@ from actors.trainer.channel import RoundResult
 from actors.trainer.group import TrainerGroup
 from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
 from hcot_llm.aggregation.feedback import flagged_clauses
-from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
+from hcot_llm.aggregation.held_out_likelihood import held_out_log_likelihood
 from hcot_llm.aggregation.relabel import LabelUpdate, Proposals, current_confidence, update_labels
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_history import CorpusState, next_corpus, select
@@ -227,7 +227,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
         )
         evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs)
         result = ray.get(evaluated)
-        likelihood = seed_log_likelihood(
+        likelihood = held_out_log_likelihood(
             unseen, select(corpus.initial, first.fold.scored & ~corpus.in_training), round_.config.acceptance
         )
         tile_ids = gallery_tile_ids(corpus)

@@ -132,7 +132,7 @@ def test_the_papers_phases_follow_each_other(paper):
 
 def test_what_an_old_round_left_goes_unless_it_is_the_champion(paper):
     directory = RunDirectory(paper.run_dir)
-    best = max(paper.records, key=lambda record: (record.metrics["seed_log_likelihood"], record.round)).round
+    best = max(paper.records, key=lambda record: (record.metrics["held_out_log_likelihood"], record.round)).round
     kept = [number for number in (1, 2, 3) if number in (2, 3, best)]
     weights = sorted(path.name for path in (paper.run_dir / "weights").iterdir() if not path.name.startswith("."))
     assert weights == [f"round-{number:04d}" for number in (0, *kept)]

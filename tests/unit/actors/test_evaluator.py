@@ -64,8 +64,8 @@ def test_without_a_loss_mask_every_annotation_is_a_training_target_and_with_one_
     def found(loss_mask):
         return judge.evaluate(EvaluationInputs(HCOT, rows, rows, loss_mask), ["training_target_accuracy"]).metrics
 
-    assert found(None) == {"annotation_accuracy_trusted": pytest.approx(1 - 1 / wrong.size)}
-    assert found(mask) == {"annotation_accuracy_trusted": 1.0}
+    assert found(None) == {"annotation_accuracy_training_targets": pytest.approx(1 - 1 / wrong.size)}
+    assert found(mask) == {"annotation_accuracy_training_targets": 1.0}
     assert found(np.zeros_like(mask)) == {}
 
 

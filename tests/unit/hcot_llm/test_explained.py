@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
-from hcot_llm.aggregation.held_out_likelihood import seed_log_likelihood
+from hcot_llm.aggregation.held_out_likelihood import held_out_log_likelihood
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from support.hcot import CLAUSES, HCOT, VOCABULARY
 
@@ -45,7 +45,9 @@ def encoder(truth, right: float) -> dict:
 
 
 def test_the_nearer_to_the_truth_the_better_the_seed_is_explained(truth, seed):
-    scores = [seed_log_likelihood(encoder(truth, right), seed, AcceptanceConfig()) for right in (0.0, 0.3, 0.6, 0.9)]
+    scores = [
+        held_out_log_likelihood(encoder(truth, right), seed, AcceptanceConfig()) for right in (0.0, 0.3, 0.6, 0.9)
+    ]
     assert scores == sorted(scores)
     assert scores[-1] < 0
 
@@ -54,15 +56,15 @@ def test_repeating_the_errors_of_other_tiles_is_no_explanation(truth, seed):
     """An encoder that is sure of something else is not better than one that knows nothing."""
     nothing = {clause: np.full((TILES, len(VOCABULARY[clause])), 1 / len(VOCABULARY[clause])) for clause in CLAUSES}
     config = AcceptanceConfig()
-    assert seed_log_likelihood(encoder(np.roll(truth, 7, axis=0), 0.9), seed, config) == pytest.approx(
-        seed_log_likelihood(nothing, seed, config), abs=0.02
+    assert held_out_log_likelihood(encoder(np.roll(truth, 7, axis=0), 0.9), seed, config) == pytest.approx(
+        held_out_log_likelihood(nothing, seed, config), abs=0.02
     )
 
 
 def test_without_held_out_tiles_there_is_no_such_number(seed):
     empty = AnnotationMatrix(HCOT, (), seed.values[:0], seed.confidence[:0], seed.source[:0])
     assert (
-        seed_log_likelihood(
+        held_out_log_likelihood(
             {clause: np.zeros((0, len(VOCABULARY[clause]))) for clause in CLAUSES}, empty, AcceptanceConfig()
         )
         is None
