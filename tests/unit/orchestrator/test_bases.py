@@ -20,7 +20,6 @@ INTERNAL = {
     "NoRoomForBlocks",
     "TrackerAway",
     "TruncatedTiff",
-    "UnknownSentenceError",
     "Unreadable",
     "Stopped",
 }
