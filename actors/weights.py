@@ -56,7 +56,9 @@ def copy_weights(source: Path, target: Path, writer: Writer = UNGUARDED) -> str:
     """Start from the weights of an earlier run; returns their hash.
 
     Raises:
-        FileNotFoundError: there are none. WeightsError: they are not safe to read. LeaseLost: another driver has taken over.
+        FileNotFoundError: there are none.
+        WeightsError: they are not safe to read.
+        LeaseLost: another driver has taken over.
         DiskFull: they do not fit on the disk.
     """
     check_weights(source)
@@ -89,10 +91,17 @@ def publish_weights(
     """Write a round's weights with a probe of the captioner as it is in memory; returns the weights' hash.
 
     Args:
-        images: float32 array [N, 2, H, W] of the probe. prompts: N texts.
+        schema: of the annotations.
+        directory: where the weights lie afterwards.
+        model: encoder and captioner, as trained.
+        tokenizer: of the prompts.
+        images: float32 array [N, 2, H, W] of the probe.
+        prompts: N texts of the probe.
+        writer: of the run; it refuses to write when another driver has taken over.
 
     Raises:
-        DiskFull: they do not fit on the disk. LeaseLost: another driver has taken over. The directory is what it was.
+        DiskFull: they do not fit on the disk. The directory is what it was.
+        LeaseLost: another driver has taken over. The directory is what it was.
     """
     captioner: SarCaptioner = model.captioner
     token_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]

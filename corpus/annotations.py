@@ -82,8 +82,8 @@ class AnnotationStore:
         the version of that first commit is returned (so a resumed run can simply commit again).
         `parent`: the version that `table` was derived from; the commit is refused if the table has moved on.
         `metadata`: further strings kept with the commit.
-        Raises AnnotationError (invalid table, rounds out of order), ConcurrentCommitError, and DiskFull, after which the
-        table is what it was.
+        Raises AnnotationError (invalid table, rounds out of order), ConcurrentCommitError, and DiskFull, after which
+        the table is what it was.
         """
         if not run_id or round_ < 0:
             raise AnnotationError(
@@ -279,7 +279,9 @@ def _cast(table: pa.Table) -> pa.Table:
         try:
             columns.append(column.cast(field.type, safe=not pa.types.is_floating(field.type)))
         except pa.ArrowInvalid as error:
-            raise AnnotationError(f"Column {field.name} of the annotations does not fit {field.type}: {error}.")
+            raise AnnotationError(
+                f"Column {field.name} of the annotations does not fit {field.type}: {error}."
+            ) from error
     table = pa.Table.from_arrays(columns, schema=ANNOTATION_SCHEMA)
     sources = set(pc.unique(table["source"]).to_pylist()) - set(SOURCES)
     if sources:

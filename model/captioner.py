@@ -39,9 +39,11 @@ class SarCaptionerConfig(PreTrainedConfig):
     eos_token_id: int | None = 4
 
     def typed(self) -> CaptionerConfig:
+        """Return `sizes`, checked; the defaults stand for what it leaves out."""
         return CaptionerConfig.model_validate(self.sizes or {})
 
     def decoder_config(self) -> LlamaConfig:
+        """Return the sizes of the decoder as `transformers` wants them."""
         sizes = self.typed()
         return LlamaConfig(
             vocab_size=sizes.vocab_size,
@@ -108,8 +110,9 @@ class SarCaptioner(PreTrainedModel):
         return self.project(self.vision(images))
 
     def project(self, image_tokens: Tensor) -> Tensor:
-        """Tokens of the vision tower [B, N, vision width] to the image prefix [B, P, decoder width]: pooled
-        tokens, then the slot tokens.
+        """Tokens of the vision tower [B, N, vision width] to the image prefix [B, P, decoder width].
+
+        The pooled tokens come first, then the slot tokens.
         """
         batch, count, width = image_tokens.shape
         slots = [] if self.slots is None else [self.slots(image_tokens, self.vision.summary(image_tokens))]
@@ -120,9 +123,10 @@ class SarCaptioner(PreTrainedModel):
         return torch.cat([self.projector(image_tokens), *slots], dim=1)
 
     def hidden_states(self, prefix: Tensor, input_ids: Tensor) -> Tensor:
-        """Image prefix [B, P, width] and right-padded tokens int64 [B, L] to the decoder's last states of the
-        text positions [B, L, width]. Needs no mask: causal attention never looks right, where the padding
-        is.
+        """The decoder's last states of the text positions [B, L, width].
+
+        They are of the image prefix [B, P, width] and right-padded tokens int64 [B, L]. No mask is needed: causal
+        attention never looks right, where the padding is.
         """
         embeddings = torch.cat([prefix, self.decoder.get_input_embeddings()(input_ids)], dim=1)
         states = self.decoder.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
@@ -134,8 +138,9 @@ class SarCaptioner(PreTrainedModel):
 
     @torch.no_grad()
     def prompt_embeddings(self, images: Tensor, input_ids: Sequence[Sequence[int]]) -> list[Tensor]:
-        """One float32 [image prefix + len(ids), width] per tile: the whole prompt, as vLLM's `prompt_embeds`
-        takes it.
+        """One float32 [image prefix + len(ids), width] per tile.
+
+        It is the whole prompt, as vLLM's `prompt_embeds` takes it.
         """
         table = self.decoder.get_input_embeddings()
         return [
@@ -144,8 +149,9 @@ class SarCaptioner(PreTrainedModel):
         ]
 
     def save_pretrained(self, save_directory: str | Path, tokenizer: PreTrainedTokenizerFast | None = None) -> None:  # type: ignore[override]
-        """Vision tower and projector in the folder, the decoder (and tokenizer) in its subfolder `decoder`,
-        which any Llama engine can load.
+        """Write the vision tower and the projector into the folder, and the decoder into its subfolder `decoder`.
+
+        The tokenizer lies beside the decoder, so that any Llama engine can load the subfolder.
         """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)

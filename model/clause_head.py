@@ -31,8 +31,10 @@ class ClauseHead(nn.Module):
         self.temperature = Temperature(temperature, slots)
 
     def pool(self, image_tokens: Tensor, summary: Tensor, names: Tensor) -> Tensor:
-        """[B, N, image width], [B, summary width] and clause queries [S, embed_dim] to unit vectors [B, S,
-        embed_dim].
+        """Unit vectors [B, S, embed_dim], one per tile and clause.
+
+        They are pooled from the image tokens [B, N, image width] and the summary [B, summary width] by the clause
+        queries [S, embed_dim].
         """
         batch, slots = len(image_tokens), len(names)
         query = self.query(names)
@@ -51,8 +53,7 @@ class ClauseHead(nn.Module):
     def forward(
         self, image_tokens: Tensor, summary: Tensor, names: Tensor, values: Tensor, sizes: tuple[int, ...]
     ) -> list[Tensor]:
-        """Names [S, embed_dim], values [sum(sizes), embed_dim] to log-probabilities, one [B, V_slot] per
-        slot.
+        """Names [S, embed_dim], values [sum(sizes), embed_dim] to log-probabilities, one [B, V_slot] per slot.
 
         Another number of slots than the head was made for uses the mean temperature.
         """
@@ -67,7 +68,9 @@ class ClauseHead(nn.Module):
 
 
 def _contrast(texts: Tensor) -> Tensor:
-    """What tells each value from the slot's others. Sentences of one slot differ in a word or two: uncentred,
-    their embeddings begin almost parallel, and learning waits for the text encoder to spread them.
+    """What tells each value from the slot's others.
+
+    Sentences of one slot differ in a word or two: uncentred, their embeddings begin almost parallel, and learning waits
+    for the text encoder to spread them.
     """
     return F.normalize(texts - texts.mean(0, keepdim=True), dim=-1)

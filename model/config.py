@@ -16,7 +16,8 @@ class VisionConfig(FrozenModel):
     channels: int = Field(
         2,
         gt=0,
-        description="input bands: co- and cross-polarised; a single polarisation is in the first, and zeros in the second",
+        description="input bands: co- and cross-polarised; a single polarisation is in the first, and zeros in the "
+        "second",
     )
     stem: Literal["patch", "convolution"] = "convolution"
     patch_size_px: int = Field(16, gt=0, description="stem 'patch': side of one patch")
@@ -99,6 +100,8 @@ class TextConfig(FrozenModel):
 
 
 class EncoderConfig(FrozenModel):
+    """Vision tower, text tower and the space that both are projected into."""
+
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
     embed_dim: int = Field(128, gt=0)
@@ -155,6 +158,8 @@ class ObjectiveConfig(FrozenModel):
 
 
 class ModelConfig(FrozenModel):
+    """Encoder, captioner and what both are trained for."""
+
     encoder: EncoderConfig = EncoderConfig()
     captioner: CaptionerConfig = CaptionerConfig()
     objective: ObjectiveConfig = ObjectiveConfig()

@@ -28,6 +28,7 @@ class SarEncoderConfig(PreTrainedConfig):
     temperature: float = 0.07
 
     def typed(self) -> EncoderConfig:
+        """Return `sizes`, checked; the defaults stand for what it leaves out."""
         return EncoderConfig.model_validate(self.sizes or {})
 
 
@@ -75,9 +76,7 @@ class SarEncoder(PreTrainedModel):
         return F.normalize(self.vision_projection(self.vision.summary(image_tokens)), dim=-1)
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens [B, T] to unit vectors [B, embed_dim], and the states [B, T, text width] that fusion starts
-        from.
-        """
+        """Tokens [B, T] to unit vectors [B, embed_dim], and the states that fusion starts from [B, T, text width]."""
         states, start = self.text(input_ids, attention_mask)
         return F.normalize(self.text_projection(self.text.pool(states, attention_mask)), dim=-1), start
 

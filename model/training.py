@@ -36,6 +36,7 @@ class Batch:
     label_weights: Tensor | None = None  # float32 [B, L]
 
     def to(self, device: torch.device | str) -> "Batch":
+        """Return the batch on a device; what is None stays None."""
         moved = {field.name: getattr(self, field.name) for field in fields(self)}
         return Batch(**{name: None if tensor is None else tensor.to(device) for name, tensor in moved.items()})
 
@@ -66,12 +67,14 @@ class MomentumTeacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, caption_ids: Tensor, caption_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Tiles [B, 2, H, W] and captions [B, T] to unit vectors [B, embed_dim] of the images and of the texts."""
         image = self.vision_projection(self.vision.summary(self.vision(images)))
         text = self.text_projection(self.text.pool(self.text(caption_ids, caption_mask)[0], caption_mask))
         return F.normalize(image, dim=-1), F.normalize(text, dim=-1)
 
     @torch.no_grad()
     def follow(self, encoder: SarEncoder, momentum: float) -> None:
+        """Move every parameter by the share 1 - `momentum` of its distance to the encoder's."""
         source = dict(encoder.named_parameters())
         mine = list(self.named_parameters())
         torch._foreach_lerp_([value for _, value in mine], [source[name].detach() for name, _ in mine], 1 - momentum)
@@ -100,8 +103,8 @@ class TrainingModel(nn.Module):
         if captioner.slots is not None:
             if len(captioner.slots.queries) != len(clause_text.sizes):
                 raise ValueError(
-                    f"The captioner has image tokens for {len(captioner.slots.queries)} clauses, and the annotation schema "
-                    f"has {len(clause_text.sizes)}: they are of different schemas."
+                    f"The captioner has image tokens for {len(captioner.slots.queries)} clauses, and the annotation "
+                    f"schema has {len(clause_text.sizes)}: they are of different schemas."
                 )
             self.readout = SlotReadout(captioner.decoder.config.hidden_size, clause_text.sizes)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -123,6 +126,7 @@ class TrainingModel(nn.Module):
 
     @property
     def clause_text(self) -> ClauseText:
+        """The tokens of the clauses' names and values, on the device of the model."""
         return ClauseText(
             self.clause_names,
             self.clause_names_mask,
@@ -132,8 +136,10 @@ class TrainingModel(nn.Module):
         )
 
     def set_noise(self, noise: list[Tensor] | None) -> None:
-        """Forward correction of the clause loss: per slot [V, V], noise[true, noted], rows summing to one.
-        None: identity.
+        """Set the forward correction of the clause loss.
+
+        Args:
+            noise: per slot [V, V], noise[true, noted], rows summing to one; None is the identity.
         """
         self.corrects_noise = noise is not None
         for slot, size in enumerate(self.clause_sizes):
@@ -233,7 +239,8 @@ class TrainingModel(nn.Module):
 
 
 def _first(rows: Tensor, share: float) -> slice:
-    """The first `share` of the rows, at least one: micro-batches come shuffled, so it is a fair part of
-    them.
+    """The first `share` of the rows, at least one.
+
+    Micro-batches come shuffled, so it is a fair part of them.
     """
     return slice(0, max(1, round(share * len(rows))))

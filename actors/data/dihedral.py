@@ -28,7 +28,7 @@ def location_after(location: str, symmetry: int) -> str:
 
 
 def as_seen_unturned(schema: AnnotationSchema, clause: str, distribution: np.ndarray, symmetry: int) -> np.ndarray:
-    """Distribution float [N, V] over a clause's values, read off tiles turned by `symmetry`, as of the unturned tiles."""
+    """Distribution float [N, V] over a clause's values, read off tiles turned by `symmetry`, for the unturned tiles."""
     if schema.clause(clause).kind != "location":
         return distribution
     index = schema.value_index[clause]

@@ -162,6 +162,8 @@ def score_tiles(
     Args:
         images: dataset of `shuffler.read_images`; its blocks are the batches.
         annotations: current annotations of the tiles to score.
+        weights_dir: directory of the weights that the round has published.
+        config: how many workers score, and what they score.
         on_progress: called after every block with the tiles scored so far, and all of them.
     """
     by_tile = ray.put(pa.table({"tile_id": list(annotations.tile_ids), "values": annotations.values.tolist()}))

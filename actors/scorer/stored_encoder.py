@@ -13,7 +13,7 @@ from hcot_llm.schema.files import read_schema
 def zero_shot_of(
     weights_dir: Path, tiles: Sequence[Path], batch_size: int = 64, views: int = 1
 ) -> dict[str, np.ndarray]:
-    """Its distribution over the values of each clause, float64 [N, V], for N tiles, averaged over `views` symmetries."""
+    """Distribution over the values of each clause, float64 [N, V], for N tiles, averaged over `views` symmetries."""
     import torch
 
     from actors.weights import slot_texts

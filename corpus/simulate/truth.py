@@ -48,7 +48,7 @@ FACT_VALUES: Final[dict[str, tuple[str, ...]]] = {
     "target_region": ("none", "sea", "harbour", "channel", "lake", "apron", "runway"),
     "target_environment": ("none", "calm_water", "rough_water", "pavement"),
 }
-"""What is known of a scene -> the values that it can take. A clause of an annotation schema takes the fact of its name."""
+"""Fact of a scene -> the values that it can take. A clause of an annotation schema takes the fact of its name."""
 FACTS = tuple(FACT_VALUES)
 
 

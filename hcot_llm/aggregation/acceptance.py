@@ -1,8 +1,8 @@
 """Accept or reject a proposed value by weighing all evidence, never by trusting the proposal.
 
 Evidence on a clause: the encoder's zero-shot distribution, the captioner's own distribution, and the seed
-annotation through a model of the seed's errors, weighed in hcot_llm/aggregation/posterior.py. The seed is an observation that
-never changes, so it is weighed anew every round: a clause can win its old value back.
+annotation through a model of the seed's errors, weighed in hcot_llm/aggregation/posterior.py. The seed is an
+observation that never changes, so it is weighed anew every round: a clause can win its old value back.
 """
 
 from dataclasses import dataclass
@@ -72,10 +72,12 @@ def decide(
 
     Args:
         posterior: float [N, V], of the true value.
-        current, seed: int [N], value indices.
+        current: int [N], indices of the values of today.
+        seed: int [N], indices of the values of the seed.
         proposed: int [N, K], the captioner's answers; NOT_PROPOSED where there is none.
         distribution: float [N, V], the captioner's probabilities, NaN where there are none; what is probable enough is
             proposed too, where the clause was asked at all.
+        config: the rule, and what is probable enough.
     """
     rows = np.arange(len(current))
     if config.rule == "proposal":

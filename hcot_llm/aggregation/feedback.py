@@ -69,7 +69,9 @@ def flagged_clauses(feedback: Feedback, confidence: np.ndarray, config: FlagConf
     """Clauses to write again, bool [N, C].
 
     Args:
+        feedback: of the N tiles.
         confidence: float [N, C], probability of the current value given the encoder and the seed annotation.
+        config: which clauses are flagged.
     """
     # A probability is below 1 even where rounding makes it 1.
     flags = (confidence < config.minimum_confidence) | (config.minimum_confidence == 1)

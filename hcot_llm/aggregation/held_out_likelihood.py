@@ -19,7 +19,10 @@ def held_out_log_likelihood(
     """Mean log-likelihood (natural logarithm) of a seed annotation given the encoder; None without tiles.
 
     Args:
-        zero_shot: per clause float [N, V], the encoder's distribution on the tiles of `seed`, which it was not trained on.
+        zero_shot: per clause float [N, V], the encoder's distribution on the tiles of `seed`, which it was not
+            trained on.
+        seed: the seed annotations of N held-out tiles.
+        config: how the seed's errors are estimated.
     """
     if len(seed) == 0:
         return None

@@ -1,8 +1,9 @@
 """HCoT level 5 as inference: the clauses of a tile are weighed together, under the rules of their schema.
 
-Each rule forbids pairs of values. Clauses that describe one thing (a block of the schema: the targets, the buildings) are absent together;
-given what is there and what is not, few clauses still depend on one another, so the sum over all consistent annotations
-is exact and cheap; rules of three clauses and more are left to level 5's corrections. What one clause is sure of thereby speaks for the others: no ships without water.
+Each rule forbids pairs of values. Clauses that describe one thing (a block of the schema: the targets, the buildings)
+are absent together; given what is there and what is not, few clauses still depend on one another, so the sum over all
+consistent annotations is exact and cheap; rules of three clauses and more are left to level 5's corrections. What one
+clause is sure of thereby speaks for the others: no ships without water.
 """
 
 import functools
@@ -26,8 +27,9 @@ MOST_STATES: Final = 200_000
 
 @dataclass(frozen=True)
 class _Part:
-    """Clauses that depend on one another. members: their columns. indicator: float64 [sum of their V, states], 1 where a
-    consistent state has a value.
+    """Clauses that depend on one another.
+
+    members: their columns. indicator: float64 [sum of their V, states], 1 where a consistent state has a value.
     """
 
     members: tuple[int, ...]
@@ -186,9 +188,9 @@ def _part(
 ) -> _Part:
     if (states_in_all := math.prod(len(allowed[column]) for column in members)) > MOST_STATES:
         raise SchemaError(
-            f"The rules of schema {schema.label} tie {', '.join(schema.names[column] for column in members)} together in "
-            f"{states_in_all:,} ways, and at most {MOST_STATES:,} can be weighed: take some of the rules away, shorten the "
-            "vocabularies, or put clauses that are absent together into a block."
+            f"The rules of schema {schema.label} tie {', '.join(schema.names[column] for column in members)} together "
+            f"in {states_in_all:,} ways, and at most {MOST_STATES:,} can be weighed: take some of the rules away, "
+            "shorten the vocabularies, or put clauses that are absent together into a block."
         )
     states = np.asarray(list(itertools.product(*(allowed[column] for column in members))))
     consistent = np.ones(len(states), dtype=bool)

@@ -24,8 +24,8 @@ _STANDARD_ERRORS = 0.5
 class NoiseModel:
     """Errors of the seed annotations of one clause.
 
-    accuracy: share of right ones, whatever the true value. spread: float64 [V, V], rows true, columns annotated: what is
-    said instead where it is wrong; the diagonal is zero and rows sum to one.
+    accuracy: share of right ones, whatever the true value. spread: float64 [V, V], rows true, columns annotated: what
+    is said instead where it is wrong; the diagonal is zero and rows sum to one.
     """
 
     accuracy: float
@@ -42,9 +42,10 @@ class NoiseModel:
         return self.accuracy * np.eye(len(self.spread)) + (1 - self.accuracy) * self.spread
 
     def likelihood(self, annotated: np.ndarray, accuracy: np.ndarray | None = None) -> np.ndarray:
-        """p(annotated value | each true value), float [N, V], for annotated int [N].
+        """p(annotated value | each true value), float [N, V].
 
         Args:
+            annotated: int [N], indices of the annotated values.
             accuracy: float [N], of each annotation, where they are not all alike (hedged texts are less sure).
         """
         right = np.arange(len(self.spread)) == annotated[:, None]
@@ -82,7 +83,7 @@ def pool(witnesses: Sequence[np.ndarray], exponents: Sequence[float]) -> np.ndar
 def fit_exponents(
     witnesses: Sequence[np.ndarray], likelihood: np.ndarray, priors: Sequence[ExponentPrior] | None = None
 ) -> list[float]:
-    """The least belief that explains the seed annotations of tiles the models were not trained on as well as the best does.
+    """The least belief that explains the seed of tiles that the models were not trained on as well as the best does.
 
     As well means within half a standard error of the difference (after the rule of Breiman et al., 1984, for choosing
     among models): what a few tiles seem to say for a model is no reason to believe it.
@@ -134,7 +135,8 @@ def estimate_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, pse
 
     Args:
         posterior: float [N, V], p(true value | all witnesses); rows may sum to less where an annotation counts less.
-        seed: int [N]. accuracy: of the seed, whatever the true value.
+        seed: int [N], indices of the annotated values.
+        accuracy: share of right seed annotations, whatever the true value.
         pseudo_count: clauses per true value that an even spread of errors is worth.
     """
     values = posterior.shape[1]
@@ -144,5 +146,5 @@ def estimate_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, pse
 
 
 def fuse(models: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
-    """Posterior of the true value, float [N, V], from the pooled models and the seed's likelihood, both float [N, V]."""
+    """Posterior of the true value, from the pooled models and the seed's likelihood, all float [N, V]."""
     return normalise(models * likelihood)

@@ -13,7 +13,8 @@ from hcot_llm.schema.errors import SchemaError
 class AnnotationMatrix:
     """Annotations of N tiles in the C clauses of a schema.
 
-    tile_ids: N, sorted. values: int [N, C] into the schema's vocabulary. confidence: float32 [N, C]. source: str [N, C].
+    tile_ids: N, sorted. values: int [N, C], indices into the schema's vocabulary. confidence: float32 [N, C].
+    source: str [N, C].
     """
 
     schema: AnnotationSchema

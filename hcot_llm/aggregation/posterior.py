@@ -1,9 +1,10 @@
-"""The posterior of every clause's true value, from the models' distributions and the seed, without ever seeing the truth.
+"""The posterior of every clause's true value, from the models' distributions and the seed; the truth is never seen.
 
-First each clause for itself: how far each model is believed, and how the seed's errors are spread (hcot_llm/aggregation/label_noise.py).
-Then all clauses of a tile together, which is HCoT's level 5: only values that are consistent with one another count, and
-an annotation may be wrong as a whole, because a block of clauses was invented or missed (the targets), or because it is another tile's. Where
-many clauses of a tile contradict the models, its seed says little about any of them.
+First each clause for itself: how far each model is believed, and how the seed's errors are spread
+(hcot_llm/aggregation/label_noise.py). Then all clauses of a tile together, which is HCoT's level 5: only values that
+are consistent with one another count, and an annotation may be wrong as a whole, because a block of clauses was
+invented or missed (the targets), or because it is another tile's. Where many clauses of a tile contradict the models,
+its seed says little about any of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,9 +62,9 @@ class ClauseWeighing:
         return (self.posterior.sum(axis=0) + _PRIOR_TILES / values) / (tiles + _PRIOR_TILES)
 
     def sharpened(self, sharpness: float, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """The models to this exponent, float [N, V] of all tiles or those in `rows`; so far as they are not believed, what
-        is usual takes their place.
+        """The models to this exponent, float [N, V] of all tiles or those in `rows`.
 
+        So far as the models are not believed, what is usual takes their place.
         Nothing at all would be no neutral ground among consistent annotations: there are far more with targets than
         without.
         """
@@ -105,6 +106,7 @@ def weigh(
         seed: the annotations as they first came, with the known accuracy of each as its confidence.
         calibration: bool [N], tiles that no model was trained on. Without any, the models are
             believed as much as is expected of them, shared among them.
+        config: how the seed's errors are estimated.
         priors: how far each model is expected to be believed, see `fit_exponents`.
     """
     names, accuracy = seed.schema.names, known_accuracy(seed)
@@ -143,7 +145,12 @@ def weigh_clause(
     """One clause for itself.
 
     Args:
-        witnesses: the models' distributions, float [N, V] each. seed: int [N]. accuracy: float [N], of each seed value.
+        witnesses: the models' distributions, float [N, V] each.
+        seed: int [N], indices of the seed's values.
+        accuracy: float [N], known accuracy of each seed value.
+        calibration: bool [N], tiles that no model was trained on.
+        config: how the seed's errors are estimated.
+        priors: how far each model is expected to be believed, see `fit_exponents`.
     """
     noise = NoiseModel.even(float(accuracy.mean()), witnesses[0].shape[1])
     for _ in range(_ITERATIONS):
@@ -160,7 +167,7 @@ def weigh_clause(
 def _fit_sharpness(
     alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accuracy: np.ndarray, calibration: np.ndarray
 ) -> float:
-    """The sharpness under which the seed annotations of tiles that no model has seen are most probable, whole tiles at once.
+    """The sharpness under which the seed of tiles that no model has seen is most probable, whole tiles at once.
 
     Each clause's exponents are fitted for that clause alone. Taken together they would count one mistake of a model
     about a tile as often as there are clauses that it shows in.
@@ -193,7 +200,7 @@ def _weigh_all(
     sharpness: float,
     config: AcceptanceConfig,
 ) -> JointPosterior:
-    """All clauses together, with the shares of annotations that are wrong as a whole and the rest of the seed's errors."""
+    """All clauses together, with the shares of annotations wrong as a whole and the rest of the seed's errors."""
     models = [each.sharpened(sharpness) for each in alone]
     noise = [each.noise for each in alone]
     schema, sure, says = seed.schema, accuracy, _says_nothing(seed.schema)

@@ -82,8 +82,12 @@ def current_confidence(
     """Probability of every current value given encoder and seed, float [N, C].
 
     Args:
+        feedback: of the N tiles.
+        current: annotations of today.
+        seed: the annotations as they first came, with the known accuracy of each as its confidence.
         calibration: bool [N], tiles that no model was trained on. They are asked about like the others, so that
             the captioner can be calibrated on them; their annotations do not change.
+        acceptance: how the seed's errors are estimated.
     """
     return weigh([feedback.zero_shot], seed, calibration, acceptance).probability(current.values)
 
@@ -100,6 +104,12 @@ def update_labels(
     """Weigh every proposal and keep or replace each clause; calibration tiles keep theirs.
 
     Args:
+        feedback: the encoder's, of the N tiles.
+        current: annotations of today.
+        seed: the annotations as they first came, with the known accuracy of each as its confidence.
+        proposals: the captioner's answers and distributions.
+        calibration: bool [N], tiles that no model was trained on.
+        config: how proposals are weighed and chosen.
         captioner: what is expected of it before held-out tiles are seen; of the encoder it is TRAINED.
     """
     values = current.values.copy()

@@ -61,6 +61,7 @@ def read_distributions(
     """Read the distribution of each clause whose value's first token tells the value.
 
     Args:
+        schema: The schema of the annotations.
         text: The JSON of the answer.
         clauses: The clauses that were asked for.
         steps: Per token an object with `token` (its text) and `top_logprobs` (objects with `token` and `logprob`).

@@ -148,6 +148,7 @@ class Endpoint:
         """Return the model's answer to one prompt.
 
         Args:
+            schema: The schema of the annotations.
             prompt: The text of the prompt.
             clauses: What the answer has to hold as JSON; empty for free text.
             seed: Of a sampled answer; None is greedy.

@@ -114,14 +114,15 @@ def check_corruption(schema: AnnotationSchema, facts: Mapping[str, Sequence[str]
     """
     if unknown := [clause for clause in schema.names if clause not in facts]:
         raise SchemaError(
-            f"Simulated scenes have no fact for {', '.join(map(repr, unknown))} of the schema {schema.label}; they have: "
-            f"{', '.join(facts)}. Take other clauses, or give initial annotations with corpus.initial_annotations."
+            f"Simulated scenes have no fact for {', '.join(map(repr, unknown))} of the schema {schema.label}; "
+            f"they have: {', '.join(facts)}. Take other clauses, or give initial annotations with "
+            "corpus.initial_annotations."
         )
     for clause in schema.names:
         if missing := [value for value in facts[clause] if value not in schema.vocabulary[clause]]:
             raise SchemaError(
-                f"Simulated scenes can have {clause} {missing[0]}, which the schema {schema.label} does not know: give the "
-                f"clause the values {', '.join(facts[clause])}, or others besides."
+                f"Simulated scenes can have {clause} {missing[0]}, which the schema {schema.label} does not know: give "
+                f"the clause the values {', '.join(facts[clause])}, or others besides."
             )
         expected_accuracy(schema, clause)
 
@@ -170,7 +171,9 @@ def row_confidence(accuracy: float, config: CorruptionConfig, agreement: float, 
 
     Args:
         accuracy: share of right clauses where the right tile was looked at.
+        config: rates of the errors and of the hedges.
         agreement: probability that two tiles share a value of this clause.
+        hedged: whether the clause's text is in doubt.
     """
     shares = (config.share_hedged_when_right, config.share_hedged_when_wrong)
     right, wrong = (share if hedged else 1.0 - share for share in shares)
@@ -200,8 +203,8 @@ def check_geography(schema: AnnotationSchema) -> None:
     without = [clause.name for clause in schema.clauses if clause.geography is None]
     if without:
         raise SchemaError(
-            f"The schema {schema.label} has no geography for {', '.join(map(repr, without))}, so nobody knows how to annotate "
-            "real tiles at first: give initial annotations with corpus.initial_annotations."
+            f"The schema {schema.label} has no geography for {', '.join(map(repr, without))}, so nobody knows how to "
+            "annotate real tiles at first: give initial annotations with corpus.initial_annotations."
         )
     for clause in schema.clauses:
         assert clause.geography is not None
@@ -209,7 +212,8 @@ def check_geography(schema: AnnotationSchema) -> None:
             continue
         if clause.name not in MAP_VALUES:
             raise SchemaError(
-                f"Maps say nothing of '{clause.name}'; they say: {', '.join(MAP_VALUES)}. Give the clause's geography a value."
+                f"Maps say nothing of '{clause.name}'; they say: {', '.join(MAP_VALUES)}. "
+                "Give the clause's geography a value."
             )
         if missing := [value for value in MAP_VALUES[clause.name] if value not in clause.values]:
             raise SchemaError(

@@ -24,9 +24,9 @@ def table_annotations(
     Args:
         schema: of the annotations.
         tiles: with the column tile_id.
-        path: CSV or Parquet with the columns clause, value, and tile_id or scene; optionally confidence, the probability
-            that the value is right. Without it, that is the clause's accuracy in the schema. Rows of other tiles are
-            left alone.
+        path: CSV or Parquet with the columns clause, value, and tile_id or scene; optionally confidence, the
+            probability that the value is right. Without it, that is the clause's accuracy in the schema. Rows of other
+            tiles are left alone.
         scene_of: tile_id -> name of the scene that it was cut from.
 
     Raises:
@@ -59,8 +59,8 @@ def table_annotations(
     if lacking:
         more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
         raise SchemaError(
-            f"{path} has no row, by {by}, for {', '.join(lacking[:_NAMED])}{more}. Every tile needs a value of every clause "
-            f"of the schema {schema.label}; tiles.parquet of the corpus lists the tiles."
+            f"{path} has no row, by {by}, for {', '.join(lacking[:_NAMED])}{more}. Every tile needs a value of every "
+            f"clause of the schema {schema.label}; tiles.parquet of the corpus lists the tiles."
         )
     columns: dict[str, list[Any]] = {name: [] for name in INITIAL_SCHEMA.names}
     for tile_id in tile_ids:

@@ -88,7 +88,8 @@ def tile_knowledge(lon: float, lat: float, *, crs: str | None = None) -> Knowled
     """Geographic knowledge of a tile's centre; cached.
 
     Args:
-        lon, lat: degrees in WGS 84, or easting and northing when `crs` names another reference system.
+        lon: degrees east in WGS 84, or the easting when `crs` names another reference system.
+        lat: degrees north in WGS 84, or the northing when `crs` names another reference system.
         crs: of the two numbers, anything rasterio reads ("EPSG:32611"); None means WGS 84 degrees.
 
     Raises:

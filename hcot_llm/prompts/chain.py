@@ -51,8 +51,8 @@ def chain(
     A generator, so that the chains of many tiles can go level by level together: it yields a prompt and the clauses
     its answer has to hold (none at level 0), is sent the model's text, and returns the result.
 
-    Only asked clauses are ever answered or corrected; a level of which none is asked is skipped. An unusable
-    answer leaves its clauses out and is named in `failed`, so the caller keeps what it had; of corrections the last one.
+    Only asked clauses are ever answered or corrected; a level of which none is asked is skipped. An unusable answer
+    leaves its clauses out and is named in `failed`, so the caller keeps what it had; of corrections the last one.
 
     gsd_m, measured_pixels: see `contradictions`; the other settings are those of `chat_prompt`.
     """

@@ -1,8 +1,8 @@
 """HCoT level 5 of the native captioner: which of its answers contradict the rest of a tile, and are asked for again.
 
 The greedy answer is checked together with the clauses that were kept. What it says in contradiction is asked for once
-more, with the rest of the answer as context; kept clauses are not its to change. The new answer is one more candidate: as
-all of them it has to win by evidence.
+more, with the rest of the answer as context; kept clauses are not its to change. The new answer is one more candidate:
+as all of them it has to win by evidence.
 """
 
 from collections.abc import Mapping, Sequence

@@ -83,15 +83,19 @@ def chat_prompt(
     """One level's prompt in plain English, for an instruction-tuned model; levels 0 to 5.
 
     Args:
+        schema: of the annotations.
+        level: 0 to 5.
         asked: clauses to answer; None means the level's own (level 5: all). Level 0 asks for a sentence, not
             for clauses.
         kept: what earlier levels said; asked clauses in it are left out, except at level 5, which corrects
             them.
-        knowledge: sentences about the place (Knowledge.sentences()). feedback: clause -> likely values.
-        evidence: name -> measurement; a text-only model gets it instead of the image. picture: the model is shown the
-            tile beside the prompt.
+        knowledge: sentences about the place (Knowledge.sentences()).
+        feedback: clause -> likely values.
+        evidence: name -> measurement; a text-only model gets it instead of the image.
+        gsd_m: ground distance between pixels, in metres.
         description: the answer of level 0.
         contradictions: what level 5 has to resolve, from hcot_llm/aggregation/consistency.py.
+        picture: the model is shown the tile beside the prompt.
 
     Raises SchemaError for a level that the schema does not have, or unknown clauses and values.
     """

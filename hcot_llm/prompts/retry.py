@@ -69,8 +69,11 @@ def plan_retries(
     Greedy answers come first: without theirs, a clause has no distribution of the captioner to be weighed by.
 
     Args:
-        attempt: 1 for the first repetition. first_answers: of the shard, usable or not. spent: answers of the shard
-            generated again so far.
+        unusable: answers of the shard that could not be used.
+        attempt: 1 for the first repetition.
+        first_answers: number of first answers of the shard, usable or not.
+        spent: answers of the shard generated again so far.
+        config: how often an answer is asked for again, and the budget.
     """
     if attempt > config.attempts:
         return []

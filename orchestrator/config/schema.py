@@ -129,14 +129,15 @@ class RunConfig(StrictModel):
     name: Name = Field(description="names the run directory and the MLflow experiment")
     plugins: tuple[ModuleName, ...] = Field(
         default=(),
-        description="modules on the Python path that add members of their own, such as captioner kinds; imported before "
-        "the rest of the configuration is read, and in every process of the run",
+        description="modules on the Python path that add members of their own, such as captioner kinds; imported "
+        "before the rest of the configuration is read, and in every process of the run",
     )
     seed: int = Field(default=0, ge=0, description="every random draw derives from it")
     annotation_schema: AnnotationSchema = Field(
         default_factory=default_schema,
         alias="schema",
-        description="what annotations say: a YAML file beside this one, or its content; `knowlip schema check` reads it",
+        description="what annotations say: a YAML file beside this one, or its content; `knowlip schema check` "
+        "reads it",
     )
     rounds: int = Field(default=3, ge=1, description="rounds of the loop")
     start_weights: Path | None = Field(
@@ -217,8 +218,9 @@ def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
 
 
 def save_config(config: RunConfig, path: Path) -> None:
-    """Write the whole configuration, defaults included and paths absolute, so that a run can be resumed from it alone
-    and from anywhere. A kill or a power cut leaves the whole file or none.
+    """Write the whole configuration, defaults included and paths absolute.
+
+    A run can be resumed from it alone and from anywhere. A kill or a power cut leaves the whole file or none.
     """
     text = dump_yaml({FORMAT_KEY: FORMAT, **portable(config)})
     UNGUARDED.write_text(path, text, mode=PRIVATE)

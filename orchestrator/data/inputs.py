@@ -96,8 +96,8 @@ def check_scenes(
     ]:
         raise CorpusError(
             f"The scenes of {config.tiles} are not those that the run {run_dir} was started on: {'; '.join(found)}. "
-            "A run that went on would not be the same run, so nothing was cut. Put back what was there and take away what "
-            "is new, or start a new run."
+            "A run that went on would not be the same run, so nothing was cut. Put back what was there and take away "
+            "what is new, or start a new run."
         )
     return True
 
@@ -116,8 +116,8 @@ def keep_or_check_inputs(run_dir: Path, prepared: PreparedCorpus) -> None:
     if changes := read_inputs(run_dir).changes(now):
         raise CorpusError(
             f"The corpus {prepared.corpus_dir} is not the one that the run {run_dir} was started on: "
-            f"{'; '.join(changes)}. A run that went on would not be the same run. Put back what it was (quarantine.jsonl "
-            "there gives the reason of each tile that cannot be used), or start a new run."
+            f"{'; '.join(changes)}. A run that went on would not be the same run. Put back what it was "
+            "(quarantine.jsonl there gives the reason of each tile that cannot be used), or start a new run."
         )
 
 

@@ -185,7 +185,7 @@ def open_corpus(
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """One process at a time makes a corpus, and removes what one that was killed has left; another one waits, and finds it.
+    """One process at a time makes a corpus, and removes what a killed one has left; another one waits, and finds it.
 
     A corpus that is whole may lie where nothing can be written.
     """

@@ -35,7 +35,8 @@ def stretch_db(image: np.ndarray, low: float = 1.0, high: float = 99.5) -> np.nd
 
     Args:
         image: amplitude, real [height, width], zero or not-a-number where there is no data.
-        low, high: percentiles that become black and white.
+        low: percentile that becomes black.
+        high: percentile that becomes white.
 
     Returns:
         float32 [height, width] in [0, 1]; no data is 0.

@@ -168,12 +168,12 @@ def losses_by_step(losses: Mapping[int, Sequence[Mapping[str, float]]]) -> Figur
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.4 * columns + 0.4, 2.5 * lines + 0.5), layout="constrained")
         grid = figure.subplots(lines, columns, squeeze=False, sharex=True)
-        for axes, name in zip(grid.flat, names):
+        for axes, name in zip(grid.flat, names, strict=False):
             for number, (round_, rows) in enumerate(sorted(losses.items())):
                 points = [(row["step"], row[name]) for row in rows if name in row]
                 if not points:
                     continue
-                steps, values = zip(*points)
+                steps, values = zip(*points, strict=True)
                 if number % 2:
                     axes.axvspan(steps[0], steps[-1] + 1, color="#F3F3F3", zorder=0, linewidth=0)
                 axes.plot(steps, values, color=SKY, linewidth=0.7, alpha=0.55, zorder=1)

@@ -1,7 +1,7 @@
 """A run's annotations of real scenes against reference annotations.
 
-Those of the project's samples were made by visual interpretation by a vision-language model. They serve evaluation only:
-nothing is trained, tuned or chosen on them.
+Those of the project's samples were made by visual interpretation by a vision-language model. They serve evaluation
+only: nothing is trained, tuned or chosen on them.
 """
 
 from collections.abc import Callable, Mapping
@@ -180,11 +180,11 @@ def print_reference_report(report: ReferenceReport, console: Console) -> None:
         console.print(_table(name, fields))
         console.print()
     console.print(
-        f"{report.windows} windows of the reference are tiles of this run, {report.not_found} are not; annotations after "
-        f"{report.rounds} rounds. Each cell: accuracy in % (kappa: agreement beyond chance). 2nd reader: how far another "
-        "reading agreed with the reference, the ceiling of what a score can mean. Majority: the reference's own most "
-        "frequent value everywhere. Building counts medium and dense as one. Fields in brackets are shown, not scored: "
-        "readers disagree too much, or nearly all windows have the same value.",
+        f"{report.windows} windows of the reference are tiles of this run, {report.not_found} are not; annotations "
+        f"after {report.rounds} rounds. Each cell: accuracy in % (kappa: agreement beyond chance). 2nd reader: how far "
+        "another reading agreed with the reference, the ceiling of what a score can mean. Majority: the reference's "
+        "own most frequent value everywhere. Building counts medium and dense as one. Fields in brackets are shown, "
+        "not scored: readers disagree too much, or nearly all windows have the same value.",
         highlight=False,
     )
 

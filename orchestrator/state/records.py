@@ -69,8 +69,8 @@ class RoundRecord(StateModel):
     schema_sha256: str = Field(pattern=_SHA256, description="of the annotation schema")
     seed: int
     tracking_id: str | None = Field(
-        description="the tracker's id of the round; null if it has none, or its server was away then: mlflow_runs.json has "
-        "the id once the round is delivered"
+        description="the tracker's id of the round; null if it has none, or its server was away then: mlflow_runs.json "
+        "has the id once the round is delivered"
     )
     world_size: int = Field(ge=1, description="trainer workers at the end of the round")
     counts: Counts

@@ -50,8 +50,8 @@ def test_each_kind_answers_for_itself():
             "captioner.min_replicas: .* kind native and vision_lang",
         ),
         (
-            ["captioner.kind=endpont"],
-            "captioner.kind: There is no captioner kind 'endpont'; .*Did you mean 'endpoint'?",
+            ["captioner.kind=endpoints"],
+            "captioner.kind: There is no captioner kind 'endpoints'; .*Did you mean 'endpoint'?",
         ),
         (["captioner.kind=[native]"], "captioner.kind: There is no captioner kind"),
         (["captioner=native"], "captioner: "),

@@ -154,7 +154,7 @@ def test_an_asked_clause_is_not_given_away_by_the_prompt(seed):
     shown = prompt.split()
     for clause in asked.split():
         assert clause not in shown
-    answered = parse_answer(HCOT, built.answers[0], [clause for clause in asked.split()])
+    answered = parse_answer(HCOT, built.answers[0], asked.split())
     assert answer_text(HCOT, answered, list(answered)) == built.answers[0]
 
 

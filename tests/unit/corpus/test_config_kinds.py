@@ -62,9 +62,9 @@ def test_a_kind_that_is_registered_later_is_found():
 
 
 def test_an_unknown_kind_is_answered_with_the_known_ones_and_the_nearest():
-    where, said = problem({"kind": "sqare"})
+    where, said = problem({"kind": "squares"})
     assert where == ("shape", "kind")
-    assert "no shape 'sqare'" in said
+    assert "no shape 'squares'" in said
     assert "circle" in said
     assert "Did you mean 'square'?" in said
 

@@ -9,7 +9,7 @@ PORT = STARTS[0]
 
 
 def plan(kept: set[str], gsd_m: float = 10.0, **changes) -> list:
-    values = PORT | {name: value for name, value in changes.items()}
+    values = PORT | changes
     return plan_corrections(
         HCOT,
         [

@@ -1,6 +1,7 @@
 """Schemas from outside the package: everything that is derived from a schema works with another one."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -201,8 +202,7 @@ def test_rules_that_tie_too_much_together_are_refused():
         for name in names
     ]
     cases = [
-        {"all_of": {one: [f"a{one[-1]}"], other: [f"b{other[-1]}"]}, "message": "No."}
-        for one, other in zip(names, names[1:], strict=False)
+        {"all_of": {one: [f"a{one[-1]}"], other: [f"b{other[-1]}"]}, "message": "No."} for one, other in pairwise(names)
     ]
     tied = AnnotationSchema.model_validate(
         {"name": "tied", "levels": LANDSCAPE["levels"], "clauses": clauses, "rules": [{"name": "r", "cases": cases}]}

@@ -28,7 +28,7 @@ class Obedient:
 
 
 def corrected(captioner, **changes) -> Answer:
-    values = PORT | {name: value for name, value in changes.items()}
+    values = PORT | changes
     return _corrected(answer(values), captioner, tile_knowledge(9.9, 53.5), 10.0, RunConfig(name="test"))
 
 
