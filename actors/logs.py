@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from corpus.storage.redaction import without_user
 
@@ -48,6 +48,15 @@ class PlainLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, without users and passwords of addresses."""
         return without_user(super().format(record))
+
+
+class StandardError(logging.StreamHandler):
+    """What is standard error when a record comes, and not when the handler was made."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record as one line."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class RunLogFile(logging.FileHandler):
@@ -106,14 +115,14 @@ def asked_run_log() -> dict[str, str]:
 def join_run_log() -> None:
     """Log this process's records as the driver asked; without that, warnings to standard error alone."""
     asked = json.loads(os.environ.get(ENVIRONMENT, "{}"))
-    log_to(sys.stderr, PlainLines(), asked.get("level", logging.WARNING))
+    log_to_standard_error(PlainLines(), asked.get("level", logging.WARNING))
     if folder := asked.get("folder"):
         _install(RunLogFile(Path(folder)), asked["level"])
 
 
-def log_to(stream: TextIO, formatter: logging.Formatter, level: int) -> None:
-    """Send records of this project from `level` on to a stream, in place of an earlier one."""
-    handler = logging.StreamHandler(stream)
+def log_to_standard_error(formatter: logging.Formatter, level: int) -> None:
+    """Write records of this project from `level` on to standard error, in place of what was asked before."""
+    handler = StandardError()
     handler.setFormatter(formatter)
     _install(handler, level)
 

@@ -56,10 +56,10 @@ def options(
     ] = False,
 ) -> None:
     """Options of every command; they may stand before or after its name."""
-    from actors.logs import JsonLines, PlainLines, log_to
+    from actors.logs import JsonLines, PlainLines, log_to_standard_error
 
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    log_to(sys.stderr, JsonLines() if log_json else PlainLines(), level)
+    log_to_standard_error(JsonLines() if log_json else PlainLines(), level)
     console.quiet = quiet
 
 

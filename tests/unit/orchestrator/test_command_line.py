@@ -1,4 +1,4 @@
-"""The command line is frozen: a command, an option or an exit status changes only on purpose, together with this file."""
+"""The command line is frozen: a command, an option, an exit status changes on purpose, with this file."""
 
 import click
 import pytest

@@ -8,7 +8,16 @@ import sys
 
 import pytest
 
-from actors.logs import ENVIRONMENT, JsonLines, PlainLines, RunLogFile, asked_run_log, join_run_log, log_to, run_log
+from actors.logs import (
+    ENVIRONMENT,
+    JsonLines,
+    PlainLines,
+    RunLogFile,
+    asked_run_log,
+    join_run_log,
+    log_to_standard_error,
+    run_log,
+)
 from orchestrator.monitoring.logs import follow_logs, format_line, read_logs
 from support.paths import ROOT
 
@@ -27,7 +36,7 @@ except ZeroDivisionError:
 
 def log_in_a_process(run_dir, step: int, level: int = logging.INFO) -> str:
     """Log from another process as an actor does; returns what it wrote to standard error."""
-    log_to(sys.stderr, PlainLines(), level)
+    log_to_standard_error(PlainLines(), level)
     with run_log(run_dir):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert asked_run_log() == {}
