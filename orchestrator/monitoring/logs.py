@@ -11,7 +11,7 @@ from pathlib import Path
 from actors.logs import FOLDER
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class LogLine:
     """One record of one process.
 
@@ -45,7 +45,7 @@ def read_logs(run_dir: Path, level: int = logging.INFO, logger: str = "") -> Ite
         logger: only records whose logger's name begins with it, for instance actors.trainer.
     """
     files = [_lines(path) for path in sorted((run_dir / FOLDER).glob("*.jsonl"))]
-    return (line for line in merge(*files) if line.severity >= level and line.logger.startswith(logger))
+    return (line for line in merge(*files, key=_time) if line.severity >= level and line.logger.startswith(logger))
 
 
 def follow_logs(run_dir: Path, level: int = logging.INFO, logger: str = "", poll_s: float = 0.5) -> Iterator[LogLine]:
@@ -68,7 +68,7 @@ def follow_logs(run_dir: Path, level: int = logging.INFO, logger: str = "", poll
                         break  # the rest of the line is still to come
                     fresh += _parse(text)
                     read[path] = file.tell()
-        yield from (line for line in sorted(fresh) if line.severity >= level and line.logger.startswith(logger))
+        yield from (line for line in sorted(fresh, key=_time) if line.severity >= level and line.logger.startswith(logger))
         time.sleep(poll_s)
 
 
@@ -78,6 +78,10 @@ def format_line(line: LogLine, as_json: bool) -> str:
         return json.dumps(asdict(line), ensure_ascii=False)
     text = f"{line.time[11:19]} {line.level} {line.logger} [{line.process}]: {line.message}"
     return f"{text}\n{line.error}" if line.error else text
+
+
+def _time(line: LogLine) -> str:
+    return line.time
 
 
 def _lines(path: Path) -> Iterator[LogLine]:
