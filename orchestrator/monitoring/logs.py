@@ -68,7 +68,9 @@ def follow_logs(run_dir: Path, level: int = logging.INFO, logger: str = "", poll
                         break  # the rest of the line is still to come
                     fresh += _parse(text)
                     read[path] = file.tell()
-        yield from (line for line in sorted(fresh, key=_time) if line.severity >= level and line.logger.startswith(logger))
+        yield from (
+            line for line in sorted(fresh, key=_time) if line.severity >= level and line.logger.startswith(logger)
+        )
         time.sleep(poll_s)
 
 

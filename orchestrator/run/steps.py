@@ -18,6 +18,7 @@ from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
 from hcot_llm.aggregation.feedback import flagged_clauses
 from hcot_llm.aggregation.held_out_likelihood import held_out_log_likelihood
 from hcot_llm.aggregation.relabel import LabelUpdate, Proposals, current_confidence, update_labels
+from orchestrator.cluster.ray_output import without_constructor_notice
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_history import CorpusState, next_corpus, select
 from orchestrator.policies.folds import Findings, Fold
@@ -105,7 +106,7 @@ def score(round_: Round, corpus: CorpusState, fold: Fold) -> Scores:
 
     Tiles that are held out of training are scored as well: label sources are calibrated and evaluated on them.
     """
-    with round_.phase("score"):
+    with round_.phase("score"), without_constructor_notice():
         return score_tiles(
             corpus.images,
             select(corpus.annotations, fold.scored),
