@@ -139,7 +139,7 @@ def _draw_clauses(axes, tile: GalleryTile, clauses: int) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(clauses + 1.4, 0)
     axes.axis("off")
-    for x, heading in ((0, "clause"), (0.355, "seed"), (0.675, "now")):
+    for x, heading in ((0, "clause"), (0.355, "initial"), (0.675, "now")):
         axes.text(x, 0.6, heading, fontsize=8.5, color=GREY, va="center")
     axes.plot([0, 1], [1.15, 1.15], color=PALE, linewidth=1)
     for row, (clause, old) in enumerate(tile.before.items()):

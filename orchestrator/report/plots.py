@@ -118,7 +118,7 @@ def accuracy_by_clause(
             weight="bold",
         )
         axes.text(1.02, -0.2, "seed → last", transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=GREY)
-        handles = [axes.plot([], [], "o", mfc="white", mec=GREY, mew=1.6, ms=7, label="seed")[0]]
+        handles = [axes.plot([], [], "o", mfc="white", mec=GREY, mew=1.6, ms=7, label="initial")[0]]
         if len(rounds) > 1:
             handles.append(axes.plot([], [], "|", color=BLUE, ms=8, mew=1.4, label="rounds between")[0])
         handles.append(axes.plot([], [], "o", color=BLUE, ms=7, label=f"round {len(rounds)}")[0])

@@ -34,7 +34,7 @@ from orchestrator.state.records import read_records
 from orchestrator.state.run_directory import RunDirectory
 
 SECOND_READING = "second_reading.csv"
-ANSWERS = ("seed", "final", "geography", "majority")
+ANSWERS = ("initial", "final", "geography", "majority")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def compare_with_reference(run_dir: Path, reference: Path) -> ReferenceReport:
     rounds = len(read_records(directory.path))
     store = AnnotationStore(directory.annotations)
     answers = {
-        "seed": _stored(store, directory.run_id, 0),
+        "initial": _stored(store, directory.run_id, 0),
         "final": _stored(store, directory.run_id, rounds),
         "geography": {
             tile_id: geography_values(schema, tiles[tile_id]["lon"], tiles[tile_id]["lat"])
@@ -182,7 +182,7 @@ def print_reference_report(report: ReferenceReport, console: Console) -> None:
     console.print(
         f"{report.windows} windows of the reference are tiles of this run, {report.not_found} are not; annotations "
         f"after {report.rounds} rounds. Each cell: accuracy in % (kappa: agreement beyond chance). 2nd reader: how far "
-        "another reading agreed with the reference, the ceiling of what a score can mean. Majority: the reference's "
+        "another reading by the same vision-language model agreed with the first: repeatability. Majority: the reference's "
         "own most frequent value everywhere. Building counts medium and dense as one. Fields in brackets are shown, "
         "not scored: readers disagree too much, or nearly all windows have the same value.",
         highlight=False,
@@ -190,7 +190,7 @@ def print_reference_report(report: ReferenceReport, console: Console) -> None:
 
 
 def _table(name: str, fields: list[FieldReport]) -> Table:
-    count = fields[0].scores["seed"].windows
+    count = fields[0].scores["initial"].windows
     table = Table(
         title=f"Against the reference: {name}, {count} windows",
         title_justify="left",
@@ -199,7 +199,7 @@ def _table(name: str, fields: list[FieldReport]) -> Table:
         pad_edge=False,
         header_style="dim",
     )
-    for heading in ("clause", "seed", "final", "geography", "majority", "2nd reader"):
+    for heading in ("clause", "initial", "final", "geography", "majority", "2nd reader"):
         table.add_column(heading, justify="left" if heading == "clause" else "right", no_wrap=True)
     for field in fields:
         clause = field.clause.replace("_", " ")

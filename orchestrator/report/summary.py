@@ -141,7 +141,7 @@ def _rounds_table(records: list[RoundRecord], seed_accuracy: float | None) -> Ta
         "workers",
         "time",
     )
-    table.add_row("seed", _percent(seed_accuracy), *[""] * 7)
+    table.add_row("initial", _percent(seed_accuracy), *[""] * 7)
     for record in records:
         counts = record.counts
         table.add_row(
@@ -167,7 +167,7 @@ def _time_table(records: list[RoundRecord]) -> Table:
 
 
 def _clause_table(by_clause: dict[str, dict[str, float | None]]) -> Table:
-    table = _table("Annotation accuracy by clause", "clause", "seed", "last", "change")
+    table = _table("Annotation accuracy by clause", "clause", "initial", "last", "change")
     for clause, values in by_clause.items():
         known = None not in values.values()
         table.add_row(

@@ -198,13 +198,13 @@ def test_windows_are_found_again_among_the_tiles(finished_run, tmp_path):
     report = compare_with_reference(finished_run, reference)
     assert (report.windows, report.not_found, report.rounds) == (4, 1, 0)
     by_clause = {field.clause: field for field in report.by_group["training tiles"]}
-    assert by_clause["terrain"].scores["seed"].windows == 3
-    for answer in ("seed", "final", "geography", "majority"):
+    assert by_clause["terrain"].scores["initial"].windows == 3
+    for answer in ("initial", "final", "geography", "majority"):
         assert by_clause["terrain"].scores[answer].accuracy == pytest.approx(2 / 3)
     (low,) = [
         field for field in report.by_group["training tiles, reference of low confidence"] if field.clause == "terrain"
     ]
-    assert low.scores["seed"].accuracy == 0
+    assert low.scores["initial"].accuracy == 0
 
     # A scene that came later, and one that is gone, change nothing of what the run was made of.
     write_geotiff(tmp_path / "scenes/later.tif", speckled_dn(seed=9))
