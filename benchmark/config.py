@@ -11,7 +11,8 @@ class EvaluationConfig(StrictModel):
     """What a round is evaluated with."""
 
     tasks: tuple[str, ...] = Field(
-        DEFAULT_TASKS, description="evaluation tasks to run after every round; their metrics stand in its record"
+        default=DEFAULT_TASKS,
+        description="evaluation tasks to run after every round; their metrics stand in its record",
     )
 
     @field_validator("tasks")

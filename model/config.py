@@ -12,29 +12,31 @@ from corpus.storage.yaml import load_yaml
 class VisionConfig(FrozenModel):
     """A stem that turns pixels into a grid of tokens, then ViT layers."""
 
-    image_size_px: int = Field(128, gt=0)
+    image_size_px: int = Field(default=128, gt=0)
     channels: int = Field(
-        2,
+        default=2,
         gt=0,
         description="input bands: co- and cross-polarised; a single polarisation is in the first, and zeros in the "
         "second",
     )
     stem: Literal["patch", "convolution"] = "convolution"
-    patch_size_px: int = Field(16, gt=0, description="stem 'patch': side of one patch")
-    stem_channels: tuple[int, ...] = Field((32, 64), description="stem 'convolution': width of each convolution")
-    stem_strides: tuple[int, ...] = Field((4, 2), description="stem 'convolution': stride of each convolution")
-    stem_blocks: tuple[int, ...] = Field((0, 0), description="residual blocks after each strided convolution")
-    width: int = Field(128, gt=0)
-    depth: int = Field(2, ge=0)
-    heads: int = Field(4, gt=0)
-    intermediate: int = Field(256, gt=0)
+    patch_size_px: int = Field(default=16, gt=0, description="stem 'patch': side of one patch")
+    stem_channels: tuple[int, ...] = Field(
+        default=(32, 64), description="stem 'convolution': width of each convolution"
+    )
+    stem_strides: tuple[int, ...] = Field(default=(4, 2), description="stem 'convolution': stride of each convolution")
+    stem_blocks: tuple[int, ...] = Field(default=(0, 0), description="residual blocks after each strided convolution")
+    width: int = Field(default=128, gt=0)
+    depth: int = Field(default=2, ge=0)
+    heads: int = Field(default=4, gt=0)
+    intermediate: int = Field(default=256, gt=0)
     activation: str = "gelu_pytorch_tanh"
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     summary: Literal["mean", "spatial"] = Field(
-        "mean",
+        default="mean",
         description="one vector per tile: the mean token, or a layer on mean, maximum and a 4x4 grid of them",
     )
-    summary_width: int = Field(256, gt=0, description="summary 'spatial': its width")
+    summary_width: int = Field(default=256, gt=0, description="summary 'spatial': its width")
 
     @property
     def stride(self) -> int:
@@ -74,18 +76,18 @@ class TextConfig(FrozenModel):
     passes.
     """
 
-    vocab_size: int = Field(1024, gt=0)
-    max_tokens: int = Field(256, gt=0)
-    width: int = Field(96, gt=0)
-    depth: int = Field(2, gt=0)
-    unimodal_depth: int = Field(1, ge=0)
-    fusion_start: int = Field(1, ge=0)
-    heads: int = Field(4, gt=0)
-    intermediate: int = Field(192, gt=0)
+    vocab_size: int = Field(default=1024, gt=0)
+    max_tokens: int = Field(default=256, gt=0)
+    width: int = Field(default=96, gt=0)
+    depth: int = Field(default=2, gt=0)
+    unimodal_depth: int = Field(default=1, ge=0)
+    fusion_start: int = Field(default=1, ge=0)
+    heads: int = Field(default=4, gt=0)
+    intermediate: int = Field(default=192, gt=0)
     activation: str = "gelu_pytorch_tanh"
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     pooling: Literal["cls", "mean"] = Field(
-        "cls", description="text embedding: the [CLS] state, or the mean of all tokens"
+        default="cls", description="text embedding: the [CLS] state, or the mean of all tokens"
     )
 
     @model_validator(mode="after")
@@ -104,8 +106,8 @@ class EncoderConfig(FrozenModel):
 
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
-    embed_dim: int = Field(128, gt=0)
-    clause_heads: int = Field(4, gt=0, description="attention heads of the clause-query pooling")
+    embed_dim: int = Field(default=128, gt=0)
+    clause_heads: int = Field(default=4, gt=0, description="attention heads of the clause-query pooling")
 
 
 class CaptionerConfig(FrozenModel):
@@ -113,18 +115,18 @@ class CaptionerConfig(FrozenModel):
 
     vision: VisionConfig = VisionConfig()
     prefix_tokens: int = Field(
-        16, gt=0, description="pooled image tokens before the text: a square number, at most grid^2"
+        default=16, gt=0, description="pooled image tokens before the text: a square number, at most grid^2"
     )
     slot_tokens: bool = Field(
-        True, description="image tokens after those, one asked for each clause of the schema by a learned query"
+        default=True, description="image tokens after those, one asked for each clause of the schema by a learned query"
     )
-    vocab_size: int = Field(1024, gt=0)
-    width: int = Field(128, gt=0)
-    depth: int = Field(2, gt=0)
-    heads: int = Field(4, gt=0)
-    key_value_heads: int = Field(4, gt=0)
-    intermediate: int = Field(256, gt=0)
-    max_tokens: int = Field(512, gt=0, description="image prefix, prompt and answer together")
+    vocab_size: int = Field(default=1024, gt=0)
+    width: int = Field(default=128, gt=0)
+    depth: int = Field(default=2, gt=0)
+    heads: int = Field(default=4, gt=0)
+    key_value_heads: int = Field(default=4, gt=0)
+    intermediate: int = Field(default=256, gt=0)
+    max_tokens: int = Field(default=512, gt=0, description="image prefix, prompt and answer together")
 
     @model_validator(mode="after")
     def _consistent(self) -> "CaptionerConfig":
@@ -142,19 +144,25 @@ class CaptionerConfig(FrozenModel):
 class ObjectiveConfig(FrozenModel):
     """Loss weights and the momentum teacher of the contrastive loss."""
 
-    itc_weight: float = Field(1.0, ge=0)
-    itm_weight: float = Field(1.0, ge=0)
-    itm_share: float = Field(1.0, gt=0, le=1, description="share of a micro-batch that the fusion passes of ITM see")
-    clause_weight: float = Field(1.0, ge=0)
-    reconstruction_weight: float = Field(1.0, ge=0)
-    reconstruction_share: float = Field(1.0, gt=0, le=1, description="share of a micro-batch that the decoder sees")
-    slot_weight: float = Field(1.0, ge=0, description="weight of reading each clause off its slot token directly")
-    queue_size: int = Field(512, gt=0)
-    momentum: float = Field(0.995, ge=0, lt=1)
-    temperature: float = Field(0.07, gt=0.01, lt=0.5, description="initial; learned within (0.01, 0.5)")
-    soft_target_weight: float = Field(0.4, ge=0, le=1, description="weight of the momentum teacher's targets")
-    soft_target_warmup_steps: int = Field(200, ge=0)
-    clause_label_smoothing: float = Field(0.0, ge=0, lt=1)
+    itc_weight: float = Field(default=1.0, ge=0)
+    itm_weight: float = Field(default=1.0, ge=0)
+    itm_share: float = Field(
+        default=1.0, gt=0, le=1, description="share of a micro-batch that the fusion passes of ITM see"
+    )
+    clause_weight: float = Field(default=1.0, ge=0)
+    reconstruction_weight: float = Field(default=1.0, ge=0)
+    reconstruction_share: float = Field(
+        default=1.0, gt=0, le=1, description="share of a micro-batch that the decoder sees"
+    )
+    slot_weight: float = Field(
+        default=1.0, ge=0, description="weight of reading each clause off its slot token directly"
+    )
+    queue_size: int = Field(default=512, gt=0)
+    momentum: float = Field(default=0.995, ge=0, lt=1)
+    temperature: float = Field(default=0.07, gt=0.01, lt=0.5, description="initial; learned within (0.01, 0.5)")
+    soft_target_weight: float = Field(default=0.4, ge=0, le=1, description="weight of the momentum teacher's targets")
+    soft_target_warmup_steps: int = Field(default=200, ge=0)
+    clause_label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
 
 class ModelConfig(FrozenModel):
@@ -163,7 +171,7 @@ class ModelConfig(FrozenModel):
     encoder: EncoderConfig = EncoderConfig()
     captioner: CaptionerConfig = CaptionerConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
-    share_vision: bool = Field(False, description="ablation: the captioner uses the encoder's vision tower")
+    share_vision: bool = Field(default=False, description="ablation: the captioner uses the encoder's vision tower")
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":

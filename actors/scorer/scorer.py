@@ -28,19 +28,19 @@ _log = logging.getLogger(__name__)
 class ScoreConfig(StrictModel):
     """The scoring pass."""
 
-    min_workers: int = Field(1, ge=1, description="scoring actors at least")
-    max_workers: int = Field(2, ge=1, description="scoring actors at most")
-    cpus_per_worker: int = Field(1, ge=1, description="logical CPUs reserved for a scoring actor")
-    gpus_per_worker: float = Field(0, ge=0, description="GPUs reserved for a scoring actor")
-    neighbours: int = Field(8, ge=1, description="nearest tiles that vote")
+    min_workers: int = Field(default=1, ge=1, description="scoring actors at least")
+    max_workers: int = Field(default=2, ge=1, description="scoring actors at most")
+    cpus_per_worker: int = Field(default=1, ge=1, description="logical CPUs reserved for a scoring actor")
+    gpus_per_worker: float = Field(default=0, ge=0, description="GPUs reserved for a scoring actor")
+    neighbours: int = Field(default=8, ge=1, description="nearest tiles that vote")
     views: int = Field(
-        8,
+        default=8,
         ge=1,
         le=8,
         description="the encoder's distributions are averaged over so many turned and mirrored views of a tile",
     )
     leave_one_out: bool = Field(
-        True, description="score every caption without each of its clauses (as many more captions a tile)"
+        default=True, description="score every caption without each of its clauses (as many more captions a tile)"
     )
 
     @model_validator(mode="after")

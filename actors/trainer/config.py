@@ -10,54 +10,64 @@ class TrainConfig(StrictModel):
     """The DeepSpeed job under Ray Train."""
 
     first_round_epochs: int = Field(
-        16, ge=1, description="passes over the corpus in a round that starts from scratch, as round 1 does"
+        default=16, ge=1, description="passes over the corpus in a round that starts from scratch, as round 1 does"
     )
     round_epochs: int = Field(
-        10, ge=1, description="passes over the corpus in a round that goes on with the one before"
+        default=10, ge=1, description="passes over the corpus in a round that goes on with the one before"
     )
-    micro_batch_tiles: int = Field(32, ge=2, description="tiles contrasted with one another in one forward pass")
-    micro_batches_per_step: int = Field(2, ge=1, description="micro-batches whose gradients make one optimiser step")
+    micro_batch_tiles: int = Field(
+        default=32, ge=2, description="tiles contrasted with one another in one forward pass"
+    )
+    micro_batches_per_step: int = Field(
+        default=2, ge=1, description="micro-batches whose gradients make one optimiser step"
+    )
     learning_rate: float = Field(
-        4e-3, gt=0, description="peak of AdamW's learning rate in a round that starts from scratch"
+        default=4e-3, gt=0, description="peak of AdamW's learning rate in a round that starts from scratch"
     )
-    later_learning_rate: float = Field(2.5e-3, gt=0, description="peak of the learning rate in a round that goes on")
+    later_learning_rate: float = Field(
+        default=2.5e-3, gt=0, description="peak of the learning rate in a round that goes on"
+    )
     final_learning_rate_share: float = Field(
-        0.02, ge=0, le=1, description="of the peak, at the end of a round (cosine)"
+        default=0.02, ge=0, le=1, description="of the peak, at the end of a round (cosine)"
     )
-    warmup_share: float = Field(0.08, ge=0, lt=1, description="share of a round's steps of linear warm-up")
-    weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay")
-    gradient_clipping: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    min_workers: int = Field(1, ge=1, description="training workers at least (elastic)")
+    warmup_share: float = Field(default=0.08, ge=0, lt=1, description="share of a round's steps of linear warm-up")
+    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decoupled weight decay")
+    gradient_clipping: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    min_workers: int = Field(default=1, ge=1, description="training workers at least (elastic)")
     max_workers: int = Field(
-        2,
+        default=2,
         ge=1,
         description="training workers at most (elastic); they take what the cluster has beside "
         "captioner and scorer, and are no more than micro_batches_per_step, as others would "
         "have nothing to do",
     )
-    cpus_per_worker: int = Field(1, ge=1, description="logical CPUs reserved for a worker; whole CPUs only")
-    gpus_per_worker: int = Field(0, ge=0, description="GPUs reserved for a worker: 0 trains on the CPU over gloo")
-    threads_per_worker: int = Field(1, ge=1, description="CPU threads of a worker")
+    cpus_per_worker: int = Field(default=1, ge=1, description="logical CPUs reserved for a worker; whole CPUs only")
+    gpus_per_worker: int = Field(
+        default=0, ge=0, description="GPUs reserved for a worker: 0 trains on the CPU over gloo"
+    )
+    threads_per_worker: int = Field(default=1, ge=1, description="CPU threads of a worker")
     max_failures: int = Field(
-        -1,
+        default=-1,
         ge=-1,
         description="worker failures survived in a run; -1: any number, as long as training moves on between them",
     )
-    resize_interval_s: float = Field(30, gt=0, description="how often the worker group considers growing")
+    resize_interval_s: float = Field(default=30, gt=0, description="how often the worker group considers growing")
     checkpoint_every_steps: int = Field(
-        50,
+        default=50,
         ge=1,
         description="optimiser steps between checkpoints within a round; a kill costs at most these and a start",
     )
-    keep_checkpoints: int = Field(2, ge=2, description="newest checkpoints of the trainer's state that are kept")
-    start_timeout_s: float = Field(300, gt=0, description="time for the first worker group to start")
+    keep_checkpoints: int = Field(
+        default=2, ge=2, description="newest checkpoints of the trainer's state that are kept"
+    )
+    start_timeout_s: float = Field(default=300, gt=0, description="time for the first worker group to start")
     regroup_timeout_s: float = Field(
-        120,
+        default=120,
         gt=0,
         description="a worker group that finds no place for so long is asked for again, and smaller if need be",
     )
     noise_correction: bool = Field(
-        True,
+        default=True,
         description="the clause losses expect as many wrong labels as the annotations' confidence says (forward "
         "correction), and do not have the models learn these errors by heart",
     )

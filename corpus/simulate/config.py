@@ -20,22 +20,28 @@ class SceneConfig(FrozenModel):
     class, and scenes near a class limit are drawn again. Real tiles are not so kind; the imaging is as real.
     """
 
-    tiles: int = Field(1280, ge=1, description="number of tiles")
-    tile_size_pixels: int = Field(128, ge=48, le=512, description="width and height of a tile in pixels")
-    seed: int = Field(0, ge=0, description="seed of every random draw")
-    held_out_share: float = Field(0.15, ge=0, lt=1, description="share of cities kept out of training (0..1)")
-    cities: int = Field(135, ge=1, le=500, description="number of cities the tiles are spread over")
-    city_radius_km: float = Field(20.0, gt=0, description="largest distance of a tile from its city's centre in km")
+    tiles: int = Field(default=1280, ge=1, description="number of tiles")
+    tile_size_pixels: int = Field(default=128, ge=48, le=512, description="width and height of a tile in pixels")
+    seed: int = Field(default=0, ge=0, description="seed of every random draw")
+    held_out_share: float = Field(default=0.15, ge=0, lt=1, description="share of cities kept out of training (0..1)")
+    cities: int = Field(default=135, ge=1, le=500, description="number of cities the tiles are spread over")
+    city_radius_km: float = Field(
+        default=20.0, gt=0, description="largest distance of a tile from its city's centre in km"
+    )
     sensors: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        {"sentinel1_iw": 0.5, "gaofen3_fsii": 0.4, "xband_spotlight": 0.1},
+        default={"sentinel1_iw": 0.5, "gaofen3_fsii": 0.4, "xband_spotlight": 0.1},
         description="sensor -> relative share of the tiles; sensors that are not named are not drawn",
     )
-    share_with_targets: float = Field(0.45, ge=0, le=1, description="share of tiles with ships or aircraft (0..1)")
-    share_gradual: float = Field(
-        0.5, ge=0, le=1, description="share of gradual ones where areas may have either border (0..1)"
+    share_with_targets: float = Field(
+        default=0.45, ge=0, le=1, description="share of tiles with ships or aircraft (0..1)"
     )
-    calibration_db: float = Field(60.0, description="dB added to sigma0 before it is stored as an amplitude DN")
-    buildings_in_truth: int = Field(64, ge=0, description="largest buildings listed per tile in the written truth")
+    share_gradual: float = Field(
+        default=0.5, ge=0, le=1, description="share of gradual ones where areas may have either border (0..1)"
+    )
+    calibration_db: float = Field(default=60.0, description="dB added to sigma0 before it is stored as an amplitude DN")
+    buildings_in_truth: int = Field(
+        default=64, ge=0, description="largest buildings listed per tile in the written truth"
+    )
 
     @field_validator("sensors")
     @classmethod

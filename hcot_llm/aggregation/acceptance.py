@@ -20,28 +20,31 @@ class AcceptanceConfig(StrictModel):
     """How evidence is weighed and how much better a proposal must be."""
 
     rule: Literal["posterior", "proposal"] = Field(
-        "posterior",
+        default="posterior",
         description="a clause becomes the most probable of proposals, seed and current value; or the "
         "captioner's first proposal, untested (ablation)",
     )
-    use_encoder: bool = Field(True, description="the encoder's distribution counts")
-    use_captioner: bool = Field(True, description="the captioner's distribution counts")
+    use_encoder: bool = Field(default=True, description="the encoder's distribution counts")
+    use_captioner: bool = Field(default=True, description="the captioner's distribution counts")
     consistency: bool = Field(
-        True,
+        default=True,
         description="HCoT level 5: the clauses of a tile are weighed together, under the rules of consistency, and "
         "an annotation can be wrong as a whole; false weighs each clause for itself",
     )
     minimum_proposal: float = Field(
-        0.02, gt=0, le=1, description="a value to which the captioner gives at least this probability is proposed too"
+        default=0.02,
+        gt=0,
+        le=1,
+        description="a value to which the captioner gives at least this probability is proposed too",
     )
     minimum_margin: float = Field(
-        0.1, ge=0, le=1, description="posterior of the new value minus that of the current one, at least"
+        default=0.1, ge=0, le=1, description="posterior of the new value minus that of the current one, at least"
     )
     minimum_trust: float = Field(
-        0.5, ge=0, le=1, description="a clause less probable than this is no target of the next round's losses"
+        default=0.5, ge=0, le=1, description="a clause less probable than this is no target of the next round's losses"
     )
     noise_pseudo_count: float = Field(
-        10, gt=0, description="clauses per true value that an even spread of the seed's errors is worth"
+        default=10, gt=0, description="clauses per true value that an even spread of the seed's errors is worth"
     )
 
 

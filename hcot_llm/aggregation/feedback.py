@@ -20,13 +20,13 @@ class FlagConfig(StrictModel):
     """Which clauses are flagged, to be written again."""
 
     leave_one_out: bool = Field(
-        True, description="flag a clause whose removal improves both ITC and ITM (the paper's rule)"
+        default=True, description="flag a clause whose removal improves both ITC and ITM (the paper's rule)"
     )
     minimum_gain: float = Field(
-        0.0, ge=0, description="both gains must exceed this (similarity, probability) to flag by leave-one-out"
+        default=0.0, ge=0, description="both gains must exceed this (similarity, probability) to flag by leave-one-out"
     )
     minimum_confidence: float = Field(
-        0.9,
+        default=0.9,
         ge=0,
         le=1,
         description="also flag a clause whose probability, given the encoder and the seed, is lower; 1 flags all",

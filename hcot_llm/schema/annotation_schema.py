@@ -32,8 +32,8 @@ class Level(FrozenModel):
     word: str = Field(pattern=_NAME, description="stands before the level's clauses in the compact prompt")
     title: str = Field(min_length=1, description="names the level in the long prompt")
     instruction: str = Field(min_length=1, description="what the long prompt asks to decide, in whole sentences")
-    place: bool = Field(False, description="the long prompt says what is known of the place")
-    scale: bool = Field(False, description="the long prompt says how long a pixel is")
+    place: bool = Field(default=False, description="the long prompt says what is known of the place")
+    scale: bool = Field(default=False, description="the long prompt says how long a pixel is")
 
 
 class AccuracyByValue(FrozenModel):
@@ -47,7 +47,9 @@ class Geography(FrozenModel):
     """What is annotated where nothing but the position of a tile is known."""
 
     confidence: float = Field(ge=0, le=1, description="probability that it is right, as far as anybody knows")
-    value: str | None = Field(None, description="this value everywhere; null: what maps say of the fact of this name")
+    value: str | None = Field(
+        default=None, description="this value everywhere; null: what maps say of the fact of this name"
+    )
 
 
 class Clause(FrozenModel):
@@ -55,27 +57,30 @@ class Clause(FrozenModel):
 
     name: str = Field(pattern=_NAME, description="letters and underscores; one word to the tokenizer")
     kind: Kind = Field(
-        "category",
+        default="category",
         description="count: values are numbers; location: values are cells of a 3 x 3 grid, which turn with the image",
     )
     level: int = Field(ge=FIRST_LEVEL, le=LAST_LEVEL, description="HCoT level that decides it")
     group: str = Field(min_length=1, description="accuracies are also given by group")
     values: tuple[str, ...] = Field(description="the vocabulary; no two begin with the same word")
-    absence: str | None = Field(None, description="the value that says there is nothing; null where none does")
+    absence: str | None = Field(default=None, description="the value that says there is nothing; null where none does")
     templates: tuple[str, ...] = Field(description=f"sentences; {PLACEHOLDER} stands for the phrase of the value")
     phrases: dict[str, str] = Field(default_factory=dict, description="value -> how it is said; default: the value")
     absence_sentences: tuple[str, ...] = Field(
-        (), description="sentences of the absence value, as many as templates; none: the templates say it too"
+        default=(), description="sentences of the absence value, as many as templates; none: the templates say it too"
     )
     accuracy: float | AccuracyByValue | None = Field(
-        None, description="expected share of right initial annotations; simulated annotations err that often"
+        default=None, description="expected share of right initial annotations; simulated annotations err that often"
     )
     confusions: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="true value -> what is said instead -> relative weight"
     )
-    geography: Geography | None = Field(None, description="initial annotation of real tiles; null: needs a table")
+    geography: Geography | None = Field(
+        default=None, description="initial annotation of real tiles; null: needs a table"
+    )
     rarity: bool = Field(
-        False, description="tiles with a rare value are judged apart, and shown more often where the schedule says so"
+        default=False,
+        description="tiles with a rare value are judged apart, and shown more often where the schedule says so",
     )
 
 
@@ -84,7 +89,7 @@ class Aspect(FrozenModel):
 
     clause: str
     weights: dict[str, float] = Field(default_factory=dict, description="value -> relative weight")
-    any_of: tuple[str, ...] = Field((), description="equally likely values, in place of weights")
+    any_of: tuple[str, ...] = Field(default=(), description="equally likely values, in place of weights")
     unless: dict[str, str] = Field(
         default_factory=dict, description="clause -> value drawn before under which `instead` is annotated"
     )
@@ -112,7 +117,9 @@ class Block(FrozenModel):
 
     name: str = Field(pattern=_NAME)
     clauses: tuple[str, ...]
-    invented: Invented | None = Field(None, description="how the block is invented or missed as a whole; null: never")
+    invented: Invented | None = Field(
+        default=None, description="how the block is invented or missed as a whole; null: never"
+    )
 
 
 class OtherThan(FrozenModel):
@@ -148,9 +155,9 @@ class Rule(FrozenModel):
     """One rule of level 5: a block, cases of forbidden values, or code that measures; exactly one of them."""
 
     name: str = Field(pattern=_NAME)
-    block: str | None = Field(None, description="these clauses are absent together or not at all")
+    block: str | None = Field(default=None, description="these clauses are absent together or not at all")
     message: str | None = Field(
-        None, description="of a block: {absent}, {present} and {said} stand for clauses with their values"
+        default=None, description="of a block: {absent}, {present} and {said} stand for clauses with their values"
     )
     cases: tuple[Case, ...] = ()
     measured: Measured | None = None

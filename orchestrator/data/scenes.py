@@ -17,8 +17,10 @@ class SceneState(FrozenModel):
     """One scene at one time. Without size and time: no file here, as it is virtual, remote or missing."""
 
     size_bytes: int | None = None
-    modified_ns: int | None = Field(None, description="time of the file, nanoseconds since 1970")
-    sha256: str = Field("", description="of its content, see corpus.ingest.scene_sha256; '' if unknown or unreadable")
+    modified_ns: int | None = Field(default=None, description="time of the file, nanoseconds since 1970")
+    sha256: str = Field(
+        default="", description="of its content, see corpus.ingest.scene_sha256; '' if unknown or unreadable"
+    )
 
     @property
     def stamp(self) -> list[int]:

@@ -20,7 +20,7 @@ class CellResult(FrozenModel):
     """result.json of a (row, seed) that is no run of the loop."""
 
     config_sha256: str = Field(description="of the run's configuration; another one makes the result stale")
-    rests_on: str | None = Field(None, description="sha256 of the weights of another row that it used")
+    rests_on: str | None = Field(default=None, description="sha256 of the weights of another row that it used")
     metrics: dict[str, float | None]
     seconds: float = Field(ge=0, description="for the row's own work and the training it rests on")
 

@@ -31,13 +31,13 @@ class RowConfig(FrozenModel):
 
     description: str = Field(description="what the row is, one line of the table's legend")
     kind: Literal["loop", "seed", "posterior_fusion", "encoder_alone"] = Field(
-        "loop",
+        default="loop",
         description="a run of the loop; the seed annotations as they came; one fusion of the seed with the "
         "encoder of another row's last round; or what that encoder alone finds most probable",
     )
     overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys of the run's configuration")
     weights_of: str | None = Field(
-        None, description="kinds posterior_fusion and encoder_alone: the earlier row whose encoder they use"
+        default=None, description="kinds posterior_fusion and encoder_alone: the earlier row whose encoder they use"
     )
 
 
@@ -47,7 +47,7 @@ class AblationConfig(FrozenModel):
     name: Name = Field(description="names the directory and the MLflow experiment")
     base: Path = Field(description="configuration of all rows, beside this file")
     overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys, the same for all rows")
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="every row runs once with each")
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1, description="every row runs once with each")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="who is told of the table")
     rows: dict[str, RowConfig] = Field(min_length=1, description="by name; lower-case words joined by hyphens")
 

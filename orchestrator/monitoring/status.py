@@ -17,7 +17,7 @@ class Status(FrozenModel):
     """status.json of a run directory: the phase that began last."""
 
     phase: str = Field(description="start-up, one of the loop's phases, or ended")
-    round: int | None = Field(None, description="None outside of rounds")
+    round: int | None = Field(default=None, description="None outside of rounds")
     since: float = Field(description="when the phase began, seconds since 1970")
     pid: int = Field(description="process of the driver, on its own host")
     started: float = Field(description="when that process began, seconds since 1970")

@@ -35,10 +35,10 @@ class RecordedRound(Protocol):
 class RetentionConfig(StrictModel):
     """What is kept of old rounds. Annotations, records and what MLflow holds always are."""
 
-    delete: bool = Field(True, description="delete weights, shards and feedback of old rounds; false keeps all")
-    keep_rounds: int = Field(2, ge=2, description="newest recorded rounds of which everything is kept")
+    delete: bool = Field(default=True, description="delete weights, shards and feedback of old rounds; false keeps all")
+    keep_rounds: int = Field(default=2, ge=2, description="newest recorded rounds of which everything is kept")
     champion: Literal["held_out", "last"] = Field(
-        "held_out",
+        default="held_out",
         description="the round that is kept for being the best: the one whose encoder explains the seed of "
         "held-out tiles best (no truth is read), or the last one",
     )

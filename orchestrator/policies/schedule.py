@@ -56,46 +56,49 @@ class ScheduleConfig(StrictModel):
     model_config = ConfigDict(validate_default=True)
 
     phase: ByRound[Literal[1, 2, 3]] = Field(
-        (3,),
+        default=(3,),
         description="the paper's phase, by round: 1 trains alone; 2 flags clauses, which leave the next "
         "round's targets; 3 has them written again",
     )
     start: ByRound[Literal["warm", "scratch"]] = Field(
-        ("warm",),
+        default=("warm",),
         description="by round: `warm` goes on with the round before, optimiser included; `scratch` begins "
         "with the weights of round 1's start",
     )
     epochs: ByRound[_Epochs] | None = Field(
-        None,
+        default=None,
         description="passes over the corpus, by round; null: train.first_round_epochs from scratch, else "
         "train.round_epochs",
     )
     folds: int = Field(
-        1,
+        default=1,
         ge=1,
         le=10,
         description="out-of-fold labelling: as many models, each trained without the tiles that it "
         "scores and labels; 1: one model of all tiles",
     )
     flagged_leave: Literal["every_loss", "reconstruction"] = Field(
-        "every_loss",
+        default="every_loss",
         description="what a clause is no target of while it is flagged by phase 2 or less probable than "
         "acceptance.minimum_trust; `reconstruction` as in the paper",
     )
     regenerated_share: ByRound[_Share] = Field(
-        (1.0,), description="of the training tiles' clauses, at most written again, by round; the least confident first"
+        default=(1.0,),
+        description="of the training tiles' clauses, at most written again, by round; the least confident first",
     )
     acceptance_margin: ByRound[_Share] | None = Field(
-        None, description="acceptance.minimum_margin by round; null: that key"
+        default=None, description="acceptance.minimum_margin by round; null: that key"
     )
     acceptance_floor: _Share | None = Field(
-        None, description="a run ends after a round that accepted a smaller share of what it regenerated; null: never"
+        default=None,
+        description="a run ends after a round that accepted a smaller share of what it regenerated; null: never",
     )
     initial_caption_share: ByRound[_Share] = Field(
-        (0.0,), description="of a round's training tiles, shown with the initial values and not the newest, by round"
+        default=(0.0,),
+        description="of a round's training tiles, shown with the initial values and not the newest, by round",
     )
     rare_landform_factor: ByRound[_Factor] = Field(
-        (1.0,),
+        default=(1.0,),
         description="how often a tile annotated with a rare landform is shown in an epoch, by round; a fraction "
         "is drawn",
     )

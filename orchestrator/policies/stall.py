@@ -16,11 +16,13 @@ class WatchdogConfig(StrictModel):
     """What counts as a run that hangs. Steps trained, and tiles scored or answered, are signs of life."""
 
     warn_after_s: float = Field(
-        1200,
+        default=1200,
         gt=0,
         description="a phase in which nothing moved for so long is named, with the resources that Ray waits for",
     )
-    give_up_after_s: float = Field(7200, gt=0, description="a phase in which nothing moved for so long ends the run")
+    give_up_after_s: float = Field(
+        default=7200, gt=0, description="a phase in which nothing moved for so long ends the run"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "WatchdogConfig":

@@ -38,8 +38,10 @@ class Owner(FrozenModel):
     pid: int = Field(gt=0, lt=2**31)
     started: float = Field(description="seconds since 1970, by a clock that may be set meanwhile")
     boot_id: str | None = None
-    pid_namespace: str | None = Field(None, description="containers of one host name have process ids of their own")
-    start_ticks: int | None = Field(None, description="clock ticks from boot to its start, which nobody sets")
+    pid_namespace: str | None = Field(
+        default=None, description="containers of one host name have process ids of their own"
+    )
+    start_ticks: int | None = Field(default=None, description="clock ticks from boot to its start, which nobody sets")
 
     @staticmethod
     def of_this_process() -> "Owner":

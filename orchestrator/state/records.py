@@ -60,9 +60,9 @@ class RoundRecord(StateModel):
     corpus_version: int = Field(ge=0, description="version of the Delta table after this round")
     corpus_digest: str = Field(min_length=8, description="hash of the annotations' content, whatever the file layout")
     weights_sha256: str = Field(pattern=_SHA256, description="of the published model, the first fold's")
-    fold_weights_sha256: tuple[str, ...] = Field((), description="of the other folds' models, in their order")
+    fold_weights_sha256: tuple[str, ...] = Field(default=(), description="of the other folds' models, in their order")
     captioner: str = Field(
-        "native",
+        default="native",
         description="what labelled: native (these weights, proven by the probe), or the "
         "name and place of a model that is not trained here, of whose weights nothing is known",
     )
@@ -76,10 +76,12 @@ class RoundRecord(StateModel):
     counts: Counts
     metrics: dict[str, float | None] = Field(description="by name; annotation_accuracy is null without truth")
     accuracy_by_clause: dict[str, float | None] | None = Field(
-        None, description="annotation accuracy; null without truth"
+        default=None, description="annotation accuracy; null without truth"
     )
     timings: Timings
-    end: str | None = Field(None, description="why the run ends after this round although it has more; else null")
+    end: str | None = Field(
+        default=None, description="why the run ends after this round although it has more; else null"
+    )
 
 
 def is_over(records: Sequence[RoundRecord], rounds: int) -> bool:

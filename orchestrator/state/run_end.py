@@ -23,7 +23,7 @@ class RunEnd(StateModel):
 
     status: RunStatus = Field(description="finished, failed by an error, or interrupted by the user")
     at: float = Field(description="when the driver ended, seconds since 1970")
-    error: str | None = Field(None, description="type and first line of the error that ended it; else null")
+    error: str | None = Field(default=None, description="type and first line of the error that ended it; else null")
 
 
 def status_of(error: BaseException | None) -> RunStatus:

@@ -32,7 +32,7 @@ class TrackingConfig(FrozenModel):
     """Who is told what the run does."""
 
     kind: str = Field(
-        "mlflow",
+        default="mlflow",
         description="mlflow: the server that MLFLOW_TRACKING_URI names, or a store in the run directory; none; or a "
         "kind that a plugin has registered",
     )

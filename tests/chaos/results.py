@@ -16,23 +16,26 @@ class Result(BaseModel):
 
     fault: str
     seed: int
-    injected: int = Field(0, description="how often the fault is known to have struck")
-    survived: bool = Field(False, description="the run came to its end, with `knowlip resume` where that is the way")
-    resumes: int = Field(0, description="of the whole run")
-    shared: int = Field(1, ge=1, description="how many faults struck the same run, one after the other")
-    lost: int = Field(0, description="annotations, over all rounds")
-    duplicated: int = Field(0, description="annotations, and rounds committed twice")
-    equal: bool | None = Field(None, description="to the undisturbed run, bit for bit; null where it cannot be")
+    injected: int = Field(default=0, description="how often the fault is known to have struck")
+    survived: bool = Field(
+        default=False, description="the run came to its end, with `knowlip resume` where that is the way"
+    )
+    resumes: int = Field(default=0, description="of the whole run")
+    shared: int = Field(default=1, ge=1, description="how many faults struck the same run, one after the other")
+    lost: int = Field(default=0, description="annotations, over all rounds")
+    duplicated: int = Field(default=0, description="annotations, and rounds committed twice")
+    equal: bool | None = Field(default=None, description="to the undisturbed run, bit for bit; null where it cannot be")
     extra_s: float | None = Field(
-        None, description="wall time beyond the undisturbed run's, seconds; in a shared run the mean over its faults"
+        default=None,
+        description="wall time beyond the undisturbed run's, seconds; in a shared run the mean over its faults",
     )
     at_most_s: float | None = Field(
-        None,
+        default=None,
         description="what a start and the struck phase take undisturbed, seconds, over the same faults: extra_s's goal",
     )
-    notes: tuple[str, ...] = Field((), description="what was not as it should be")
-    commit: str = Field("", description="of the code that ran; + where files differed from it")
-    not_possible: str | None = Field(None, description="why this machine cannot inject the fault")
+    notes: tuple[str, ...] = Field(default=(), description="what was not as it should be")
+    commit: str = Field(default="", description="of the code that ran; + where files differed from it")
+    not_possible: str | None = Field(default=None, description="why this machine cannot inject the fault")
 
     @property
     def good(self) -> bool:

@@ -25,7 +25,7 @@ class AuthOptions(Strict):
 
 class AutoscalerOptions(Strict):
     version: Literal["v1", "v2"] | None = None
-    idleTimeoutSeconds: int | None = Field(None, ge=1)
+    idleTimeoutSeconds: int | None = Field(default=None, ge=1)
     upscalingMode: Literal["Default", "Aggressive", "Conservative"] | None = None
     resources: dict[str, dict[str, str]] | None = None
     securityContext: dict[str, Any] | None = None

@@ -15,7 +15,7 @@ class Shape(BaseModel):
 
 class Circle(Shape):
     kind: Literal["circle"] = "circle"
-    radius: int = Field(1, ge=0)
+    radius: int = Field(default=1, ge=0)
 
 
 class Square(Shape):
