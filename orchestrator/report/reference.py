@@ -183,8 +183,8 @@ def print_reference_report(report: ReferenceReport, console: Console) -> None:
         f"{report.windows} windows of the reference are tiles of this run, {report.not_found} are not; annotations "
         f"after {report.rounds} rounds. Each cell: accuracy in % (kappa: agreement beyond chance). 2nd reader: how far "
         "another reading by the same vision-language model agreed with the first: repeatability. Majority: the "
-        "reference's own most frequent value everywhere. Building counts medium and dense as one. Fields in brackets are shown, "
-        "not scored: readers disagree too much, or nearly all windows have the same value.",
+        "reference's own most frequent value everywhere. Building counts medium and dense as one. Fields in "
+        "brackets are shown, not scored: readers disagree too much, or nearly all windows have the same value.",
         highlight=False,
     )
 
