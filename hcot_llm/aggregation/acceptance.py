@@ -86,7 +86,7 @@ def decide(
     if config.rule == "proposal":
         value = np.where(proposed[:, 0] == NOT_PROPOSED, current, proposed[:, 0])
         return Decision(value, value != current, np.zeros(len(current), dtype=bool), posterior[rows, value])
-    candidate = np.eye(posterior.shape[1] + 1, dtype=bool)[proposed].any(axis=1)[:, :-1]
+    candidate = np.logical_or.reduce(np.eye(posterior.shape[1] + 1, dtype=bool)[proposed], axis=1)[:, :-1]
     asked = candidate.any(axis=1)
     candidate |= np.nan_to_num(distribution) >= config.minimum_proposal
     differs = asked & (candidate & (np.arange(posterior.shape[1]) != current[:, None])).any(axis=1)

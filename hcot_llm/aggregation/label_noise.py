@@ -71,7 +71,7 @@ def normalise(array: np.ndarray) -> np.ndarray:
     return array / np.maximum(array.sum(axis=-1, keepdims=True), TINY)
 
 
-def pool(witnesses: Sequence[np.ndarray], exponents: Sequence[float]) -> np.ndarray:
+def pool(witnesses: Sequence[np.ndarray], exponents: Sequence[float] | np.ndarray) -> np.ndarray:
     """Product of distributions float [N, V], each to its exponent. Rows that are NaN (no answer) do not take part."""
     total = np.zeros_like(witnesses[0])
     for witness, exponent in zip(witnesses, exponents, strict=True):

@@ -58,14 +58,14 @@ def matrix_from_table(schema: AnnotationSchema, table: pa.Table) -> AnnotationMa
         sources,
         strict=True,
     ):
-        index = schema.value_index.get(clause, {}).get(value)
-        if index is None:
+        if value not in schema.value_index.get(clause, {}):
             try:
                 schema.check_value(clause, value)
             except SchemaError as error:
                 raise SchemaError(f"Tile {tile_id}: {error}") from error
         row, column = row_of[tile_id], schema.column[clause]
-        values[row, column], confidence[row, column], source[row, column] = index, sure, origin
+        values[row, column] = schema.value_index[clause][value]
+        confidence[row, column], source[row, column] = sure, origin
     if (values < 0).any():
         row, column = np.argwhere(values < 0)[0]
         raise SchemaError(f"Tile {tile_ids[row]} has no clause '{schema.names[column]}'.")

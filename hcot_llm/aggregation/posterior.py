@@ -153,14 +153,16 @@ def weigh_clause(
         priors: how far each model is expected to be believed, see `fit_exponents`.
     """
     noise = NoiseModel.even(float(accuracy.mean()), witnesses[0].shape[1])
+    exponents = [0.0] * len(witnesses)  # no model is believed before the first fit
+    pooled = pool(witnesses, exponents)
     for _ in range(_ITERATIONS):
         likelihood = noise.likelihood(seed, accuracy)
         exponents = fit_exponents([witness[calibration] for witness in witnesses], likelihood[calibration], priors)
         pooled = pool(witnesses, exponents)
         noise = estimate_noise(fuse(pooled, likelihood), seed, noise.accuracy, config.noise_pseudo_count)
-    belief = sum(
-        exponent * ~np.isnan(witness).any(axis=1) for exponent, witness in zip(exponents, witnesses, strict=True)
-    )
+    belief = np.zeros(len(seed))
+    for exponent, witness in zip(exponents, witnesses, strict=True):
+        belief += exponent * ~np.isnan(witness).any(axis=1)
     return ClauseWeighing(fuse(pooled, noise.likelihood(seed, accuracy)), exponents, pooled, belief, noise)
 
 
@@ -234,7 +236,7 @@ def _weigh_all(
             )
             for column, clause in enumerate(schema.names)
         ]
-    return joint
+    return joint  # pyright: ignore[reportPossiblyUnboundVariable]  # the loop runs at least once
 
 
 def ways_to_be_wrong(schema: AnnotationSchema) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
 
 from corpus.storage.disk import writing
 
@@ -24,7 +26,7 @@ PHASE_COLOURS = {
     "unaccounted": INK,
 }
 _DARK = {BLUE, GREEN, INK}
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 12,
@@ -188,10 +190,11 @@ def losses_by_step(losses: Mapping[int, Sequence[Mapping[str, float]]]) -> Figur
                     fontsize=8,
                     color=GREY,
                 )
-            last = _smooth(values)[-1]
+            # Names are those of the rows, so that one round at least has points.
+            last = _smooth(values)[-1]  # pyright: ignore[reportPossiblyUnboundVariable]  # see above
             axes.annotate(
                 f"{last:.2f}",
-                (steps[-1], last),
+                (steps[-1], last),  # pyright: ignore[reportPossiblyUnboundVariable]  # see above
                 (4, 0),
                 color=BLUE,
                 fontsize=9,
