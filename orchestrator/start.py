@@ -20,7 +20,7 @@ from orchestrator.report.summary import print_report
 from orchestrator.run.preflight import preflight, preflight_disk, preflight_tracking
 from orchestrator.run.session import Session
 from orchestrator.state.lease import LeaseKeeper
-from orchestrator.state.records import is_over, read_records
+from orchestrator.state.records import check_recorded_schema, is_over, read_records
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.state.run_end import was_cut_off
 from orchestrator.tracking.base import TrackedRun, Tracker
@@ -70,9 +70,11 @@ def resume_run(run_dir: Path, console: Console) -> None:
     Raises:
         PreflightError: The run would lack something; nothing was started.
         CorpusError: Its scenes have changed since.
+        SchemaMismatch: Its annotation schema has changed since.
     """
     directory, config = RunDirectory.open(run_dir)
     records = read_records(directory.path)
+    check_recorded_schema(directory.path, records, config.annotation_schema)
     with _saying_how_to_resume(directory, console):
         if is_over(records, config.rounds):
             _finish(config, directory, console)

@@ -18,7 +18,7 @@ class AccuracyReport:
 
     overall: float
     stated: float | None
-    """Where the truth is neither 'none' nor '0'; None if it never is."""
+    """Where the truth is no absence value; None if it always is."""
     by_clause: dict[str, float]
     by_group: dict[str, float]
     expected_calibration_error: float | None
@@ -52,10 +52,19 @@ class RepairReport:
         return self.false_repairs / self.n_right_before if self.n_right_before else None
 
 
-def annotation_accuracy(annotations: pa.Table, truth: pa.Table, group: Mapping[str, str]) -> AccuracyReport:
-    """Compare annotations (tile_id, clause, value[, confidence]) with the truth (tile_id, a column per clause).
+def annotation_accuracy(
+    annotations: pa.Table, truth: pa.Table, group: Mapping[str, str], absence: Mapping[str, str]
+) -> AccuracyReport:
+    """Compare annotations with the truth.
 
-    `group` gives each clause's group. Raises ValueError as `join_truth`, and for a clause without a group.
+    Args:
+        annotations: columns tile_id, clause, value, optionally confidence.
+        truth: tile_id and one column per clause.
+        group: clause -> its group.
+        absence: clause -> the value that says there is nothing, of clauses that have one.
+
+    Raises:
+        ValueError: as `join_truth`, and for a clause without a group.
     """
     joined = join_truth(annotations, truth)
     group = {str(clause): str(name) for clause, name in group.items()}
@@ -63,7 +72,7 @@ def annotation_accuracy(annotations: pa.Table, truth: pa.Table, group: Mapping[s
     without = [clause for clause in clauses if clause not in group]
     if without:
         raise ValueError(f"Clauses without a group: {', '.join(without)}.")
-    correct, stated = joined.correct, joined.stated
+    correct, stated = joined.correct, joined.stated(absence)
     of_clause = {clause: joined.clause == clause for clause in clauses}
     of_group = {
         name: np.logical_or.reduce([of_clause[clause] for clause in clauses if group[clause] == name])

@@ -17,13 +17,16 @@ class SlotReport:
     accuracy: float
     by_clause: dict[str, float]
     count_mae: float | None
-    """Mean absolute error of the counting clause over all tiles, in targets; None where it was not predicted."""
+    """Mean absolute error of the counting clause over all tiles; None where it was not predicted."""
     count_mae_present: float | None
-    """The same over tiles that have a target: a predictor of zeros is not good at it."""
+    """The same over tiles whose true count is above 0: a predictor of zeros is not good at it."""
 
 
-def slot_report(predicted: pa.Table, truth: pa.Table, *, count_clause: str | None = "target_count") -> SlotReport:
-    """predicted: tile_id, clause, value. truth: tile_id and one column per clause. Errors as `join_truth`."""
+def slot_report(predicted: pa.Table, truth: pa.Table, *, count_clause: str | None = None) -> SlotReport:
+    """predicted: tile_id, clause, value. truth: tile_id and one column per clause. Errors as `join_truth`.
+
+    count_clause: the clause whose values are numbers; None where there is none.
+    """
     joined = join_truth(predicted, truth)
     clauses = joined.clauses
     values = {name: (joined.value[joined.clause == name], joined.truth[joined.clause == name]) for name in clauses}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from corpus.storage.arrow import compute as pc
-
-UNSTATED = ("none", "0")
-"""Truth values that state nothing; a metric 'stated only' leaves them out, since they are easy to guess."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +27,14 @@ class Joined:
         """Bool [n]."""
         return self.value == self.truth
 
-    @property
-    def stated(self) -> np.ndarray:
-        """Bool [n]: the truth is neither 'none' nor '0'."""
-        return np.logical_and.reduce([self.truth != value for value in UNSTATED])
+    def stated(self, absence: Mapping[str, str]) -> np.ndarray:
+        """Bool [n]: the truth is not its clause's absence value, which states nothing and is easy to guess.
+
+        Args:
+            absence: clause -> absence value; a clause that is not named has none.
+        """
+        unstated = [(self.clause == clause) & (self.truth == value) for clause, value in absence.items()]
+        return ~np.logical_or.reduce([np.zeros(len(self.truth), bool), *unstated])
 
     @property
     def clauses(self) -> list[str]:

@@ -12,7 +12,7 @@ class AnnotationAccuracy:
 
     def evaluate(self, inputs: EvaluationInputs) -> TaskResult:
         """Compare the current annotations with the truth."""
-        report = annotation_accuracy(inputs.current, inputs.truth, inputs.schema.group)
+        report = annotation_accuracy(inputs.current, inputs.truth, inputs.schema.group, inputs.schema.absence)
         return TaskResult(
             {
                 "annotation_accuracy": report.overall,

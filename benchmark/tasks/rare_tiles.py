@@ -23,7 +23,9 @@ class RareTiles:
         is_rare = pc.is_in(inputs.current["tile_id"], pa.array(sorted(rare)))
         found: dict[str, float | None] = {"rare_tiles": len(rare)}
         for name, where in (("rare", is_rare), ("common", pc.invert(is_rare))):
-            report = annotation_accuracy(inputs.current.filter(where), inputs.truth, inputs.schema.group)
+            report = annotation_accuracy(
+                inputs.current.filter(where), inputs.truth, inputs.schema.group, inputs.schema.absence
+            )
             found |= {
                 f"annotation_accuracy_{name}": report.overall,
                 **{f"annotation_accuracy_{name}_{group}": value for group, value in report.by_group.items()},

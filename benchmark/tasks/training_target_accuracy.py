@@ -17,5 +17,5 @@ class TrainingTargetAccuracy:
         targets = inputs.current if inputs.loss_mask is None else inputs.current.filter(pa.array(inputs.loss_mask))
         if not targets.num_rows:
             return TaskResult({})
-        report = annotation_accuracy(targets, inputs.truth, inputs.schema.group)
+        report = annotation_accuracy(targets, inputs.truth, inputs.schema.group, inputs.schema.absence)
         return TaskResult({"annotation_accuracy_training_targets": report.overall})

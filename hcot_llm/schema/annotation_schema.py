@@ -61,7 +61,7 @@ class Clause(FrozenModel):
         description="count: values are numbers; location: values are cells of a 3 x 3 grid, which turn with the image",
     )
     level: int = Field(ge=FIRST_LEVEL, le=LAST_LEVEL, description="HCoT level that decides it")
-    group: str = Field(min_length=1, description="accuracies are also given by group")
+    group: str = Field(pattern=_NAME, description="accuracies are also given by group; part of a metric's name")
     values: tuple[str, ...] = Field(description="the vocabulary; no two begin with the same word")
     absence: str | None = Field(default=None, description="the value that says there is nothing; null where none does")
     templates: tuple[str, ...] = Field(description=f"sentences; {PLACEHOLDER} stands for the phrase of the value")

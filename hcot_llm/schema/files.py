@@ -6,6 +6,7 @@ from typing import Final
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from corpus.storage.yaml import load_yaml
 from hcot_llm.schema.annotation_schema import AnnotationSchema
@@ -40,27 +41,63 @@ def check_schema(path: Path) -> tuple[list[str], AnnotationSchema | None]:
         content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         return [f"it cannot be read: {error.strerror or error}."], None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return [f"it is not YAML: {error}."], None
+    except UnicodeDecodeError as error:
+        return [f"it is no text in UTF-8: {error.reason} at byte {error.start}. Save it as UTF-8."], None
+    except yaml.YAMLError as error:
+        return [f"it is not YAML: {_without_picture(error)}."], None
+    if not isinstance(content, dict):
+        said = "it is empty" if content is None else f"it holds a {_KINDS.get(type(content), 'single value')}"
+        return [f"{said}, but a schema has the keys {', '.join(AnnotationSchema.model_fields)}."], None
     try:
-        return [], AnnotationSchema.model_validate(content if content is not None else {})
+        return [], AnnotationSchema.model_validate(content)
     except ValidationError as error:
         return problems_of(error, content), None
 
 
 def problems_of(error: ValidationError, content: object = None) -> list[str]:
-    """One sentence for each problem; clauses, rules and blocks are named and not counted.
+    """One sentence for each problem; clauses, rules and blocks are named, and what has no name is counted from 1.
 
     content: what was read, from which their names are taken.
     """
     found = []
     for problem in error.errors():
-        message = problem["msg"].removeprefix("Value error, ")
+        message = _in_words(problem)
         if place := _place(problem["loc"], content):
             found.append(f"{place}: {message}.")
         else:
             found += message.splitlines()
     return found
+
+
+_KINDS: Final = {list: "list", dict: "mapping", bool: "truth value", int: "number", float: "number", type(None): "null"}
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    """What is wrong in the words of a YAML file; pydantic speaks of Python's types."""
+    got = problem["input"]
+    if problem["type"] == "missing":
+        return "it is missing"
+    if problem["type"] == "extra_forbidden":
+        return "no such key; configs/schema/hcot.yaml shows those that there are"
+    if problem["type"] == "string_type" and isinstance(got, (bool, int, float)):
+        return f"{str(got).lower()} is read as a {_KINDS[type(got)]}; put it in quotes"
+    if wanted := _WANTED.get(problem["type"]):
+        return f"it has to be a {wanted}, not a {_KINDS.get(type(got), 'single value')}"
+    return problem["msg"].removeprefix("Value error, ")
+
+
+_WANTED: Final = {"tuple_type": "list", "dict_type": "mapping", "model_type": "mapping", "string_type": "word or text"}
+
+
+def _without_picture(error: yaml.YAMLError) -> str:
+    """A YAML error on one line: what, and where. PyYAML draws the place over several lines."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error)
+    mark, begun = error.problem_mark, error.context_mark
+    where = f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    if error.context and begun is not None:
+        where += f" ({error.context} that begins in line {begun.line + 1})"
+    return where
 
 
 def _place(parts: tuple[int | str, ...], content: object) -> str:
@@ -71,7 +108,10 @@ def _place(parts: tuple[int | str, ...], content: object) -> str:
         except (KeyError, IndexError, TypeError):
             content = None
         name = content.get("name") if isinstance(part, int) and isinstance(content, dict) else None
-        words.append(str(part) if name is None else f"'{name}'")
+        if name is not None:
+            words.append(f"'{name}'")
+        else:
+            words.append(str(part + 1) if isinstance(part, int) else part)
     return ".".join(words)
 
 

@@ -23,6 +23,8 @@ LOCATIONS = (("northwest", "north", "northeast"), ("west", "center", "east"), ("
 """Cells of the 3 x 3 grid; north is the top of the tile."""
 _VALUE = re.compile(r"[a-z][a-z0-9_]*|[0-9]+")
 _RESERVED = ("place", "hint", "ask")
+_METRIC_NAMES = re.compile(r"(stated|training_targets|(rare|common)(_.*)?)")
+"""Endings of other metrics annotation_accuracy_...; a group has a metric of its own there."""
 
 
 def find_problems(schema: AnnotationSchema) -> list[str]:
@@ -56,6 +58,10 @@ def _clauses(schema: AnnotationSchema) -> Iterator[str]:
     yield from _repeated("clauses", (clause.name for clause in schema.clauses))
     for clause in schema.clauses:
         yield from (f"clause {clause.name}: {problem}" for problem in _clause(clause))
+        if clause.name == "tile_id":
+            yield "clause tile_id: tables have a column of that name already; choose another."
+        if _METRIC_NAMES.fullmatch(clause.group):
+            yield f"clause {clause.name}: another metric than its group's is called '{clause.group}'; rename the group."
     for clause in schema.clauses:
         if isinstance(clause.accuracy, AccuracyByValue):
             by = next((other for other in schema.clauses if other.name == clause.accuracy.by), None)

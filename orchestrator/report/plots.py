@@ -101,7 +101,7 @@ def accuracy_by_clause(
                 y += 1
                 _one_clause(axes, y, seed[clause], [values[clause] for values in rounds])
                 ticks.append(y)
-                names.append(clause.removeprefix("target_") if group == "target" else clause)
+                names.append(clause.removeprefix(f"{group}_"))
             y += 1.3
         mean_seed, mean_last = (sum(values[c] for c in seed) / len(seed) for values in (seed, last))
         axes.set_yticks(ticks, [name.replace("_", " ") for name in names])

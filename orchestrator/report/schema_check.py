@@ -21,10 +21,9 @@ def check(path: Path, console: Console) -> int:
             check_cost(schema)
         except SchemaError as error:
             problems = [str(error)]
-    for problem in problems:
-        console.print(problem, highlight=False, soft_wrap=True, markup=False)
     if schema is None or problems:
-        console.print(f"{path}: {len(problems)} problem(s); it cannot be used.", highlight=False, soft_wrap=True)
+        for line in (f"{path} cannot be used, {len(problems)} problem(s):", *(f"  {each}" for each in problems)):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
         return 1
     _print(schema, console)
     return 0

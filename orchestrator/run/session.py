@@ -32,7 +32,7 @@ from orchestrator.run.phases import Phases
 from orchestrator.run.recorder import RoundRecorder
 from orchestrator.run.steps import Round, retain, summarise_initial
 from orchestrator.state.lease import LeaseKeeper
-from orchestrator.state.records import PhaseClock, RoundRecord, is_over, read_records
+from orchestrator.state.records import PhaseClock, RoundRecord, check_recorded_schema, is_over, read_records
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.base import TrackedRun
 from orchestrator.tracking.registry import make_tracker
@@ -78,6 +78,7 @@ class Session:
             enter(lifetimes.marked_as_ended(self.directory, self._is_ours))
             # Read after the lease is taken: another driver may have recorded rounds until then.
             self.records = read_records(self.directory.path)
+            check_recorded_schema(self.directory.path, self.records, self.config.annotation_schema)
             enter(lifetimes.disconnected())
             enter(lifetimes.sampled(self._memory))
             enter(self._actors)

@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from corpus.storage.models import StateModel
 from corpus.storage.state_files import RecordError, StateFolder, read_json
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.errors import SchemaMismatch
 
 PHASES = ("train", "publish", "score", "label", "refresh", "evaluate")
 _SHA256 = r"^[0-9a-f]{64}$"
@@ -186,6 +188,26 @@ def read_records(run_dir: Path) -> list[RoundRecord]:
                 f"{number:04d}.json, or remove the records after the gap and resume."
             )
     return records
+
+
+def check_recorded_schema(run_dir: Path, records: Sequence[RoundRecord], schema: AnnotationSchema) -> None:
+    """See that a run's records are of the schema that its configuration has now.
+
+    Args:
+        run_dir: of the run.
+        records: its records.
+        schema: of its configuration.
+
+    Raises:
+        SchemaMismatch: A round was recorded with another schema; both are named.
+    """
+    for record in records:
+        if record.schema_sha256 != schema.digest:
+            raise SchemaMismatch(
+                f"Round {record.round} of {run_dir} was recorded with the annotation schema "
+                f"{record.schema_sha256[:12]}, but the run's config.yaml now has the schema {schema.label}. A run "
+                "keeps its schema: restore `schema` in config.yaml from a copy, or start a new run with the other schema."
+            )
 
 
 def write_seed_summary(directory: StateFolder, summary: SeedSummary) -> None:

@@ -1,6 +1,7 @@
 """Round records that are valid whatever a test changes in them."""
 
 from orchestrator.state.records import PHASES, Counts, RoundRecord, Timings
+from support.hcot import HCOT
 
 
 def timings(seconds: float = 1.0) -> Timings:
@@ -16,7 +17,7 @@ def record(round_: int = 1, **changes) -> RoundRecord:
         "corpus_version": round_,
         "corpus_digest": "d" * 64,
         "weights_sha256": "a" * 64,
-        "schema_sha256": "b" * 64,
+        "schema_sha256": HCOT.digest,
         "seed": 0,
         "tracking_id": "f" * 32,
         "world_size": 2,

@@ -15,6 +15,7 @@ from benchmark.metrics.agreement import balanced_accuracy, cohen_kappa, confusio
 from benchmark.metrics.retrieval import retrieval
 from benchmark.metrics.slots import slot_report
 
+ABSENCE = {"road": "none", "target_count": "0"}
 GROUP = {"terrain": "landform", "road": "landform", "target_count": "target"}
 TRUTH = pa.table(
     {
@@ -52,7 +53,7 @@ BEFORE = {
 
 
 def test_accuracy_is_what_is_counted_by_hand():
-    report = annotation_accuracy(table(BEFORE, [0.9] * 9), TRUTH, GROUP)
+    report = annotation_accuracy(table(BEFORE, [0.9] * 9), TRUTH, GROUP, ABSENCE)
     # Right: a.terrain, a.target_count, b.road, c.target_count.
     assert report.overall == pytest.approx(4 / 9)
     assert report.by_clause == pytest.approx({"road": 1 / 3, "target_count": 2 / 3, "terrain": 1 / 3})
@@ -66,14 +67,21 @@ def test_accuracy_is_what_is_counted_by_hand():
 def test_accuracy_does_not_depend_on_row_order():
     annotations = table(BEFORE, list(np.linspace(0, 1, 9)))
     shuffled = annotations.take([8, 2, 5, 0, 7, 1, 6, 4, 3])
-    assert annotation_accuracy(annotations, TRUTH, GROUP) == annotation_accuracy(
-        shuffled, TRUTH.take([3, 1, 2, 0]), GROUP
+    assert annotation_accuracy(annotations, TRUTH, GROUP, ABSENCE) == annotation_accuracy(
+        shuffled, TRUTH.take([3, 1, 2, 0]), GROUP, ABSENCE
     )
 
 
 def test_where_nothing_is_stated_stated_accuracy_and_calibration_are_unknown():
-    report = annotation_accuracy(table({"a.road": "none"}), TRUTH, GROUP)
+    report = annotation_accuracy(table({"a.road": "none"}), TRUTH, GROUP, ABSENCE)
     assert (report.overall, report.stated, report.expected_calibration_error) == (1.0, None, None)
+
+
+def test_only_the_absence_value_of_a_clause_states_nothing():
+    annotations = table(BEFORE)
+    assert annotation_accuracy(annotations, TRUTH, GROUP, {}).n_stated == 9, "no clause has an absence value"
+    assert annotation_accuracy(annotations, TRUTH, GROUP, {"terrain": "plain"}).n_stated == 8
+    assert annotation_accuracy(annotations, TRUTH, GROUP, {"terrain": "none", "target_count": "none"}).n_stated == 9
 
 
 @pytest.mark.parametrize(
@@ -90,7 +98,7 @@ def test_where_nothing_is_stated_stated_accuracy_and_calibration_are_unknown():
 )
 def test_bad_tables_are_refused(annotations, truth, message):
     with pytest.raises(ValueError, match=message):
-        annotation_accuracy(annotations, truth, GROUP)
+        annotation_accuracy(annotations, truth, GROUP, ABSENCE)
 
 
 def test_repairs_are_what_is_counted_by_hand():
@@ -122,7 +130,10 @@ def test_accuracy_gain_equals_true_minus_false_repairs():
     for _ in range(20):
         one, two = (table(dict(zip(keys, rng.choice(pool, 9), strict=True))) for _ in range(2))
         report = repairs(one, two, TRUTH)
-        gain = annotation_accuracy(two, TRUTH, GROUP).overall - annotation_accuracy(one, TRUTH, GROUP).overall
+        gain = (
+            annotation_accuracy(two, TRUTH, GROUP, ABSENCE).overall
+            - annotation_accuracy(one, TRUTH, GROUP, ABSENCE).overall
+        )
         assert gain * 9 == pytest.approx(report.true_repairs - report.false_repairs)
 
 
@@ -215,14 +226,14 @@ def test_slot_accuracy_is_what_is_counted_by_hand():
             "c.terrain": "coast",
         }
     )
-    report = slot_report(predicted, TRUTH)
+    report = slot_report(predicted, TRUTH, count_clause="target_count")
     assert report.accuracy == pytest.approx(2 / 6)
     assert report.by_clause == pytest.approx({"target_count": 0, "terrain": 2 / 3})
     assert report.count_mae == pytest.approx((2 + 4 + 1) / 3)
     assert report.count_mae_present == pytest.approx(3)
-    assert slot_report(table({"a.terrain": "plain"}), TRUTH).count_mae is None
+    assert slot_report(table({"a.terrain": "plain"}), TRUTH, count_clause="target_count").count_mae is None
     with pytest.raises(ValueError, match="target_count is a count"):
-        slot_report(table({"a.target_count": "many"}), TRUTH)
+        slot_report(table({"a.target_count": "many"}), TRUTH, count_clause="target_count")
 
 
 def test_agreement_is_what_is_counted_by_hand():

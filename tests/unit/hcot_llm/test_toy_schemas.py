@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.consistency import contradictions
@@ -169,7 +170,12 @@ def changed(**changes) -> dict:
         (changed(level=7), "'terrain'.level: Input should be less than or equal to 4"),
         (changed(confusions={"plain": {"jungle": 1}}), "name 'jungle', which is none of"),
         (changed(templates=["There is water: {v}."], values=["sea", "ice"], phrases={}), "says both"),
-        (changed(colour="red"), "'terrain'.colour: Extra inputs are not permitted"),
+        (changed(group="training_targets"), "clause terrain: another metric than its group's is called"),
+        (changed(name="tile_id"), "clause tile_id: tables have a column of that name"),
+        (changed(templates=None), "clauses.'terrain'.templates: it has to be a list, not a null"),
+        (changed(values=[1, True], phrases={}), "clauses.'terrain'.values.1: 1 is read as a number; put it in quotes"),
+        (changed(values=[1, True], phrases={}), "values.2: true is read as a truth value; put it in quotes"),
+        (changed(colour="red"), "clauses.'terrain'.colour: no such key"),
         (
             {**LANDSCAPE, "rules": [{"name": "r", "cases": [{"all_of": {"sky": ["x"]}, "message": "m"}]}]},
             "no clause 'sky'",
@@ -187,6 +193,80 @@ def test_what_is_wrong_with_a_file_is_said_in_words(content, said, tmp_path):
     problems, found = check_schema(write_schema_file(tmp_path / "my.yaml", content))
     assert found is None
     assert any(said in problem for problem in problems), problems
+
+
+def edited(**changes) -> str:
+    return yaml.safe_dump({**LANDSCAPE, **changes}, sort_keys=False)
+
+
+BROKEN = {
+    "a value twice": (
+        yaml.safe_dump(changed(values=["plain", "hills", "plain"], phrases={})),
+        "clause terrain: values: 'plain' stands there 2 times.",
+    ),
+    "an unknown key": (
+        yaml.safe_dump(changed(colour="red")),
+        "clauses.'terrain'.colour: no such key; configs/schema/hcot.yaml shows those that there are.",
+    ),
+    "no values": (
+        yaml.safe_dump(changed(values=[], phrases={})),
+        "clause terrain: it has 0 values; a clause takes 2 to 50.",
+    ),
+    "two values that begin alike": (
+        yaml.safe_dump(changed(values=["open_land", "open_water"])),
+        "clause terrain: values open_land and open_water begin with the same word 'open'; the first token of an answer "
+        "has to tell the value, so rename one.",
+    ),
+    "a rule of an unknown clause": (
+        edited(rules=[{"name": "r", "cases": [{"all_of": {"sky": ["x"], "water": ["sea"]}, "message": "No."}]}]),
+        "rule r: there is no clause 'sky'.",
+    ),
+    "no wording": (
+        yaml.safe_dump(changed()).replace("  templates:", "  phrase:", 1),
+        "clauses.'terrain'.templates: it is missing.",
+    ),
+    "two clauses of one name": (
+        edited(clauses=[LANDSCAPE["clauses"][1]] * 2),
+        "clauses: 'water' stands there 2 times.",
+    ),
+    "no YAML": (
+        "name: x\nlevels: [a, b\nclauses: []\n",
+        "it is not YAML: line 3, column 8: expected ',' or ']', but got ':' (while parsing a flow sequence that begins "
+        "in line 2).",
+    ),
+    "a list": ("- a\n- b\n", "it holds a list, but a schema has the keys name, levels, clauses, blocks, rules."),
+    "an empty file": ("", "it is empty, but a schema has the keys name, levels, clauses, blocks, rules."),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_file_is_refused_in_sentences_with_status_1(broken, tmp_path, call):
+    text, said = BROKEN[broken]
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    status, out, error = call("schema", "check", path)
+    assert (status, error) == (1, "")
+    first, *problems = out.splitlines()
+    assert first == f"{path} cannot be used, {len(problems)} problem(s):"
+    assert f"  {said}" in problems
+
+
+def test_a_file_that_is_not_there_or_is_no_text_is_refused_with_status_1(tmp_path, call):
+    status, out, error = call("schema", "check", tmp_path / "none.yaml")
+    assert (status, error) == (1, "")
+    assert "it cannot be read: No such file or directory." in out
+    (tmp_path / "none.yaml").write_bytes(b"\xff\xfe\x00")
+    status, out, error = call("schema", "check", tmp_path / "none.yaml")
+    assert (status, error) == (1, "")
+    assert "it is no text in UTF-8: invalid start byte at byte 0. Save it as UTF-8." in out
+
+
+def test_a_schema_that_can_be_used_is_shown_with_what_it_can_be_used_for(tmp_path, call):
+    status, out, error = call("schema", "check", write_schema_file(tmp_path / "my.yaml", LANDSCAPE))
+    assert (status, error) == (0, "")
+    assert "2 clauses with 9 values" in out
+    assert "Simulated scenes can be annotated at first without a table." in out
+    assert "Real tiles need a table:" in out
 
 
 def test_rules_that_tie_too_much_together_are_refused():

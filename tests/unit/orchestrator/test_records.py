@@ -1,26 +1,39 @@
 """Round records: round trip, one-step writing, and refusal of what is damaged or leads elsewhere."""
 
+import io
 import json
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from rich.console import Console
 
 from corpus.storage.state_files import RecordError
+from corpus.storage.yaml import dump_yaml, load_yaml
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.errors import SchemaMismatch
+from orchestrator.config.schema import load_config
+from orchestrator.start import resume_run
 from orchestrator.state.records import (
     Counts,
     PhaseClock,
     SeedSummary,
     Timings,
+    check_recorded_schema,
     read_records,
     read_seed_summary,
     record_path,
     write_record,
     write_seed_summary,
 )
+from orchestrator.state.run_directory import RunDirectory
+from support.hcot import HCOT
+from support.paths import ROOT
 from support.records import record, timings
+from support.toy_schemas import LANDSCAPE
 from support.unguarded import unguarded
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -151,3 +164,41 @@ def test_the_summary_of_the_initial_annotations_is_read_as_it_was_written(tmp_pa
     write_seed_summary(unguarded(tmp_path), summary)
     write_seed_summary(unguarded(tmp_path), summary)
     assert read_seed_summary(tmp_path) == summary
+
+
+def resumed_with_another_schema(tmp_path) -> Path:
+    """A run of one recorded round whose config.yaml names another schema since then."""
+    directory = RunDirectory.create(load_config(ROOT / "configs" / "smoke.yaml", ["rounds=2"]), tmp_path / "run")
+    write_record(unguarded(directory.path), record(1))
+    content = load_yaml(directory.config.read_text())
+    directory.config.write_text(dump_yaml({**content, "schema": LANDSCAPE}))
+    return directory.path
+
+
+def test_a_resume_with_another_schema_is_refused_by_both_names_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = resumed_with_another_schema(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    landscape = AnnotationSchema.model_validate(LANDSCAPE)
+    with pytest.raises(SchemaMismatch) as error:
+        resume_run(path, Console(file=io.StringIO()))
+    said = str(error.value)
+    assert f"Round 1 of {path} was recorded with the annotation schema {HCOT.digest[:12]}" in said
+    assert f"now has the schema {landscape.label}" in said
+    assert "restore `schema` in config.yaml from a copy, or start a new run" in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_finished_run_whose_schema_was_changed_is_refused_too(tmp_path, call, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = resumed_with_another_schema(tmp_path)
+    write_record(unguarded(path), record(2))
+    status, _, said = call("resume", path)
+    assert status == 1
+    assert "Round 1" in said
+    assert "Traceback" not in said
+
+
+def test_records_of_the_schema_of_their_run_are_accepted(tmp_path):
+    check_recorded_schema(tmp_path, [record(1), record(2)], HCOT)
+    check_recorded_schema(tmp_path, [], HCOT)
