@@ -206,7 +206,7 @@ def check_recorded_schema(run_dir: Path, records: Sequence[RoundRecord], schema:
             raise SchemaMismatch(
                 f"Round {record.round} of {run_dir} was recorded with the annotation schema "
                 f"{record.schema_sha256[:12]}, but the run's config.yaml now has the schema {schema.label}. A run "
-                "keeps its schema: restore `schema` in config.yaml from a copy, or start a new run with the other schema."
+                "keeps its schema: restore `schema` in config.yaml from a copy, or start a new run with the other one."
             )
 
 
