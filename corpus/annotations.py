@@ -233,16 +233,15 @@ def canonical(table: pa.Table, clauses: list[str] | None = None) -> tuple[pa.Tab
     (tile_id, clause).
     """
     table = _cast(table)
-    if clauses is None:
-        clauses = pc.unique(table["clause"]).to_pylist()
+    in_order: list[str] = pc.unique(table["clause"]).to_pylist() if clauses is None else list(clauses)
     if table.num_rows == 0:
         raise AnnotationError("The annotation table has no rows. An empty corpus is not committed; check what made it.")
-    rank = pc.index_in(table["clause"], pa.array(clauses, pa.string())).to_numpy()
+    rank = pc.index_in(table["clause"], pa.array(in_order, pa.string())).to_numpy()
     tiles = table["tile_id"].combine_chunks().dictionary_encode()
     names = tiles.dictionary
     position = np.empty(len(names), np.int64)
     position[pc.sort_indices(names).to_numpy()] = np.arange(len(names))
-    key = position[tiles.indices.to_numpy(zero_copy_only=False)] * len(clauses) + rank
+    key = position[tiles.indices.to_numpy(zero_copy_only=False)] * len(in_order) + rank
     order = np.argsort(key, kind="stable")
     repeated = np.flatnonzero(np.diff(key[order]) == 0)
     if len(repeated):
@@ -252,7 +251,7 @@ def canonical(table: pa.Table, clauses: list[str] | None = None) -> tuple[pa.Tab
             + ", ".join(f"({row['tile_id']}, {row['clause']})" for row in examples)
             + ". Keep one row for each."
         )
-    return table.take(pa.array(order)), list(clauses)
+    return table.take(pa.array(order)), in_order
 
 
 def _cast(table: pa.Table) -> pa.Table:

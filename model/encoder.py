@@ -123,7 +123,7 @@ def initialise(module: nn.Module) -> None:
     elif isinstance(module, SlotTokens):
         nn.init.trunc_normal_(module.queries, std=0.02)
     elif isinstance(module, ResidualBlock):
-        nn.init.zeros_(module.layers[-1].weight)
+        nn.init.zeros_(module.layers[-1].get_parameter("weight"))
     elif isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d)):
         nn.init.ones_(module.weight)
         nn.init.zeros_(module.bias)

@@ -79,7 +79,9 @@ def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_t
         [tokenizer.cls_token_id, *ids[: max_tokens - 2], tokenizer.sep_token_id]
         for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     ]
-    return pad_rows(rows, tokenizer.pad_token_id)
+    pad = tokenizer.pad_token_id
+    assert isinstance(pad, int)
+    return pad_rows(rows, pad)
 
 
 def pad_rows(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

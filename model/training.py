@@ -1,7 +1,7 @@
 """Everything a training step needs, as one module that an optimizer engine can wrap."""
 
 import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import torch
@@ -37,8 +37,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device; what is None stays None."""
-        moved = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: None if tensor is None else tensor.to(device) for name, tensor in moved.items()})
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None})
 
 
 class LossReport(NamedTuple):
@@ -77,7 +77,9 @@ class MomentumTeacher(nn.Module):
         """Move every parameter by the share 1 - `momentum` of its distance to the encoder's."""
         source = dict(encoder.named_parameters())
         mine = list(self.named_parameters())
-        torch._foreach_lerp_([value for _, value in mine], [source[name].detach() for name, _ in mine], 1 - momentum)
+        theirs = [source[name].detach() for name, _ in mine]
+        lerp = torch._foreach_lerp_  # pyright: ignore[reportPrivateImportUsage]  # all at once, which has no public name
+        lerp([value for _, value in mine], theirs, 1 - momentum)
 
 
 class TrainingModel(nn.Module):
@@ -88,6 +90,10 @@ class TrainingModel(nn.Module):
     """
 
     noise: list[Tensor]
+    clause_names: Tensor
+    clause_names_mask: Tensor
+    clause_values: Tensor
+    clause_values_mask: Tensor
 
     def __init__(
         self, encoder: SarEncoder, captioner: SarCaptioner, clause_text: ClauseText, config: ModelConfig

@@ -75,7 +75,9 @@ class _ScoreActor:
 
         torch.set_num_threads(1)
         tokenizer = load_tokenizer(Path(weights_dir))
-        self._scorer = Scorer(load_encoder(Path(weights_dir)).to(device_of(gpus)), tokenizer)
+        encoder = load_encoder(Path(weights_dir))
+        encoder.to(device_of(gpus))  # pyright: ignore[reportArgumentType]  # transformers wraps the method without its type
+        self._scorer = Scorer(encoder, tokenizer)
         self._schema = read_schema(Path(weights_dir))
         self._clause_text = slot_texts(self._schema, tokenizer)
         self._leave_one_out, self._views = leave_one_out, views
@@ -117,7 +119,7 @@ def mean_over_views(
     """
     import torch
 
-    total = [np.float32(0)] * len(schema)
+    total: list[np.ndarray] = [np.zeros((), dtype=np.float32)] * len(schema)
     for symmetry in range(views):
         tokens = (
             unturned
@@ -182,6 +184,7 @@ def score_tiles(
     )
     blocks, done = [], 0
     for block in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
+        assert isinstance(block, pa.Table)  # as batch_format says
         if not block.num_rows:  # a block without a tile to score comes back as it was, with its images
             continue
         blocks.append(block)

@@ -159,7 +159,7 @@ def _stands_alone(above: np.ndarray, labels: np.ndarray, label: int, box: Sequen
     reach = tuple(slice(max(0, part.start - _SURROUNDINGS_PIXELS), part.stop + _SURROUNDINGS_PIXELS) for part in box)
     inside = labels[reach] == label
     ring = ndimage.binary_dilation(inside, np.ones((3, 3)), _SURROUNDINGS_PIXELS)
-    ring &= ~ndimage.binary_dilation(inside, np.ones((3, 3)), 1)
+    ring &= ~np.asarray(ndimage.binary_dilation(inside, np.ones((3, 3)), 1), dtype=bool)
     return bool(
         ring.any() and np.median(above[reach][ring]) < _EDGE_DB / 2 and (above[reach][ring] > _EDGE_DB).mean() < 0.25
     )

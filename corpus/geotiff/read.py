@@ -30,7 +30,7 @@ MAX_TILE_PIXELS = 4096 * 4096
 
 # Sidecar files (.aux.xml, .ovr, .msk) could change what a tile says without changing the tile's own hash, so
 # they are not looked at: what is read is exactly what `sha256` in tiles.parquet covers.
-_GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+_GDAL_OPTIONS: dict[str, Any] = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
 ALLOWED_BY = "; an ingest reads such scenes with corpus.ingest.allow_virtual=true"
 # A URL, a GDAL virtual file system path, or a GDAL sub-dataset name such as GTIFF_DIR:1:scene.tif.
 _NOT_A_LOCAL_PATH = re.compile(r"^(/vsi|[A-Za-z][A-Za-z0-9+.-]*://?|[A-Za-z_0-9]{2,}:)")

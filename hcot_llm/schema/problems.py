@@ -119,10 +119,10 @@ def _clause(clause: Clause) -> Iterator[str]:
 
 
 def _accuracy(clause: Clause) -> Iterator[str]:
-    if clause.accuracy is None:
+    given = clause.accuracy
+    if given is None:
         return
-    by_value = isinstance(clause.accuracy, AccuracyByValue)
-    for accuracy in clause.accuracy.accuracy.values() if by_value else [clause.accuracy]:
+    for accuracy in given.accuracy.values() if isinstance(given, AccuracyByValue) else [given]:
         if not 0 < accuracy <= 1:
             yield f"accuracy {accuracy:g} is not above 0 and at most 1."
 

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -191,7 +192,7 @@ class RunConfig(StrictModel):
         return self
 
 
-def load_config(path: Path, overrides: list[str] = ()) -> RunConfig:
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML file and apply `key.sub=value` overrides.
 
     Raises:

@@ -23,7 +23,7 @@ class SceneState(FrozenModel):
     )
 
     @property
-    def stamp(self) -> list[int]:
+    def stamp(self) -> list[int | None]:
         """Size and time; [] where there is no file."""
         return [] if self.size_bytes is None else [self.size_bytes, self.modified_ns]
 

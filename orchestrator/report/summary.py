@@ -120,8 +120,10 @@ def _now(run_dir: Path) -> str | None:
 def _by_clause(seed: dict | None, final: dict | None) -> dict[str, dict[str, float | None]] | None:
     if not seed and not final:
         return None
-    clauses = dict.fromkeys([*(seed or {}), *(final or {})])
-    found = {clause: {"seed": (seed or {}).get(clause), "final": (final or {}).get(clause)} for clause in clauses}
+    clauses: list[str] = list(dict.fromkeys([*(seed or {}), *(final or {})]))
+    found: dict[str, dict[str, float | None]] = {
+        clause: {"seed": (seed or {}).get(clause), "final": (final or {}).get(clause)} for clause in clauses
+    }
     return found if any(value is not None for each in found.values() for value in each.values()) else None
 
 
@@ -169,12 +171,12 @@ def _time_table(records: list[RoundRecord]) -> Table:
 def _clause_table(by_clause: dict[str, dict[str, float | None]]) -> Table:
     table = _table("Annotation accuracy by clause", "clause", "initial", "last", "change")
     for clause, values in by_clause.items():
-        known = None not in values.values()
+        seed, final = values["seed"], values["final"]
         table.add_row(
             clause.replace("_", " "),
-            _percent(values["seed"]),
-            _percent(values["final"]),
-            f"{100 * (values['final'] - values['seed']):+.1f}" if known else "",
+            _percent(seed),
+            _percent(final),
+            "" if seed is None or final is None else f"{100 * (final - seed):+.1f}",
         )
     return table
 
