@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -183,8 +184,8 @@ def score_tiles(
         compute=ray.data.ActorPoolStrategy(min_size=config.min_workers, max_size=config.max_workers),
     )
     blocks, done = [], 0
-    for block in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
-        assert isinstance(block, pa.Table)  # as batch_format says
+    for batch in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
+        block = cast("pa.Table", batch)  # as batch_format says
         if not block.num_rows:  # a block without a tile to score comes back as it was, with its images
             continue
         blocks.append(block)
