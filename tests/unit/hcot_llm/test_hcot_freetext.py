@@ -115,7 +115,7 @@ def test_the_whole_sample_parses():
     assert len(records) == 1000
     for record in records:
         annotation = parse_fusar_record(record)
-        assert annotation.text == {clause: record[key] for key, clause in FUSAR_KEYS.items()}
+        assert annotation.texts == {clause: record[key] for key, clause in FUSAR_KEYS.items()}
         assert all(value in VOCABULARY[clause] for clause, value in annotation.values.items())
     mapped = {clause: share.mapped for clause, share in clause_shares(records).items()}
     assert set(mapped) == set(FUSAR_KEYS.values())
