@@ -37,6 +37,8 @@ _SLOW_TO_NOTICE = """
 import subprocess, sys, time
 from pathlib import Path
 from orchestrator.monitoring.status import write_status
+sys.path.insert(0, "TESTS")
+from support.unguarded import unguarded
 
 run_dir = Path(sys.argv[sys.argv.index("--run-dir") + 1] if sys.argv[1] == "run" else sys.argv[2])
 run_dir.mkdir(exist_ok=True)
@@ -55,7 +57,7 @@ sys.exit(1)
 def test_a_driver_that_goes_on_for_a_while_without_its_node_is_not_struck_again(tmp_path, monkeypatch):
     """The next fault is for the driver that resumes. A script stands for `knowlip`, which takes a minute to start."""
     knowlip = tmp_path / "knowlip"
-    knowlip.write_text(f"#!{sys.executable}\n{_SLOW_TO_NOTICE}")
+    knowlip.write_text(f"#!{sys.executable}\n{_SLOW_TO_NOTICE.replace('TESTS', str(ROOT / 'tests'))}")
     knowlip.chmod(0o700)
     monkeypatch.setattr("chaos.driver.KNOWLIP", knowlip)
     injections = [Injection(Fault("node", phase, BOUNDARY), 1, 0.0) for phase in ("train", "label")]
