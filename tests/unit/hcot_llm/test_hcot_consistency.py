@@ -4,32 +4,7 @@ import pytest
 
 from hcot_llm.aggregation.consistency import contradictions
 from hcot_llm.initial.annotations import truth_values
-from support.hcot import CLAUSES, HCOT, NO_TARGETS
-
-PORT = dict(
-    zip(
-        CLAUSES,
-        (
-            "coast",
-            "port",
-            "peripheral",
-            "regular",
-            "sharp",
-            "sparse",
-            "sparse",
-            "sea",
-            "2",
-            "west",
-            "extended",
-            "medium",
-            "ship",
-            "cluster",
-            "harbour",
-            "calm_water",
-        ),
-        strict=True,
-    )
-)
+from support.hcot import CLAUSES, HCOT, NO_TARGETS, SHIPS_IN_PORT
 
 
 @pytest.mark.parametrize(
@@ -53,35 +28,35 @@ PORT = dict(
     ],
 )
 def test_each_rule_catches_its_contradiction(rule, change):
-    found = [c for c in contradictions(HCOT, PORT | change) if c.rule == rule]
+    found = [c for c in contradictions(HCOT, SHIPS_IN_PORT | change) if c.rule == rule]
     assert found
     assert set(found[0].clauses) <= set(CLAUSES)
     assert found[0].message.endswith(".")
 
 
 def test_a_bridge_over_open_water_and_a_coast_at_a_channel_can_be():
-    bridge = PORT | NO_TARGETS | {"terrain": "open_water", "functionality": "open_water", "road": "highway"}
+    bridge = SHIPS_IN_PORT | NO_TARGETS | {"terrain": "open_water", "functionality": "open_water", "road": "highway"}
     assert contradictions(HCOT, bridge) == []
-    assert contradictions(HCOT, PORT | NO_TARGETS | {"water": "channel"}) == []
+    assert contradictions(HCOT, SHIPS_IN_PORT | NO_TARGETS | {"water": "channel"}) == []
 
 
 def test_consistent_annotations_pass_whole_and_in_part():
-    for values in (PORT, PORT | NO_TARGETS):
+    for values in (SHIPS_IN_PORT, SHIPS_IN_PORT | NO_TARGETS):
         assert contradictions(HCOT, values) == []
         for left_out in CLAUSES:
             assert contradictions(HCOT, {c: v for c, v in values.items() if c is not left_out}) == []
 
 
 def test_a_size_that_the_resolution_cannot_show_is_a_contradiction():
-    assert contradictions(HCOT, PORT, gsd_m=10.0) == []
-    large_point = PORT | {"target_feature": "point", "target_size": "large"}
+    assert contradictions(HCOT, SHIPS_IN_PORT, gsd_m=10.0) == []
+    large_point = SHIPS_IN_PORT | {"target_feature": "point", "target_size": "large"}
     assert [c.rule for c in contradictions(HCOT, large_point, gsd_m=1.0)] == ["size_fits_resolution"]
     assert contradictions(HCOT, large_point, gsd_m=20.0) == []
 
 
 def test_a_size_that_was_measured_otherwise_is_a_contradiction():
     """A medium ship has 80 to 200 m, measured within a factor of 1.5."""
-    one = PORT | {"target_count": "1", "target_distribution": "single", "target_size": "medium"}
+    one = SHIPS_IN_PORT | {"target_count": "1", "target_distribution": "single", "target_size": "medium"}
     assert contradictions(HCOT, one, gsd_m=10.0, measured_pixels=[12]) == []
     assert contradictions(HCOT, one, gsd_m=10.0, measured_pixels=[29]) == []
     for pixels in (31, 5):

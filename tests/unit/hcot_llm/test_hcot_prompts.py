@@ -11,36 +11,11 @@ from hcot_llm.prompts.chain import run_chain
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt, chat_prompt, prompt_sha256
 from hcot_llm.prompts.tokenizer_texts import tokenizer_texts
 from hcot_llm.schema.errors import SchemaError
-from support.hcot import CLAUSES, HCOT, VOCABULARY
-
-SHIP_AT_SEA = dict(
-    zip(
-        CLAUSES,
-        (
-            "coast",
-            "port",
-            "peripheral",
-            "regular",
-            "sharp",
-            "sparse",
-            "sparse",
-            "sea",
-            "2",
-            "west",
-            "extended",
-            "medium",
-            "ship",
-            "cluster",
-            "harbour",
-            "calm_water",
-        ),
-        strict=True,
-    )
-)
+from support.hcot import CLAUSES, HCOT, SHIPS_IN_PORT, VOCABULARY
 
 
 def without(*clauses):
-    return {clause: value for clause, value in SHIP_AT_SEA.items() if clause not in clauses}
+    return {clause: value for clause, value in SHIPS_IN_PORT.items() if clause not in clauses}
 
 
 def test_a_compact_prompt_says_what_is_known_and_asked():
@@ -69,9 +44,9 @@ def test_all_clauses_can_be_asked_at_once():
 
 def test_prompt_never_holds_the_answer():
     with pytest.raises(SchemaError, match="both kept and asked"):
-        captioner_prompt(HCOT, SHIP_AT_SEA, ["water"], "", {})
+        captioner_prompt(HCOT, SHIPS_IN_PORT, ["water"], "", {})
     with pytest.raises(SchemaError, match="at least one"):
-        captioner_prompt(HCOT, SHIP_AT_SEA, [], "", {})
+        captioner_prompt(HCOT, SHIPS_IN_PORT, [], "", {})
 
 
 def test_hash_is_a_sha256_of_the_templates(tmp_path):
@@ -147,16 +122,16 @@ def test_chat_prompt_refuses_unknown_levels():
 
 def test_chain_corrects_a_contradiction_once():
     asked_at = []
-    wrong = SHIP_AT_SEA | {"water": "none"}
+    wrong = SHIPS_IN_PORT | {"water": "none"}
 
     def ask(prompt, clauses):
         asked_at.append((prompt.split(",")[0], tuple(clauses)))
         if not clauses:
             return "Ships at a quay."
-        return answer_text(HCOT, SHIP_AT_SEA if prompt.startswith("Level 5") else wrong, clauses)
+        return answer_text(HCOT, SHIPS_IN_PORT if prompt.startswith("Level 5") else wrong, clauses)
 
     result = run_chain(ask, schema=HCOT, asked=CLAUSES, kept={}, knowledge="A port.")
-    assert result.values == SHIP_AT_SEA
+    assert result.values == SHIPS_IN_PORT
     assert result.contradictions == []
     assert result.failed == {}
     assert [level for level, _ in asked_at] == [f"Level {level}" for level in range(6)]
@@ -171,7 +146,7 @@ def test_chain_corrects_a_contradiction_once():
     ],
 )
 def test_a_correction_is_kept_only_where_it_leaves_fewer_contradictions(correction, kept):
-    first = SHIP_AT_SEA | {"water": "none"}
+    first = SHIPS_IN_PORT | {"water": "none"}
 
     def ask(prompt, clauses):
         return (
@@ -180,7 +155,7 @@ def test_a_correction_is_kept_only_where_it_leaves_fewer_contradictions(correcti
 
     asked = ["water", "target_region"]
     result = run_chain(
-        ask, schema=HCOT, asked=asked, kept={c: v for c, v in SHIP_AT_SEA.items() if c not in asked}, knowledge=""
+        ask, schema=HCOT, asked=asked, kept={c: v for c, v in SHIPS_IN_PORT.items() if c not in asked}, knowledge=""
     )
     assert result.values == (first | correction if kept else first)
     assert bool(result.contradictions) is not kept
@@ -188,7 +163,7 @@ def test_a_correction_is_kept_only_where_it_leaves_fewer_contradictions(correcti
 
 
 def test_a_correction_that_cannot_be_used_leaves_the_first_answer():
-    first = SHIP_AT_SEA | {"water": "none"}
+    first = SHIPS_IN_PORT | {"water": "none"}
 
     def ask(prompt, clauses):
         return "no JSON" if prompt.startswith("Level 5") else answer_text(HCOT, first, clauses) if clauses else ""
@@ -199,7 +174,7 @@ def test_a_correction_that_cannot_be_used_leaves_the_first_answer():
 
 
 def test_a_correction_that_worked_makes_up_for_one_that_could_not_be_used():
-    first, corrections = SHIP_AT_SEA | {"water": "none"}, []
+    first, corrections = SHIPS_IN_PORT | {"water": "none"}, []
 
     def ask(prompt, clauses):
         if not clauses:
@@ -207,17 +182,17 @@ def test_a_correction_that_worked_makes_up_for_one_that_could_not_be_used():
         if not prompt.startswith("Level 5"):
             return answer_text(HCOT, first, clauses)
         corrections.append(clauses)
-        return "no JSON" if len(corrections) == 1 else answer_text(HCOT, SHIP_AT_SEA, clauses)
+        return "no JSON" if len(corrections) == 1 else answer_text(HCOT, SHIPS_IN_PORT, clauses)
 
     result = run_chain(ask, schema=HCOT, asked=CLAUSES, kept={}, knowledge="", attempts=2)
     assert len(corrections) == 2
-    assert result.values == SHIP_AT_SEA
+    assert result.values == SHIPS_IN_PORT
     assert result.failed == {}
 
 
 def test_chain_never_answers_what_was_not_asked_and_names_failures():
     def ask(prompt, clauses):
-        return "no JSON" if "road" in clauses else answer_text(HCOT, SHIP_AT_SEA, clauses) if clauses else ""
+        return "no JSON" if "road" in clauses else answer_text(HCOT, SHIPS_IN_PORT, clauses) if clauses else ""
 
     result = run_chain(ask, schema=HCOT, asked=["water", "road"], kept=without("water"), knowledge="")
     assert result.values == without("road")

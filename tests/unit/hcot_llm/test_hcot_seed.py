@@ -16,32 +16,8 @@ from hcot_llm.initial.annotations import (
 from hcot_llm.initial.confusion import confusion
 from hcot_llm.schema.errors import SchemaError
 from hcot_llm.text.render import HEDGE
-from support.hcot import CLAUSES, HCOT, NO_TARGETS, TARGET_CLAUSES, VOCABULARY
+from support.hcot import CLAUSES, HCOT, NO_TARGETS, SHIPS_IN_PORT, TARGET_CLAUSES, VOCABULARY
 
-SHIPS = dict(
-    zip(
-        CLAUSES,
-        (
-            "coast",
-            "port",
-            "peripheral",
-            "regular",
-            "sharp",
-            "sparse",
-            "sparse",
-            "sea",
-            "2",
-            "west",
-            "extended",
-            "medium",
-            "ship",
-            "cluster",
-            "harbour",
-            "calm_water",
-        ),
-        strict=True,
-    )
-)
 AIRCRAFT = dict(
     zip(
         CLAUSES,
@@ -71,7 +47,7 @@ AIRCRAFT = dict(
 @pytest.fixture(scope="module")
 def truth():
     """600 tiles: 55 % empty, 30 % with ships, 15 % with aircraft."""
-    kinds = [SHIPS | NO_TARGETS] * 11 + [SHIPS] * 6 + [AIRCRAFT] * 3
+    kinds = [SHIPS_IN_PORT | NO_TARGETS] * 11 + [SHIPS_IN_PORT] * 6 + [AIRCRAFT] * 3
     return {f"tile-{index:04d}": kinds[index % 20] for index in range(600)}
 
 
@@ -82,7 +58,7 @@ def varied_truth(tiles):
     """Scenes of all kinds, with the shares of ships and aircraft that the rates assume."""
     generator = np.random.default_rng(1)
     landform = [clause for clause in CLAUSES if clause not in TARGET_CLAUSES]
-    targets = {"ship": SHIPS, "aircraft": AIRCRAFT, "none": SHIPS | NO_TARGETS}
+    targets = {"ship": SHIPS_IN_PORT, "aircraft": AIRCRAFT, "none": SHIPS_IN_PORT | NO_TARGETS}
     drawn = {clause: generator.integers(len(VOCABULARY[clause]), size=tiles) for clause in landform}
     categories = generator.choice(["ship", "aircraft", "none"], tiles, p=[0.30, 0.15, 0.55])
     return {
@@ -243,8 +219,8 @@ def test_whole_image_errors_keep_all_clauses_of_another_tile_together(truth):
 
 
 def test_a_lone_tile_has_no_whole_image_errors():
-    table = corrupt(HCOT, {"t": SHIPS}, CorruptionConfig(error_scale=0.0, share_whole_image=0.99), seed=0)
-    assert table["value"].to_pylist() == list(SHIPS.values())
+    table = corrupt(HCOT, {"t": SHIPS_IN_PORT}, CorruptionConfig(error_scale=0.0, share_whole_image=0.99), seed=0)
+    assert table["value"].to_pylist() == list(SHIPS_IN_PORT.values())
 
 
 def test_invented_and_missed_targets_are_whole(truth):
@@ -293,8 +269,8 @@ def test_counts_are_off_by_one_and_locations_by_one_cell():
 
 
 def test_truth_values_checks_the_facts():
-    row = {str(clause): value for clause, value in SHIPS.items()} | {"tile_id": "t", "scene": "{}"}
-    assert truth_values(HCOT, row) == SHIPS
+    row = {str(clause): value for clause, value in SHIPS_IN_PORT.items()} | {"tile_id": "t", "scene": "{}"}
+    assert truth_values(HCOT, row) == SHIPS_IN_PORT
     with pytest.raises(SchemaError, match="lack: water"):
         truth_values(HCOT, {key: value for key, value in row.items() if key != "water"})
     with pytest.raises(SchemaError, match="no value of clause 'water'"):
