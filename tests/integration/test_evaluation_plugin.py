@@ -30,7 +30,7 @@ def test_a_task_named_in_the_configuration_runs_in_the_evaluator(config, tmp_pat
     )
     ray.init(num_cpus=1, include_dashboard=False, runtime_env={"env_vars": plugin_environment()})
     try:
-        evaluator = Evaluator.remote(str(tmp_path), config.evaluation.tasks)
+        evaluator = Evaluator.remote(HCOT, str(tmp_path), config.evaluation.tasks)
         metrics = ray.get(evaluator.evaluate.remote(EvaluationInputs(HCOT, rows, rows))).metrics
     finally:
         ray.shutdown()
