@@ -36,7 +36,6 @@ class Judge:
     def __init__(self, schema: AnnotationSchema, truth_dir: str | None, tasks: Sequence[str] = DEFAULT_TASKS) -> None:
         self._schema, self._tasks = schema, tuple(tasks)
         join_run_log()
-        self._schema = schema
         path = None if truth_dir is None else Path(truth_dir) / "truth.parquet"
         truth = read_parquet(path) if path is not None and path.exists() else None
         # Scenes may be annotated with clauses of which the simulator knows nothing.
