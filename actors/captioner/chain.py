@@ -1,6 +1,5 @@
-"""The HCoT chain for captioners that are not trained here: its settings, its questions, its progress."""
+"""The HCoT chain for captioners that are not trained here: its questions, its progress."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from actors.captioner.base import CaptionerConfig
 from actors.captioner.requests import Question
 from corpus.geotiff.backscatter import Backscatter
 from corpus.geotiff.evidence import measure
@@ -18,35 +16,11 @@ from corpus.geotiff.picture import grey_picture
 from corpus.geotiff.read import read_backscatter
 from corpus.storage.rng import derive_seed
 from corpus.tiles import check_tile, tile_path
-from hcot_llm.aggregation.label_noise import UNTRAINED, ExponentPrior
 from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.completion import Completion
 from hcot_llm.knowledge.knowledge import tile_knowledge
 from hcot_llm.prompts.chain import ChainResult
-from hcot_llm.prompts.chain_config import ChainConfig
 from hcot_llm.prompts.retry import Retry
-
-
-class ChainedConfig(CaptionerConfig):
-    """Settings of the kinds that are asked by the HCoT chain: models that are not trained here.
-
-    A chain asks again by itself for what contradicts the rest of its tile.
-    """
-
-    @property
-    @abstractmethod
-    def chain(self) -> ChainConfig:
-        """The settings of the chain and its model."""
-
-    @property
-    def candidates(self) -> int:
-        """Chains per tile; the first one is greedy."""
-        return self.chain.candidates
-
-    @property
-    def prior(self) -> ExponentPrior:
-        """A model that was not trained on the corpus has to show on held-out tiles that it knows anything."""
-        return UNTRAINED
 
 
 @dataclass(frozen=True)

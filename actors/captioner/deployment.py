@@ -2,49 +2,21 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import ray
-from pydantic import Field, model_validator
 from ray import serve
 from ray.exceptions import ObjectLostError, RayActorError
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus
 
-from actors.captioner.base import CaptionerConfig, Replicas
+from actors.captioner.config import DeployedConfig
 from actors.logs import asked_run_log
 from corpus.plugins import plugin_environment
 from corpus.storage.errors import UserError
 
 DEPLOYMENT = "captioner"
 DEATHS_PER_REQUEST = 3
-
-
-class DeployedConfig(CaptionerConfig):
-    """Settings of the kinds that Ray Serve runs on the cluster."""
-
-    min_replicas: int = Field(default=1, ge=1, description="replicas kept running")
-    max_replicas: int = Field(default=1, ge=1, description="replicas at most; Ray Serve scales between the two by load")
-    cpus_per_replica: int = Field(default=1, ge=1, description="logical CPUs reserved for a replica")
-    gpus_per_replica: float = Field(default=0, ge=0, description="GPUs reserved for a replica")
-    threads_per_replica: int = Field(default=2, ge=1, description="CPU threads of a replica's engine")
-    start_timeout_s: float = Field(default=300, gt=0, description="time for the first replica to become ready")
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        if self.min_replicas > self.max_replicas:
-            raise ValueError(f"min_replicas ({self.min_replicas}) is larger than max_replicas ({self.max_replicas})")
-        return self
-
-    @property
-    def replicas(self) -> Replicas:
-        """The least number of replicas, and what each reserves."""
-        return Replicas(self.min_replicas, self.cpus_per_replica, self.gpus_per_replica)
-
-    @property
-    def shards_in_flight(self) -> int:
-        """One shard that a replica works on and one that waits, for each replica."""
-        return 2 * self.max_replicas
 
 
 def replicas_of(owner: str) -> int:

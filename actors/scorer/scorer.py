@@ -9,13 +9,12 @@ import numpy as np
 import pyarrow as pa
 import ray
 import ray.data
-from pydantic import Field, model_validator
 
 from actors.data.devices import device_of
 from actors.data.dihedral import as_seen_unturned, turn
 from actors.data.shuffler import join_by_tile
 from actors.logs import join_run_log
-from corpus.storage.models import StrictModel
+from actors.scorer.config import ScoreConfig
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import Feedback, leave_one_out_gains
 from hcot_llm.aggregation.matrix import AnnotationMatrix, one_hot_votes
@@ -24,31 +23,6 @@ from hcot_llm.schema.files import read_schema
 from hcot_llm.text.render import render_caption
 
 _log = logging.getLogger(__name__)
-
-
-class ScoreConfig(StrictModel):
-    """The scoring pass."""
-
-    min_workers: int = Field(default=1, ge=1, description="scoring actors at least")
-    max_workers: int = Field(default=2, ge=1, description="scoring actors at most")
-    cpus_per_worker: int = Field(default=1, ge=1, description="logical CPUs reserved for a scoring actor")
-    gpus_per_worker: float = Field(default=0, ge=0, description="GPUs reserved for a scoring actor")
-    neighbours: int = Field(default=8, ge=1, description="nearest tiles that vote")
-    views: int = Field(
-        default=8,
-        ge=1,
-        le=8,
-        description="the encoder's distributions are averaged over so many turned and mirrored views of a tile",
-    )
-    leave_one_out: bool = Field(
-        default=True, description="score every caption without each of its clauses (as many more captions a tile)"
-    )
-
-    @model_validator(mode="after")
-    def _bounds(self) -> "ScoreConfig":
-        if self.min_workers > self.max_workers:
-            raise ValueError(f"min_workers ({self.min_workers}) is larger than max_workers ({self.max_workers})")
-        return self
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 TINY = 1e-9
 LARGEST_EXPONENT = 4.0
@@ -93,6 +92,8 @@ def fit_exponents(
         likelihood: float [N, V], p(their seed annotation | each true value); no model has seen the annotation.
         priors: of each witness, TRAINED by default.
     """
+    from scipy.optimize import minimize  # a configuration is read without SciPy
+
     priors = [TRAINED] * len(witnesses) if priors is None else priors
     expected = np.asarray([prior.expected for prior in priors])
     spread = np.asarray([prior.spread for prior in priors])

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
-from corpus.storage.models import FrozenModel
 from corpus.storage.rng import derive_seed
+from hcot_llm.initial.config import CorruptionConfig
 from hcot_llm.initial.confusion import confusion
 from hcot_llm.knowledge.knowledge import MAP_VALUES, map_values, tile_knowledge
 from hcot_llm.schema.annotation_schema import AccuracyByValue, AnnotationSchema, Block
@@ -26,44 +25,6 @@ INITIAL_SCHEMA = pa.schema(
         ("confidence", pa.float32()),
     ]
 )
-
-
-class CorruptionConfig(FrozenModel):
-    """How wrong the initial annotations of simulated scenes are; the rates stand in the annotation schema."""
-
-    error_scale: float = Field(default=1.0, ge=0, le=2, description="factor on every error rate; 0 gives the truth")
-    share_random: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="share of the wrong clauses whose value is any other with equal probability; the rest are values "
-        "that are easily taken for the right one",
-    )
-    share_invented: float = Field(
-        default=0.08, ge=0, le=0.15, description="share of empty tiles given targets that are not there"
-    )
-    share_missed: float = Field(
-        default=0.06, ge=0, le=0.15, description="share of tiles with targets annotated as empty"
-    )
-    share_whole_image: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="share of tiles that carry the annotation of another tile: all its clauses, errors and hedges",
-    )
-    share_hedged_when_right: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="share of the clauses right for the annotated tile whose text is in doubt ('Possibly: ...')",
-    )
-    share_hedged_when_wrong: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="share of the wrong ones whose text is in doubt; the larger against the share of the right "
-        "ones, the more a hedge says",
-    )
 
 
 @dataclass(frozen=True)

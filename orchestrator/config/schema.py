@@ -22,10 +22,10 @@ from pydantic import (
 from actors.captioner.base import CaptionerConfig
 from actors.captioner.native import NativeCaptionerConfig
 from actors.captioner.registry import CAPTIONERS
-from actors.scorer.scorer import ScoreConfig
+from actors.scorer.config import ScoreConfig
 from actors.trainer.config import TrainConfig
 from benchmark.config import EvaluationConfig
-from corpus.ingest.ingest import IngestConfig
+from corpus.ingest.config import IngestConfig
 from corpus.plugins import PluginError, load_plugins
 from corpus.simulate.config import SceneConfig
 from corpus.storage.errors import ConfigError
@@ -35,7 +35,7 @@ from corpus.storage.writer import PRIVATE, UNGUARDED
 from corpus.storage.yaml import dump_yaml, load_yaml
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import FlagConfig
-from hcot_llm.initial.annotations import CorruptionConfig
+from hcot_llm.initial.config import CorruptionConfig
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import default_schema, load_schema
 from model.config import ModelConfig

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.captioner.labelling import make_request, write_questions
-from actors.captioner.native import NativeCaptioner, NativeCaptionerConfig
+from actors.captioner.native import NativeCaptionerConfig
+from actors.captioner.native_replica import NativeCaptioner
 from actors.captioner.requests import ImageIndex
 from actors.scorer.scorer import score_tiles
 from corpus.storage.errors import ConfigError

@@ -33,9 +33,10 @@ def test_a_process_that_ends_waits_neither_for_an_answer_nor_for_patience(corpus
     program = """
         import sys, time
         from pathlib import Path
-        from actors.captioner.endpoint import EndpointCaptioner, EndpointCaptionerConfig
+        from actors.captioner.endpoint import EndpointCaptionerConfig
+        from actors.captioner.endpoint_client import EndpointCaptioner
         from corpus.tiles import read_tiles
-        from hcot_llm.engines.endpoint import EndpointConfig
+        from hcot_llm.engines.endpoint_config import EndpointConfig
         sys.path.insert(0, "tests")
         from support.shared_chain import question
 

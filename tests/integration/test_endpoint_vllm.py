@@ -5,10 +5,12 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
-from actors.captioner.endpoint import EndpointCaptioner, EndpointCaptionerConfig
+from actors.captioner.endpoint import EndpointCaptionerConfig
+from actors.captioner.endpoint_client import EndpointCaptioner
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
-from hcot_llm.engines.endpoint import Endpoint, EndpointConfig, EndpointFailed
+from hcot_llm.engines.endpoint import Endpoint, EndpointFailed
+from hcot_llm.engines.endpoint_config import EndpointConfig
 from support.hcot import CLAUSES, VOCABULARY
 from support.shared_chain import ASKED, answers, make_tiles, question, tile_ids_of
 from support.smollm2 import NAME, kill, serve, write_model

@@ -15,9 +15,10 @@ import pytest
 import ray
 from ray import serve
 
-import actors.captioner.native
+import actors.captioner.native_replica
 from actors.captioner.deployment import Deployment
-from actors.captioner.native import NativeCaptioner, NativeCaptionerConfig, NativeReplica
+from actors.captioner.native import NativeCaptionerConfig
+from actors.captioner.native_replica import NativeCaptioner, NativeReplica
 from actors.captioner.requests import CaptionRequest
 from actors.weights import load_training_model, publish_weights
 from hcot_llm.engines.native import EngineConfig
@@ -53,7 +54,7 @@ def start(trained_captioner, monkeypatch):
     ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
     # The replicas' processes cannot import a test.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setattr(actors.captioner.native, "NativeReplica", WatchedReplica)
+    monkeypatch.setattr(actors.captioner.native_replica, "NativeReplica", WatchedReplica)
     clients = []
 
     def start_client(**bounds: int) -> NativeCaptioner:

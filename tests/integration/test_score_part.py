@@ -13,7 +13,8 @@ import ray
 import ray.data
 
 import actors.scorer.scorer
-from actors.scorer.scorer import ScoreConfig, Scores, _ScoreActor, score_tiles
+from actors.scorer.config import ScoreConfig
+from actors.scorer.scorer import Scores, _ScoreActor, score_tiles
 from actors.weights import create_weights
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from orchestrator.data.annotation_history import select

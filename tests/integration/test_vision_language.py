@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from actors.captioner.vision_language import VisionLanguageCaptioner, VisionLanguageCaptionerConfig
+from actors.captioner.vision_language import VisionLanguageCaptionerConfig
+from actors.captioner.vision_language_replica import VisionLanguageCaptioner
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.engines.vision_language import VisionLanguageConfig

@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import Field
 
 from actors.captioner.base import CaptionerInputs, PublishReceipt
-from actors.captioner.deployment import DeployedConfig, Deployment, PendingAnswers
+from actors.captioner.config import DeployedConfig
+from actors.captioner.deployment import Deployment, PendingAnswers
 from actors.captioner.registry import CAPTIONERS
 from actors.captioner.requests import ImageIndex, Question
 from corpus.storage.errors import UserError

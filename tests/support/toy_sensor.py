@@ -1,6 +1,7 @@
 """A sensor added from outside: one entry in the registry, and nothing else."""
 
-from corpus.simulate import L_BAND, SENSORS, Sensor
+from corpus.simulate.backscatter import L_BAND
+from corpus.simulate.sensor import SENSORS, Sensor
 
 NAME = "toy_lband"
 TOY_SENSOR = SENSORS.add(

@@ -7,7 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from actors.captioner.endpoint import EndpointCaptioner, EndpointCaptionerConfig
+from actors.captioner.endpoint import EndpointCaptionerConfig
+from actors.captioner.endpoint_client import EndpointCaptioner
 from actors.captioner.labelling import ask
 from actors.captioner.native import NativeCaptionerConfig
 from actors.captioner.requests import Question
@@ -17,7 +18,8 @@ from corpus.simulate.write import simulate_corpus
 from corpus.storage.errors import ConfigError, UserError
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.engines.endpoint import Endpoint, EndpointConfig, EndpointFailed
+from hcot_llm.engines.endpoint import Endpoint, EndpointFailed
+from hcot_llm.engines.endpoint_config import EndpointConfig
 from hcot_llm.prompts.retry import RetryConfig
 from hcot_llm.schema.answers import parse_answer
 from orchestrator.cluster.requirements import total_requirement

@@ -9,8 +9,12 @@ from pydantic import ValidationError
 
 from corpus.geotiff.metadata import polarisations_of, radar_band_of
 from corpus.geotiff.read import read_backscatter
-from corpus.simulate import C_BAND, SENSORS, SceneConfig, simulate_corpus, simulate_scene
+from corpus.simulate.backscatter import C_BAND
 from corpus.simulate.canvas import FOREST, GRASS
+from corpus.simulate.config import SceneConfig
+from corpus.simulate.scene import simulate_scene
+from corpus.simulate.sensor import SENSORS
+from corpus.simulate.write import simulate_corpus
 from corpus.storage.models import FrozenModel
 from support.toy_sensor import NAME, TOY_SENSOR
 

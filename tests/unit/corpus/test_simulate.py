@@ -11,9 +11,10 @@ import rasterio.warp
 from pydantic import ValidationError
 
 from corpus.cities import cities, utm_crs
-from corpus.simulate import FACTS, SceneConfig, simulate_corpus, simulate_scene
-from corpus.simulate.scene import held_out_cities
-from corpus.simulate.write import write_tile
+from corpus.simulate.config import SceneConfig
+from corpus.simulate.scene import held_out_cities, simulate_scene
+from corpus.simulate.truth import FACTS
+from corpus.simulate.write import simulate_corpus, write_tile
 from corpus.tiles import CorpusError
 from support.file_limit import largest_file
 

@@ -1,0 +1,199 @@
+"""The native captioner: the decoder being trained, in a vLLM engine behind Ray Serve, and the loop's client of it."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from actors.captioner.base import PublishReceipt
+from actors.captioner.deployment import Deployment, PendingAnswers
+from actors.captioner.health import EngineEvent, EngineHealth
+from actors.captioner.requests import CaptionRequest, ImageIndex, Question
+from actors.data.object_store import take
+from actors.data.shuffler import image_of
+from actors.logs import join_run_log
+from hcot_llm.engines.answer import Answer
+from hcot_llm.engines.native import NativeEngine
+from hcot_llm.engines.vllm import configure_process
+from hcot_llm.prompts.retry import Retry
+from hcot_llm.schema.files import read_schema
+
+if TYPE_CHECKING:
+    from actors.captioner.native import NativeCaptionerConfig
+
+_log = logging.getLogger(__name__)
+
+
+class NativeReplica:
+    """One engine. It labels only with weights that a probe has shown it to serve.
+
+    Args:
+        config: The settings.
+        weights_dir: Directory of the weights it starts with.
+    """
+
+    def __init__(self, config: "NativeCaptionerConfig", weights_dir: str) -> None:
+        join_run_log()
+        self._config = config
+        # Ray Serve calls from several threads, so that the next shard waits here; the engine takes one at a time.
+        self._lock = threading.Lock()
+        configure_process(self._config.engine)
+        import torch
+
+        torch.set_num_threads(self._config.threads_per_replica)
+        from model.checkpoint import load_captioner, load_tokenizer
+
+        self._health = EngineHealth()
+        self._schema = read_schema(Path(weights_dir))
+        self._load = load_captioner
+        self._tokenizer = load_tokenizer(Path(weights_dir))
+        self._captioner = load_captioner(Path(weights_dir))
+        self._engine = NativeEngine(Path(weights_dir) / "captioner" / "decoder", self._config.engine, self._schema)
+        self._warm_up()
+        self._health = self._health.on(EngineEvent.STARTED)
+        self._receipt: PublishReceipt | None = None
+        _log.info("replica with the decoder of %s is ready", weights_dir)
+
+    def _warm_up(self) -> None:
+        """The first call compiles and allocates; it is paid here, while the first round trains."""
+        vision = self._captioner.config.typed().vision
+        image = np.zeros((1, vision.channels, vision.image_size_px, vision.image_size_px), np.float16)
+        embeddings = self._prompt_embeddings(self._captioner, image, ["warm up"])
+        self._engine.generate(embeddings, [self._schema.names[:2]], 0)
+
+    def publish(self, weights_dir: str, weights_sha256: str) -> PublishReceipt:
+        """Load weights unless they are served already, and prove it.
+
+        Raises:
+            WeightsNotServed: The probe's output is not that of the trainer's weights.
+        """
+        with self._lock:
+            return self._publish(weights_dir, weights_sha256)
+
+    def _publish(self, weights_dir: str, weights_sha256: str) -> PublishReceipt:
+        from actors.captioner.probe import PROBE_TOKENS, check_probe, load_probe
+
+        self._health = self._health.on(EngineEvent.PUBLISHED, weights_sha256)
+        if self._health.may_label and self._receipt is not None:
+            return self._receipt
+        directory = Path(weights_dir)
+        self._captioner = self._load(directory)
+        self._engine.reload(directory / "captioner" / "decoder")
+        probe = load_probe(directory)
+        served = self._engine.probe(probe.prompts, PROBE_TOKENS)
+        try:
+            difference = check_probe(probe, served, weights_dir)
+        except Exception:
+            self._health = self._health.on(EngineEvent.PROBE_DIFFERED)
+            _log.error("the engine does not serve weights %s of %s", weights_sha256[:12], weights_dir)
+            raise
+        self._health = self._health.on(EngineEvent.PROBE_MATCHED, weights_sha256)
+        self._receipt = PublishReceipt("native", weights_sha256, difference)
+        _log.info("serves weights %s, largest difference of the probe %.2g", weights_sha256[:12], difference)
+        return self._receipt
+
+    def label(self, request: CaptionRequest) -> list[list[Answer]]:
+        """Answer a request. A replica that restarted or scaled up first proves the weights.
+
+        Returns:
+            For every prompt its candidates; one where it is asked again.
+        """
+        with self._lock:
+            proven = self._publish(request.weights_dir, request.weights_sha256)
+            captioner = self._captioner
+        # Outside the lock: while one shard is generated, the next one's images pass through the vision tower.
+        embeddings = self._embed(captioner, request)
+        with self._lock:
+            if self._publish(request.weights_dir, request.weights_sha256) is not proven:
+                # Others were published meanwhile, and these again: the engine's are the same, the tower another object.
+                embeddings = self._embed(self._captioner, request)
+            if request.retries is not None:
+                return [[answer] for answer in self._engine.generate_again(embeddings, request.retries)]
+            return self._engine.generate(embeddings, request.queried, request.seed)
+
+    def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
+        """Run the bare engine on the same prompts, images and texts: without Ray Serve, for `knowlip throughput`.
+
+        Returns:
+            dict(seconds, embedding_seconds, tokens); `seconds` includes `embedding_seconds`.
+        """
+        with self._lock:
+            before, start, embedding = self._engine.generated_tokens, time.perf_counter(), 0.0
+            for request in requests:
+                begun = time.perf_counter()
+                embeddings = self._embed(self._captioner, request)
+                embedding += time.perf_counter() - begun
+                self._engine.generate(embeddings, request.queried, request.seed)
+            return {
+                "seconds": time.perf_counter() - start,
+                "embedding_seconds": embedding,
+                "tokens": self._engine.generated_tokens - before,
+            }
+
+    def _embed(self, captioner: Any, request: CaptionRequest) -> list:
+        tables = take(request.blocks)
+        images = np.stack([image_of(tables[block], row) for block, row in request.where])
+        return self._prompt_embeddings(captioner, images, request.prompts)
+
+    def _prompt_embeddings(self, captioner: Any, images: np.ndarray, prompts: list[str]) -> list:
+        import torch
+
+        token_ids = self._tokenizer(prompts, add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            return captioner.prompt_embeddings(torch.from_numpy(images).float(), token_ids)
+
+
+class NativeCaptioner:
+    """Deploys the native captioner and talks to it.
+
+    Args:
+        config: The settings.
+        weights_dir: Directory of the weights its replicas start with.
+        owner: see `Deployment`.
+    """
+
+    def __init__(self, config: "NativeCaptionerConfig", weights_dir: Path, owner: str = "") -> None:
+        self._deployment = Deployment(NativeReplica, config, config, str(weights_dir), owner=owner)
+        self._weights: tuple[str, str] | None = None
+
+    def publish(self, weights_dir: Path, weights_sha256: str) -> PublishReceipt:
+        """Serve new weights, proven by the probe. Waits for the first replica to be ready."""
+        self._deployment.wait_until_running()
+        weights = self._weights = (str(weights_dir), weights_sha256)
+        return self._deployment.call(lambda handle: handle.publish.remote(*weights)).result()
+
+    def wait_until_running(self) -> None:
+        """Wait for the first replica.
+
+        Raises:
+            CaptionerFailed: No replica starts, or not in time.
+        """
+        self._deployment.wait_until_running()
+
+    def request(
+        self, questions: Sequence[Question], images: ImageIndex, seed: int, retries: tuple[Retry, ...] | None = None
+    ) -> CaptionRequest:
+        """Make a request bound to the published weights, for a shard of questions or for what is asked again of it."""
+        if self._weights is None:
+            raise RuntimeError("no weights were published: call publish before labelling")
+        return CaptionRequest.of(*self._weights, questions, images, seed, retries)
+
+    def submit(self, request: CaptionRequest) -> PendingAnswers:
+        """Send one shard; `.result()` of what comes back waits for its answers."""
+        return self._deployment.call(lambda handle: handle.label.remote(request))
+
+    def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
+        """Run the bare engine on the same prompts: dict(seconds, embedding_seconds, tokens)."""
+        return self._deployment.handle.label_directly.remote(requests).result()
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Remove the deployment.
+
+        Args:
+            wait: Whether to wait until the replicas have ended.
+        """
+        self._deployment.shutdown(wait)

@@ -1,0 +1,30 @@
+"""The section `score` of a configuration."""
+
+from pydantic import Field, model_validator
+
+from corpus.storage.models import StrictModel
+
+
+class ScoreConfig(StrictModel):
+    """The scoring pass."""
+
+    min_workers: int = Field(default=1, ge=1, description="scoring actors at least")
+    max_workers: int = Field(default=2, ge=1, description="scoring actors at most")
+    cpus_per_worker: int = Field(default=1, ge=1, description="logical CPUs reserved for a scoring actor")
+    gpus_per_worker: float = Field(default=0, ge=0, description="GPUs reserved for a scoring actor")
+    neighbours: int = Field(default=8, ge=1, description="nearest tiles that vote")
+    views: int = Field(
+        default=8,
+        ge=1,
+        le=8,
+        description="the encoder's distributions are averaged over so many turned and mirrored views of a tile",
+    )
+    leave_one_out: bool = Field(
+        default=True, description="score every caption without each of its clauses (as many more captions a tile)"
+    )
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "ScoreConfig":
+        if self.min_workers > self.max_workers:
+            raise ValueError(f"min_workers ({self.min_workers}) is larger than max_workers ({self.max_workers})")
+        return self
