@@ -326,7 +326,7 @@ def _numbers(text: str | None) -> list[int] | None:
 
 
 def _load(path: Path, tiles: Path | None, settings: list[str] | None):
-    from orchestrator.config.schema import load_config
+    from orchestrator.config.load import load_config
 
     overrides = list(settings or [])
     if tiles is not None:

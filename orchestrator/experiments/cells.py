@@ -10,7 +10,8 @@ from pydantic import Field
 from corpus.storage.errors import ConfigError
 from corpus.storage.models import FrozenModel
 from corpus.storage.state_files import read_json, write_json
-from orchestrator.config.schema import RunConfig, flatten, load_config, portable
+from orchestrator.config.load import flatten, load_config, portable
+from orchestrator.config.schema import RunConfig
 from orchestrator.experiments.config import AblationConfig, RowConfig
 from orchestrator.state.records import is_over, read_records
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError

@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.models import FrozenModel
 from corpus.storage.yaml import load_yaml
-from orchestrator.config.schema import Name, parse_override
+from orchestrator.config.load import parse_override
+from orchestrator.config.schema import Name
 from orchestrator.tracking.registry import TrackingConfig
 
 _ROW_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -16,7 +16,8 @@ from actors.captioner.requests import ImageIndex
 from actors.scorer.scorer import score_tiles
 from corpus.storage.errors import ConfigError
 from orchestrator.cluster.connect import start_cluster
-from orchestrator.config.schema import RunConfig, load_config
+from orchestrator.config.load import load_config
+from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_history import open_corpus
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.report.summary import report

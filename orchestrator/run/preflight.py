@@ -14,7 +14,8 @@ from orchestrator.cluster.capacity import ClusterCapacity, Resources, cluster_ca
 from orchestrator.cluster.disk_space import shortfalls
 from orchestrator.cluster.placement import missing_room
 from orchestrator.cluster.requirements import Requirement, requirements, total_requirement
-from orchestrator.config.schema import RunConfig, flat_keys
+from orchestrator.config.load import flat_keys
+from orchestrator.config.schema import RunConfig
 from orchestrator.data.prepare import check_annotations
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.base import Tracker, TrackerAway

@@ -11,7 +11,8 @@ from corpus.storage.lock import LeaseLost
 from orchestrator.cluster.connect import start_cluster
 from orchestrator.cluster.disk_space import why_ray_waits
 from orchestrator.cluster.pending import pending_demand
-from orchestrator.config.schema import RunConfig, flatten
+from orchestrator.config.load import flatten
+from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_history import CorpusState, open_corpus
 from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.monitoring.memory import MemorySampler

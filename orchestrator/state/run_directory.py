@@ -11,7 +11,8 @@ from corpus.storage.links import link_out_of
 from corpus.storage.lock import LOCK, lease_lock
 from corpus.storage.state_files import StateFolder, read_json
 from corpus.storage.writer import Writer, is_unfinished
-from orchestrator.config.schema import RunConfig, load_saved_config, save_config
+from orchestrator.config.load import load_saved_config, save_config
+from orchestrator.config.schema import RunConfig
 from orchestrator.state.format import check_format
 from orchestrator.state.records import RoundRecord, record_path
 

@@ -15,7 +15,7 @@ from chaos.faults import START_UP, Fault
 from chaos.injection import Injection
 from chaos.run import run_with_faults
 from corpus.storage.state_files import read_json, write_json
-from orchestrator.config.schema import load_config, portable
+from orchestrator.config.load import load_config, portable
 from orchestrator.state.records import PHASES, RoundRecord, read_records
 
 

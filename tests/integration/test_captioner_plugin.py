@@ -12,7 +12,7 @@ from actors.captioner.registry import CAPTIONERS
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.paths import ROOT
 from support.plugins import forgotten_afterwards

@@ -7,7 +7,8 @@ from corpus.storage.errors import UserError
 from orchestrator.cluster.capacity import ClusterCapacity, cluster_capacity
 from orchestrator.cluster.connect import ClusterUnreachable
 from orchestrator.cluster.requirements import total_requirement
-from orchestrator.config.schema import RunConfig, load_config
+from orchestrator.config.load import load_config
+from orchestrator.config.schema import RunConfig
 from orchestrator.run.preflight import PreflightError, check
 from support.paths import ROOT
 from support.ports import free_port

@@ -43,7 +43,7 @@ import ray
 from actors.captioner.native import NativeCaptionerConfig
         from actors.captioner.native_replica import NativeCaptioner
 from orchestrator.cluster.connect import start_cluster
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 start_cluster(load_config(Path(sys.argv[1]), ["cluster.local_cpus=2", "cluster.object_store_memory_gib=0.2"]))
 NativeCaptioner(NativeCaptionerConfig(), Path(sys.argv[3])).wait_until_running()
 Path(sys.argv[2]).write_text(ray.get_runtime_context().gcs_address)

@@ -9,7 +9,7 @@ from actors.evaluator import Evaluator
 from benchmark.base import TASKS, EvaluationInputs
 from corpus.plugins import plugin_environment
 from hcot_llm.schema.files import load_schema
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from support.plugins import forgotten_afterwards
 from support.toy_schemas import LANDSCAPE, write_schema_file
 

@@ -14,7 +14,7 @@ from actors.trainer.window import BlockWindow
 from actors.weights import create_weights
 from corpus.storage.disk import DiskFull
 from orchestrator.cluster.disk_space import naming_a_full_disk
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from support import disk_job, training_job
 from support.hcot import HCOT
 from support.paths import ROOT

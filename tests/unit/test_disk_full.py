@@ -21,7 +21,7 @@ from corpus.storage.writer import UNGUARDED, Writer
 from hcot_llm.engines.answer import Answer
 from model.checkpoint import weights_sha256
 from orchestrator.cluster.disk_space import naming_a_full_disk, why_ray_waits
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.run.preflight import PreflightError, preflight_disk
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper, read_lease
 from orchestrator.state.records import read_records, write_record

@@ -48,7 +48,7 @@ from hcot_llm.schema.answers import parse_answer
 from hcot_llm.schema.errors import AnswerError
 from model.checkpoint import load_captioner, load_encoder, load_tokenizer
 from model.weights_check import WeightsError, check_weights
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.experiments.config import load_ablation
 from orchestrator.run.preflight import preflight
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError

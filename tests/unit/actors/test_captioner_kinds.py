@@ -6,8 +6,8 @@ from actors.captioner.registry import CAPTIONERS
 from corpus.storage.errors import ConfigError
 from hcot_llm.aggregation.label_noise import TRAINED, UNTRAINED
 from hcot_llm.engines.native import EngineConfig
+from orchestrator.config.load import load_config, load_saved_config, save_config
 from orchestrator.config.reference import reference
-from orchestrator.config.schema import load_config, load_saved_config, save_config
 from support.paths import ROOT
 from support.plugins import forgotten_afterwards
 

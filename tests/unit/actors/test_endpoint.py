@@ -23,7 +23,7 @@ from hcot_llm.engines.endpoint_config import EndpointConfig
 from hcot_llm.prompts.retry import RetryConfig
 from hcot_llm.schema.answers import parse_answer
 from orchestrator.cluster.requirements import total_requirement
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from support.chat_server import server
 from support.hcot import CLAUSES as ALL
 from support.hcot import HCOT, VOCABULARY

@@ -34,7 +34,8 @@ from chaos.targets import TITLE, rank_of
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.ingest.quarantine import Quarantine
 from corpus.storage.disk import free_bytes
-from orchestrator.config.schema import CorpusConfig, load_config
+from orchestrator.config.load import load_config
+from orchestrator.config.schema import CorpusConfig
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.monitoring.status import write_status
 from orchestrator.state.records import PHASES

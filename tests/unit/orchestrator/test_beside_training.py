@@ -2,7 +2,7 @@
 
 from orchestrator.cluster.capacity import Resources
 from orchestrator.cluster.requirements import beside_training
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from support.paths import ROOT
 
 

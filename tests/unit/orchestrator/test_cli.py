@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import write_record
 from orchestrator.state.run_directory import RunDirectory

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from corpus.storage.errors import ConfigError
+from orchestrator.config.load import flatten, load_config, save_config
 from orchestrator.config.reference import markdown_reference, reference
-from orchestrator.config.schema import RunConfig, flatten, load_config, save_config
+from orchestrator.config.schema import RunConfig
 from support.paths import ROOT
 
 # An ablation is rows of configurations; test_ablation.py has those.

@@ -11,7 +11,8 @@ import rasterio
 from rich.console import Console
 
 from corpus.tiles import CorpusError, file_sha256
-from orchestrator.config.schema import RunConfig, load_config
+from orchestrator.config.load import load_config
+from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.start import make_data, resume_run
 from orchestrator.state.run_directory import RunDirectory

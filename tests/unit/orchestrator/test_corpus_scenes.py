@@ -12,7 +12,8 @@ from rich.console import Console
 
 from corpus.ingest.ingest import IngestError
 from corpus.tiles import CorpusError
-from orchestrator.config.schema import RunConfig, load_config
+from orchestrator.config.load import load_config
+from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.data.prepare import PreparedCorpus, prepare_corpus
 from orchestrator.start import make_data, resume_run, same_data

@@ -12,7 +12,7 @@ from PIL import Image
 
 from corpus.ingest.record import read_records
 from orchestrator import cli
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.data.prepare import prepare_corpus
 from support.delivered import decibels, hyp3_product, power, put, sigma0
 from support.hcot import HCOT

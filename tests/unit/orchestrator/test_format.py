@@ -7,7 +7,8 @@ import yaml
 from rich.console import Console
 
 from corpus.storage.errors import UserError
-from orchestrator.config.schema import RunConfig, load_config
+from orchestrator.config.load import load_config
+from orchestrator.config.schema import RunConfig
 from orchestrator.report.summary import print_report, print_status
 from orchestrator.start import resume_run
 from orchestrator.state.format import FORMAT, FormatError

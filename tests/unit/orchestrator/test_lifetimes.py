@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.monitoring.progress import Progress
 from orchestrator.run import lifetimes
 from orchestrator.run.session import Session

@@ -14,7 +14,8 @@ from hcot_llm.schema.files import write_schema
 from orchestrator.cluster.capacity import ClusterCapacity, Resources, capacity_of, cluster_capacity
 from orchestrator.cluster.placement import find_unplaced
 from orchestrator.cluster.requirements import Requirement, total_requirement
-from orchestrator.config.schema import RunConfig, load_config
+from orchestrator.config.load import load_config
+from orchestrator.config.schema import RunConfig
 from orchestrator.run.preflight import PreflightError, check, check_start_weights, check_tile_size, preflight
 from orchestrator.state.run_directory import RunDirectory
 from support.hcot import HCOT

@@ -15,7 +15,7 @@ from corpus.storage.state_files import RecordError
 from corpus.storage.yaml import dump_yaml, load_yaml
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaMismatch
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.start import resume_run
 from orchestrator.state.records import (
     Counts,

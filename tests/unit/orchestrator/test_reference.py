@@ -18,7 +18,7 @@ from benchmark.reference import (
     score,
 )
 from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.report.reference import compare_with_reference, print_reference_report

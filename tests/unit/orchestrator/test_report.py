@@ -6,7 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
-from orchestrator.config.schema import RunConfig, save_config
+from orchestrator.config.load import save_config
+from orchestrator.config.schema import RunConfig
 from orchestrator.monitoring.memory import MemoryReport
 from orchestrator.report.summary import print_report, print_status, report
 from orchestrator.state.records import Counts, SeedSummary, write_record, write_seed_summary

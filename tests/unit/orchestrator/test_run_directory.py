@@ -8,7 +8,7 @@ import pytest
 
 from corpus.storage.errors import ConfigError
 from corpus.storage.lock import LOCK, lease_lock
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.paths import ROOT
 

@@ -13,7 +13,7 @@ from rich.console import Console
 import support.json_lines_tracker  # noqa: F401  # registers its kind
 from corpus.storage.lock import LeaseLost
 from corpus.storage.state_files import RecordError, StateFolder
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.report.summary import print_status
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import write_record

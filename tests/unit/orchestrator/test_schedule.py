@@ -6,7 +6,7 @@ import pytest
 from actors.trainer.config import TrainConfig
 from corpus.storage.errors import ConfigError
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
-from orchestrator.config.schema import flatten, load_config, save_config
+from orchestrator.config.load import flatten, load_config, save_config
 from orchestrator.policies.schedule import Phase, Schedule, ScheduleConfig
 from orchestrator.state.records import is_over
 from support.hcot import CLAUSES

@@ -14,7 +14,7 @@ from rich.console import Console
 from corpus.storage.disk import DiskFull
 from corpus.storage.lock import LeaseLost
 from orchestrator import start as running
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.monitoring.progress import Progress
 from orchestrator.monitoring.status import read_status
 from orchestrator.monitoring.watchdog import RunStalled

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from corpus.storage.errors import ConfigError
 from corpus.storage.state_files import StateFolder
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.tracking.base import TrackedRun, Tracker
 from orchestrator.tracking.mlflow import MlflowTracker
 from orchestrator.tracking.none import NoTracker

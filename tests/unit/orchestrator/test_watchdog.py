@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.config.schema import load_config
+from orchestrator.config.load import load_config
 from orchestrator.monitoring.watchdog import Watchdog
 from orchestrator.policies.stall import PendingDemand, Verdict, WatchdogConfig, judge
 from orchestrator.run.phases import Phases
