@@ -43,6 +43,9 @@ from hcot_llm.schema.files import check_same, read_schema, write_schema
 from orchestrator.config.schema import CorpusConfig
 from orchestrator.data.scenes import SceneState, contents_table, list_scenes, listing, with_contents
 
+# Fewer scenes than this are drawn before two processes have started.
+_WORTH_PROCESSES = 64
+
 Progress = Callable[[str, int, int], None]
 KNOWLEDGE = "knowledge.parquet"  # written last
 SCENE_OF_TILE = "scene_of_tile.parquet"  # name of the scene that each tile was cut from
@@ -209,7 +212,12 @@ def _make_simulated(
 ) -> None:
     corpus_dir = root / "corpus"
     if not (corpus_dir / TILES_FILE).exists():
-        simulate_corpus(config.simulated, root, progress=lambda done, total: progress("simulating scenes", done, total))
+        simulate_corpus(
+            config.simulated,
+            root,
+            workers=1 if config.simulated.tiles < _WORTH_PROCESSES else 2,
+            progress=lambda done, total: progress("simulating scenes", done, total),
+        )
     if not (corpus_dir / "seed.parquet").exists():
         rows = read_parquet(root / "truth" / "truth.parquet").to_pylist()
         if config.initial_annotations is not None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from corpus.simulate.config import SceneConfig
+from corpus.simulate.scene import simulate_scene
 from hcot_llm.aggregation.consistency import contradictions
 from hcot_llm.initial.annotations import truth_values
 from support.hcot import CLAUSES, HCOT, NO_TARGETS, SHIPS_IN_PORT
@@ -68,11 +70,9 @@ def test_a_size_that_was_measured_otherwise_is_a_contradiction():
 
 
 def test_true_scenes_pass_all_rules():
-    simulate = pytest.importorskip("corpus.simulate")
-    config = simulate.SceneConfig(tiles=24, share_with_targets=0.8)
+    config = SceneConfig(tiles=24, share_with_targets=0.8)
     for index in range(config.tiles):
-        scene = simulate.simulate_scene(config, index)
-        facts = scene.truth.facts() if callable(scene.truth.facts) else scene.truth.facts
-        assert contradictions(HCOT, truth_values(HCOT, facts), gsd_m=scene.metadata.get("gsd_m")) == [], (
+        scene = simulate_scene(config, index)
+        assert contradictions(HCOT, truth_values(HCOT, scene.truth.facts()), gsd_m=scene.metadata["gsd_m"]) == [], (
             f"scene {index}"
         )
