@@ -27,7 +27,7 @@ class Judge:
     """Compares annotations and model with the truth, where there is one.
 
     Args:
-        schema: of the annotations.
+        schema: Schema of the annotations.
         truth_dir: the folder of truth.parquet; None: there is no truth. A truth without a column for each clause of the
             schema counts as none.
         tasks: names of the evaluation tasks to run.

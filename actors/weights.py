@@ -41,10 +41,21 @@ def slot_texts(schema: AnnotationSchema, tokenizer) -> ClauseText:
 def create_weights(
     schema: AnnotationSchema, directory: Path, config: ModelConfig, seed: int, writer: Writer = UNGUARDED
 ) -> str:
-    """Write untrained weights and a tokenizer made from our own texts; returns the weights' hash.
+    """Write untrained weights, and a tokenizer trained on our own texts. After an error the directory is as before.
+
+    Args:
+        schema: The schema of the annotations.
+        directory: Folder to write.
+        config: Sizes of the models.
+        seed: Seed of the weights.
+        writer: Writer that holds the run's lease.
+
+    Returns:
+        SHA-256 of the weights, 64 hexadecimal digits.
 
     Raises:
-        DiskFull: they do not fit on the disk. LeaseLost: another driver has taken over. The directory is what it was.
+        DiskFull: The weights do not fit on the disk.
+        LeaseLost: Another driver has taken over.
     """
     tokenizer = train_tokenizer(tokenizer_texts(schema), config.captioner.vocab_size, tokenizer_words(schema))
     torch.manual_seed(seed)
@@ -91,13 +102,13 @@ def publish_weights(
     """Write a round's weights with a probe of the captioner as it is in memory; returns the weights' hash.
 
     Args:
-        schema: of the annotations.
-        directory: where the weights lie afterwards.
+        schema: Schema of the annotations.
+        directory: Folder to write.
         model: encoder and captioner, as trained.
-        tokenizer: of the prompts.
+        tokenizer: Tokenizer of the prompts.
         images: float32 array [N, 2, H, W] of the probe.
         prompts: N texts of the probe.
-        writer: of the run; it refuses to write when another driver has taken over.
+        writer: Writer of the run; it refuses to write when another driver has taken over.
 
     Raises:
         DiskFull: they do not fit on the disk. The directory is what it was.

@@ -27,8 +27,12 @@ class ReferenceFileError(UserError):
 class ReferenceField:
     """A column of the reference and how it is compared with a clause.
 
-    merge: value -> the value it counts as, on both sides. scored: False where two readers agree so little, or the
-    field has so few values but one, that a score means nothing; it is then shown only.
+    Attributes:
+        column: Name of the column.
+        clause: Name of the clause.
+        merge: Value -> the value that it counts as, on both sides.
+        scored: False where a score means nothing, because two readers agree too little or nearly all windows have the
+            same value. Such a field is only shown.
     """
 
     column: str
@@ -153,7 +157,16 @@ def _window(row: dict, path: Path, line: int, vocabulary: Mapping[str, Sequence[
 
 
 def score(field: ReferenceField, values: Sequence[str], windows: Sequence[ReferenceWindow]) -> FieldScore:
-    """Compare values, one per window, with the reference. Raises ValueError for no window, or not as many values."""
+    """Compare values with the reference.
+
+    Args:
+        field: The field.
+        values: One value per window.
+        windows: The windows.
+
+    Raises:
+        ValueError: There is no window, or not as many values.
+    """
     predicted = [field.read(value) for value in values]
     true = [window.value(field) for window in windows]
     balanced, kappa = balanced_accuracy(predicted, true), cohen_kappa(predicted, true)

@@ -32,6 +32,7 @@ ANNOTATION_SCHEMA = pa.schema(
         ("prompt_sha256", pa.string()),
     ]
 )
+# "seed" stands for the initial annotations: the stored names are part of the corpus digest, so they stay.
 SOURCES = ("seed", "captioner", "kept")
 
 # Delta forgets its log after 30 days and `vacuum` removes old files after 7; here any round can be read again.
@@ -205,7 +206,7 @@ class AnnotationStore:
         table = self._open()
         if table is None:
             raise AnnotationError(
-                f"There are no annotations at {self.path}. Commit the seed annotations first, or check the path."
+                f"There are no annotations at {self.path}. Commit the initial annotations first, or check the path."
             )
         latest = table.version()
         if version is not None:

@@ -69,7 +69,12 @@ class SarCaptioner(PreTrainedModel):
     main_input_name = "images"
 
     def __init__(self, config: SarCaptionerConfig, vision: VisionTower | None = None) -> None:
-        """vision: the encoder's tower, to share it (an ablation); its own by default."""
+        """Build the modules.
+
+        Args:
+            config: Sizes of the modules.
+            vision: The encoder's vision tower, to share it (an ablation); None gives the captioner its own.
+        """
         super().__init__(config)
         sizes = config.typed()
         self.prefix_tokens = sizes.prefix_tokens
@@ -99,7 +104,14 @@ class SarCaptioner(PreTrainedModel):
         tokenizer: PreTrainedTokenizerFast | None = None,
         vision: VisionTower | None = None,
     ) -> "SarCaptioner":
-        """New, untrained weights. slots: clauses of an annotation."""
+        """Make a captioner with new, untrained weights.
+
+        Args:
+            sizes: Sizes of the modules.
+            slots: Number of clauses of an annotation.
+            tokenizer: Tokenizer whose special tokens the decoder takes over; None leaves its defaults.
+            vision: The encoder's vision tower, to share it; None gives the captioner its own.
+        """
         special = {}
         if tokenizer is not None:
             special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
@@ -148,10 +160,16 @@ class SarCaptioner(PreTrainedModel):
             for prefix, ids in zip(self.prefix(images), input_ids, strict=True)
         ]
 
-    def save_pretrained(self, save_directory: str | Path, tokenizer: PreTrainedTokenizerFast | None = None) -> None:  # type: ignore[override]
+    def save_pretrained(  # type: ignore[override]  # the base takes Hugging Face's many options, none of which is used
+        self, save_directory: str | Path, tokenizer: PreTrainedTokenizerFast | None = None
+    ) -> None:
         """Write the vision tower and the projector into the folder, and the decoder into its subfolder `decoder`.
 
         The tokenizer lies beside the decoder, so that any Llama engine can load the subfolder.
+
+        Args:
+            save_directory: The folder; it is made where it does not exist.
+            tokenizer: The decoder's tokenizer; None writes none.
         """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,8 +183,17 @@ class SarCaptioner(PreTrainedModel):
             tokenizer.save_pretrained(folder / DECODER)
 
     @classmethod
-    def from_pretrained(cls, directory: str | Path) -> "SarCaptioner":  # type: ignore[override]
-        """Reads what `save_pretrained` wrote. Raises FileNotFoundError when the folder holds no captioner."""
+    def from_pretrained(  # type: ignore[override]  # the base also takes names of the hub; only our folders are read
+        cls, directory: str | Path
+    ) -> "SarCaptioner":
+        """Read what `save_pretrained` wrote.
+
+        Args:
+            directory: The folder.
+
+        Raises:
+            FileNotFoundError: The folder holds no captioner.
+        """
         folder = Path(directory)
         if not (folder / WEIGHTS).is_file() or not (folder / DECODER).is_dir():
             raise FileNotFoundError(

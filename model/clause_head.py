@@ -1,6 +1,6 @@
 """Late interaction of image tokens and clause texts.
 
-One pooled image embedding hardly carries all clauses. Here the text of a clause's name asks the image
+One pooled image embedding hardly carries all clauses. Here the text of a clause's name queries the image
 tokens and picks from the tile's summary, and the answer is compared with the text embedding of each value's
 sentence. It works for any names and values: nothing but the temperatures is tied to a slot.
 """

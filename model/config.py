@@ -183,7 +183,14 @@ class ModelConfig(FrozenModel):
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "ModelConfig":
-        """Reads one YAML file. Raises ValueError naming the file and every unknown or mistyped key."""
+        """Read one YAML file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ValueError: A key is unknown or mistyped; the message names the file and all such keys.
+        """
         content = load_yaml(Path(path).read_text(encoding="utf-8"))
         try:
             return cls.model_validate(content or {})

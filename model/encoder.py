@@ -60,7 +60,13 @@ class SarEncoder(PreTrainedModel):
 
     @classmethod
     def from_sizes(cls, sizes: EncoderConfig, slots: int, temperature: float = 0.07) -> "SarEncoder":
-        """New, untrained weights. slots: clauses of an annotation."""
+        """Make an encoder with new, untrained weights.
+
+        Args:
+            sizes: Sizes of the modules.
+            slots: Number of clauses of an annotation.
+            temperature: Initial temperature that divides cosines.
+        """
         return cls(SarEncoderConfig(sizes=sizes.model_dump(mode="json"), slots=slots, temperature=temperature))
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Image tokens asked for one clause each, and the loss that teaches them."""
+"""Image tokens of one clause each, and the loss that trains them."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,8 @@ from torch.nn import functional as F
 class SlotTokens(nn.Module):
     """Learned queries, one per clause, pool the image tokens (a one-layer resampler); the tile's summary joins them.
 
-    A decoder alone has to find out at once what to see and where to look it up, which takes it many times
-    longer than a classifier. With these tokens taught directly (SlotReadout), it only has to learn the
-    looking up.
+    A decoder alone has to learn at once which features to see and where to find them. That takes many times longer than
+    training a classifier. These tokens are trained directly (SlotReadout), so the decoder only has to find them.
     """
 
     def __init__(self, image_width: int, summary_width: int, width: int, slots: int) -> None:

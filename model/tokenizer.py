@@ -23,10 +23,16 @@ _PIECES = r" ?[\p{L}_]+| ?\p{N}|[^\s\p{L}\p{N}_]+(?: +[^\s\p{L}\p{N}_]+)*|\s+(?!
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """Trains a tokenizer of at most `vocab_size` tokens; deterministic for the same texts in any order.
+    """Train a tokenizer; the result is the same for the same texts in any order.
 
-    words: pieces that must be single tokens where they follow punctuation (slot values, clause names): their
-    merges are learned first. Raises ValueError when vocab_size is too small for them.
+    Args:
+        texts: Texts to train on.
+        vocab_size: Number of tokens, at most.
+        words: Pieces that must be single tokens where they follow punctuation (values and names of clauses). Their
+            merges are learned first.
+
+    Raises:
+        ValueError: `vocab_size` is too small for the words.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -36,8 +36,12 @@ class WeightsError(UserError):
 def check_weights(directory: str | Path) -> None:
     """Refuse a weights directory from which code could be run or other files be read.
 
-    Raises WeightsError: a file that is neither safetensors nor one of our settings (pickles such as *.pt and *.bin
-    among them), a link that leads out of the directory, a setting that names code, an index that names other folders.
+    Args:
+        directory: The directory.
+
+    Raises:
+        WeightsError: A file is neither safetensors nor one of our settings (as pickles such as *.pt and *.bin), a link
+            leads out of the directory, a setting names code, or an index names other folders.
     """
     root = Path(directory).resolve()
     if (link := link_out_of(root)) is not None:

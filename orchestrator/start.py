@@ -31,9 +31,9 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
     """Run the loop of a configuration from its beginning.
 
     Args:
-        config: of the run.
-        run_dir: where the run writes; None: a new folder below runs/.
-        console: where the user reads.
+        config: Configuration of the run.
+        run_dir: Directory that the run writes to; None: a new folder below runs/.
+        console: Console that the user reads.
 
     Returns:
         The run directory.
@@ -64,8 +64,8 @@ def resume_run(run_dir: Path, console: Console) -> None:
     lacks is delivered.
 
     Args:
-        run_dir: of the run.
-        console: where the user reads.
+        run_dir: Directory of the run.
+        console: Console that the user reads.
 
     Raises:
         PreflightError: The run would lack something; nothing was started.
@@ -96,8 +96,8 @@ def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneSta
     """Make or open the corpus, and say what it is.
 
     Args:
-        config: of the run.
-        console: where the user reads.
+        config: Configuration of the run.
+        console: Console that the user reads.
         scenes: see `prepare_corpus`.
     """
     with Progress(console) as progress:

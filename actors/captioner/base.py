@@ -14,7 +14,7 @@ from pydantic import Field
 
 from actors.captioner.requests import ImageIndex, Question, Request
 from corpus.storage.models import FrozenModel
-from hcot_llm.aggregation.label_noise import ExponentPrior
+from hcot_llm.aggregation.label_noise import SourceWeightPrior
 from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.native import EngineConfig
 from hcot_llm.prompts.retry import Retry, RetryConfig
@@ -152,8 +152,8 @@ class CaptionerConfig(FrozenModel, ABC):
 
     @property
     @abstractmethod
-    def prior(self) -> ExponentPrior:
-        """How much the captioner is believed before held-out tiles are seen: TRAINED or UNTRAINED of label_noise."""
+    def prior(self) -> SourceWeightPrior:
+        """Prior of the captioner's source weight: TRAINED or UNTRAINED of hcot_llm/aggregation/label_noise.py."""
 
     def check(self) -> None:  # a kind that needs nothing has nothing to check
         """Look before anything starts whether the captioner could start.

@@ -45,7 +45,11 @@ class ChainQuestion:
 
     @cached_property
     def _backscatter(self) -> Backscatter:
-        """Raises CorpusError: the tile has changed since it was recorded."""
+        """Backscatter of the tile.
+
+        Raises:
+            CorpusError: The tile has changed since it was recorded.
+        """
         check_tile(self.question.tile_id, self.path, self.sha256)
         return read_backscatter(self.path)
 
@@ -68,8 +72,8 @@ class ChainQuestion:
         measured = measure(self._backscatter, self.gsd_m)
         return {
             "schema": self.question.schema,
-            "asked": self.question.queried,
-            "kept": self.question.context,
+            "queried": self.question.queried,
+            "context": self.question.context,
             "feedback": self.question.hints,
             "evidence": measured.as_prompt() if evidence else None,
             "measured_pixels": [blob.length_pixels for blob in measured.blobs],
@@ -120,7 +124,11 @@ class ChainProgress:
         )
 
     def _distribution(self, clause: str, value: str) -> np.ndarray | None:
-        """The last one that speaks for the value: level 5 may have corrected it, or said what was not kept."""
+        """The last distribution whose most probable value is this one.
+
+        A clause has several where level 5 corrected it, and the last of them may belong to a correction that was not
+        taken.
+        """
         vocabulary = self._chain.question.schema.vocabulary[clause]
         return next(
             (

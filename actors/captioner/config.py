@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from actors.captioner.base import CaptionerConfig, Replicas
-from hcot_llm.aggregation.label_noise import UNTRAINED, ExponentPrior
+from hcot_llm.aggregation.label_noise import UNTRAINED, SourceWeightPrior
 from hcot_llm.prompts.chain_config import ChainConfig
 
 
@@ -38,9 +38,9 @@ class DeployedConfig(CaptionerConfig):
 
 
 class ChainedConfig(CaptionerConfig):
-    """Settings of the kinds that are asked by the HCoT chain: models that are not trained here.
+    """Settings of the kinds that are queried by the HCoT chain: models that are not trained here.
 
-    A chain asks again by itself for what contradicts the rest of its tile.
+    A chain corrects by itself the answers that contradict the rest of its tile.
     """
 
     @property
@@ -54,6 +54,6 @@ class ChainedConfig(CaptionerConfig):
         return self.chain.candidates
 
     @property
-    def prior(self) -> ExponentPrior:
-        """A model that was not trained on the corpus has to show on held-out tiles that it knows anything."""
+    def prior(self) -> SourceWeightPrior:
+        """UNTRAINED: a model not trained on the corpus has to show on held-out tiles that it knows anything."""
         return UNTRAINED

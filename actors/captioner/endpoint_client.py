@@ -63,16 +63,20 @@ class _Threads:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, asked: ChainQuestion) -> Future:
+    def submit(self, chain: ChainQuestion) -> Future:
         """The future's result is the answer."""
         if self._closed:
             raise RuntimeError("the captioner was shut down")
         future: Future = Future()
-        self._waiting.put((future, asked))
+        self._waiting.put((future, chain))
         return future
 
     def end(self, wait: bool) -> None:
-        """Cancel what waits. wait: until what is under way has come to its end."""
+        """Cancel the chains that have not begun.
+
+        Args:
+            wait: Whether to wait until the chains under way have ended.
+        """
         self._closed = True
         with suppress(Empty):
             while True:
@@ -86,10 +90,10 @@ class _Threads:
 
     def _work(self) -> None:
         while (entry := self._waiting.get()) is not None:
-            future, asked = entry
+            future, chain = entry
             if future.set_running_or_notify_cancel():
                 try:
-                    future.set_result(self._answer(asked))
+                    future.set_result(self._answer(chain))
                 except BaseException as error:  # raised to whoever takes the result
                     future.set_exception(error)
 
@@ -152,17 +156,17 @@ class EndpointCaptioner:
         self._endpoint.close()
         self._threads.end(wait)
 
-    def _answer(self, asked: ChainQuestion) -> Answer:
-        config, progress = self._config, ChainProgress(asked)
-        picture = png(asked.picture) if config.picture else None
+    def _answer(self, chain: ChainQuestion) -> Answer:
+        config, progress = self._config, ChainProgress(chain)
+        picture = png(chain.picture) if config.picture else None
 
         def ask(prompt: str, clauses: Sequence[str]) -> str:
             return progress.take(
-                self._endpoint.complete(asked.question.schema, prompt, clauses, progress.seed, picture)
+                self._endpoint.complete(chain.question.schema, prompt, clauses, progress.seed, picture)
             )
 
         result = run_chain(
             ask,
-            **asked.settings(evidence=config.evidence, picture=config.picture, attempts=config.contradiction_attempts),
+            **chain.settings(evidence=config.evidence, picture=config.picture, attempts=config.contradiction_attempts),
         )
         return progress.answer(result)

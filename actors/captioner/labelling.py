@@ -149,7 +149,7 @@ def make_request(
         shard = [
             replace(
                 shard[retry.question],
-                queried=retry.asked,
+                queried=retry.queried,
                 context=shard[retry.question].context | dict(retry.said),
             )
             for retry in retries

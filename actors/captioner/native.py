@@ -6,7 +6,7 @@ from pydantic import Field
 
 from actors.captioner.base import CaptionerInputs
 from actors.captioner.config import DeployedConfig
-from hcot_llm.aggregation.label_noise import TRAINED, ExponentPrior
+from hcot_llm.aggregation.label_noise import TRAINED, SourceWeightPrior
 from hcot_llm.engines.native import EngineConfig
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class NativeCaptionerConfig(DeployedConfig):
         return self.engine.candidates
 
     @property
-    def prior(self) -> ExponentPrior:
+    def prior(self) -> SourceWeightPrior:
         """The decoder is trained on the corpus that it labels."""
         return TRAINED
 

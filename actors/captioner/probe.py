@@ -25,9 +25,12 @@ class WeightsNotServed(UserError):
 
 @dataclass(frozen=True)
 class Probe:
-    """Prompts (float32 [tokens, hidden] each), the expected output and the runner-up's margin at each token.
+    """Fixed prompts and the output that an engine has to give for them.
 
-    margins: log-probability of the chosen token minus that of the second best.
+    Attributes:
+        prompts: Per prompt float32 [tokens, hidden], its embeddings.
+        expected: Output of the trainer's own decoder.
+        margins: Per prompt and token the log-probability of the chosen token minus that of the second best, in nats.
     """
 
     prompts: list[torch.Tensor]
@@ -59,7 +62,13 @@ def load_probe(directory: Path) -> Probe:
 
 @torch.no_grad()
 def compute_probe(decoder, prompts: list[torch.Tensor], new_tokens: int = PROBE_TOKENS) -> Probe:
-    """Greedy continuation by the trainer's own decoder (a transformers causal LM in memory)."""
+    """Continue prompts greedily with the trainer's own decoder.
+
+    Args:
+        decoder: A causal language model of transformers, in memory.
+        prompts: Per prompt float32 [tokens, hidden], its embeddings.
+        new_tokens: Number of tokens to generate for each prompt.
+    """
     tokens, logprobs, margins = [], [], []
     was_training = decoder.training
     decoder.eval()

@@ -88,7 +88,7 @@ class Shard:
             # Level 5's are first answers to questions of their own.
             attempt = self.attempt if self.repeating else 0
             self.received += [
-                ReceivedAnswer(retry.question, retry.candidate, attempt, retry.asked, answer)
+                ReceivedAnswer(retry.question, retry.candidate, attempt, retry.queried, answer)
                 for retry, [answer] in zip(self.retries, answers, strict=True)
             ]
 

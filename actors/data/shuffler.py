@@ -54,7 +54,11 @@ def read_images(tiles: pa.Table, corpus_dir: Path, rows_per_block: int) -> ray.d
 
 
 def _unchanged(corpus_dir: Path, tile: Mapping[str, str]) -> Path:
-    """The file of a tile. Raises CorpusError: it is no longer the one that was recorded."""
+    """The file of a tile.
+
+    Raises:
+        CorpusError: The file is no longer the one that was recorded.
+    """
     path = tile_path(corpus_dir, tile["path"])
     check_tile(tile["tile_id"], path, tile["sha256"])
     return path

@@ -27,9 +27,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scores:
-    """Feedback on annotated tiles, and embeddings of all of them for evaluation.
+    """Feedback on annotated tiles, and their embeddings for evaluation.
 
-    image_embeddings: float32 [N, E] in the order of `feedback.tile_ids`.
+    Attributes:
+        feedback: The encoder's feedback on N tiles.
+        image_embeddings: float32 [N, E], in the order of `feedback.tile_ids`.
     """
 
     feedback: Feedback
@@ -40,7 +42,14 @@ class _ScoreActor:
     """Holds the encoder; one call scores one block of tiles, whole, so that batches are always the same."""
 
     def __init__(self, weights_dir: str, leave_one_out: bool, views: int, gpus: float) -> None:
-        """gpus: reserved for this actor."""
+        """Load the encoder.
+
+        Args:
+            weights_dir: Folder of the weights.
+            leave_one_out: Whether captions without one clause are scored too.
+            views: Number of symmetries of a tile over which distributions are averaged, 1 to 8.
+            gpus: Number of GPUs reserved for this actor.
+        """
         join_run_log()
         import torch
 
@@ -88,9 +97,18 @@ class _ScoreActor:
 def mean_over_views(
     schema: AnnotationSchema, scorer, clause_text, images: np.ndarray, views: int, unturned
 ) -> list[np.ndarray]:
-    """Per clause the encoder's distribution float32 [n, V], averaged over `views` symmetries of images [n, 2, H, W].
+    """The encoder's distribution over values, averaged over symmetries of the images.
 
-    unturned: the image tokens of the images as they are, which is the first view.
+    Args:
+        schema: The schema of the clauses.
+        scorer: The encoder, see `model.score.Scorer`.
+        clause_text: Tokens of the clauses' names and values, see `actors.weights.slot_texts`.
+        images: float32 [n, 2, H, W].
+        views: Number of symmetries, 1 to 8.
+        unturned: Image tokens of the images as they are, which are the first view.
+
+    Returns:
+        Per clause float32 [n, V].
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""What the encoder of a weights directory believes of tiles on disk, in this process and without a cluster."""
+"""Distributions of the encoder of a weights directory on tiles on disk, in this process and without a cluster."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,17 @@ from hcot_llm.schema.files import read_schema
 def zero_shot_of(
     weights_dir: Path, tiles: Sequence[Path], batch_size: int = 64, views: int = 1
 ) -> dict[str, np.ndarray]:
-    """Distribution over the values of each clause, float64 [N, V], for N tiles, averaged over `views` symmetries."""
+    """Distributions over the values of each clause.
+
+    Args:
+        weights_dir: Folder of the weights.
+        tiles: Files of N tiles.
+        batch_size: Number of tiles that are scored together.
+        views: Number of symmetries over which distributions are averaged, 1 to 8.
+
+    Returns:
+        Per clause float64 [N, V].
+    """
     import torch
 
     from actors.weights import slot_texts

@@ -108,15 +108,20 @@ def build_micro_batch(
         captions.append(_caption(schema, values, in_caption, generator, augment, seed, index))
 
         written = [clause for c, clause in enumerate(names) if row.loss_mask[c]]
-        asked = _some(written, generator, 1)
-        kept = {clause: value for clause, value in values.items() if clause not in asked}
+        queried = _some(written, generator, 1)
+        context = {clause: value for clause, value in values.items() if clause not in queried}
         shown = feedback and generator.random() < augment.feedback_share
         prompts.append(
             captioner_prompt(
-                schema, kept, asked, row.knowledge, {c: hints[c] for c in asked if c in hints} if shown else {}, levels
+                schema,
+                context,
+                queried,
+                row.knowledge,
+                {c: hints[c] for c in queried if c in hints} if shown else {},
+                levels,
             )
         )
-        answers.append(answer_text(schema, values, asked))
+        answers.append(answer_text(schema, values, queried))
     return MicroBatchText(np.stack(images), captions, prompts, answers, targets)
 
 

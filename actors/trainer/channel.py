@@ -22,7 +22,7 @@ class TrainCommand:
         blocks: object references to Arrow tables, in the order of the round's shuffle.
         block_rows: rows of each block.
         epochs: passes over the blocks.
-        weights_dir: where the trained weights go.
+        weights_dir: Folder that the trained weights are written to.
         label_accuracy: expected share of right labels in [0, 1], by clause; None: all are right.
     """
 
@@ -48,7 +48,7 @@ class RoundResult:
     Attributes:
         round: number of the round.
         fold: which of the run's models.
-        weights_dir: where the weights lie.
+        weights_dir: Folder of the weights.
         weights_sha256: their hash, hexadecimal.
         world_size: workers at the end of the round.
         losses: one dict a step of the round, by name of the loss; `step` is counted over the run of that fold.

@@ -31,9 +31,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class TrainerPosition:
-    """Where training stands: `step` optimiser steps of `round` are done; total_steps counts the whole run.
+    """How far training has come.
 
-    losses: of these steps, as RoundResult has them; known to rank 0, which writes it.
+    Attributes:
+        round: Number of the round.
+        step: Number of optimiser steps done in this round.
+        total_steps: Number of optimiser steps done in the whole run.
+        world_size: Number of workers.
+        round_finished: Whether all steps of the round are done.
+        losses: Losses of the round's steps, as RoundResult has them. Only rank 0 knows them; it writes the position.
     """
 
     round: int
@@ -55,11 +61,18 @@ def latest_checkpoint(directory: Path) -> tuple[Path, TrainerPosition] | None:
 def save_checkpoint(
     engine, directory: Path, position: TrainerPosition, *, keep: int = 2, writer: Writer = UNGUARDED
 ) -> None:
-    """Save the ZeRO state of all ranks; called by all of them. Keeps the newest `keep` checkpoints.
+    """Save the ZeRO state of all ranks; all of them call it. After an error the earlier checkpoints are still there.
+
+    Args:
+        engine: The DeepSpeed engine.
+        directory: Folder of the checkpoints.
+        position: How far training has come.
+        keep: Number of newest checkpoints that are kept.
+        writer: Writer that holds the run's lease.
 
     Raises:
-        DiskFull: a rank's part does not fit on the disk. LeaseLost: another driver has taken over. Either way no
-            checkpoint was made, and the ones before stay.
+        DiskFull: A rank's part does not fit on the disk.
+        LeaseLost: Another driver has taken over.
     """
     with writing("the trainer's checkpoint", directory):
         _save_checkpoint(engine, directory, position, keep, writer)
@@ -149,8 +162,8 @@ def load_checkpoint(
     Args:
         engine_of: called with load_universal (bool), returns a fresh engine. DeepSpeed decides at
             initialisation which kind of checkpoint it will load.
-        directory: where the checkpoints of the fold lie.
-        writer: of the run directory.
+        directory: Folder of the checkpoints of the fold.
+        writer: Writer of the run directory.
 
     Raises:
         StateRefused: the checkpoint holds pickled objects that are not DeepSpeed's.
@@ -202,10 +215,14 @@ def _load_untrained(engine, path: Path) -> None:
 
 
 def _convert_to_universal(source: Path) -> Path:
-    """A plain ZeRO checkpoint does not load at another world size; DeepSpeed's universal form does. Returns its place.
+    """Convert a plain ZeRO checkpoint to DeepSpeed's universal form, which also loads at another world size.
+
+    Returns:
+        The folder of the universal form.
 
     Raises:
-        DiskFull: it does not fit on the disk. StateRefused: `source` holds other objects than DeepSpeed's.
+        DiskFull: The universal form does not fit on the disk.
+        StateRefused: `source` holds other objects than DeepSpeed's.
     """
     what = "the trainer's state for another number of workers"
     with writing(what, source.parent):

@@ -21,8 +21,8 @@ def refusing_divergence(
     Args:
         round_: number of the round.
         step: number of the step in the round, from 1.
-        learning_rate: of this step.
-        weights_dir: where the round's weights would lie.
+        learning_rate: Learning rate of this step.
+        weights_dir: Folder that the round's weights would be written to.
         from_scratch: whether the round started from scratch.
 
     Raises:

@@ -183,7 +183,7 @@ class TrainerGroup:
         Args:
             round_: number of the round.
             blocks: the round's training rows.
-            weights_dir: where the trained weights go.
+            weights_dir: Folder that the trained weights are written to.
             fold: which of the run's models.
             from_scratch: begin with the run's start weights, not with what this fold's round before came to.
             epochs: passes over the blocks.

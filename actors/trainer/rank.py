@@ -49,7 +49,7 @@ class Rank:
     Attributes:
         rank: number of this rank, from 0.
         world_size: number of ranks.
-        position: where the newest checkpoint of the fold stands; None where there is none.
+        position: Position of the newest checkpoint of the fold; None without one.
         stopping: whether the ranks were told to save their state and end.
     """
 
@@ -104,7 +104,7 @@ class Rank:
         """Train what is left of a command, save its weights, and say what came out.
 
         Args:
-            command: what to train.
+            command: Command that says what to train.
             channel: handle of the trainer channel, which is told of every step.
 
         Raises:

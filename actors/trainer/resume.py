@@ -24,7 +24,7 @@ def steps_done(position: "TrainerPosition | None", command: TrainCommand, state_
 
     Args:
         position: position of the newest checkpoint in state_dir, None if there is none.
-        command: what is to be trained.
+        command: Command that says what to train.
         state_dir: the folder of the fold's checkpoints, for the message.
 
     Raises:

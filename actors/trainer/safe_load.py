@@ -60,7 +60,15 @@ def weights_only(where: Path):
 
 
 def convert(source: Path, target: Path) -> None:
-    """DeepSpeed's universal form of the ZeRO state in `source`, written to `target`. Raises StateRefused."""
+    """Write DeepSpeed's universal form of a ZeRO state.
+
+    Args:
+        source: Folder of the ZeRO state.
+        target: Folder to write.
+
+    Raises:
+        StateRefused: `source` holds other objects than DeepSpeed's.
+    """
     from deepspeed.checkpoint import ds_to_universal
 
     sys.argv[1:] = [

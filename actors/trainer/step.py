@@ -32,7 +32,7 @@ def optimiser_step(
         batches: the step's micro-batches, in the order of the plan.
         build: makes the tensors of a micro-batch, on the engine's device.
         micro_batch_tiles: tiles of each micro-batch.
-        learning_rate: of this step.
+        learning_rate: Learning rate of this step.
         stop: whether this rank has been told to stop.
 
     Returns:

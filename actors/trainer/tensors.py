@@ -25,10 +25,10 @@ def training_batch(
     """Tensors of a micro-batch on the CPU, and the generator that hard negatives are drawn with.
 
     Args:
-        schema: of the rows.
+        schema: Schema of the rows.
         rows: the training rows, as many as train.micro_batch_tiles.
-        seed: of everything random in the micro-batch.
-        tokenizer: of captions, prompts and answers.
+        seed: Seed of everything random in the micro-batch.
+        tokenizer: Tokenizer of captions, prompts and answers.
         caption_tokens: the encoder reads so many tokens of a caption at most.
         train: settings of the training.
         feedback: whether prompts may carry the encoder's feedback of the round before.

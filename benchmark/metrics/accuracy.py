@@ -95,8 +95,13 @@ def annotation_accuracy(
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
     """|mean confidence - accuracy| averaged over equal-width bins of confidence, weighted by their size.
 
-    confidence: float [n] in [0, 1]. correct: bool [n]. Bin i is [i/bins, (i+1)/bins), the last one closed.
-    Raises ValueError for n = 0, or a confidence outside [0, 1].
+    Args:
+        confidence: float [n], in [0, 1].
+        correct: bool [n].
+        bins: Number of bins. Bin i is [i/bins, (i+1)/bins); the last one is closed.
+
+    Raises:
+        ValueError: n is 0, or a confidence is outside [0, 1].
     """
     confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
     if len(confidence) == 0 or not ((confidence >= 0) & (confidence <= 1)).all():
@@ -107,7 +112,16 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins
 
 
 def repairs(before: pa.Table, after: pa.Table, truth: pa.Table) -> RepairReport:
-    """Count true and false repairs between two versions. Raises ValueError unless both annotate the same clauses."""
+    """Count true and false repairs between two versions.
+
+    Args:
+        before: Columns tile_id, clause, value.
+        after: Columns tile_id, clause, value, of the same tiles and clauses.
+        truth: tile_id and one column per clause.
+
+    Raises:
+        ValueError: The versions do not annotate the same clauses, or as `join_truth`.
+    """
     return _count(*_aligned(before, after, truth))
 
 

@@ -8,7 +8,11 @@ import numpy as np
 
 
 def balanced_accuracy(predicted: Sequence[str], true: Sequence[str]) -> float:
-    """Mean over the true classes of the share of each that was found. Raises ValueError for no entries."""
+    """Mean over the true classes of the share of each that was found.
+
+    Raises:
+        ValueError: There are no entries, or not as many predicted as true ones.
+    """
     matrix, _ = confusion_matrix(predicted, true)
     support = matrix.sum(axis=1)
     present = support > 0

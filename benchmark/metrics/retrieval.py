@@ -33,12 +33,21 @@ def retrieval(
 ) -> RetrievalReport:
     """Rank texts by cosine similarity to each image, and images to each text.
 
-    image, text: float [n, d], row i of both from tile i; need not be normalised. captions: n strings.
-    Candidates of images are the distinct captions (embedding of their first occurrence), so a caption that many
-    tiles share fills one place of the list and not many; a text's match is any image with that same caption,
-    queries of texts are the distinct captions. The rank is 1 + the candidates that are more similar than the
-    best match, plus half of those that tie with it: equal embeddings earn chance level, not a perfect score.
-    Memory: chunk x n. Raises ValueError for other shapes, non-finite embeddings or n = 0.
+    Candidates of an image are the distinct captions, each with the embedding of its first occurrence, so a caption that
+    many tiles share takes one place of the list. Queries of the other direction are the distinct captions; any image
+    with the same caption is a match. The rank is 1 plus the number of candidates that are more similar than the best
+    match, plus half the number of those that tie with it. Equal embeddings thereby give chance level and no perfect
+    score. The memory needed is that of `chunk` x n floats.
+
+    Args:
+        image: float [n, d]; row i is tile i; rows need not be normalised.
+        text: float [n, d], in the same order.
+        captions: The n captions.
+        ranks: Ranks k of the recall.
+        chunk: Number of queries that are ranked at once.
+
+    Raises:
+        ValueError: The shapes do not fit, an embedding is not finite, or n is 0.
     """
     image, text = (torch.as_tensor(array).float() for array in (image, text))
     n = len(captions)

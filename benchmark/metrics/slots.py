@@ -12,20 +12,31 @@ from benchmark.metrics.tables import join_truth
 
 @dataclass(frozen=True)
 class SlotReport:
-    """Predicted against true values. accuracy, by_clause: shares of right ones."""
+    """Predicted against true values.
+
+    Attributes:
+        accuracy: Share of right values, in 0..1.
+        by_clause: Clause -> share of its right values.
+        count_mae: Mean absolute error of the counting clause over all tiles; None where it was not predicted.
+        count_mae_present: The same over tiles whose true count is above 0, where a prediction of zeros is bad.
+    """
 
     accuracy: float
     by_clause: dict[str, float]
     count_mae: float | None
-    """Mean absolute error of the counting clause over all tiles; None where it was not predicted."""
     count_mae_present: float | None
-    """The same over tiles whose true count is above 0: a predictor of zeros is not good at it."""
 
 
 def slot_report(predicted: pa.Table, truth: pa.Table, *, count_clause: str | None = None) -> SlotReport:
-    """predicted: tile_id, clause, value. truth: tile_id and one column per clause. Errors as `join_truth`.
+    """Compare predicted values with true ones.
 
-    count_clause: the clause whose values are numbers; None where there is none.
+    Args:
+        predicted: Columns tile_id, clause, value.
+        truth: tile_id and one column per clause.
+        count_clause: The clause whose values are numbers; None where there is none.
+
+    Raises:
+        ValueError: As `join_truth`.
     """
     joined = join_truth(predicted, truth)
     clauses = joined.clauses

@@ -45,9 +45,13 @@ class Joined:
 def join_truth(annotations: pa.Table, truth: pa.Table) -> Joined:
     """Pair every annotation with its true value, ordered by (tile_id, clause).
 
-    annotations: columns tile_id, clause, value, optionally confidence. truth: tile_id and one column per clause;
-    other columns are ignored, as are its tiles without annotations. Raises ValueError where an annotation's tile
-    or clause has no truth, a (tile_id, clause) is repeated, or nothing is annotated.
+    Args:
+        annotations: Columns tile_id, clause, value, optionally confidence.
+        truth: tile_id and one column per clause. Other columns and tiles without annotations are ignored.
+
+    Raises:
+        ValueError: The tile or clause of an annotation has no truth, a (tile_id, clause) is repeated, or nothing is
+            annotated.
     """
     needed = {"tile_id", "clause", "value"} - set(annotations.column_names)
     if needed or "tile_id" not in truth.column_names:

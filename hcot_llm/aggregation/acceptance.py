@@ -1,8 +1,8 @@
-"""Accept or reject a proposed value by weighing all evidence, never by trusting the proposal.
+"""Accept or reject a proposed value by weighing all label sources, never by trusting the proposal.
 
-Evidence on a clause: the encoder's zero-shot distribution, the captioner's own distribution, and the seed
-annotation through a model of the seed's errors, weighed in hcot_llm/aggregation/posterior.py. The seed is an
-observation that never changes, so it is weighed anew every round: a clause can win its old value back.
+The label sources of a clause are the encoder's zero-shot distribution, the captioner's distribution, and the initial
+annotation, read through a model of its errors. hcot_llm/aggregation/posterior.py weighs them. The initial annotation
+never changes and is weighed anew every round, so a clause can return to its initial value.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class AcceptanceConfig(StrictModel):
 
     rule: Literal["posterior", "proposal"] = Field(
         default="posterior",
-        description="a clause becomes the most probable of proposals, seed and current value; or the "
+        description="a clause becomes the most probable of proposals, initial and current value; or the "
         "captioner's first proposal, untested (ablation)",
     )
     use_encoder: bool = Field(default=True, description="the encoder's distribution counts")
@@ -44,7 +44,9 @@ class AcceptanceConfig(StrictModel):
         default=0.5, ge=0, le=1, description="a clause less probable than this is no target of the next round's losses"
     )
     noise_pseudo_count: float = Field(
-        default=10, gt=0, description="clauses per true value that an even spread of the seed's errors is worth"
+        default=10,
+        gt=0,
+        description="clauses per true value that evenly distributed errors of the initial annotations are worth",
     )
 
 
@@ -52,9 +54,11 @@ class AcceptanceConfig(StrictModel):
 class Decision:
     """Outcome for one clause of N tiles.
 
-    value: int [N], index of the value to keep or take. accepted: bool [N], a new value was taken.
-    rejected: bool [N], a proposal differed from the current value and was refused.
-    confidence: float [N], posterior of the outcome.
+    Attributes:
+        value: int [N], index of the value after the decision, which is the current one or a new one.
+        accepted: bool [N], whether a new value was taken.
+        rejected: bool [N], whether a proposal differed from the current value and was refused.
+        confidence: float [N], posterior probability of `value`.
     """
 
     value: np.ndarray
@@ -66,35 +70,38 @@ class Decision:
 def decide(
     posterior: np.ndarray,
     current: np.ndarray,
-    seed: np.ndarray,
+    initial: np.ndarray,
     proposed: np.ndarray,
     distribution: np.ndarray,
     config: AcceptanceConfig,
 ) -> Decision:
-    """Choose among the current value, the proposals and the seed's value, for one clause of N tiles.
+    """Choose among the current value, the proposals and the initial value, for one clause of N tiles.
 
     Args:
-        posterior: float [N, V], of the true value.
-        current: int [N], indices of the values of today.
-        seed: int [N], indices of the values of the seed.
-        proposed: int [N, K], the captioner's answers; NOT_PROPOSED where there is none.
-        distribution: float [N, V], the captioner's probabilities, NaN where there are none; what is probable enough is
-            proposed too, where the clause was asked at all.
-        config: the rule, and what is probable enough.
+        posterior: float [N, V], posterior of the true value.
+        current: int [N], indices of the current values.
+        initial: int [N], indices of the initial values.
+        proposed: int [N, K], indices of the captioner's answers; NOT_PROPOSED where there is none.
+        distribution: float [N, V], the captioner's probabilities; NaN where there are none. Where the clause was
+            queried, a value of at least `config.minimum_proposal` is a proposal as well.
+        config: The rule and its thresholds.
+
+    Returns:
+        The value of each tile. A tile without a proposal keeps its current value.
     """
     rows = np.arange(len(current))
     if config.rule == "proposal":
         value = np.where(proposed[:, 0] == NOT_PROPOSED, current, proposed[:, 0])
         return Decision(value, value != current, np.zeros(len(current), dtype=bool), posterior[rows, value])
     candidate = np.logical_or.reduce(np.eye(posterior.shape[1] + 1, dtype=bool)[proposed], axis=1)[:, :-1]
-    asked = candidate.any(axis=1)
+    queried = candidate.any(axis=1)
     candidate |= np.nan_to_num(distribution) >= config.minimum_proposal
-    differs = asked & (candidate & (np.arange(posterior.shape[1]) != current[:, None])).any(axis=1)
-    # The seed stands for election wherever the clause is open at all.
-    candidate[rows, seed] = True
-    candidate &= asked[:, None]
+    differs = queried & (candidate & (np.arange(posterior.shape[1]) != current[:, None])).any(axis=1)
+    # Wherever the clause was queried, its initial value is a candidate too.
+    candidate[rows, initial] = True
+    candidate &= queried[:, None]
     best = np.where(candidate, posterior, -1.0).argmax(axis=1)
     margin = posterior[rows, best] - posterior[rows, current]
-    accepted = asked & (best != current) & (margin > config.minimum_margin)
+    accepted = queried & (best != current) & (margin > config.minimum_margin)
     value = np.where(accepted, best, current)
     return Decision(value, accepted, differs & ~accepted, posterior[rows, value])

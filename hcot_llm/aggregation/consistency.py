@@ -16,7 +16,13 @@ _Findings = Iterator[tuple[tuple[str, ...], str]]
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A broken rule. clauses: those of which at least one must be wrong."""
+    """A broken rule.
+
+    Attributes:
+        rule: Name of the rule.
+        clauses: Clauses of which at least one must be wrong.
+        message: What contradicts what, in plain English.
+    """
 
     rule: str
     clauses: tuple[str, ...]
@@ -26,17 +32,20 @@ class Contradiction:
 def contradictions(
     schema: AnnotationSchema, values: _Values, *, gsd_m: float | None = None, measured_pixels: Sequence[float] = ()
 ) -> list[Contradiction]:
-    """Everything that cannot be true together, in the order of the schema's rules; empty if consistent.
+    """Find the rules that an annotation breaks.
 
     Args:
-        schema: says what cannot be true together.
-        values: any clauses with values of the vocabulary.
-        gsd_m: metres per pixel; without it the rules that measure are not checked.
-        measured_pixels: lengths of the bright blobs in the image, which may be the targets or not. They are held
-            against the size where there are as many of them as targets are counted.
+        schema: The schema with the rules.
+        values: Any clauses with values of the vocabulary.
+        gsd_m: Ground sample distance in metres per pixel; without it the rules that measure are not checked.
+        measured_pixels: Lengths, in pixels, of the bright blobs in the image, which may be the targets or not. They
+            are compared with the annotated size where there are as many blobs as annotated targets.
+
+    Returns:
+        The broken rules in the order of the schema; empty for a consistent annotation.
 
     Raises:
-        SchemaError: a clause or value is unknown.
+        SchemaError: A clause or value is unknown.
     """
     for clause, value in values.items():
         schema.check_value(clause, value)
@@ -54,7 +63,7 @@ def contradictions(
 
 
 def _block(schema: AnnotationSchema, rule: Rule, values: _Values) -> _Findings:
-    """The clauses of a block are absent together, or not at all."""
+    """Find a block of which some clauses are absent and others are not."""
     block = next(block for block in schema.blocks if block.name == rule.block)
     said = [clause for clause in block.clauses if clause in values]
     absent = [clause for clause in said if values[clause] == schema.absence[clause]]
@@ -80,7 +89,7 @@ def _cases(rule: Rule, values: _Values) -> _Findings:
 
 
 def _broken(case: Case, values: _Values) -> tuple[str, ...] | None:
-    """The clauses by which a case is there, None where it is not."""
+    """The clauses that together make up a forbidden case; None where the case does not hold."""
     some = tuple(clause for clause, allowed in case.any_of.items() if _is(values.get(clause), allowed))
     if case.any_of and not some:
         return None

@@ -29,7 +29,8 @@ class FlagConfig(StrictModel):
         default=0.9,
         ge=0,
         le=1,
-        description="also flag a clause whose probability, given the encoder and the seed, is lower; 1 flags all",
+        description="also flag a clause whose probability, given the encoder and the initial annotation, is lower; "
+        "1 flags all",
     )
 
 
@@ -37,10 +38,14 @@ class FlagConfig(StrictModel):
 class Feedback:
     """Scores of N annotated tiles, all in the order of `tile_ids`.
 
-    zero_shot: per clause float [N, V], the encoder's distribution over the clause's values.
-    neighbours: per clause float [N, V], the share of the nearest tiles (by image embedding) that say each value.
-    itc_gain, itm_gain: float [N, C], caption without the clause minus whole caption.
-    itc, itm: float [N], of the whole caption: cosine similarity and probability of a match.
+    Attributes:
+        tile_ids: Ids of the N tiles.
+        zero_shot: Per clause float [N, V], the encoder's distribution over the clause's values.
+        neighbours: Per clause float [N, V], the share of the nearest tiles (by image embedding) that have each value.
+        itc: float [N], cosine similarity of the image and the whole caption.
+        itm: float [N], probability that image and whole caption match.
+        itc_gain: float [N, C], `itc` of the caption without the clause minus that of the whole caption.
+        itm_gain: float [N, C], `itm` of the caption without the clause minus that of the whole caption.
     """
 
     tile_ids: Sequence[str]
@@ -53,27 +58,43 @@ class Feedback:
 
 
 def leave_one_out_gains(scores: np.ndarray) -> np.ndarray:
-    """What each caption gains without each clause, float [N, C]: positive where it scores better WITHOUT it.
+    """What the score of each caption gains when a clause is left out.
 
-    scores: float [N, 1 + C], higher is better; of the whole caption, then of the caption without each of C clauses.
+    Args:
+        scores: float [N, 1 + C], higher is better: the whole caption's, then the caption's without each of C clauses.
+
+    Returns:
+        float [N, C], positive where the caption scores better WITHOUT the clause.
     """
     return scores[:, 1:] - scores[:, :1]
 
 
 def leave_one_out_flags(itc_gain: np.ndarray, itm_gain: np.ndarray, minimum_gain: float = 0.0) -> np.ndarray:
-    """Clauses whose removal improves both scores, bool [N, C]."""
+    """Clauses whose removal improves both scores.
+
+    Args:
+        itc_gain: float [N, C], gain in cosine similarity.
+        itm_gain: float [N, C], gain in the probability of a match.
+        minimum_gain: Both gains must exceed it.
+
+    Returns:
+        bool [N, C].
+    """
     return (itc_gain > minimum_gain) & (itm_gain > minimum_gain)
 
 
 def flagged_clauses(feedback: Feedback, confidence: np.ndarray, config: FlagConfig) -> np.ndarray:
-    """Clauses to write again, bool [N, C].
+    """Clauses to write again.
 
     Args:
-        feedback: of the N tiles.
-        confidence: float [N, C], probability of the current value given the encoder and the seed annotation.
-        config: which clauses are flagged.
+        feedback: The encoder's feedback on the N tiles.
+        confidence: float [N, C], probability of the current value given the encoder and the initial annotation.
+        config: Which clauses are flagged.
+
+    Returns:
+        bool [N, C].
     """
-    # A probability is below 1 even where rounding makes it 1.
+    # A threshold of 1 flags all clauses, also those whose probability is rounded to 1.
     flags = (confidence < config.minimum_confidence) | (config.minimum_confidence == 1)
     if config.leave_one_out:
         flags = flags | leave_one_out_flags(feedback.itc_gain, feedback.itm_gain, config.minimum_gain)
@@ -81,9 +102,17 @@ def flagged_clauses(feedback: Feedback, confidence: np.ndarray, config: FlagConf
 
 
 def feedback_hints(schema: AnnotationSchema, feedback: Feedback, row: int, clauses: Sequence[str]) -> dict[str, str]:
-    """What the prompt says of each asked clause: the encoder's favourite and what the neighbours say.
+    """The hints that a prompt gives on its queried clauses.
 
-    One or two vocabulary values per clause, the encoder's first: `{"water": "lake sea"}`.
+    Args:
+        schema: The schema of the clauses.
+        feedback: The encoder's feedback.
+        row: Row of the tile.
+        clauses: The queried clauses.
+
+    Returns:
+        Per clause the encoder's most probable value, then the neighbours' most frequent one where it differs:
+        `{"water": "lake sea"}`.
     """
     hints = {}
     for clause in clauses:

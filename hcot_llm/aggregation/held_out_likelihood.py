@@ -1,8 +1,9 @@
-"""How well an encoder explains seed annotations it has not seen: a measure of a round that needs no truth.
+"""Held-out likelihood: how probable an encoder makes initial annotations that it was not trained on.
 
-The seed is the truth with errors, so the nearer a model's distribution is to the truth, the more probable it makes the
-seed of held-out tiles under "the model's value, corrupted by the seed's errors". It is the likelihood by which
-acceptance fits how far to believe a model (hcot_llm/aggregation/label_noise.py).
+It measures a round without truth. The initial annotations are the truth with errors. The nearer a model's distribution
+is to the truth, the more probable are the initial annotations of held-out tiles under "the model's value, corrupted by
+the errors of the initial annotations". Source weights are fitted by the same likelihood
+(hcot_llm/aggregation/label_noise.py).
 """
 
 import numpy as np
@@ -14,23 +15,26 @@ from hcot_llm.aggregation.posterior import known_accuracy, weigh_clause
 
 
 def held_out_log_likelihood(
-    zero_shot: dict[str, np.ndarray], seed: AnnotationMatrix, config: AcceptanceConfig
+    zero_shot: dict[str, np.ndarray], initial: AnnotationMatrix, config: AcceptanceConfig
 ) -> float | None:
-    """Mean log-likelihood (natural logarithm) of a seed annotation given the encoder; None without tiles.
+    """Mean log-likelihood of an initial annotation given the encoder.
 
     Args:
-        zero_shot: per clause float [N, V], the encoder's distribution on the tiles of `seed`, which it was not
-            trained on.
-        seed: the seed annotations of N held-out tiles.
-        config: how the seed's errors are estimated.
+        zero_shot: Per clause float [N, V], the encoder's distribution on the tiles of `initial`, which the encoder was
+            not trained on.
+        initial: The initial annotations of N held-out tiles, with their known accuracy as confidence.
+        config: How the errors of the initial annotations are estimated.
+
+    Returns:
+        The mean over tiles and clauses, in nats; None without tiles.
     """
-    if len(seed) == 0:
+    if len(initial) == 0:
         return None
-    everywhere = np.ones(len(seed), dtype=bool)
+    everywhere = np.ones(len(initial), dtype=bool)
     logs = []
-    for column, clause in enumerate(seed.schema.names):
-        annotated, accuracy = seed.column(clause), known_accuracy(seed)[:, column]
+    for column, clause in enumerate(initial.schema.names):
+        annotated, accuracy = initial.column(clause), known_accuracy(initial)[:, column]
         weighing = weigh_clause([zero_shot[clause]], annotated, accuracy, everywhere, config)
-        explained = (weighing.pooled * weighing.noise.likelihood(annotated, accuracy)).sum(axis=1)
-        logs.append(np.log(np.maximum(explained, TINY)).mean())
+        annotation_likelihood = (weighing.pooled * weighing.noise.likelihood(annotated, accuracy)).sum(axis=1)
+        logs.append(np.log(np.maximum(annotation_likelihood, TINY)).mean())
     return float(np.mean(logs))

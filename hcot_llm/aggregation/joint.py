@@ -1,9 +1,9 @@
 """HCoT level 5 as inference: the clauses of a tile are weighed together, under the rules of their schema.
 
 Each rule forbids pairs of values. Clauses that describe one thing (a block of the schema: the targets, the buildings)
-are absent together; given what is there and what is not, few clauses still depend on one another, so the sum over all
-consistent annotations is exact and cheap; rules of three clauses and more are left to level 5's corrections. What one
-clause is sure of thereby speaks for the others: no ships without water.
+are absent together. Once it is given which blocks are absent, few clauses depend on one another, so the sum over all
+consistent annotations is exact and cheap. Rules of three clauses and more are left to level 5's corrections. A clause
+with a clear value makes the consistent values of other clauses more probable: there are no ships without water.
 """
 
 import functools
@@ -22,14 +22,16 @@ from hcot_llm.schema.errors import SchemaError
 _TINY: Final = 1e-12
 _CHUNK: Final = 256  # tiles
 MOST_STATES: Final = 200_000
-"""Consistent values together of clauses that depend on one another, which weighing has to sum over for every tile."""
+"""Limit of the number of joint states of clauses that depend on one another; the sum runs over them for every tile."""
 
 
 @dataclass(frozen=True)
 class _Part:
     """Clauses that depend on one another.
 
-    members: their columns. indicator: float64 [sum of their V, states], 1 where a consistent state has a value.
+    Attributes:
+        members: Columns of the clauses.
+        indicator: float64 [sum of the clauses' V, states], 1 where a consistent state has a value.
     """
 
     members: tuple[int, ...]
@@ -38,9 +40,12 @@ class _Part:
 
 @dataclass(frozen=True)
 class JointPosterior:
-    """Of N tiles. values: per clause float64 [N, V]; hypothesis: float64 [N, H]; rows sum to one.
+    """Posterior of N tiles.
 
-    log_evidence: float64 [N], logarithm of the sum over all consistent annotations and hypotheses.
+    Attributes:
+        values: Per clause float64 [N, V], posterior of its value; rows sum to one.
+        hypothesis: float64 [N, H], posterior of the hypotheses; rows sum to one.
+        log_evidence: float64 [N], logarithm of the sum over all consistent annotations and hypotheses, in nats.
     """
 
     values: list[np.ndarray]
@@ -49,18 +54,18 @@ class JointPosterior:
 
 
 def weigh_together(
-    schema: AnnotationSchema, likelihoods: Sequence[np.ndarray], prior: np.ndarray, usual: Sequence[np.ndarray]
+    schema: AnnotationSchema, likelihoods: Sequence[np.ndarray], prior: np.ndarray, class_prior: Sequence[np.ndarray]
 ) -> JointPosterior:
     """Posterior of every clause's value and of the hypothesis, given all clauses of the tile and the rules.
 
     Args:
-        schema: of the clauses.
-        likelihoods: per clause float [N, H, V], evidence for each value under each of H hypotheses.
-        prior: float [H], of the hypotheses.
-        usual: per clause float [V], how frequent each value is. Clauses that are absent together would be counted as if
-            each were absent by itself; what is usual of the block takes the place of their product.
+        schema: The schema of the clauses.
+        likelihoods: Per clause float [N, H, V], likelihood of each value under each of H hypotheses.
+        prior: float [H], prior probability of the hypotheses.
+        class_prior: Per clause float [V], how frequent each value is. The clauses of a block are absent together, so
+            the prior of an absent block is the mean over its clauses, and not their product.
     """
-    patterns, offsets = _patterns(schema), _pattern_offsets(schema, usual)
+    patterns, offsets = _patterns(schema), _pattern_offsets(schema, class_prior)
     sizes = _sizes(schema)
     tiles, hypotheses = likelihoods[0].shape[:2]
     values = [np.empty((tiles, array.shape[2])) for array in likelihoods]
@@ -92,9 +97,9 @@ def weigh_together(
     return JointPosterior(values, hypothesis, evidence)
 
 
-def _pattern_offsets(schema: AnnotationSchema, usual: Sequence[np.ndarray]) -> list[float]:
-    """What each pattern's logarithmic weight lacks to be as frequent as its blocks are, when nothing else is known."""
-    logs = [np.log(np.maximum(array, _TINY)) for array in usual]
+def _pattern_offsets(schema: AnnotationSchema, class_prior: Sequence[np.ndarray]) -> list[float]:
+    """Per pattern what is added to its log weight, in nats, so that its prior is the product of its blocks' priors."""
+    logs = [np.log(np.maximum(array, _TINY)) for array in class_prior]
     offsets = []
     for present, pattern in zip(_presences(schema), _patterns(schema), strict=True):
         counted = sum(
@@ -103,7 +108,7 @@ def _pattern_offsets(schema: AnnotationSchema, usual: Sequence[np.ndarray]) -> l
         )
         frequent = 0.0
         for block, there in zip(schema.blocks, present, strict=True):
-            absent = np.mean([usual[schema.column[clause]][_absent(schema, clause)] for clause in block.clauses])
+            absent = np.mean([class_prior[schema.column[clause]][_absent(schema, clause)] for clause in block.clauses])
             frequent += np.log(np.clip(1 - absent if there else absent, 0.01, 0.99))
         offsets.append(float(frequent - counted))
     return offsets
@@ -127,22 +132,23 @@ def _of(found: dict[tuple[int, ...], np.ndarray], column: int, sizes: Sequence[i
 
 
 def _presences(schema: AnnotationSchema) -> list[tuple[bool, ...]]:
-    """Each choice of which blocks are there."""
+    """Every combination of present (True) and absent (False) blocks."""
     return list(itertools.product((False, True), repeat=len(schema.blocks)))
 
 
 def check_cost(schema: AnnotationSchema) -> None:
-    """See that the clauses of a schema can be weighed together.
+    """Check that the clauses of a schema can be weighed together.
 
     Raises:
-        SchemaError: too many values of too many clauses depend on one another; the message names the clauses.
+        SchemaError: Clauses that depend on one another have more than MOST_STATES joint states; the message names
+            the clauses.
     """
     _patterns(schema)
 
 
 @functools.lru_cache(maxsize=8)
 def _patterns(schema: AnnotationSchema) -> tuple[tuple[_Part, ...], ...]:
-    """For each choice of which blocks are there, the clauses in independent parts."""
+    """For each combination of present and absent blocks, the clauses in independent parts."""
     forbidden = {}
     for (i, a), (j, b) in itertools.combinations(enumerate(schema.names), 2):
         forbidden[i, j] = np.asarray(
@@ -158,7 +164,7 @@ def _patterns(schema: AnnotationSchema) -> tuple[tuple[_Part, ...], ...]:
 
 
 def _allowed(schema: AnnotationSchema, clause: str, present: Sequence[bool]) -> list[int]:
-    """Indices of the values that a clause can have when its block is there or not."""
+    """Indices of the values that a clause can have, given which blocks are present."""
     values = range(len(schema.vocabulary[clause]))
     for block, there in zip(schema.blocks, present, strict=True):
         if clause in block.clauses:
@@ -169,7 +175,7 @@ def _allowed(schema: AnnotationSchema, clause: str, present: Sequence[bool]) -> 
 def _parts(
     schema: AnnotationSchema, allowed: list[list[int]], forbidden: dict[tuple[int, int], np.ndarray]
 ) -> Iterator[_Part]:
-    """Connected clauses, and their consistent states."""
+    """Groups of clauses that depend on one another, each with its consistent states."""
     open_columns = set(range(len(allowed)))
     linked = [pair for pair, table in forbidden.items() if table[np.ix_(allowed[pair[0]], allowed[pair[1]])].any()]
     while open_columns:

@@ -1,10 +1,11 @@
-"""How much to believe each witness of a clause's true value, without ever seeing the truth.
+"""Source weights and label noise of one clause, estimated without the truth.
 
-Witnesses are the models (encoder, captioner) and the seed annotation. The seed's accuracy is known from expert
-checks (it comes with the seed as its confidence); how its errors are spread is estimated. How much a model is to
-be believed is fitted on tiles that it was not trained on: the better a model, the better the seed annotations
-there are explained by "the model's value, corrupted by the seed's errors". A model that knows nothing gets
-exponent zero, and then the seed stands.
+The label sources are the models (encoder, captioner) and the initial annotation. The accuracy of the initial
+annotations is known from expert checks and comes with them as their confidence. Their confusion, which says what is
+annotated instead of the true value, is estimated. The source weight of a model is fitted on tiles that the model was
+not trained on. The better a model is, the more probable are the initial annotations there under "the model's value,
+corrupted by the errors of the initial annotations". A model that knows nothing gets weight zero, and the initial
+annotation stays.
 """
 
 from collections.abc import Sequence
@@ -13,139 +14,178 @@ from dataclasses import dataclass
 import numpy as np
 
 TINY = 1e-9
-LARGEST_EXPONENT = 4.0
-# Shares of the best exponents that are tried, from none of them to all, and how much worse one may explain.
+LARGEST_SOURCE_WEIGHT = 4.0
+# Shares of the best source weights that are tried, from none to all; and how much lower the held-out likelihood may be.
 _SHARES = np.linspace(0.0, 1.0, 11)
 _STANDARD_ERRORS = 0.5
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Errors of the seed annotations of one clause.
+    """Errors of the initial annotations of one clause.
 
-    accuracy: share of right ones, whatever the true value. spread: float64 [V, V], rows true, columns annotated: what
-    is said instead where it is wrong; the diagonal is zero and rows sum to one.
+    Attributes:
+        accuracy: Share of right annotations in 0..1, the same for every true value.
+        error_confusion: float64 [V, V], rows true, columns annotated: probability of each wrong value where the
+            annotation is wrong. The diagonal is zero and rows sum to one.
     """
 
     accuracy: float
-    spread: np.ndarray
+    error_confusion: np.ndarray
 
     @staticmethod
     def even(accuracy: float, values: int) -> "NoiseModel":
-        """Right with probability `accuracy`, else any other value."""
+        """Noise that gives the right value with probability `accuracy`, else any of the others with equal chance.
+
+        Args:
+            accuracy: Share of right annotations in 0..1.
+            values: Number of values of the clause.
+        """
         return NoiseModel(accuracy, (1 - np.eye(values)) / max(values - 1, 1))
 
     @property
     def confusion(self) -> np.ndarray:
         """Probability of each annotation, float64 [V, V], rows true, columns annotated."""
-        return self.accuracy * np.eye(len(self.spread)) + (1 - self.accuracy) * self.spread
+        return self.accuracy * np.eye(len(self.error_confusion)) + (1 - self.accuracy) * self.error_confusion
 
     def likelihood(self, annotated: np.ndarray, accuracy: np.ndarray | None = None) -> np.ndarray:
-        """p(annotated value | each true value), float [N, V].
+        """Likelihood of each true value, p(annotated value | true value).
 
         Args:
             annotated: int [N], indices of the annotated values.
-            accuracy: float [N], of each annotation, where they are not all alike (hedged texts are less sure).
+            accuracy: float [N], accuracy of each annotation, where they differ (hedged texts are less sure); None
+                takes that of the noise model.
+
+        Returns:
+            float [N, V].
         """
-        right = np.arange(len(self.spread)) == annotated[:, None]
+        right = np.arange(len(self.error_confusion)) == annotated[:, None]
         sure = np.full(len(annotated), self.accuracy) if accuracy is None else accuracy
-        return np.where(right, sure[:, None], (1 - sure)[:, None] * self.spread[:, annotated].T)
+        return np.where(right, sure[:, None], (1 - sure)[:, None] * self.error_confusion[:, annotated].T)
 
 
 @dataclass(frozen=True)
-class ExponentPrior:
-    """What is expected of a model before held-out tiles are seen: a Gaussian on its exponent, for when they are few."""
+class SourceWeightPrior:
+    """Gaussian prior of a model's source weight, which counts where held-out tiles are few.
+
+    Attributes:
+        expected: Mean of the source weight.
+        standard_deviation: Standard deviation of the source weight.
+    """
 
     expected: float
-    spread: float
+    standard_deviation: float
 
 
-# A model trained on this corpus; and one that was not, which has to show on held-out tiles that it knows anything.
-TRAINED = ExponentPrior(1.0, 1.0)
-UNTRAINED = ExponentPrior(0.0, 0.5)
+# TRAINED: a model trained on this corpus. UNTRAINED: any other, which has to show on held-out tiles what it knows.
+TRAINED = SourceWeightPrior(1.0, 1.0)
+UNTRAINED = SourceWeightPrior(0.0, 0.5)
 
 
 def normalise(array: np.ndarray) -> np.ndarray:
-    """Rows that sum to one."""
+    """The array scaled so that its last axis sums to one."""
     return array / np.maximum(array.sum(axis=-1, keepdims=True), TINY)
 
 
-def pool(witnesses: Sequence[np.ndarray], exponents: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Product of distributions float [N, V], each to its exponent. Rows that are NaN (no answer) do not take part."""
-    total = np.zeros_like(witnesses[0])
-    for witness, exponent in zip(witnesses, exponents, strict=True):
-        present = ~np.isnan(witness).any(axis=1, keepdims=True)
-        total += np.where(present, exponent * np.log(np.maximum(np.nan_to_num(witness), 1e-4)), 0.0)
+def pool(sources: Sequence[np.ndarray], source_weights: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Pool distributions: their product, each to the power of its source weight.
+
+    Args:
+        sources: Per label source float [N, V]. Rows that are NaN (no answer) do not take part.
+        source_weights: Per label source its weight, at least 0.
+
+    Returns:
+        float [N, V]; rows sum to one.
+    """
+    total = np.zeros_like(sources[0])
+    for source, source_weight in zip(sources, source_weights, strict=True):
+        present = ~np.isnan(source).any(axis=1, keepdims=True)
+        total += np.where(present, source_weight * np.log(np.maximum(np.nan_to_num(source), 1e-4)), 0.0)
     return normalise(np.exp(total - total.max(axis=1, keepdims=True)))
 
 
-def fit_exponents(
-    witnesses: Sequence[np.ndarray], likelihood: np.ndarray, priors: Sequence[ExponentPrior] | None = None
+def fit_source_weights(
+    sources: Sequence[np.ndarray], likelihood: np.ndarray, priors: Sequence[SourceWeightPrior] | None = None
 ) -> list[float]:
-    """The least belief that explains the seed of tiles that the models were not trained on as well as the best does.
+    """Fit the smallest source weights whose held-out likelihood is about as high as that of the best weights.
 
-    As well means within half a standard error of the difference (after the rule of Breiman et al., 1984, for choosing
-    among models): what a few tiles seem to say for a model is no reason to believe it.
+    "About as high" means within half a standard error of the difference, after the rule of Breiman et al. (1984) for
+    choosing among models. A few tiles that happen to agree with a model therefore give it no weight.
 
     Args:
-        witnesses: float [N, V] each, over calibration tiles.
-        likelihood: float [N, V], p(their seed annotation | each true value); no model has seen the annotation.
-        priors: of each witness, TRAINED by default.
+        sources: Per label source float [N, V], its distributions on held-out tiles.
+        likelihood: float [N, V], p(initial annotation of the tile | each true value). No model was trained on it.
+        priors: Per label source the prior of its weight; None takes TRAINED for all.
+
+    Returns:
+        Per label source its weight, from 0 to LARGEST_SOURCE_WEIGHT. Without tiles the expected weights of the priors,
+        divided by the number of sources.
     """
     from scipy.optimize import minimize  # a configuration is read without SciPy
 
-    priors = [TRAINED] * len(witnesses) if priors is None else priors
+    priors = [TRAINED] * len(sources) if priors is None else priors
     expected = np.asarray([prior.expected for prior in priors])
-    spread = np.asarray([prior.spread for prior in priors])
+    deviation = np.asarray([prior.standard_deviation for prior in priors])
     if len(likelihood) == 0:
-        return (expected / len(witnesses)).tolist()
+        return (expected / len(sources)).tolist()
 
-    def explained(exponents: np.ndarray) -> np.ndarray:
-        """Logarithm of how probable each annotation is, float [n]."""
-        return np.log(np.maximum((pool(witnesses, exponents) * likelihood).sum(axis=1), TINY))
+    def log_likelihood(source_weights: np.ndarray) -> np.ndarray:
+        """Held-out log-likelihood of each tile's initial annotation, float [N], in nats."""
+        return np.log(np.maximum((pool(sources, source_weights) * likelihood).sum(axis=1), TINY))
 
-    def loss(exponents: np.ndarray) -> float:
-        return float(-explained(exponents).sum() + 0.5 * np.sum(((exponents - expected) / spread) ** 2))
+    def loss(source_weights: np.ndarray) -> float:
+        return float(
+            -log_likelihood(source_weights).sum() + 0.5 * np.sum(((source_weights - expected) / deviation) ** 2)
+        )
 
     best = min(
         (
             minimize(
                 loss,
-                np.full(len(witnesses), start),
+                np.full(len(sources), start),
                 method="L-BFGS-B",
-                bounds=[(0.0, LARGEST_EXPONENT)] * len(witnesses),
+                bounds=[(0.0, LARGEST_SOURCE_WEIGHT)] * len(sources),
             )
             for start in (0.2, 1.0)
         ),
         key=lambda result: result.fun,
     ).x
-    most = explained(best)
+    highest = log_likelihood(best)
 
     def as_good(share: float) -> bool:
-        worse = most - explained(share * best)
+        worse = highest - log_likelihood(share * best)
         return worse.mean() * np.sqrt(len(worse)) <= _STANDARD_ERRORS * worse.std()
 
-    return [float(exponent) for exponent in next(share for share in _SHARES if as_good(share)) * best]
+    return [float(weight) for weight in next(share for share in _SHARES if as_good(share)) * best]
 
 
-def estimate_noise(posterior: np.ndarray, seed: np.ndarray, accuracy: float, pseudo_count: float) -> NoiseModel:
-    """How the seed's errors are spread over the values, from the posterior of the truth.
+def estimate_noise(posterior: np.ndarray, initial: np.ndarray, accuracy: float, pseudo_count: float) -> NoiseModel:
+    """Estimate the confusion of the initial annotations from the posterior of the true value.
 
-    How many errors there are is known and not estimated: a posterior that leans on the seed finds it better than
-    it is, leans on it more, and so on.
+    The number of errors is known and not estimated. A posterior that depends on the initial annotations would find
+    them more accurate than they are, then depend on them more, and so on.
 
     Args:
-        posterior: float [N, V], p(true value | all witnesses); rows may sum to less where an annotation counts less.
-        seed: int [N], indices of the annotated values.
-        accuracy: share of right seed annotations, whatever the true value.
-        pseudo_count: clauses per true value that an even spread of errors is worth.
+        posterior: float [N, V], p(true value | all label sources). Rows may sum to less than one where an annotation
+            counts less.
+        initial: int [N], indices of the initial values.
+        accuracy: Share of right initial annotations in 0..1, the same for every true value.
+        pseudo_count: Clauses per true value that evenly distributed errors are worth.
     """
     values = posterior.shape[1]
-    errors = posterior.T @ np.eye(values)[seed] + pseudo_count * NoiseModel.even(accuracy, values).confusion
+    errors = posterior.T @ np.eye(values)[initial] + pseudo_count * NoiseModel.even(accuracy, values).confusion
     np.fill_diagonal(errors, 0.0)
     return NoiseModel(accuracy, normalise(errors))
 
 
 def fuse(models: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
-    """Posterior of the true value, from the pooled models and the seed's likelihood, all float [N, V]."""
+    """Posterior of the true value.
+
+    Args:
+        models: float [N, V], the pooled distributions of the models.
+        likelihood: float [N, V], p(initial annotation | each true value).
+
+    Returns:
+        float [N, V]; rows sum to one.
+    """
     return normalise(models * likelihood)

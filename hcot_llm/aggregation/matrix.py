@@ -13,8 +13,12 @@ from hcot_llm.schema.errors import SchemaError
 class AnnotationMatrix:
     """Annotations of N tiles in the C clauses of a schema.
 
-    tile_ids: N, sorted. values: int [N, C], indices into the schema's vocabulary. confidence: float32 [N, C].
-    source: str [N, C].
+    Attributes:
+        schema: The schema of the clauses.
+        tile_ids: Ids of the N tiles, sorted.
+        values: int [N, C], indices into the schema's vocabulary.
+        confidence: float32 [N, C], probability of the value in 0..1.
+        source: str [N, C], the label source of the value, see `corpus.annotations.SOURCES`.
     """
 
     schema: AnnotationSchema
@@ -27,11 +31,11 @@ class AnnotationMatrix:
         return len(self.tile_ids)
 
     def column(self, clause: str) -> np.ndarray:
-        """Value indices of one clause, int [N]."""
+        """Indices of the values of one clause, int [N]."""
         return self.values[:, self.schema.column[clause]]
 
     def row_values(self, row: int) -> dict[str, str]:
-        """The annotation of one tile."""
+        """The annotation of one tile: clause -> value."""
         return {
             clause: vocabulary[self.values[row, column]]
             for column, (clause, vocabulary) in enumerate(self.schema.vocabulary.items())
@@ -39,15 +43,20 @@ class AnnotationMatrix:
 
 
 def matrix_from_table(schema: AnnotationSchema, table: pa.Table) -> AnnotationMatrix:
-    """Read (tile_id, clause, value, confidence[, source]) rows in any order.
+    """Read a table of annotations into a matrix.
+
+    Args:
+        schema: The schema of the annotations.
+        table: Columns tile_id, clause, value, confidence and, where it is known, source; rows in any order.
 
     Raises:
-        SchemaError: a tile lacks a clause, or a clause or value is not the schema's.
+        SchemaError: A tile lacks a clause, or a clause or value is not in the schema.
     """
     tile_ids = tuple(sorted(set(table["tile_id"].to_pylist())))
     row_of = {tile_id: row for row, tile_id in enumerate(tile_ids)}
     values = np.full((len(tile_ids), len(schema)), -1, dtype=np.int64)
     confidence = np.zeros(values.shape, dtype=np.float32)
+    # "seed" is the stored name of the initial annotations: it is part of the corpus digest.
     source = np.full(values.shape, "seed", dtype=object)
     sources = table["source"].to_pylist() if "source" in table.column_names else ["seed"] * table.num_rows
     for tile_id, clause, value, sure, origin in zip(
@@ -73,12 +82,15 @@ def matrix_from_table(schema: AnnotationSchema, table: pa.Table) -> AnnotationMa
 
 
 def one_hot_votes(schema: AnnotationSchema, values: np.ndarray, neighbours: np.ndarray) -> dict[str, np.ndarray]:
-    """Share of each tile's neighbours that say each value, per clause float [N, V].
+    """Share of each tile's neighbours that have each value.
 
     Args:
-        schema: of the values.
-        values: int [N, C].
-        neighbours: int [N, K], rows of the nearest other tiles.
+        schema: The schema of the values.
+        values: int [N, C], indices of the values.
+        neighbours: int [N, K], rows of the K nearest other tiles.
+
+    Returns:
+        Per clause float [N, V], in 0..1.
     """
     return {
         clause: np.eye(len(vocabulary))[values[neighbours, column]].mean(axis=1)

@@ -1,10 +1,10 @@
-"""The posterior of every clause's true value, from the models' distributions and the seed; the truth is never seen.
+"""The posterior of every clause's true value, from the models' distributions and the initial annotations.
 
-First each clause for itself: how far each model is believed, and how the seed's errors are spread
-(hcot_llm/aggregation/label_noise.py). Then all clauses of a tile together, which is HCoT's level 5: only values that
-are consistent with one another count, and an annotation may be wrong as a whole, because a block of clauses was
-invented or missed (the targets), or because it is another tile's. Where many clauses of a tile contradict the models,
-its seed says little about any of them.
+The truth is never read. First each clause is weighed by itself: the source weight of each model and the confusion of
+the initial annotations are estimated (hcot_llm/aggregation/label_noise.py). Then all clauses of a tile are weighed
+together, which is HCoT's level 5. Only values that are consistent with one another count. An initial annotation may
+be wrong as a whole, because a block of clauses was invented or missed (the targets), or because the annotation is
+another tile's. Where many clauses of a tile contradict the models, its initial annotation says little about any clause.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ import numpy as np
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.joint import JointPosterior, weigh_together
 from hcot_llm.aggregation.label_noise import (
-    ExponentPrior,
     NoiseModel,
+    SourceWeightPrior,
     estimate_noise,
-    fit_exponents,
+    fit_source_weights,
     fuse,
     normalise,
     pool,
@@ -27,201 +27,231 @@ from hcot_llm.aggregation.label_noise import (
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 
-# What is expected of a seed before it is seen, of each way to be wrong as a whole; the shares themselves are estimated.
+# Expected share of initial annotations that are wrong as a whole, in each way; the shares themselves are estimated.
 _WRONG_SHARE: Final = 0.05
-_PRIOR_TILES: Final = 20
+_PRIOR_TILES: Final = 20  # tiles that an expected share is worth
 _ITERATIONS: Final = 3
 _JOINT_ITERATIONS: Final = 2
-ACCURACY: Final = (0.05, 0.99)  # nothing is quite right or quite wrong
-# How far the models are believed about all clauses together: what they get wrong about a tile shows in several clauses.
-_SHARPNESS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+ACCURACY: Final = (0.05, 0.99)  # limits of the accuracy of an annotation
+# Inverse temperatures of all models and clauses together that are tried. Below 1 the clauses of a tile count as fewer,
+# because one mistake of a model about a tile shows in several of them.
+_INVERSE_TEMPERATURES: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
 class ClauseWeighing:
-    """One clause.
+    """Posterior of one clause on N tiles, weighed by itself.
 
-    posterior: float [N, V]. exponents: of each model. pooled: float [N, V], all models. belief: float [N], sum of the
-    exponents of the models that were asked. noise: the seed's errors.
+    Attributes:
+        posterior: float [N, V], posterior of the true value.
+        source_weights: Per model its source weight.
+        pooled: float [N, V], distributions of all models, pooled by their source weights.
+        total_source_weight: float [N], sum of the source weights of the models that were queried about the tile.
+        noise: Errors of the initial annotations.
     """
 
     posterior: np.ndarray
-    exponents: list[float]
+    source_weights: list[float]
     pooled: np.ndarray
-    belief: np.ndarray
+    total_source_weight: np.ndarray
     noise: NoiseModel
 
     @property
-    def usual(self) -> np.ndarray:
-        """How frequent each value is, float [V]; an even spread counts as much as a few tiles.
+    def class_prior(self) -> np.ndarray:
+        """How frequent each value is, float [V]; a uniform distribution counts as much as `_PRIOR_TILES` tiles.
 
-        What the seed rules out everywhere would come to nothing, and a model's ordinary doubt would look like evidence
-        for it: for targets in eight clauses at once.
+        Without the uniform part, a value that no initial annotation has would have probability zero, and the little
+        probability that any model gives it would look like evidence for it: for targets in eight clauses at once.
         """
         tiles, values = self.posterior.shape
         return (self.posterior.sum(axis=0) + _PRIOR_TILES / values) / (tiles + _PRIOR_TILES)
 
-    def sharpened(self, sharpness: float, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """The models to this exponent, float [N, V] of all tiles or those in `rows`.
+    def tempered(self, inverse_temperature: float, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """The pooled models at an inverse temperature.
 
-        So far as the models are not believed, what is usual takes their place.
-        Nothing at all would be no neutral ground among consistent annotations: there are far more with targets than
-        without.
+        The class prior fills up what the models' weights lack to one. A uniform distribution in its place would not be
+        neutral: of the consistent annotations far more have targets than have none.
+
+        Args:
+            inverse_temperature: The power to which the pooled distributions are taken.
+            rows: The tiles to return; all by default.
+
+        Returns:
+            float [N, V] of the chosen tiles; rows sum to one.
         """
-        missing = np.maximum(0.0, 1.0 - sharpness * self.belief[rows])[:, None]
-        return normalise(self.pooled[rows] ** sharpness * self.usual**missing)
+        missing = np.maximum(0.0, 1.0 - inverse_temperature * self.total_source_weight[rows])[:, None]
+        return normalise(self.pooled[rows] ** inverse_temperature * self.class_prior**missing)
 
 
 @dataclass(frozen=True)
 class Weighing:
-    """All clauses of N tiles. posterior: per clause float [N, V]. exponents: per clause, of each model.
+    """Posterior of all clauses of N tiles.
 
-    wholly_wrong: float [N, W], probability of each of the W ways to be wrong as a whole, see `ways_to_be_wrong`.
-    sharpness: exponent of all models in all clauses, on top of those of each. Zeros and one where the clauses were
-    weighed one by one.
+    Attributes:
+        posterior: Per clause float [N, V], posterior of the true value.
+        source_weights: Per clause the source weight of each model.
+        wholly_wrong: float [N, W], probability of each of the W ways to be wrong as a whole, see `ways_to_be_wrong`.
+            Zeros where the clauses were weighed one by one.
+        joint_inverse_temperature: Power to which the pooled models of all clauses are taken, on top of the source
+            weights. 1 where the clauses were weighed one by one.
     """
 
     posterior: dict[str, np.ndarray]
-    exponents: dict[str, list[float]]
+    source_weights: dict[str, list[float]]
     wholly_wrong: np.ndarray
-    sharpness: float
+    joint_inverse_temperature: float
 
     def probability(self, values: np.ndarray) -> np.ndarray:
-        """Posterior of the given values, float [N, C], for value indices int [N, C]."""
+        """Posterior probability of given values.
+
+        Args:
+            values: int [N, C], indices of the values.
+
+        Returns:
+            float [N, C].
+        """
         rows = np.arange(len(values))
         return np.stack([each[rows, values[:, column]] for column, each in enumerate(self.posterior.values())], 1)
 
 
 def weigh(
     models: Sequence[Mapping[str, np.ndarray]],
-    seed: AnnotationMatrix,
-    calibration: np.ndarray,
+    initial: AnnotationMatrix,
+    held_out: np.ndarray,
     config: AcceptanceConfig,
-    priors: Sequence[ExponentPrior] | None = None,
+    priors: Sequence[SourceWeightPrior] | None = None,
 ) -> Weighing:
     """Posterior of the true values of N tiles.
 
     Args:
-        models: per model and clause its distribution, float [N, V], NaN rows where it was not asked.
-        seed: the annotations as they first came, with the known accuracy of each as its confidence.
-        calibration: bool [N], tiles that no model was trained on. Without any, the models are
-            believed as much as is expected of them, shared among them.
-        config: how the seed's errors are estimated.
-        priors: how far each model is expected to be believed, see `fit_exponents`.
+        models: Per model and clause its distribution, float [N, V]; NaN rows where the model was not queried.
+        initial: The initial annotations, with the known accuracy of each as its confidence.
+        held_out: bool [N], True for tiles that no model was trained on. Without any, the source weights are those
+            expected by `priors`, divided by the number of models.
+        config: How the errors of the initial annotations are estimated, and whether clauses are weighed together.
+        priors: Per model the prior of its source weight, see `fit_source_weights`.
     """
-    names, accuracy = seed.schema.names, known_accuracy(seed)
+    names, accuracy = initial.schema.names, known_accuracy(initial)
     alone = [
         weigh_clause(
-            [model[clause] for model in models], seed.column(clause), accuracy[:, column], calibration, config, priors
+            [model[clause] for model in models], initial.column(clause), accuracy[:, column], held_out, config, priors
         )
         for column, clause in enumerate(names)
     ]
-    exponents = {clause: each.exponents for clause, each in zip(names, alone, strict=True)}
+    source_weights = {clause: each.source_weights for clause, each in zip(names, alone, strict=True)}
     if not config.consistency:
         return Weighing(
             {clause: each.posterior for clause, each in zip(names, alone, strict=True)},
-            exponents,
-            np.zeros((len(seed), len(ways_to_be_wrong(seed.schema)))),
+            source_weights,
+            np.zeros((len(initial), len(ways_to_be_wrong(initial.schema)))),
             1.0,
         )
-    sharpness = _fit_sharpness(alone, seed, accuracy, calibration)
-    joint = _weigh_all(alone, seed, accuracy, sharpness, config)
-    return Weighing(dict(zip(names, joint.values, strict=True)), exponents, joint.hypothesis[:, 1:], sharpness)
+    inverse_temperature = _fit_joint_inverse_temperature(alone, initial, accuracy, held_out)
+    joint = _weigh_all(alone, initial, accuracy, inverse_temperature, config)
+    posterior = dict(zip(names, joint.values, strict=True))
+    return Weighing(posterior, source_weights, joint.hypothesis[:, 1:], inverse_temperature)
 
 
-def known_accuracy(seed: AnnotationMatrix) -> np.ndarray:
-    """What the seed says of its own accuracy, float64 [N, C]; never quite sure, right or wrong."""
-    return np.clip(seed.confidence.astype(np.float64), *ACCURACY)
+def known_accuracy(initial: AnnotationMatrix) -> np.ndarray:
+    """Accuracy that the initial annotations come with, float64 [N, C], within the limits of `ACCURACY`."""
+    return np.clip(initial.confidence.astype(np.float64), *ACCURACY)
 
 
 def weigh_clause(
-    witnesses: Sequence[np.ndarray],
-    seed: np.ndarray,
+    sources: Sequence[np.ndarray],
+    initial: np.ndarray,
     accuracy: np.ndarray,
-    calibration: np.ndarray,
+    held_out: np.ndarray,
     config: AcceptanceConfig,
-    priors: Sequence[ExponentPrior] | None = None,
+    priors: Sequence[SourceWeightPrior] | None = None,
 ) -> ClauseWeighing:
-    """One clause for itself.
+    """Weigh one clause by itself.
 
     Args:
-        witnesses: the models' distributions, float [N, V] each.
-        seed: int [N], indices of the seed's values.
-        accuracy: float [N], known accuracy of each seed value.
-        calibration: bool [N], tiles that no model was trained on.
-        config: how the seed's errors are estimated.
-        priors: how far each model is expected to be believed, see `fit_exponents`.
+        sources: Per model its distribution, float [N, V]; NaN rows where the model was not queried.
+        initial: int [N], indices of the initial values.
+        accuracy: float [N], known accuracy of each initial value, in 0..1.
+        held_out: bool [N], True for tiles that no model was trained on.
+        config: How the errors of the initial annotations are estimated.
+        priors: Per model the prior of its source weight, see `fit_source_weights`.
     """
-    noise = NoiseModel.even(float(accuracy.mean()), witnesses[0].shape[1])
-    exponents = [0.0] * len(witnesses)  # no model is believed before the first fit
-    pooled = pool(witnesses, exponents)
+    noise = NoiseModel.even(float(accuracy.mean()), sources[0].shape[1])
+    source_weights = [0.0] * len(sources)  # no model counts before the first fit
+    pooled = pool(sources, source_weights)
     for _ in range(_ITERATIONS):
-        likelihood = noise.likelihood(seed, accuracy)
-        exponents = fit_exponents([witness[calibration] for witness in witnesses], likelihood[calibration], priors)
-        pooled = pool(witnesses, exponents)
-        noise = estimate_noise(fuse(pooled, likelihood), seed, noise.accuracy, config.noise_pseudo_count)
-    belief = np.zeros(len(seed))
-    for exponent, witness in zip(exponents, witnesses, strict=True):
-        belief += exponent * ~np.isnan(witness).any(axis=1)
-    return ClauseWeighing(fuse(pooled, noise.likelihood(seed, accuracy)), exponents, pooled, belief, noise)
+        likelihood = noise.likelihood(initial, accuracy)
+        source_weights = fit_source_weights([source[held_out] for source in sources], likelihood[held_out], priors)
+        pooled = pool(sources, source_weights)
+        noise = estimate_noise(fuse(pooled, likelihood), initial, noise.accuracy, config.noise_pseudo_count)
+    total = np.zeros(len(initial))
+    for source_weight, source in zip(source_weights, sources, strict=True):
+        total += source_weight * ~np.isnan(source).any(axis=1)
+    return ClauseWeighing(fuse(pooled, noise.likelihood(initial, accuracy)), source_weights, pooled, total, noise)
 
 
-def _fit_sharpness(
-    alone: Sequence[ClauseWeighing], seed: AnnotationMatrix, accuracy: np.ndarray, calibration: np.ndarray
+def _fit_joint_inverse_temperature(
+    alone: Sequence[ClauseWeighing], initial: AnnotationMatrix, accuracy: np.ndarray, held_out: np.ndarray
 ) -> float:
-    """The sharpness under which the seed of tiles that no model has seen is most probable, whole tiles at once.
+    """The inverse temperature with the highest held-out likelihood of whole initial annotations.
 
-    Each clause's exponents are fitted for that clause alone. Taken together they would count one mistake of a model
-    about a tile as often as there are clauses that it shows in.
+    The source weights of a clause are fitted for that clause alone. Taken together they would count one mistake of a
+    model about a tile as often as there are clauses in which it shows.
     """
-    rows = np.flatnonzero(calibration)
+    rows = np.flatnonzero(held_out)
     if len(rows) == 0:
-        return _SHARPNESS[0]
-    usual, says, prior = [each.usual for each in alone], _says_nothing(seed.schema), _prior(seed.schema)
+        return _INVERSE_TEMPERATURES[0]
+    schema, class_prior = initial.schema, [each.class_prior for each in alone]
+    uninformative, prior = _uninformative(schema), _prior(schema)
     fit = {}
-    for sharpness in _SHARPNESS:
-        models = [each.sharpened(sharpness, rows) for each in alone]
-        with_seed = [
+    for inverse_temperature in _INVERSE_TEMPERATURES:
+        models = [each.tempered(inverse_temperature, rows) for each in alone]
+        with_initial = [
             _by_hypothesis(
-                says[clause],
+                uninformative[clause],
                 len(prior),
                 model,
-                each.noise.likelihood(seed.column(clause)[rows], accuracy[rows, column]),
+                each.noise.likelihood(initial.column(clause)[rows], accuracy[rows, column]),
             )
-            for column, (clause, model, each) in enumerate(zip(seed.schema.names, models, alone, strict=True))
+            for column, (clause, model, each) in enumerate(zip(schema.names, models, alone, strict=True))
         ]
-        without = weigh_together(seed.schema, [model[:, None, :] for model in models], np.ones(1), usual).log_evidence
-        fit[sharpness] = float((weigh_together(seed.schema, with_seed, prior, usual).log_evidence - without).mean())
+        without = weigh_together(schema, [model[:, None, :] for model in models], np.ones(1), class_prior).log_evidence
+        evidence = weigh_together(schema, with_initial, prior, class_prior).log_evidence
+        fit[inverse_temperature] = float((evidence - without).mean())
     return max(fit, key=fit.__getitem__)
 
 
 def _weigh_all(
     alone: Sequence[ClauseWeighing],
-    seed: AnnotationMatrix,
+    initial: AnnotationMatrix,
     accuracy: np.ndarray,
-    sharpness: float,
+    inverse_temperature: float,
     config: AcceptanceConfig,
 ) -> JointPosterior:
-    """All clauses together, with the shares of annotations wrong as a whole and the rest of the seed's errors."""
-    models = [each.sharpened(sharpness) for each in alone]
+    """Weigh all clauses together; estimate the shares of annotations wrong as a whole, and the remaining errors."""
+    models = [each.tempered(inverse_temperature) for each in alone]
     noise = [each.noise for each in alone]
-    schema, sure, says = seed.schema, accuracy, _says_nothing(seed.schema)
+    schema, sure, uninformative = initial.schema, accuracy, _uninformative(initial.schema)
     prior = expected = _prior(schema)
     for _ in range(_JOINT_ITERATIONS):
         likelihoods = [
             _by_hypothesis(
-                says[clause], len(prior), models[column], noise[column].likelihood(seed.column(clause), sure[:, column])
+                uninformative[clause],
+                len(prior),
+                models[column],
+                noise[column].likelihood(initial.column(clause), sure[:, column]),
             )
             for column, clause in enumerate(schema.names)
         ]
-        joint = weigh_together(schema, likelihoods, prior, [each.usual for each in alone])
+        joint = weigh_together(schema, likelihoods, prior, [each.class_prior for each in alone])
         hypothesis = joint.hypothesis
         prior = (hypothesis.sum(axis=0) + _PRIOR_TILES * expected) / (len(hypothesis) + _PRIOR_TILES)
-        wrong = [hypothesis[:, says[clause]].sum(axis=1) for clause in schema.names]
+        wrong = [hypothesis[:, uninformative[clause]].sum(axis=1) for clause in schema.names]
         sure = np.stack(
             [
                 _where_sound(
-                    accuracy[:, column], wrong[column], joint.values[column][np.arange(len(seed)), seed.column(clause)]
+                    accuracy[:, column],
+                    wrong[column],
+                    joint.values[column][np.arange(len(initial)), initial.column(clause)],
                 )
                 for column, clause in enumerate(schema.names)
             ],
@@ -230,7 +260,7 @@ def _weigh_all(
         noise = [
             estimate_noise(
                 (1 - wrong[column])[:, None] * joint.values[column],
-                seed.column(clause),
+                initial.column(clause),
                 noise[column].accuracy,
                 config.noise_pseudo_count,
             )
@@ -240,18 +270,22 @@ def _weigh_all(
 
 
 def ways_to_be_wrong(schema: AnnotationSchema) -> tuple[str, ...]:
-    """How an annotation can be wrong as a whole: blocks that are invented or missed, and "tile", another tile's."""
+    """Names of the ways in which an initial annotation can be wrong as a whole.
+
+    Returns:
+        The blocks that can be invented or missed, then "tile": the annotation is another tile's.
+    """
     return (*(block.name for block in schema.whole_blocks), "tile")
 
 
 def _prior(schema: AnnotationSchema) -> np.ndarray:
-    """What is expected before the seed is seen, float64 [H]: it is sound, then each way to be wrong."""
+    """Prior of the hypotheses, float64 [H]: the initial annotation is sound, then each way to be wrong as a whole."""
     wrong = len(ways_to_be_wrong(schema))
     return np.asarray([1 - _WRONG_SHARE * wrong, *[_WRONG_SHARE] * wrong])
 
 
-def _says_nothing(schema: AnnotationSchema) -> dict[str, list[int]]:
-    """The hypotheses (0: sound) under which the seed says nothing about a clause."""
+def _uninformative(schema: AnnotationSchema) -> dict[str, list[int]]:
+    """Per clause the hypotheses (0: sound) under which the initial annotation says nothing about it."""
     last = len(ways_to_be_wrong(schema))
     return {
         clause: [*(index for index, block in enumerate(schema.whole_blocks, 1) if clause in block.clauses), last]
@@ -259,22 +293,36 @@ def _says_nothing(schema: AnnotationSchema) -> dict[str, list[int]]:
     }
 
 
-def _by_hypothesis(nothing: Sequence[int], hypotheses: int, model: np.ndarray, sound: np.ndarray) -> np.ndarray:
-    """Evidence for each value under each of H hypotheses, float [N, H, V].
+def _by_hypothesis(uninformative: Sequence[int], hypotheses: int, model: np.ndarray, sound: np.ndarray) -> np.ndarray:
+    """Likelihood of each value under each hypothesis.
 
-    A wrong whole is what a sound annotation would say of any other tile.
+    An annotation that is wrong as a whole has the distribution of a sound annotation of any other tile. The frequency
+    of the initial value is not used for it: where initial annotations are nearly the same on all tiles, and have fewer
+    errors than their known accuracy says, every tile would be found to carry another tile's annotation.
 
-    Not how often the seed says it: where it says nearly the same everywhere, and errs less than is known of it, every
-    tile's annotation would rather be another's.
+    Args:
+        uninformative: Hypotheses under which the initial annotation says nothing about the clause.
+        hypotheses: Number of hypotheses, H.
+        model: float [N, V], the pooled models.
+        sound: float [N, V], p(initial annotation | each true value) for a sound annotation.
+
+    Returns:
+        float [N, H, V].
     """
     elsewhere = np.broadcast_to((sound @ model.mean(axis=0))[:, None], sound.shape)
     return model[:, None, :] * np.stack(
-        [elsewhere if hypothesis in nothing else sound for hypothesis in range(hypotheses)], 1
+        [elsewhere if hypothesis in uninformative else sound for hypothesis in range(hypotheses)], 1
     )
 
 
-def _where_sound(accuracy: np.ndarray, wrong: np.ndarray, seed_is_right: np.ndarray) -> np.ndarray:
-    """Accuracy of annotations that are not wrong as a whole, float [N]: the known accuracy counts those that are."""
+def _where_sound(accuracy: np.ndarray, wrong: np.ndarray, initial_is_right: np.ndarray) -> np.ndarray:
+    """Accuracy of the initial annotations that are not wrong as a whole, float [N].
+
+    Args:
+        accuracy: float [N], known accuracy, which counts annotations that are wrong as a whole too.
+        wrong: float [N], probability that the annotation is wrong as a whole in this clause.
+        initial_is_right: float [N], posterior probability of the initial value.
+    """
     share = wrong.mean()
-    by_chance = (wrong * seed_is_right).sum() / max(wrong.sum(), 1e-9)
+    by_chance = (wrong * initial_is_right).sum() / max(wrong.sum(), 1e-9)
     return np.clip((accuracy - share * by_chance) / max(1 - share, 1e-9), *ACCURACY)

@@ -1,4 +1,4 @@
-"""From feedback to the next annotations: which clauses to ask for, and what becomes of the answers."""
+"""From the encoder's feedback and the captioner's proposals to the label update."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig, decide
 from hcot_llm.aggregation.feedback import Feedback
-from hcot_llm.aggregation.label_noise import TRAINED, ExponentPrior
+from hcot_llm.aggregation.label_noise import TRAINED, SourceWeightPrior
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import weigh
 from hcot_llm.schema.annotation_schema import AnnotationSchema
@@ -14,13 +14,15 @@ from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 @dataclass(frozen=True)
 class Proposals:
-    """The captioner's answers for N tiles.
+    """The captioner's answers for N tiles, K candidates of each.
 
-    proposed: int [N, C, K], value indices, NOT_PROPOSED where a clause was not asked or the answer was invalid.
-    distributions: per clause float [N, V], the captioner's probabilities, NaN where it was not asked.
-    invalid: number of invalid answers by reason, those to repeated questions too. retried: candidates whose first
-    answer was invalid and asked again; recovered: of those, the ones with a valid value for every clause in the end.
-    injected: number of answers that fault injection damaged, by damage.
+    Attributes:
+        proposed: int [N, C, K], value indices; NOT_PROPOSED where a clause was not queried or the answer was invalid.
+        distributions: Per clause float [N, V], the captioner's probabilities; NaN where the clause was not queried.
+        invalid: Number of invalid answers by reason; answers to repeated questions count too.
+        retried: Number of candidates whose first answer was invalid and that were asked again.
+        recovered: Number of retried candidates that have a valid value for every clause in the end.
+        injected: Number of answers that fault injection damaged, by damage.
     """
 
     proposed: np.ndarray
@@ -32,7 +34,13 @@ class Proposals:
 
     @staticmethod
     def none_for(schema: AnnotationSchema, tiles: int, candidates: int) -> "Proposals":
-        """No answer for any of `tiles` tiles, to be filled in."""
+        """Proposals without any answer, to be filled in by `put`.
+
+        Args:
+            schema: The schema of the clauses.
+            tiles: Number of tiles.
+            candidates: Number of candidates of each tile.
+        """
         return Proposals(
             np.full((tiles, len(schema), candidates), NOT_PROPOSED),
             {clause: np.full((tiles, len(values)), np.nan) for clause, values in schema.vocabulary.items()},
@@ -48,7 +56,17 @@ class Proposals:
         value: str,
         distribution: np.ndarray | None,
     ) -> None:
-        """Enter one answered clause; distribution: float [V] where the answer came with one (the greedy one does)."""
+        """Enter one answered clause.
+
+        Args:
+            schema: The schema of the clauses.
+            row: Row of the tile.
+            clause: Name of the clause.
+            candidate: Number of the candidate; 0 is the greedy one.
+            value: The answered value.
+            distribution: float [V], the captioner's probabilities; None where the answer came without them, as sampled
+                ones do.
+        """
         self.proposed[row, schema.column[clause], candidate] = schema.value_index[clause][value]
         if distribution is not None:
             self.distributions[clause][row] = distribution
@@ -56,61 +74,70 @@ class Proposals:
 
 @dataclass(frozen=True)
 class LabelUpdate:
-    """The next annotations, and what the aggregation of the label sources found on the way.
+    """The next annotations, and what the aggregation of the label sources estimated.
 
-    accepted, rejected: bool [N, C]. models: the witnesses; exponents: per clause how far each is believed.
-    wholly_wrong: float [N, W], probability of each way to be wrong as a whole, see `ways_to_be_wrong`.
-    sharpness: exponent of all models together.
+    Attributes:
+        matrix: The next annotations of N tiles.
+        accepted: bool [N, C], whether a new value was taken.
+        rejected: bool [N, C], whether a proposal differed from the current value and was refused.
+        models: Names of the models among the label sources.
+        source_weights: Per clause the source weight of each model.
+        wholly_wrong: float [N, W], probability of each way to be wrong as a whole, see `ways_to_be_wrong`.
+        joint_inverse_temperature: Power to which the pooled models of all clauses are taken, on top of the source
+            weights.
     """
 
     matrix: AnnotationMatrix
     accepted: np.ndarray
     rejected: np.ndarray
     models: tuple[str, ...]
-    exponents: dict[str, list[float]]
+    source_weights: dict[str, list[float]]
     wholly_wrong: np.ndarray
-    sharpness: float
+    joint_inverse_temperature: float
 
 
 def current_confidence(
     feedback: Feedback,
     current: AnnotationMatrix,
-    seed: AnnotationMatrix,
-    calibration: np.ndarray,
+    initial: AnnotationMatrix,
+    held_out: np.ndarray,
     acceptance: AcceptanceConfig,
 ) -> np.ndarray:
-    """Probability of every current value given encoder and seed, float [N, C].
+    """Probability of every current value, given the encoder and the initial annotations.
 
     Args:
-        feedback: of the N tiles.
-        current: annotations of today.
-        seed: the annotations as they first came, with the known accuracy of each as its confidence.
-        calibration: bool [N], tiles that no model was trained on. They are asked about like the others, so that
-            the captioner can be calibrated on them; their annotations do not change.
-        acceptance: how the seed's errors are estimated.
+        feedback: The encoder's feedback on the N tiles.
+        current: The current annotations.
+        initial: The initial annotations, with the known accuracy of each as its confidence.
+        held_out: bool [N], True for tiles that no model was trained on. The captioner is queried about them as well,
+            so that its source weight can be fitted; their annotations do not change.
+        acceptance: How the errors of the initial annotations are estimated.
+
+    Returns:
+        float [N, C].
     """
-    return weigh([feedback.zero_shot], seed, calibration, acceptance).probability(current.values)
+    return weigh([feedback.zero_shot], initial, held_out, acceptance).probability(current.values)
 
 
 def update_labels(
     feedback: Feedback,
     current: AnnotationMatrix,
-    seed: AnnotationMatrix,
+    initial: AnnotationMatrix,
     proposals: Proposals,
-    calibration: np.ndarray,
+    held_out: np.ndarray,
     config: AcceptanceConfig,
-    captioner: ExponentPrior = TRAINED,
+    captioner: SourceWeightPrior = TRAINED,
 ) -> LabelUpdate:
-    """Weigh every proposal and keep or replace each clause; calibration tiles keep theirs.
+    """Weigh every proposal, and keep or replace the value of each clause; held-out tiles keep theirs.
 
     Args:
-        feedback: the encoder's, of the N tiles.
-        current: annotations of today.
-        seed: the annotations as they first came, with the known accuracy of each as its confidence.
-        proposals: the captioner's answers and distributions.
-        calibration: bool [N], tiles that no model was trained on.
-        config: how proposals are weighed and chosen.
-        captioner: what is expected of it before held-out tiles are seen; of the encoder it is TRAINED.
+        feedback: The encoder's feedback on the N tiles.
+        current: The current annotations.
+        initial: The initial annotations, with the known accuracy of each as its confidence.
+        proposals: The captioner's answers and distributions.
+        held_out: bool [N], True for tiles that no model was trained on.
+        config: How proposals are weighed and chosen.
+        captioner: Prior of the captioner's source weight; that of the encoder's is TRAINED.
     """
     values = current.values.copy()
     confidence = current.confidence.copy()
@@ -126,29 +153,30 @@ def update_labels(
         if used
     }
     weighing = weigh(
-        [each for each, _ in models.values()], seed, calibration, config, [prior for _, prior in models.values()]
+        [each for each, _ in models.values()], initial, held_out, config, [prior for _, prior in models.values()]
     )
     for column, clause in enumerate(current.schema.names):
-        proposed = np.where(calibration[:, None], NOT_PROPOSED, proposals.proposed[:, column])
+        proposed = np.where(held_out[:, None], NOT_PROPOSED, proposals.proposed[:, column])
         decision = decide(
             weighing.posterior[clause],
             current.column(clause),
-            seed.column(clause),
+            initial.column(clause),
             proposed,
             proposals.distributions[clause],
             config,
         )
         values[:, column] = decision.value
-        confidence[:, column] = np.where(calibration, confidence[:, column], decision.confidence)
+        confidence[:, column] = np.where(held_out, confidence[:, column], decision.confidence)
         accepted[:, column], rejected[:, column] = decision.accepted, decision.rejected
-        back_to_seed = decision.value == seed.column(clause)
-        source[:, column] = np.where(decision.accepted, np.where(back_to_seed, "seed", "captioner"), "kept")
+        back_to_initial = decision.value == initial.column(clause)
+        # "seed" is the stored name of the initial annotations: it is part of the corpus digest.
+        source[:, column] = np.where(decision.accepted, np.where(back_to_initial, "seed", "captioner"), "kept")
     return LabelUpdate(
         AnnotationMatrix(current.schema, current.tile_ids, values, confidence, source),
         accepted,
         rejected,
         tuple(models),
-        weighing.exponents,
+        weighing.source_weights,
         weighing.wholly_wrong,
-        weighing.sharpness,
+        weighing.joint_inverse_temperature,
     )

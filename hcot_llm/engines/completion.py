@@ -1,4 +1,4 @@
-"""One answer of a model that is asked by HCoT's chain, and what its log-probabilities say of the values."""
+"""One answer of a model that is queried by the HCoT chain, and the distributions in its log-probabilities."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,13 @@ _FENCED: Final = re.compile(r"```(?:json)?\s*([{\[].*?)\s*```", re.DOTALL)
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer. distributions: per asked clause float64 [V], where the model told enough; tokens: generated."""
+    """One answer.
+
+    Attributes:
+        text: The answer without thoughts; the JSON alone where clauses were queried.
+        distributions: Per queried clause float64 [V], where the log-probabilities tell it.
+        tokens: Number of generated tokens.
+    """
 
     text: str
     distributions: dict[str, np.ndarray]
@@ -29,7 +35,15 @@ class Completion:
     def of(
         schema: AnnotationSchema, text: str, clauses: Sequence[str], steps: Sequence[Any], tokens: int
     ) -> "Completion":
-        """What a model said. clauses: that it was asked for, none for free text. steps: see `read_distributions`."""
+        """Read the text of a model.
+
+        Args:
+            schema: The schema of the clauses.
+            text: The text as it was generated.
+            clauses: The queried clauses; none for free text.
+            steps: Per token its log-probabilities, see `read_distributions`.
+            tokens: Number of generated tokens.
+        """
         if not clauses:
             return Completion(without_thoughts(text), {}, tokens)
         answer = answer_object(text)
@@ -37,15 +51,15 @@ class Completion:
 
 
 def without_thoughts(text: str) -> str:
-    """What a model said, less what it thought aloud before (`<think>`)."""
+    """The text of a model without the thoughts before the answer (`<think>`)."""
     return _THOUGHT.sub("", text, count=1)
 
 
 def answer_object(text: str) -> str:
-    """The JSON of an answer, out of what models without structured output put around it.
+    """The JSON of an answer, without the text that models without structured output put around it.
 
-    Left out: what a model thought aloud (`<think>`), the fence of a code block with all around it, a sentence before
-    the object. Text that begins with JSON stays as it is, so that what follows an answer is refused and counted.
+    Thoughts (`<think>`), the fence of a code block with all text around it, and a sentence before the object are
+    removed. Text that begins with JSON stays as it is: text after an answer is refused later, and counted.
     """
     said = without_thoughts(text)
     if said.lstrip()[:1] in ("{", "["):
@@ -63,7 +77,7 @@ def read_distributions(
     Args:
         schema: The schema of the annotations.
         text: The JSON of the answer.
-        clauses: The clauses that were asked for.
+        clauses: The queried clauses.
         steps: Per token an object with `token` (its text) and `top_logprobs` (objects with `token` and `logprob`).
 
     Returns:

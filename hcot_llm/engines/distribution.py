@@ -6,14 +6,30 @@ import numpy as np
 
 
 def values_beginning(vocabulary: Sequence[str], piece: str) -> list[int]:
-    """Indices of the values that a token's text is, or begins."""
+    """Find the values that a token can begin.
+
+    Args:
+        vocabulary: Values of the clause.
+        piece: Text of the token.
+
+    Returns:
+        Index of the value that equals the text; else the indices of all values that begin with it.
+    """
     return [index for index, value in enumerate(vocabulary) if value == piece] or [
         index for index, value in enumerate(vocabulary) if piece and value.startswith(piece)
     ]
 
 
 def value_distribution(vocabulary: Sequence[str], pieces: Iterable[tuple[str, float]]) -> np.ndarray:
-    """Probability of each value, float64 [V]. pieces: text and log-probability of the tokens that could begin it."""
+    """Probability of each value.
+
+    Args:
+        vocabulary: The V values of the clause.
+        pieces: (text, log-probability in nats) of the tokens that could begin the value.
+
+    Returns:
+        float64 [V]; sums to one.
+    """
     probability = np.full(len(vocabulary), 1e-6)
     for piece, logprob in pieces:
         matches = values_beginning(vocabulary, piece)

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible endpoint sends back, as far as it is used; anything else is refused by its own words."""
+"""Responses of an OpenAI-compatible endpoint, as far as they are used; a refusal quotes any other response."""
 
 from typing import TypeVar
 
@@ -9,18 +9,28 @@ _QUOTED_CHARACTERS = 200
 
 
 class Unreadable(Exception):
-    """What came is not what the API promises: a page of a proxy, an error sent as a success, a body that was cut."""
+    """A response is not what the API promises: a page of a proxy, an error sent as a success, a body that was cut."""
 
 
 class TopLogprob(BaseModel):
-    """A token that could have stood there."""
+    """A likely token at one position.
+
+    Attributes:
+        token: Its text.
+        logprob: Its log-probability, in nats.
+    """
 
     token: str
     logprob: float
 
 
 class Step(BaseModel):
-    """A generated token, and those that could have stood there."""
+    """A generated token.
+
+    Attributes:
+        token: Its text.
+        top_logprobs: The likeliest tokens at its position.
+    """
 
     token: str
     top_logprobs: list[TopLogprob] = []
@@ -44,24 +54,24 @@ class _Usage(BaseModel):
 
 
 class ChatAnswer(BaseModel):
-    """A chat completion. Without a choice, as of some content filters, it is an answer without text."""
+    """A chat completion; one without a choice, as some content filters send, is an answer without text."""
 
     choices: list[_Choice]
     usage: _Usage | None = None
 
     @property
     def text(self) -> str:
-        """Of the first choice."""
+        """Text of the first choice."""
         return (self.choices[0].message.content or "") if self.choices else ""
 
     @property
     def tokens(self) -> int:
-        """Generated; 0 where the endpoint does not say."""
+        """Number of generated tokens; 0 where the endpoint does not say."""
         return self.usage.completion_tokens if self.usage is not None else 0
 
     @property
     def steps(self) -> list[Step]:
-        """One per token; empty where the endpoint tells no log-probabilities."""
+        """One step for each generated token; empty where the endpoint gives no log-probabilities."""
         logprobs = self.choices[0].logprobs if self.choices else None
         return (logprobs.content or []) if logprobs is not None else []
 
@@ -77,7 +87,15 @@ class ModelList(BaseModel):
 
 
 def read_response(kind: type[Kind], body: str) -> Kind:
-    """The body of a response with status 200; raises Unreadable, which quotes how it begins."""
+    """Read the body of a response with status 200.
+
+    Args:
+        kind: The model of the response.
+        body: The body as text.
+
+    Raises:
+        Unreadable: The body does not fit `kind`; the message quotes how it begins.
+    """
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:

@@ -1,6 +1,7 @@
-"""AnswerFault injection: damages answers before they are read, to see that nothing is lost. For tests of durability.
+"""Fault injection: damages answers before they are read, so that tests of durability see that nothing is lost.
 
-Every damage is named by the reason for which a valid answer is refused after it. All is drawn from the answer's seed.
+Each fault has the name of the reason for which a valid answer is refused after it. All draws come from the answer's
+seed.
 """
 
 import json
@@ -65,13 +66,16 @@ ANSWER_FAULTS: Final[dict[str, AnswerFault]] = {
 
 
 def inject_fault(text: str, clauses: Sequence[str], share: float, seed: int) -> tuple[str, str | None]:
-    """Return the text as it is to be read, and the name of the damage done to it; None where it was spared.
+    """Damage a share of the answers.
 
     Args:
         text: The answer as it was generated.
         clauses: The clauses that it answers.
-        share: Probability of a damage.
-        seed: Of this answer alone, so that other answers do not matter.
+        share: Probability of a fault, in 0..1.
+        seed: Seed of this answer alone, so that the draw does not depend on other answers.
+
+    Returns:
+        The text to be read, and the name of its fault; None where the text is unchanged.
     """
     draw = np.random.default_rng(seed)
     if draw.random() >= share:

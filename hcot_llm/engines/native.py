@@ -51,14 +51,24 @@ class EngineConfig(StrictModel):
 
 @dataclass(frozen=True)
 class ProbeOutput:
-    """Greedy continuation of a fixed probe: token ids and their log-probabilities."""
+    """Greedy continuation of a fixed probe.
+
+    Attributes:
+        tokens: Per prompt the ids of the generated tokens.
+        logprobs: Per prompt the log-probability of each generated token, in nats.
+    """
 
     tokens: list[list[int]]
     logprobs: list[list[float]]
 
 
 class NativeEngine:
-    """vLLM serving the Llama decoder in `decoder_dir` (config, safetensors and tokenizer)."""
+    """vLLM serving a Llama decoder.
+
+    Attributes:
+        generated_tokens: Number of tokens generated so far.
+        generate_seconds: Time spent generating so far, in seconds.
+    """
 
     def __init__(self, decoder_dir: Path, config: EngineConfig, schema: AnnotationSchema) -> None:
         self._config, self._schema = config, schema
@@ -77,7 +87,12 @@ class NativeEngine:
         self._llm.reset_prefix_cache()
 
     def probe(self, prompt_embeddings: Sequence, new_tokens: int) -> ProbeOutput:
-        """Greedy continuation of prompts, each a float32 tensor [tokens, hidden]."""
+        """Continue prompts greedily.
+
+        Args:
+            prompt_embeddings: Per prompt a float32 tensor [tokens, hidden].
+            new_tokens: Number of tokens to generate for each prompt.
+        """
         from vllm import SamplingParams
 
         sampling = SamplingParams(temperature=0.0, max_tokens=new_tokens, logprobs=1, ignore_eos=True, detokenize=False)
@@ -94,22 +109,26 @@ class NativeEngine:
         ]
         return ProbeOutput(tokens, logprobs)
 
-    def generate(self, prompt_embeddings: Sequence, asked: Sequence[Sequence[str]], seed: int) -> list[list[Answer]]:
-        """Answers to prompts: for each prompt its candidates, the greedy one first.
+    def generate(self, prompt_embeddings: Sequence, queried: Sequence[Sequence[str]], seed: int) -> list[list[Answer]]:
+        """Answer prompts.
 
         Args:
-            prompt_embeddings: float32 tensors [tokens, hidden].
-            asked: clauses each prompt asks for.
-            seed: of the sampled candidates. Each prompt draws from its own stream, named by its position, so that what
-                is drawn does not depend on which requests happen to share a step.
+            prompt_embeddings: Per prompt a float32 tensor [tokens, hidden].
+            queried: Per prompt the clauses to answer.
+            seed: Seed of the sampled candidates. Each prompt has its own stream, derived from its position, so that
+                its samples do not depend on which requests happen to share a step.
+
+        Returns:
+            Per prompt its candidates, the greedy one first.
         """
         start = time.perf_counter()
         greedy = self._run(
-            prompt_embeddings, [self._sampling(clauses, None, candidates=1, distributions=True) for clauses in asked]
+            prompt_embeddings, [self._sampling(clauses, None, candidates=1, distributions=True) for clauses in queried]
         )
+        # "poison" is a part of the seed: another word would damage other answers.
         answers = [
             [self._read(output.outputs[0], clauses, derive_seed(seed, position, 0, "poison"))]
-            for position, (output, clauses) in enumerate(zip(greedy, asked, strict=True))
+            for position, (output, clauses) in enumerate(zip(greedy, queried, strict=True))
         ]
         if self._config.candidates > 1:
             sampled = self._run(
@@ -121,10 +140,10 @@ class NativeEngine:
                         candidates=self._config.candidates - 1,
                         distributions=False,
                     )
-                    for position, clauses in enumerate(asked)
+                    for position, clauses in enumerate(queried)
                 ],
             )
-            for position, (candidates, output, clauses) in enumerate(zip(answers, sampled, asked, strict=True)):
+            for position, (candidates, output, clauses) in enumerate(zip(answers, sampled, queried, strict=True)):
                 candidates.extend(
                     self._read(completion, clauses, derive_seed(seed, position, number, "poison"))
                     for number, completion in enumerate(output.outputs, start=1)
@@ -133,22 +152,30 @@ class NativeEngine:
         return answers
 
     def generate_again(self, prompt_embeddings: Sequence, retries: Sequence[Retry]) -> list[Answer]:
-        """Generate one answer to each prompt, in the place of an unusable one.
+        """Generate one answer to each prompt, in the place of an unusable one or to correct one.
 
-        Those for greedy candidates carry distributions.
+        Args:
+            prompt_embeddings: Per prompt a float32 tensor [tokens, hidden].
+            retries: Per prompt what is to be generated.
+
+        Returns:
+            Per prompt its answer; one for a greedy candidate has distributions.
         """
         start = time.perf_counter()
         outputs = self._run(
             prompt_embeddings,
             [
                 self._sampling(
-                    retry.asked, None if retry.greedy else retry.seed, candidates=1, distributions=retry.candidate == 0
+                    retry.queried,
+                    None if retry.greedy else retry.seed,
+                    candidates=1,
+                    distributions=retry.candidate == 0,
                 )
                 for retry in retries
             ],
         )
         answers = [
-            self._read(output.outputs[0], retry.asked, derive_seed(retry.seed, "poison"))
+            self._read(output.outputs[0], retry.queried, derive_seed(retry.seed, "poison"))
             for output, retry in zip(outputs, retries, strict=True)
         ]
         self._account(start, answers)
@@ -163,7 +190,7 @@ class NativeEngine:
         return self._llm.generate(prompts, sampling, use_tqdm=False)
 
     def _sampling(self, clauses: Sequence[str], seed: int | None, *, candidates: int, distributions: bool):
-        """seed: None is greedy."""
+        """Sampling parameters of one prompt; without a seed it is greedy."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 

@@ -1,4 +1,4 @@
-"""What the vLLM engines here have in common: how they start, how answers are held to the schema, what tokens say."""
+"""What all vLLM engines here share: their start, structured output of a schema's answers, and the text of tokens."""
 
 import json
 import os
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class EngineSettings(Protocol):
-    """What an engine's configuration says, whatever its model."""
+    """Settings that every engine's configuration has."""
 
     dtype: str
     enforce_eager: bool
@@ -62,14 +62,14 @@ def start_llm(model: str, config: EngineSettings, **own: Any) -> "LLM":
 
 
 def answer_format(schema: AnnotationSchema, clauses: Sequence[str]) -> "StructuredOutputsParams":
-    """Holds an answer to JSON with a value of the vocabulary for each clause."""
+    """Structured output that restricts an answer to JSON with a value of the vocabulary for each clause."""
     from vllm.sampling_params import StructuredOutputsParams
 
     return StructuredOutputsParams(json=json.dumps(answer_json_schema(schema, clauses)), disable_any_whitespace=True)
 
 
 class Pieces:
-    """The text of each token by itself, decoded once."""
+    """Token id -> text of the token by itself; each is decoded once."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer

@@ -37,9 +37,14 @@ class _TileAnnotation:
 
 
 def truth_values(schema: AnnotationSchema, facts: Mapping[str, object]) -> dict[str, str]:
-    """All clauses from a scene's facts (a row of truth.parquet); other keys are left alone.
+    """The true value of each clause of a simulated scene.
 
-    Raises SchemaError when a clause is missing or has a value the vocabulary does not know.
+    Args:
+        schema: The schema of the clauses.
+        facts: A row of truth.parquet; keys that are no clause are ignored.
+
+    Raises:
+        SchemaError: A clause is missing, or has a value that is not in its vocabulary.
     """
     if missing := [clause for clause in schema.names if clause not in facts]:
         raise SchemaError(f"The facts of tile {facts.get('tile_id', '?')} lack: {', '.join(missing)}.")
@@ -50,9 +55,18 @@ def truth_values(schema: AnnotationSchema, facts: Mapping[str, object]) -> dict[
 
 
 def expected_accuracy(schema: AnnotationSchema, clause: str, config: CorruptionConfig | None = None) -> float:
-    """Share of right values expected in this clause, over tiles with and without what it describes.
+    """Expected share of right initial annotations of a clause, over tiles with and without what it describes.
 
-    Raises SchemaError: the schema does not say how often it is right.
+    Args:
+        schema: The schema of the clause.
+        clause: Name of the clause.
+        config: Corruption that scales the schema's error rate; None takes the rate as it is.
+
+    Returns:
+        The share in 0..1.
+
+    Raises:
+        SchemaError: The schema does not give the clause an accuracy.
     """
     accuracy = schema.clause(clause).accuracy
     if accuracy is None:
@@ -68,8 +82,8 @@ def check_corruption(schema: AnnotationSchema, facts: Mapping[str, Sequence[str]
     """See, before work starts, that simulated scenes can be annotated.
 
     Args:
-        schema: of the annotations.
-        facts: what the simulator knows of a scene -> the values that it can take.
+        schema: Schema of the annotations.
+        facts: Fact of a simulated scene -> the values that it can have.
 
     Raises:
         SchemaError: names the clauses of which it knows nothing, a value outside the vocabulary, or the clause
@@ -102,7 +116,7 @@ def _shares(schema: AnnotationSchema, clause: str) -> Mapping[str, float]:
 def corrupt(
     schema: AnnotationSchema, truth: Mapping[str, Mapping[str, str]], config: CorruptionConfig, seed: int
 ) -> pa.Table:
-    """Seed annotations of all tiles, INITIAL_SCHEMA: one row per clause, by tile_id and in schema order.
+    """Initial annotations of all tiles, INITIAL_SCHEMA: one row per clause, by tile_id and in schema order.
 
     A tile's annotation depends on the seed, its id and its truth alone (and, where it is given another tile's
     annotation, on that tile's), in whatever order the tiles come. The confidence of a row is the probability that it
@@ -159,9 +173,10 @@ def geography_values(schema: AnnotationSchema, lon: float, lat: float) -> dict[s
 
 
 def check_geography(schema: AnnotationSchema) -> None:
-    """See, before work starts, that maps say something of every clause.
+    """Check, before work starts, that geographic knowledge gives every clause a value.
 
-    Raises SchemaError naming the clauses of which they do not.
+    Raises:
+        SchemaError: Some clauses get none; the message names them.
     """
     without = [clause.name for clause in schema.clauses if clause.geography is None]
     if without:
@@ -187,7 +202,8 @@ def check_geography(schema: AnnotationSchema) -> None:
 def geography_annotations(schema: AnnotationSchema, tiles: pa.Table) -> pa.Table:
     """Initial annotations from geographic knowledge alone, for a table of tiles with tile_id, lon and lat.
 
-    Raises hcot_llm.knowledge.knowledge.KnowledgeError when the geographic data is not installed.
+    Raises:
+        KnowledgeError: The geographic data is not installed.
     """
     positions = zip(*(tiles[name].to_pylist() for name in ("tile_id", "lon", "lat")), strict=True)
     rows = [
@@ -203,7 +219,7 @@ def _table(
     rows: Iterable[tuple[str, _TileAnnotation]],
     confidence: Mapping[str, tuple[float, float]],
 ) -> pa.Table:
-    """confidence: clause -> that of a plain text and that of a hedged one."""
+    """The rows as a table; `confidence` has per clause that of a plain text and that of a hedged one."""
     entries = [
         (
             tile_id,

@@ -22,7 +22,7 @@ def table_annotations(
     """Initial annotations of all tiles, INITIAL_SCHEMA.
 
     Args:
-        schema: of the annotations.
+        schema: Schema of the annotations.
         tiles: with the column tile_id.
         path: CSV or Parquet with the columns clause, value, and tile_id or scene; optionally confidence, the
             probability that the value is right. Without it, that is the clause's accuracy in the schema. Rows of other

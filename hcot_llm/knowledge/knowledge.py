@@ -90,7 +90,7 @@ def tile_knowledge(lon: float, lat: float, *, crs: str | None = None) -> Knowled
     Args:
         lon: degrees east in WGS 84, or the easting when `crs` names another reference system.
         lat: degrees north in WGS 84, or the northing when `crs` names another reference system.
-        crs: of the two numbers, anything rasterio reads ("EPSG:32611"); None means WGS 84 degrees.
+        crs: Reference system of the two numbers, anything rasterio reads ("EPSG:32611"); None means WGS 84 degrees.
 
     Raises:
         KnowledgeError: a package or its data file is missing; the message says which to install.

@@ -1,1 +1,1 @@
-"""Prompts of the captioner, the HCoT chain, and asking again."""
+"""Prompts of the captioner, the HCoT chain, and repeated questions."""

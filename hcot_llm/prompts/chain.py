@@ -9,17 +9,21 @@ from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.answers import parse_answer
 from hcot_llm.schema.errors import AnswerError
 
-# Gets a prompt and the clauses its answer has to hold (none at level 0); returns the model's text.
+# Takes a prompt and the queried clauses (none at level 0); returns the model's text.
 Ask = Callable[[str, Sequence[str]], str]
-# The same for many chains at once: (number of the chain, prompt, clauses) of each.
+# The same for many chains at once: (number of the chain, prompt, queried clauses) of each.
 AskTogether = Callable[[list[tuple[int, str, Sequence[str]]]], list[str]]
 
 
 @dataclass(frozen=True)
 class ChainResult:
-    """values: of the kept and the answered clauses. failed: level -> why its answer could not be used.
+    """What a chain came to.
 
-    contradictions: what was still contradictory after the last attempt.
+    Attributes:
+        description: The sentence that answers level 0.
+        values: Value of each context clause and of each answered clause, in schema order.
+        failed: Level -> reason why its last answer could not be used.
+        contradictions: Rules that `values` still break after the last attempt.
     """
 
     description: str
@@ -34,8 +38,8 @@ Chain = Generator[tuple[str, Sequence[str]], str, ChainResult]
 def chain(
     *,
     schema: AnnotationSchema,
-    asked: Sequence[str],
-    kept: Mapping[str, str],
+    queried: Sequence[str],
+    context: Mapping[str, str],
     knowledge: str,
     feedback: Mapping[str, str] | None = None,
     evidence: Mapping[str, object] | None = None,
@@ -44,29 +48,37 @@ def chain(
     picture: bool = False,
     attempts: int = 1,
 ) -> Chain:
-    """Ask level by level for the asked clauses, then have contradictions corrected, `attempts` times at most.
+    """Query the clauses level by level, then have contradictions corrected.
 
-    A correction is kept where it leaves fewer contradictions.
+    It is a generator, so that the chains of many tiles can go level by level together. It yields a prompt and the
+    clauses that its answer has to hold (none at level 0), is sent the model's text, and returns the result.
 
-    A generator, so that the chains of many tiles can go level by level together: it yields a prompt and the clauses
-    its answer has to hold (none at level 0), is sent the model's text, and returns the result.
+    Only queried clauses are answered and corrected. A level without a queried clause is skipped. The clauses of an
+    unusable answer are missing in the result. A correction is taken where it leaves fewer contradictions.
 
-    Only asked clauses are ever answered or corrected; a level of which none is asked is skipped. An unusable answer
-    leaves its clauses out and is named in `failed`, so the caller keeps what it had; of corrections the last one.
-
-    gsd_m, measured_pixels: see `contradictions`; the other settings are those of `chat_prompt`.
+    Args:
+        schema: The schema of the clauses.
+        queried: Clauses to answer.
+        context: Clause -> value of the clauses that are not queried.
+        knowledge: Sentences about the place.
+        feedback: Clause -> likely values.
+        evidence: Name -> measurement on the tile; None for none.
+        gsd_m: Ground sample distance in metres per pixel, see `contradictions`.
+        measured_pixels: Lengths, in pixels, of the bright blobs in the image, see `contradictions`.
+        picture: Whether the model is shown the tile beside the prompt.
+        attempts: How often level 5 sends contradictions back, at most.
     """
-    wanted = schema.ordered(asked)
+    wanted = schema.ordered(queried)
     scale = {"gsd_m": gsd_m, "measured_pixels": measured_pixels}
     common = {"knowledge": knowledge, "feedback": feedback, "evidence": evidence, "gsd_m": gsd_m, "picture": picture}
     description = (yield chat_prompt(schema, 0, evidence=evidence, gsd_m=gsd_m, picture=picture), ()).strip()
-    values = {clause: value for clause, value in kept.items() if clause not in wanted}
+    values = {clause: value for clause, value in context.items() if clause not in wanted}
     failed: dict[int, str] = {}
 
     def answer(level: int, clauses: Sequence[str], found: Sequence[Contradiction] = ()):
-        """Values of the clauses; none for an unusable answer."""
+        """Values of the clauses; an empty dictionary for an unusable answer."""
         prompt = chat_prompt(
-            schema, level, asked=clauses, kept=values, description=description, contradictions=found, **common
+            schema, level, queried=clauses, context=values, description=description, contradictions=found, **common
         )
         text = yield prompt, tuple(clauses)
         try:
@@ -91,13 +103,23 @@ def chain(
 
 
 def run_chain(ask: Ask, **settings) -> ChainResult:
-    """One chain to its end, with a function that answers. settings: those of `chain`."""
+    """Run one chain to its end.
+
+    Args:
+        ask: Answers a prompt.
+        **settings: Arguments of `chain`.
+    """
     [result] = run_chains(lambda prompts: [ask(prompt, clauses) for _, prompt, clauses in prompts], [settings])
     return result
 
 
 def run_chains(ask: AskTogether, settings: Sequence[Mapping]) -> list[ChainResult]:
-    """Many chains, level by level together, each to its end. settings: those of `chain`, for each chain."""
+    """Run many chains to their ends, level by level together.
+
+    Args:
+        ask: Answers one prompt of each chain that has not ended.
+        settings: Per chain the arguments of `chain`.
+    """
     chains = [chain(**each) for each in settings]
     open_steps = {number: next(each) for number, each in enumerate(chains)}
     results: dict[int, ChainResult] = {}

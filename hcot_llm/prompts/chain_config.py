@@ -1,4 +1,4 @@
-"""What all captioners that are asked by HCoT's chain have in common."""
+"""Settings that all captioners have which are queried by the HCoT chain."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from corpus.storage.models import StrictModel
 
 
 class ChainConfig(StrictModel):
-    """A model that is asked level by level."""
+    """Settings of a model that is queried level by level."""
 
     max_new_tokens: int = Field(default=256, ge=8, description="longest answer, in tokens")
     candidates: int = Field(

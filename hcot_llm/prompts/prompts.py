@@ -1,8 +1,8 @@
-"""Prompts of the six HCoT levels, from the template files and the schema; the files are versioned by one hash.
+"""Prompts of the six HCoT levels, from the template files and the schema; one hash is the version of the files.
 
-Two forms: the compact one that the native captioner is trained on (few tokens, closed vocabulary), and the
-long one in plain English for instruction-tuned models. Both follow the chain: what earlier levels said is
-context for the later.
+There are two forms: the compact one that the native captioner is trained on (few tokens, closed vocabulary), and the
+long one in plain English for instruction-tuned models. In both, the answers of earlier levels are context for later
+ones.
 """
 
 import functools
@@ -24,40 +24,57 @@ ANSWER_SEPARATORS: Final = (", ", ": ")
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def answer_text(schema: AnnotationSchema, values: Mapping[str, str], asked: Sequence[str]) -> str:
-    """The answer to the asked clauses, byte for byte as structured output generates it."""
-    return json.dumps({clause: values[clause] for clause in schema.ordered(asked)}, separators=ANSWER_SEPARATORS)
+def answer_text(schema: AnnotationSchema, values: Mapping[str, str], queried: Sequence[str]) -> str:
+    """The answer to the queried clauses, byte for byte as structured output generates it.
+
+    Args:
+        schema: The schema of the clauses.
+        values: Clause -> value, of the queried clauses at least.
+        queried: Clauses to answer.
+    """
+    return json.dumps({clause: values[clause] for clause in schema.ordered(queried)}, separators=ANSWER_SEPARATORS)
 
 
 def captioner_prompt(
     schema: AnnotationSchema,
-    kept: Mapping[str, str],
-    asked: Sequence[str],
+    context: Mapping[str, str],
+    queried: Sequence[str],
     knowledge_line: str,
     feedback: Mapping[str, str],
     levels: bool = True,
 ) -> str:
-    """The native captioner's prompt: kept clauses level by level, feedback, the asked clauses.
+    """The native captioner's prompt: context clauses level by level, feedback, queried clauses.
 
-    levels: with False the hierarchy is gone (ablation): no headers, no knowledge, clauses in schema order.
-    Raises SchemaError for an unknown clause or value, when a clause is both kept and asked, or none is asked.
+    Args:
+        schema: The schema of the clauses.
+        context: Clause -> value of the clauses that are not queried.
+        queried: Clauses to answer.
+        knowledge_line: Words about the place.
+        feedback: Clause -> likely values; only those of queried clauses are shown.
+        levels: False leaves the hierarchy out (ablation): no headers, no knowledge, context in schema order.
+
+    Raises:
+        SchemaError: A clause or value is unknown, a clause is both context and queried, or no clause is queried.
     """
-    wanted = schema.ordered(asked)
+    wanted = schema.ordered(queried)
     if not wanted:
         raise SchemaError("A prompt has to ask for at least one clause.")
-    if both := [clause for clause in wanted if clause in kept]:
-        raise SchemaError(f"Clause '{both[0]}' is both kept and asked: the answer would stand in the prompt.")
-    for clause, value in kept.items():
+    if both := [clause for clause in wanted if clause in context]:
+        raise SchemaError(f"Clause '{both[0]}' is both context and queried: the answer would stand in the prompt.")
+    for clause, value in context.items():
         schema.check_value(clause, value)
     return " ".join(
         _template("captioner.j2")
         .render(
             levels=levels,
             knowledge=knowledge_line,
-            asked=wanted,
-            kept=list(schema.in_order(kept).items()),
-            kept_by_level=[
-                (level.word, [(clause, kept[clause]) for clause in schema.at_level(level.level) if clause in kept])
+            queried=wanted,
+            context=list(schema.in_order(context).items()),
+            context_by_level=[
+                (
+                    level.word,
+                    [(clause, context[clause]) for clause in schema.at_level(level.level) if clause in context],
+                )
                 for level in schema.levels
             ],
             feedback=[(clause, feedback[clause]) for clause in wanted if feedback.get(clause)],
@@ -70,8 +87,8 @@ def chat_prompt(
     schema: AnnotationSchema,
     level: int,
     *,
-    asked: Sequence[str] | None = None,
-    kept: Mapping[str, str] | None = None,
+    queried: Sequence[str] | None = None,
+    context: Mapping[str, str] | None = None,
     knowledge: str = "",
     feedback: Mapping[str, str] | None = None,
     evidence: Mapping[str, object] | None = None,
@@ -83,37 +100,38 @@ def chat_prompt(
     """One level's prompt in plain English, for an instruction-tuned model; levels 0 to 5.
 
     Args:
-        schema: of the annotations.
-        level: 0 to 5.
-        asked: clauses to answer; None means the level's own (level 5: all). Level 0 asks for a sentence, not
-            for clauses.
-        kept: what earlier levels said; asked clauses in it are left out, except at level 5, which corrects
-            them.
-        knowledge: sentences about the place (Knowledge.sentences()).
-        feedback: clause -> likely values.
-        evidence: name -> measurement; a text-only model gets it instead of the image.
-        gsd_m: ground distance between pixels, in metres.
-        description: the answer of level 0.
-        contradictions: what level 5 has to resolve, from hcot_llm/aggregation/consistency.py.
-        picture: the model is shown the tile beside the prompt.
+        schema: The schema of the annotations.
+        level: Number of the level, 0 to 5.
+        queried: Clauses to answer; None means the level's own (level 5: all). Level 0 asks for a sentence and not for
+            clauses.
+        context: Clause -> value that earlier levels answered. Queried clauses in it are left out, except at level 5,
+            which corrects them.
+        knowledge: Sentences about the place (Knowledge.sentences()).
+        feedback: Clause -> likely values.
+        evidence: Name -> measurement; a text-only model gets it instead of the image.
+        gsd_m: Ground sample distance in metres per pixel.
+        description: The answer of level 0.
+        contradictions: Contradictions that level 5 has to resolve, from hcot_llm/aggregation/consistency.py.
+        picture: Whether the model is shown the tile beside the prompt.
 
-    Raises SchemaError for a level that the schema does not have, or unknown clauses and values.
+    Raises:
+        SchemaError: The schema does not have the level, no clause is queried, or a clause or value is unknown.
     """
     if level not in (0, *(each.level for each in schema.levels), 5):
         raise SchemaError(f"HCoT has levels 0 to 5, and of level {level} the schema {schema.label} has no clause.")
-    wanted = schema.ordered(asked) if asked is not None else schema.at_level(level)
+    wanted = schema.ordered(queried) if queried is not None else schema.at_level(level)
     if level > 0 and not wanted:
         raise SchemaError(f"Level {level} has to ask for at least one clause.")
     said = [
         render_clause(schema, clause, value, variant=0)
-        for clause, value in schema.in_order(kept or {}).items()
+        for clause, value in schema.in_order(context or {}).items()
         if level == 5 or clause not in wanted
     ]
     about = next((each for each in schema.levels if each.level == level), None)
     text = _template(f"level{level}.j2" if about is None else "level.j2").render(
         level=about,
-        asked=[(clause, schema.vocabulary[clause]) for clause in wanted],
-        kept=[*([description] if description else []), *said],
+        queried=[(clause, schema.vocabulary[clause]) for clause in wanted],
+        context=[*([description] if description else []), *said],
         knowledge=knowledge or "Nothing.",
         feedback=[(c, (feedback or {})[c]) for c in wanted if (feedback or {}).get(c)],
         evidence=dict(evidence or {}),
@@ -126,7 +144,14 @@ def chat_prompt(
 
 @functools.cache
 def prompt_sha256(folder: Path = _TEMPLATES) -> str:
-    """SHA-256 over all template files (names and contents), hexadecimal: the version of the prompts."""
+    """The version of the prompts: SHA-256 over the names and contents of all template files.
+
+    Args:
+        folder: Folder of the templates.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.j2")):
         content = path.read_bytes()

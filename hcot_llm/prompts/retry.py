@@ -1,10 +1,11 @@
-"""Which unusable answers are asked again, and how: a policy that knows numbers and clauses, and nothing of engines.
+"""Which unusable answers are queried again, and how. The policy knows numbers and clauses, and no engine.
 
-A greedy answer that failed would fail again: same weights, same prompt, same tokens. So a failed answer is asked for
-again as two smaller questions, each for one half of its clauses. That is another prompt, and half as many tokens, which
-mends what fails most: answers that run out of tokens. It also stays greedy, so that the distributions of the captioner
-are read where they would have been, and if only one half succeeds, its clauses are saved. The clauses of the other half
-are not shown as kept: they are in doubt. A question for one clause cannot be made smaller and is sampled.
+A greedy answer that failed would fail again: same weights, same prompt, same tokens. A failed answer is therefore
+queried again in two smaller questions, each for one half of its clauses. Their prompts differ, and their answers need
+half as many tokens, which mends the most frequent failure: an answer that runs out of tokens. They stay greedy, so the
+captioner's distributions are read as for any greedy answer. If only one half succeeds, its clauses are saved. The
+clauses of the other half are not in the context of a question, because their values are flagged. A question for one
+clause cannot be made smaller and is sampled.
 """
 
 import math
@@ -18,7 +19,7 @@ from corpus.storage.rng import derive_seed
 
 
 class RetryConfig(StrictModel):
-    """Asking again where an answer could not be used."""
+    """How unusable answers are queried again."""
 
     attempts: int = Field(
         default=1,
@@ -38,11 +39,18 @@ class RetryConfig(StrictModel):
 
 @dataclass(frozen=True)
 class Unusable:
-    """An answer that could not be used. question: its position in the shard. candidate: 0 is the greedy one."""
+    """An answer that could not be used.
+
+    Attributes:
+        question: Position of its question in the shard.
+        candidate: Number of the candidate; 0 is the greedy one.
+        queried: Clauses that it had to answer.
+        question_seed: Seed of the question.
+    """
 
     question: int
     candidate: int
-    asked: tuple[str, ...]
+    queried: tuple[str, ...]
     question_seed: int
 
 
@@ -50,12 +58,18 @@ class Unusable:
 class Retry:
     """One answer to generate, in the place of an unusable one or to correct one.
 
-    seed: of its sampling, drawn for it alone. said: what was answered meanwhile and is context now.
+    Attributes:
+        question: Position of the question in the shard.
+        candidate: Number of the candidate that the answer becomes.
+        queried: Clauses to answer.
+        greedy: Whether the answer is greedy; else it is sampled.
+        seed: Seed of its sampling, derived for this answer alone.
+        said: (clause, value) pairs that were answered before and are further context.
     """
 
     question: int
     candidate: int
-    asked: tuple[str, ...]
+    queried: tuple[str, ...]
     greedy: bool
     seed: int
     said: tuple[tuple[str, str], ...] = ()
@@ -64,23 +78,23 @@ class Retry:
 def plan_retries(
     unusable: Sequence[Unusable], attempt: int, *, first_answers: int, spent: int, config: RetryConfig
 ) -> list[Retry]:
-    """What to ask again, as far as the budget reaches.
+    """Plan the repeated questions of a shard, within the budget.
 
-    Greedy answers come first: without theirs, a clause has no distribution of the captioner to be weighed by.
+    Greedy answers come first, because the captioner's distribution of a clause is read from a greedy answer.
 
     Args:
-        unusable: answers of the shard that could not be used.
-        attempt: 1 for the first repetition.
-        first_answers: number of first answers of the shard, usable or not.
-        spent: answers of the shard generated again so far.
-        config: how often an answer is asked for again, and the budget.
+        unusable: Answers of the shard that could not be used.
+        attempt: Number of the repetition; 1 for the first.
+        first_answers: Number of first answers of the shard, usable or not.
+        spent: Number of answers of the shard that were generated again so far.
+        config: How often an answer is queried again, and the budget.
     """
     if attempt > config.attempts:
         return []
     left = math.floor(config.budget_share * first_answers) - spent
     retries: list[Retry] = []
     for answer in sorted(unusable, key=lambda answer: (answer.candidate, answer.question)):
-        parts = _halves(answer.asked)
+        parts = _halves(answer.queried)
         if len(retries) + len(parts) > left:
             break
         retries += [
@@ -88,7 +102,7 @@ def plan_retries(
                 answer.question,
                 answer.candidate,
                 part,
-                answer.candidate == 0 and len(answer.asked) > 1,
+                answer.candidate == 0 and len(answer.queried) > 1,
                 derive_seed(answer.question_seed, answer.candidate, attempt, str(part[0]), "retry"),
             )
             for part in parts
@@ -96,6 +110,6 @@ def plan_retries(
     return retries
 
 
-def _halves(asked: tuple[str, ...]) -> list[tuple[str, ...]]:
-    middle = (len(asked) + 1) // 2
-    return [part for part in (asked[:middle], asked[middle:]) if part]
+def _halves(queried: tuple[str, ...]) -> list[tuple[str, ...]]:
+    middle = (len(queried) + 1) // 2
+    return [part for part in (queried[:middle], queried[middle:]) if part]

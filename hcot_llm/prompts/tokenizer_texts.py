@@ -1,4 +1,4 @@
-"""Texts that show a tokenizer every word it will meet: captions, prompts and answers of all values."""
+"""Texts to train a tokenizer on, with every word it will read: captions, prompts and answers of all values."""
 
 from hcot_llm.knowledge.words import KNOWLEDGE_WORDS
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt
@@ -9,20 +9,21 @@ _ANNOTATIONS = 64
 
 
 def tokenizer_texts(schema: AnnotationSchema) -> list[str]:
-    """Every sentence, and captions, prompts and answers of drawn annotations; the same every time."""
+    """Every sentence of the schema, and captions, prompts and answers of drawn annotations; the same at every call."""
     vocabulary = schema.vocabulary
     texts = list(schema.sentences)
     texts += [" ".join(KNOWLEDGE_WORDS), hedge(texts[0])]
     for index in range(_ANNOTATIONS):
         values = {clause: words[choose_variant(index, clause) % len(words)] for clause, words in vocabulary.items()}
-        asked = [clause for clause in schema.names if choose_variant(index, clause, "asked") % 2]
-        asked = asked or [schema.names[0]]
-        kept = {clause: value for clause, value in values.items() if clause not in asked}
-        feedback = {clause: _another(vocabulary[clause], index) for clause in asked}
+        # "asked" is a part of the seed: another word would draw other clauses.
+        queried = [clause for clause in schema.names if choose_variant(index, clause, "asked") % 2]
+        queried = queried or [schema.names[0]]
+        context = {clause: value for clause, value in values.items() if clause not in queried}
+        feedback = {clause: _another(vocabulary[clause], index) for clause in queried}
         knowledge = " ".join(KNOWLEDGE_WORDS[choose_variant(index, n) % len(KNOWLEDGE_WORDS)] for n in range(6))
         texts.append(render_caption(schema, values, seed=index))
-        texts.append(captioner_prompt(schema, kept, asked, knowledge, feedback, index % 4 > 0))
-        texts.append(answer_text(schema, values, asked))
+        texts.append(captioner_prompt(schema, context, queried, knowledge, feedback, index % 4 > 0))
+        texts.append(answer_text(schema, values, queried))
     # Each value after a space and after a quote, wherever it can stand.
     pairs = [(clause, value) for clause, words in vocabulary.items() for value in words]
     texts += [f"{clause} {value}" for clause, value in pairs]
@@ -31,7 +32,7 @@ def tokenizer_texts(schema: AnnotationSchema) -> list[str]:
 
 
 def tokenizer_words(schema: AnnotationSchema) -> list[str]:
-    """What has to be one token: clauses' names, and the beginnings of values, by which they are told apart."""
+    """Words that have to be one token each: names of clauses, and the beginnings by which values are told apart."""
     return sorted({first_piece(value) for values in schema.vocabulary.values() for value in values} | {*schema.names})
 
 

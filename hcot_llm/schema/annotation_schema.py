@@ -260,7 +260,11 @@ class AnnotationSchema(FrozenModel):
         return len(self.clauses)
 
     def clause(self, name: str) -> Clause:
-        """A clause by name. Raises SchemaError: there is none."""
+        """The clause of a name.
+
+        Raises:
+            SchemaError: There is no such clause.
+        """
         if name not in self._by_name:
             raise SchemaError(f"There is no clause {name!r}; there are: {', '.join(self.names)}.")
         return self._by_name[name]
@@ -278,17 +282,25 @@ class AnnotationSchema(FrozenModel):
         return next((block for block in self.blocks if clause in block.clauses), None)
 
     def check_value(self, clause: str, value: str) -> None:
-        """See that the clause has the value. Raises SchemaError naming what would be valid."""
+        """Check that a clause has a value.
+
+        Raises:
+            SchemaError: There is no such clause, or it does not have the value; the message lists what is valid.
+        """
         known = self.clause(clause)
         if value not in known.values:
             raise SchemaError(f"{value!r} is no value of clause '{clause}'; it takes: {', '.join(known.values)}.")
 
     def in_order(self, values: Mapping[str, _Entry]) -> dict[str, _Entry]:
-        """The same entries in schema order; those of no clause are left out."""
+        """The entries in schema order; keys that are no clause are left out."""
         return {name: values[name] for name in self.names if name in values}
 
     def ordered(self, clauses: Iterable[str]) -> tuple[str, ...]:
-        """The clauses once each in schema order. Raises SchemaError on an unknown one."""
+        """The clauses, each once, in schema order.
+
+        Raises:
+            SchemaError: A clause is unknown.
+        """
         wanted = set(clauses)
         if unknown := sorted(wanted - set(self.names)):
             raise SchemaError(
@@ -297,7 +309,13 @@ class AnnotationSchema(FrozenModel):
         return tuple(name for name in self.names if name in wanted)
 
     def sentence(self, clause: str, value: str, variant: int) -> str:
-        """The sentence of a value; variant counts from 0 and wraps around. The value has to be one of the clause's."""
+        """The sentence of a value.
+
+        Args:
+            clause: Name of the clause.
+            value: One of its values.
+            variant: Number of the template, counted from 0; it wraps around.
+        """
         known = self._by_name[clause]
         if value == known.absence and known.absence_sentences:
             return known.absence_sentences[variant % len(known.absence_sentences)]

@@ -9,29 +9,49 @@ from hcot_llm.schema.errors import AnswerError, SchemaError
 from hcot_llm.schema.repetition import repeated_unit
 
 LONGEST_ANSWER: Final = 2000
-"""Characters of an answer that are read at least; of a schema with long answers, four times the longest valid one."""
+"""Characters of an answer that are read at most; with long answers in the schema, four times the longest valid one."""
 
 
 def answer_json_schema(schema: AnnotationSchema, clauses: Sequence[str]) -> dict:
-    """JSON schema of an answer to these clauses: one closed enum per clause, in schema order."""
-    asked = list(schema.ordered(clauses))
-    if not asked:
+    """JSON schema of an answer: one closed enumeration per clause, in schema order.
+
+    Args:
+        schema: The schema of the clauses.
+        clauses: The queried clauses.
+
+    Raises:
+        SchemaError: No clause is queried, or one is unknown.
+    """
+    queried = list(schema.ordered(clauses))
+    if not queried:
         raise SchemaError("An answer has to be asked for at least one clause.")
     return {
         "type": "object",
-        "properties": {clause: {"type": "string", "enum": list(schema.vocabulary[clause])} for clause in asked},
-        "required": asked,
+        "properties": {clause: {"type": "string", "enum": list(schema.vocabulary[clause])} for clause in queried},
+        "required": queried,
         "additionalProperties": False,
     }
 
 
 def parse_answer(schema: AnnotationSchema, text: str, clauses: Sequence[str]) -> dict[str, str]:
-    """Values of the asked clauses from an answer's JSON, in schema order; raises AnswerError."""
+    """Read the values of the queried clauses.
+
+    Args:
+        schema: The schema of the clauses.
+        text: The JSON of the answer.
+        clauses: The queried clauses.
+
+    Returns:
+        Clause -> value, in schema order.
+
+    Raises:
+        AnswerError: The answer cannot be used; its `reason` names the kind.
+    """
     answer = read_object(text, max(LONGEST_ANSWER, 4 * schema.longest_answer))
-    asked = schema.ordered(clauses)
-    if extra := sorted(set(answer) - set(asked)):
+    queried = schema.ordered(clauses)
+    if extra := sorted(set(answer) - set(queried)):
         raise AnswerError("out_of_vocabulary", f"these clauses were not asked: {', '.join(extra)[:100]}.")
-    for clause in asked:
+    for clause in queried:
         if clause not in answer:
             raise AnswerError("missing_clause", f"clause '{clause}' was asked and is not in the answer.")
         if not isinstance(answer[clause], str):
@@ -40,11 +60,19 @@ def parse_answer(schema: AnnotationSchema, text: str, clauses: Sequence[str]) ->
             )
         if answer[clause] not in schema.vocabulary[clause]:
             raise AnswerError("out_of_vocabulary", f"{answer[clause][:100]!r} is no value of '{clause}'.")
-    return {clause: answer[clause] for clause in asked}
+    return {clause: answer[clause] for clause in queried}
 
 
 def read_object(text: str, longest: int) -> dict[str, Any]:
-    """The JSON object that an answer is, of at most `longest` characters; raises AnswerError."""
+    """Read the JSON object of an answer.
+
+    Args:
+        text: The answer.
+        longest: Number of characters that are read at most.
+
+    Raises:
+        AnswerError: The text is no JSON object, or longer than that.
+    """
     stripped = text.strip()
     if not stripped:
         raise AnswerError("empty", "the answer has no text.")

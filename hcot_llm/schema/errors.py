@@ -14,7 +14,11 @@ class SchemaMismatch(SchemaError):
 
 
 class AnswerError(ValueError):
-    """An answer that cannot be used. reason: one of REASONS."""
+    """An answer that cannot be used.
+
+    Attributes:
+        reason: The kind of the problem, one of `REASONS`.
+    """
 
     REASONS: Final = (
         "cut",

@@ -55,9 +55,13 @@ def check_schema(path: Path) -> tuple[list[str], AnnotationSchema | None]:
 
 
 def problems_of(error: ValidationError, content: object = None) -> list[str]:
-    """One sentence for each problem; clauses, rules and blocks are named, and what has no name is counted from 1.
+    """One sentence for each problem of a schema file.
 
-    content: what was read, from which their names are taken.
+    Clauses, rules and blocks are called by their names; what has no name is counted from 1.
+
+    Args:
+        error: The error of the model that read the content.
+        content: The content of the file, from which the names are taken.
     """
     found = []
     for problem in error.errors():

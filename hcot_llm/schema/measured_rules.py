@@ -15,11 +15,14 @@ Findings = Iterator[tuple[tuple[str, ...], str]]
 
 @dataclass(frozen=True)
 class MeasuredRule:
-    """Code of a rule. roles: those that a schema has to bind; more: those that it may bind.
+    """Code of a rule that measures.
 
-    parameters: names of further settings, with their type. check: called with the schema, its binding, the values said,
-    metres per pixel and the lengths of bright blobs in pixels; yields clauses of which at least one must be wrong, and
-    why.
+    Attributes:
+        roles: Roles that a schema has to bind to clauses.
+        more: Roles that a schema may bind.
+        parameters: Name -> type of each further setting.
+        check: Takes the schema, its binding, the annotated values, the ground sample distance in metres per pixel and
+            the lengths of bright blobs in pixels. Yields clauses of which at least one must be wrong, and a message.
     """
 
     roles: tuple[str, ...]

@@ -45,7 +45,14 @@ _TOWN_USES: Final = ("residential", "commercial_core", "industrial")
 
 @dataclass(frozen=True)
 class Evidence:
-    """One statement found in a text. rank: smaller is stronger; then the earlier one counts."""
+    """One statement found in a text.
+
+    Attributes:
+        value: The value that it states.
+        rank: Strength of the statement; 0 is the strongest. Of equal ranks the earlier statement counts.
+        position: Number of characters of the text before it.
+        hedged: Whether it is hedged.
+    """
 
     value: str
     rank: int
@@ -55,9 +62,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class FusarRecord:
-    """What one record says, by clause of the default schema.
+    """One record, by clause of the default schema.
 
-    texts: as they came. values: of the clauses whose text states one. hedged: clauses whose text is in doubt.
+    Attributes:
+        texts: Clause -> its text, unchanged.
+        values: Clause -> the value that its text states; clauses without one are left out.
+        hedged: Clauses whose text is hedged.
     """
 
     texts: dict[str, str]
@@ -67,19 +77,27 @@ class FusarRecord:
 
 @dataclass(frozen=True)
 class ClauseShare:
-    """What the records say of one clause. Shares are of all records, 0 to 1."""
+    """How many records state a value of one clause.
+
+    Attributes:
+        records: Number of records.
+        mapped: Share of all records whose text states a value, in 0..1.
+        hedged: Share of all records whose text states a value and is hedged, in 0..1.
+    """
 
     records: int
     mapped: float
-    """Records whose text states a value."""
     hedged: float
-    """Records whose text states a value in doubt."""
 
 
 def parse_fusar_record(record: Mapping[str, object]) -> FusarRecord:
-    """Read one FUSAR-KLIP record with its eight landform keys.
+    """Read one FUSAR-KLIP record.
 
-    Raises SchemaError when the record is no object, a key is missing or its value is no text.
+    Args:
+        record: A JSON object with the eight landform keys.
+
+    Raises:
+        SchemaError: The record is no object, a key is missing, or a value is no text.
     """
     if not isinstance(record, Mapping):
         raise SchemaError(f"A FUSAR-KLIP record is a JSON object, not a {type(record).__name__}.")
@@ -101,7 +119,14 @@ def parse_fusar_record(record: Mapping[str, object]) -> FusarRecord:
 
 
 def clause_shares(records: Iterable[Mapping[str, object]]) -> dict[str, ClauseShare]:
-    """Per landform clause, in how many records a value is stated. Raises SchemaError for an unreadable record."""
+    """Per landform clause the share of records that state a value.
+
+    Args:
+        records: FUSAR-KLIP records.
+
+    Raises:
+        SchemaError: There is no record, or one cannot be read.
+    """
     annotations = [parse_fusar_record(record) for record in records]
     if not annotations:
         raise SchemaError("There are no records to map.")
@@ -117,9 +142,18 @@ def clause_shares(records: Iterable[Mapping[str, object]]) -> dict[str, ClauseSh
 
 
 def read_clause(clause: str, text: str) -> tuple[str | None, bool]:
-    """The value a free text states for a landform clause, or None, and whether it is in doubt.
+    """Read the value that a free text states for a landform clause.
 
-    Without a value, "in doubt" says whether the text hedges at all. Raises SchemaError for a target clause.
+    Args:
+        clause: Name of a landform clause.
+        text: The free text.
+
+    Returns:
+        The value, or None where the text states none; and whether the statement is hedged. Without a value the second
+        says whether any part of the text is hedged.
+
+    Raises:
+        SchemaError: The clause is no landform clause.
     """
     if clause not in RULES:
         raise SchemaError(f"There are no keywords for clause '{clause}': free text is read for landform clauses only.")

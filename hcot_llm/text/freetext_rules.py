@@ -9,14 +9,18 @@ ABSENT: Final = "none"
 
 @dataclass(frozen=True)
 class KeywordRules:
-    """How one clause is read.
+    """How the free text of one clause is read.
 
-    values: value -> pattern of words that state it. subject: what a negation has to be about for the value
-    "none" ("no buildings"). negated: value stated by the negation of another ("no grid" is irregular). scope:
-    when given, only segments that match it are read, since the text also speaks of other things. noun: the thing
-    itself; where it is affirmed, a qualified denial ("no prominent highways") does not say that there is none.
-    aspect: what a negation may be about instead of the subject: "no clear separation of built zones" denies the
-    separation, not the zones.
+    Attributes:
+        values: Value -> pattern of words that state it.
+        subject: What a negation has to be about to state the value "none" ("no buildings"); None where no negation
+            states it.
+        negated: Value -> the value that its negation states ("no grid" is irregular).
+        scope: Pattern of the segments that are read, where the text also describes other things; None reads all.
+        noun: Pattern of the thing itself. Where a segment affirms it, a qualified denial ("no prominent highways")
+            does not state its absence.
+        aspect: Pattern of what a negation may be about instead of the subject: "no clear separation of built zones"
+            denies the separation, not the zones.
     """
 
     values: dict[str, re.Pattern[str]]

@@ -11,25 +11,39 @@ HEDGE: Final = "Possibly: "
 
 
 def render_clause(schema: AnnotationSchema, clause: str, value: str, *, variant: int) -> str:
-    """One sentence saying a clause's value; variant: any integer, wraps around the clause's templates.
+    """One sentence that says a clause's value.
 
-    Raises SchemaError when the vocabulary does not have the value.
+    Args:
+        schema: The schema of the clause.
+        clause: Name of the clause.
+        value: A value of its vocabulary.
+        variant: Number of the template; any integer, which wraps around the clause's templates.
+
+    Raises:
+        SchemaError: The vocabulary does not have the value.
     """
     schema.check_value(clause, value)
     return schema.sentence(clause, value, variant)
 
 
 def hedge(text: str) -> str:
-    """The same sentence in doubt, as language models tend to write."""
+    """The sentence with a hedge before it, as language models tend to write."""
     return text if text.startswith(HEDGE) else HEDGE + text
 
 
 def render_caption(schema: AnnotationSchema, values: Mapping[str, str], *, seed: int) -> str:
     """All given clauses as sentences in schema order; the same values and seed give the same text.
 
-    A clause's wording depends on the seed and the clause alone: leaving one out does not change the others.
+    The wording of a clause depends on the seed and the clause alone, so it stays the same where another clause is left
+    out.
 
-    Raises SchemaError when there is no clause, or one that the schema does not have.
+    Args:
+        schema: The schema of the clauses.
+        values: Clause -> value.
+        seed: Seed of the wording.
+
+    Raises:
+        SchemaError: There is no clause, or one that the schema does not have.
     """
     if not values:
         raise SchemaError("A caption needs at least one clause.")
@@ -40,6 +54,10 @@ def render_caption(schema: AnnotationSchema, values: Mapping[str, str], *, seed:
 
 
 def choose_variant(*parts: int | str) -> int:
-    """A reproducible number drawn from a seed and what it is for."""
+    """A reproducible number in 0..2^32-1.
+
+    Args:
+        *parts: A seed and the purpose of the draw; all parts are part of the seed.
+    """
     text = "\x1f".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")

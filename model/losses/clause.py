@@ -6,19 +6,23 @@ import torch
 from torch import Tensor
 
 UNKNOWN = -100
-"""Label of a slot that does not count (a clause in doubt)."""
+"""Label of a slot that does not count, because its clause is no training target."""
 
 
 def clause_loss(
     log_probabilities: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0, noise: Sequence[Tensor] | None = None
 ) -> Tensor:
-    """Mean cross-entropy over all known labels; zero when there are none.
+    """Mean cross-entropy over all known labels.
 
-    log_probabilities: one [B, V_slot] per slot; labels: int64 [B, S], UNKNOWN where a slot does not count.
-    smoothing: share of a label's weight spread evenly over the slot's values.
-    noise: forward correction, per slot [V, V] with noise[true, noted] the probability that a true value is
-    noted as
-    another: the model then learns the true values while the loss compares what would be noted.
+    Args:
+        log_probabilities: Per slot float [B, V], logarithm of the probability of each value.
+        labels: int64 [B, S], indices of the annotated values; UNKNOWN where a slot does not count.
+        smoothing: Share of a label's weight, in [0, 1], that is distributed evenly over the slot's values.
+        noise: Forward correction: per slot float [V, V], probability of each annotation, rows true, columns annotated.
+            The model learns the true values, while the loss compares annotations. None corrects nothing.
+
+    Returns:
+        Float scalar, in nats; zero without known labels.
     """
     total, count = log_probabilities[0].new_zeros(()), 0
     for slot, scores in enumerate(log_probabilities):

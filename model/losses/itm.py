@@ -11,14 +11,20 @@ from model.encoder import ITM_MATCH
 def hard_negatives(
     similarity: Tensor, ids: Tensor, caption_keys: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Draws one negative per row in proportion to the softmax of its similarity.
+    """Draw one negative per row, in proportion to the softmax of its similarities.
 
-    similarity: logits [B, B]; ids, caption_keys: int64 [B], equal keys mean equal caption texts.
-    Returns int64 indices [B] and bool [B]: false where a row has no candidate that differs in both tile and
-    caption (its index is then 0 and must not be used).
+    Args:
+        similarity: float [B, B], logits.
+        ids: int64 [B], ids of the tiles.
+        caption_keys: int64 [B]; equal keys mean equal caption texts.
+        generator: Random generator of the draws.
+
+    Returns:
+        int64 [B], index of the negative of each row; and bool [B], False where a row has no candidate that differs in
+        both tile and caption. The index of such a row is 0 and must not be used.
 
     Raises:
-        FloatingPointError: a similarity is infinite or no number.
+        FloatingPointError: A similarity is infinite or no number.
     """
     if not torch.isfinite(similarity).all():
         raise FloatingPointError("the similarity of images and texts")
@@ -38,8 +44,15 @@ def itm_loss(
 ) -> Tensor:
     """Mean cross-entropy over the matched pairs and the valid negatives.
 
-    matched, wrong_image, wrong_text: logits [B, 2] of the true pair, of the text with a wrong tile, of the
-    tile with a wrong text; valid_image, valid_text: bool [B], false where no negative was found.
+    Args:
+        matched: float [B, 2], logits of each true pair.
+        wrong_image: float [B, 2], logits of each text with the tile of another.
+        wrong_text: float [B, 2], logits of each tile with the text of another.
+        valid_image: bool [B], False where no wrong tile was found.
+        valid_text: bool [B], False where no wrong text was found.
+
+    Returns:
+        Float scalar, in nats.
     """
     logits = torch.cat([matched, wrong_image, wrong_text])
     mismatch = 1 - ITM_MATCH

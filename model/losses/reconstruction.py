@@ -46,7 +46,7 @@ def reconstruction_loss(states: Tensor, head: nn.Module, labels: Tensor, weights
         states: float [B, L, width]; those at position t predict the token at t + 1.
         head: states to vocabulary logits, applied only where a token is predicted.
         labels: int64 [B, L], IGNORED where nothing is predicted.
-        weights: of each token, float32 [B, L]; zero leaves a token out. None: all are one.
+        weights: float32 [B, L], weight of each token; zero leaves a token out. None: all are one.
 
     Returns:
         Float scalar, in nats.

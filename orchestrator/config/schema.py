@@ -57,7 +57,9 @@ class CorpusConfig(StrictModel):
         "null: simulated scenes are annotated by their facts and GeoTIFFs by geography",
     )
     simulated: SceneConfig = Field(default_factory=SceneConfig, description="the simulated scenes")
-    corruption: CorruptionConfig = Field(default_factory=CorruptionConfig, description="errors of the simulated seed")
+    corruption: CorruptionConfig = Field(
+        default_factory=CorruptionConfig, description="errors of simulated initial annotations"
+    )
     ingest: IngestConfig = Field(default_factory=IngestConfig, description="cutting and checking of real scenes")
     rows_per_block: int = Field(default=64, ge=1, description="tiles in one block of Ray Data, the batch of the scorer")
 
@@ -168,10 +170,10 @@ class RunConfig(StrictModel):
         return self
 
     @model_validator(mode="after")
-    def _has_a_witness(self) -> "RunConfig":
+    def _has_a_model(self) -> "RunConfig":
         if not self.acceptance.use_encoder and not self.acceptance.use_captioner:
             raise ValueError(
                 "acceptance.use_encoder and acceptance.use_captioner are both false, so nothing is left "
-                "to weigh the seed against: set one of them to true"
+                "to weigh the initial annotations against: set one of them to true"
             )
         return self

@@ -35,16 +35,16 @@ class CorpusState:
     Attributes:
         prepared: the tiles, and what goes with them.
         images: the tiles' images, a row a tile.
-        image_index: where each tile's image lies.
+        image_index: Place of each tile's image in the object store.
         annotations: current annotations of all N tiles.
         initial: the annotations of all N tiles that the run started from.
         in_training: bool [N], False for tiles that are held out of training.
-        version: of the annotations in the Delta table.
+        version: Version of the annotations in the Delta table.
         digest: hash of the annotations' content.
         folds: the run's models.
         blocks: the round's shuffled training rows, of each fold.
         loss_mask: bool [training tiles, clauses], the clauses that the captioner is trained to write in this round.
-        label_accuracy: of each clause, the expected share of right values among those that are training targets.
+        label_accuracy: Per clause the expected share of right values among those that are training targets.
     """
 
     prepared: PreparedCorpus
@@ -89,10 +89,10 @@ def open_corpus(
     """The corpus as the last recorded round left it. Before round 1 the initial annotations are committed here.
 
     Args:
-        config: of the run.
-        directory: of the run; holds the annotations and the training targets.
+        config: Configuration of the run.
+        directory: Directory of the run; holds the annotations and the training targets.
         prepared: the tiles, and the initial annotations.
-        records: of all rounds so far.
+        records: Records of all rounds so far.
 
     Raises:
         AnnotationError: the last round's annotations are missing, or others than it recorded.
@@ -101,7 +101,7 @@ def open_corpus(
     store, run_id = AnnotationStore(directory.annotations), directory.run_id
     last_round = records[-1].round if records else 0
     schema = config.annotation_schema
-    initial = matrix_from_table(schema, prepared.seed)
+    initial = matrix_from_table(schema, prepared.initial)
     version = store.version_of(run_id, last_round)
     if version is None and last_round:
         raise AnnotationError(
@@ -109,7 +109,7 @@ def open_corpus(
             "Restore the table from a copy, or start a new run."
         )
     if version is None:
-        rows = annotation_rows(initial, prepared.seed, 0, [""] * len(initial), "")
+        rows = annotation_rows(initial, prepared.initial, 0, [""] * len(initial), "")
         version = store.commit(rows, run_id=run_id, round_=0, metadata=_metadata(schema))
     _check_schema(store, version, schema)
     table = store.read(version)
@@ -159,11 +159,11 @@ def next_corpus(
     Where an earlier attempt at this round has committed annotations, those count, and not what this one came to.
 
     Args:
-        config: of the run.
-        directory: of the run.
-        corpus: as it was in this round.
+        config: Configuration of the run.
+        directory: Directory of the run.
+        corpus: The corpus as it was in this round.
         update: the round's label update.
-        findings: of all folds.
+        findings: Findings of all folds.
         round_: number of the round, counted from 1.
 
     Raises:
@@ -194,7 +194,11 @@ def _metadata(schema: AnnotationSchema) -> dict[str, str]:
 
 
 def _check_schema(store: AnnotationStore, version: int, schema: AnnotationSchema) -> None:
-    """See that a version was committed with this run's schema. Raises SchemaMismatch."""
+    """Check that a version was committed with this run's schema.
+
+    Raises:
+        SchemaMismatch: It was committed with another one.
+    """
     commit = next(commit for commit in store.history() if commit.version == version)
     if commit.metadata.get("schema_sha256") != schema.digest:
         name, digest = commit.metadata.get("schema", "none"), commit.metadata.get("schema_sha256", "")
@@ -233,7 +237,7 @@ def annotation_rows(
         previous: rows with tile_id, clause, value and text: the version before, or the initial annotations.
         round_: number of the round that the rows are of; 0 for the initial annotations.
         weights_sha256: N hashes, of the model that labelled each tile.
-        prompt_hash: of the captioner's prompt.
+        prompt_hash: Version of the captioner's prompts, see `prompt_sha256`.
     """
     texts = {
         (tile_id, clause): (value, text)

@@ -27,9 +27,9 @@ def check_scenes_of(
 
     Args:
         corpus: the section of the configuration.
-        console: where it is printed.
+        console: Console to print to.
         explain: a file of the source, of which alone the whole reasoning is printed.
-        picture: where the contact sheet is written; default: check.png in the configuration's data directory,
+        picture: File of the contact sheet; default: check.png in the configuration's data directory,
             none where JSON is printed.
         as_json: print JSON.
 

@@ -1,4 +1,4 @@
-"""What a run was started on: a run that goes on later has to find the same, or it would not be the same run."""
+"""The inputs that a run was started on; a run that goes on later has to find the same ones."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ class CorpusInputs(FrozenModel):
 
     corpus_dir: Path = Field(description="where the tiles lay")
     tiles: dict[str, str] = Field(description="tile_id -> SHA-256 of its file")
-    seed_sha256: str = Field(description="of the seed annotations of these tiles")
+    initial_sha256: str = Field(description="of the initial annotations of these tiles")
     knowledge_sha256: str = Field(description="of their geographic knowledge")
     scenes: dict[str, SceneState] = Field(
         default_factory=dict,
@@ -34,19 +34,19 @@ class CorpusInputs(FrozenModel):
 
     @staticmethod
     def of(prepared: PreparedCorpus) -> "CorpusInputs":
-        """Of a corpus as it is now."""
+        """The inputs of a corpus as it is now."""
         tiles = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["sha256"].to_pylist(), strict=True))
         knowledge = [(tile_id, prepared.knowledge[tile_id]) for tile_id in sorted(tiles)]
         return CorpusInputs(
             corpus_dir=prepared.corpus_dir,
             tiles=tiles,
-            seed_sha256=_rows_sha256(prepared.seed),
+            initial_sha256=_rows_sha256(prepared.initial),
             knowledge_sha256=_sha256(knowledge),
             scenes=prepared.scenes,
         )
 
     def changes(self, now: "CorpusInputs") -> list[str]:
-        """What is different now, in words."""
+        """Sentences on what has changed; empty where nothing has."""
         found = []
         for what, tile_ids in (
             ("can no longer be used", set(self.tiles) - set(now.tiles)),
@@ -58,13 +58,20 @@ class CorpusInputs(FrozenModel):
         ):
             found += _named("tile", what, tile_ids)
         if set(self.tiles) == set(now.tiles):
-            found += ["the seed annotations have changed"] if self.seed_sha256 != now.seed_sha256 else []
+            found += ["the initial annotations have changed"] if self.initial_sha256 != now.initial_sha256 else []
             found += ["the geographic knowledge has changed"] if self.knowledge_sha256 != now.knowledge_sha256 else []
         return found
 
 
 def read_inputs(run_dir: Path) -> CorpusInputs:
-    """What a run was started on. Raises CorpusError: it had not begun with its corpus."""
+    """Read the inputs that a run was started on.
+
+    Args:
+        run_dir: Directory of the run.
+
+    Raises:
+        CorpusError: The run had not begun with its corpus.
+    """
     path = Path(run_dir) / INPUTS_FILE
     if not path.exists():
         raise CorpusError(
@@ -76,13 +83,19 @@ def read_inputs(run_dir: Path) -> CorpusInputs:
 def check_scenes(
     run_dir: Path, inputs: CorpusInputs, config: CorpusConfig, progress: Callable[[int, int], None] = lambda *_: None
 ) -> bool:
-    """See, before anything is cut, that the scenes are those that a run was started on; False if none is left.
+    """Check, before anything is cut, that the scenes are those that a run was started on.
 
-    That says nothing against the tiles that were cut, which `keep_or_check_inputs` compares. progress: as of
-    `compare_scenes`.
+    Args:
+        run_dir: Directory of the run, for the message.
+        inputs: What the run was started on.
+        config: The corpus as the configuration names it now.
+        progress: Called with the number of compared scenes and of all, see `compare_scenes`.
+
+    Returns:
+        False where no scene is left. The tiles that were cut may still be there; `keep_or_check_inputs` compares them.
 
     Raises:
-        CorpusError: scenes have changed, are gone or are new; the message names them.
+        CorpusError: Scenes have changed, are gone or are new; the message names them.
     """
     if not inputs.scenes or config.tiles is None:
         return True
@@ -103,10 +116,14 @@ def check_scenes(
 
 
 def keep_or_check_inputs(run_dir: Path, prepared: PreparedCorpus) -> None:
-    """Write down what a new run starts on; of a run that goes on, see that it is still the same.
+    """Write the inputs of a new run; check those of a run that goes on.
+
+    Args:
+        run_dir: Directory of the run.
+        prepared: The corpus as it is now.
 
     Raises:
-        CorpusError: it is not; the message names what changed. Nothing of the run was changed.
+        CorpusError: The inputs have changed; the message names what has. Nothing of the run was changed.
     """
     path, now = Path(run_dir) / INPUTS_FILE, CorpusInputs.of(prepared)
     with lease_lock(run_dir):  # before the lease is taken: written once, by the process that comes first

@@ -1,7 +1,7 @@
-"""Makes sure that the corpus a run names exists: tiles, seed annotations, knowledge. Not part of the loop.
+"""Makes sure that the corpus a run names exists: tiles, initial annotations, knowledge. Not part of the loop.
 
-Making a simulated corpus writes its truth, and corrupting the truth into seed annotations reads it. Both happen
-here, before the loop, of which the evaluation alone opens the truth's directory.
+Making a simulated corpus writes its truth, and corrupting the truth into initial annotations reads it. Both happen
+here, before the loop. In the loop the evaluation alone opens the truth's directory.
 """
 
 import fcntl
@@ -47,6 +47,7 @@ from orchestrator.data.scenes import SceneState, contents_table, list_scenes, li
 _WORTH_PROCESSES = 64
 
 Progress = Callable[[str, int, int], None]
+INITIAL_FILE = "seed.parquet"  # initial annotations; the name that corpora on disk have, which are used again
 KNOWLEDGE = "knowledge.parquet"  # written last
 SCENE_OF_TILE = "scene_of_tile.parquet"  # name of the scene that each tile was cut from
 SCENES = "scenes.parquet"  # what was cut; an older corpus has none
@@ -54,17 +55,27 @@ SCENES = "scenes.parquet"  # what was cut; an older corpus has none
 
 @dataclass(frozen=True)
 class PreparedCorpus:
-    """A corpus on disk. truth_dir is for evaluation only, None where there is no truth."""
+    """A corpus on disk.
+
+    Attributes:
+        corpus_dir: Folder of the tiles.
+        truth_dir: Folder of the truth, which is for evaluation only; None where there is no truth.
+        tiles: The usable tiles, see `corpus.tiles`.
+        initial: Initial annotations of these tiles, see `INITIAL_SCHEMA`.
+        knowledge: tile_id -> line of geographic knowledge.
+        quarantined: Number of input files and tiles set aside.
+        simulated: Whether the scenes are simulated.
+        scenes: Name -> state of each scene that a real corpus was cut from; empty where that is not known.
+    """
 
     corpus_dir: Path
     truth_dir: Path | None
     tiles: pa.Table
-    seed: pa.Table
+    initial: pa.Table
     knowledge: dict[str, str]
     quarantined: int
     simulated: bool
     scenes: dict[str, SceneState] = field(default_factory=dict)
-    """What a real corpus was cut from, by name; {} where that is not known."""
 
     @property
     def scenes_summary(self) -> str:
@@ -103,13 +114,18 @@ def prepare_corpus(
 ) -> PreparedCorpus:
     """Make what is missing of the configured corpus and open it.
 
-    scenes: of the real corpus that a run was started on, so that it is found again though they were copied anew or are
-    no longer there; default: as they are now.
+    Args:
+        config: The corpus.
+        schema: The schema of the annotations.
+        run_seed: Seed of the run.
+        progress: Called with what is made, the number of parts done and of all.
+        scenes: Scenes that a run was started on. Its corpus is then found again, also where they were copied anew or
+            are no longer there. None: the scenes as they are now.
 
     Raises:
-        ConfigError: kind geotiff without a folder of tiles.
-        corpus.scenes.IngestError: no tiles there, none usable, or too many bad ones.
-        corpus.tiles.CorpusError: too many tiles changed since the corpus was made.
+        ConfigError: Kind geotiff without a folder of tiles.
+        IngestError: There are no tiles, none is usable, or too many are bad.
+        CorpusError: Too many tiles have changed since the corpus was made.
     """
     check_annotations(config, schema)
     said = [schema.digest, _table_sha256(config.initial_annotations)]
@@ -173,13 +189,13 @@ def open_corpus(
         problem.path for problem in problems
     }
     good = tiles.filter(pa.array([tile_id not in bad for tile_id in tiles["tile_id"].to_pylist()]))
-    seed = read_parquet(corpus_dir / "seed.parquet")
+    initial = read_parquet(corpus_dir / INITIAL_FILE)
     knowledge = read_parquet(corpus_dir / KNOWLEDGE)
     return PreparedCorpus(
         corpus_dir.resolve(),
         truth_dir.resolve() if truth_dir is not None and truth_dir.exists() else None,
         good,
-        seed.filter(pc.is_in(seed["tile_id"], good["tile_id"])),
+        initial.filter(pc.is_in(initial["tile_id"], good["tile_id"])),
         dict(zip(knowledge["tile_id"].to_pylist(), knowledge["line"].to_pylist(), strict=True)),
         len(quarantined),
         simulated,
@@ -218,7 +234,7 @@ def _make_simulated(
             workers=1 if config.simulated.tiles < _WORTH_PROCESSES else 2,
             progress=lambda done, total: progress("simulating scenes", done, total),
         )
-    if not (corpus_dir / "seed.parquet").exists():
+    if not (corpus_dir / INITIAL_FILE).exists():
         rows = read_parquet(root / "truth" / "truth.parquet").to_pylist()
         if config.initial_annotations is not None:
             table = table_annotations(schema, read_tiles(corpus_dir), config.initial_annotations)
@@ -226,7 +242,7 @@ def _make_simulated(
             truth = {row["tile_id"]: truth_values(schema, row) for row in rows}
             table = corrupt(schema, truth, config.corruption, derive_seed(run_seed, "corruption"))
         write_schema(corpus_dir, schema)
-        _write(table, corpus_dir / "seed.parquet")
+        _write(table, corpus_dir / INITIAL_FILE)
     _write_knowledge(corpus_dir, progress)
 
 
@@ -246,7 +262,7 @@ def _make_real(config: CorpusConfig, schema: AnnotationSchema, source: Path, roo
         write_records(corpus_dir, report.scenes)
         _write(_columns(("tile_id", "scene"), report.scene_of), corpus_dir / SCENE_OF_TILE)
         _write(contents_table(report.contents), corpus_dir / SCENES)
-    if not (corpus_dir / "seed.parquet").exists():
+    if not (corpus_dir / INITIAL_FILE).exists():
         tiles = read_tiles(corpus_dir)
         if config.initial_annotations is not None:
             scene_of = dict(zip(*read_parquet(corpus_dir / SCENE_OF_TILE).to_pydict().values(), strict=True))
@@ -254,7 +270,7 @@ def _make_real(config: CorpusConfig, schema: AnnotationSchema, source: Path, roo
         else:
             table = geography_annotations(schema, tiles)
         write_schema(corpus_dir, schema)
-        _write(table, corpus_dir / "seed.parquet")
+        _write(table, corpus_dir / INITIAL_FILE)
     _write_knowledge(corpus_dir, progress)
 
 

@@ -30,7 +30,7 @@ class SceneState(FrozenModel):
 
 @dataclass(frozen=True)
 class SceneChanges:
-    """Names of the scenes that are different from what they were."""
+    """Names of the scenes that have changed, are gone or are new."""
 
     changed: list[str]
     gone: list[str]
@@ -38,12 +38,23 @@ class SceneChanges:
 
 
 def list_scenes(source: Path, ingest: IngestConfig) -> dict[str, SceneState]:
-    """The scenes of a source by name as they are now, their content not read. Raises IngestError: there are none."""
+    """The scenes of a source as they are now; their content is not read.
+
+    Args:
+        source: A folder, or a list of scenes.
+        ingest: Settings of the ingest.
+
+    Returns:
+        Name -> state of the scene.
+
+    Raises:
+        IngestError: There are no scenes.
+    """
     return {name: _state(path) for name, path in _paths(source, ingest).items()}
 
 
 def listing(scenes: Mapping[str, SceneState]) -> list[list]:
-    """What a corpus is named by: names, sizes and times, so that scenes that changed make a new one."""
+    """Names, sizes and times of the scenes. The name of a corpus derives from them: changed scenes make another one."""
     return [[name, *scene.stamp] for name, scene in scenes.items()]
 
 

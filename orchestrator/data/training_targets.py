@@ -91,9 +91,9 @@ def training_view(
     Args:
         training: current annotations of the n training tiles.
         initial: their initial annotations.
-        targets: what the round before left.
-        plan: of the round.
-        run_seed: of the run.
+        targets: Training targets that the round before left.
+        plan: Plan of the round.
+        run_seed: Seed of the run.
         round_: number of the round, counted from 1.
     """
     old = shows_initial(training.tile_ids, plan.initial_caption_share, run_seed, round_)[:, None]
@@ -134,11 +134,11 @@ def training_rows(
 
     Args:
         training: current annotations of the n training tiles.
-        view: what the round's training sees of them.
-        targets: what the round before left.
+        view: Their annotations as the round's training sees them.
+        targets: Training targets that the round before left.
         knowledge: one line of geographic knowledge by tile.
-        plan: of the round.
-        run_seed: of the run.
+        plan: Plan of the round.
+        run_seed: Seed of the run.
         round_: number of the round, counted from 1.
 
     Raises:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from corpus.storage.state_files import StateFolder
 from corpus.storage.writer import UNGUARDED
-from orchestrator.experiments.baselines import judge_encoder, judge_fusion, judge_seed
+from orchestrator.experiments.baselines import judge_encoder, judge_fusion, judge_initial
 from orchestrator.experiments.cells import Cell, make_cells
 from orchestrator.experiments.config import AblationConfig, AblationFailed
 from orchestrator.experiments.table import AblationTable
@@ -27,11 +27,22 @@ _ROUND = re.compile(r"round \d+: ")  # the line a run prints after each round
 def run_ablation(
     ablation: AblationConfig, out: Path | None, rows: list[str] | None, seeds: list[int] | None, console: Console
 ) -> Path:
-    """Run what is missing of the chosen rows and seeds; returns the directory of the table.
+    """Run what is missing of the chosen rows and seeds.
+
+    Args:
+        ablation: The ablation.
+        out: Directory of the runs and the table; None: runs/NAME.
+        rows: Names of the rows to run; None runs all.
+        seeds: Seeds to run; None runs those of the ablation.
+        console: Where progress is printed.
+
+    Returns:
+        The directory of the table.
 
     Raises:
-        AblationFailed: a run failed. ConfigError: a row's configuration cannot be used, or there is no such row.
-        RunDirectoryError: the directory holds runs of another configuration.
+        AblationFailed: A run failed.
+        ConfigError: A row's configuration cannot be used, or there is no such row.
+        RunDirectoryError: The directory holds runs of another configuration.
     """
     out = (out or Path("runs") / ablation.name).resolve()
     cells = make_cells(ablation, out, rows, seeds)
@@ -74,8 +85,8 @@ def run_ablation(
 
 
 def _run(cell: Cell, console: Console) -> None:
-    if cell.row.kind == "seed":
-        judge_seed(cell, console)
+    if cell.row.kind == "initial":
+        judge_initial(cell, console)
     elif cell.row.kind == "posterior_fusion":
         judge_fusion(cell, console)
     elif cell.row.kind == "encoder_alone":

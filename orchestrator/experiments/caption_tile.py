@@ -20,13 +20,21 @@ from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 
 
 def caption_tile(tile: Path, run_dir: Path) -> dict:
-    """The annotation of one tile: position, knowledge, and for each clause value, text, level and confidence.
+    """Annotate one tile with the weights of a run's last round.
 
-    As in a run, what level 5 finds contradictory is asked again (captioner.corrections); `contradictions` says what
-    still is.
+    As in a run, clauses that contradict one another are queried again (captioner.corrections).
+
+    Args:
+        tile: GeoTIFF of the tile.
+        run_dir: Directory of the run.
+
+    Returns:
+        Position, knowledge, for each clause its value, text, level and confidence, and the messages of the remaining
+        contradictions.
 
     Raises:
-        TileError: the tile cannot be used. RunDirectoryError: the run has no weights yet.
+        TileError: The tile cannot be used.
+        RunDirectoryError: The run has no weights yet.
     """
     directory, config = RunDirectory.open(run_dir)
     position = tile_position(tile)
@@ -70,23 +78,23 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
     }
 
 
-def _prompt(knowledge: Knowledge, said: Mapping[str, str], asked: Sequence[str], config: RunConfig) -> str:
+def _prompt(knowledge: Knowledge, context: Mapping[str, str], queried: Sequence[str], config: RunConfig) -> str:
     return captioner_prompt(
-        config.annotation_schema, said, asked, knowledge.line(), {}, config.captioner.asks_by_levels
+        config.annotation_schema, context, queried, knowledge.line(), {}, config.captioner.asks_by_levels
     )
 
 
 def _corrected(
     answer: Answer, captioner: SingleCaptioner, knowledge: Knowledge, gsd_m: float, config: RunConfig
 ) -> Answer:
-    """The answer with what it contradicts itself in asked again, where that leaves fewer contradictions."""
+    """The answer after a level-5 correction, where that leaves fewer contradictions; else the answer itself."""
     planned = plan_corrections(
         config.annotation_schema, [Answered(0, {}, answer.values, config.seed, gsd_m)], candidate=0
     )
     if not planned:
         return answer
     [again] = planned
-    correction = captioner.ask(_prompt(knowledge, dict(again.said), again.asked, config), again.asked, again.seed)
+    correction = captioner.ask(_prompt(knowledge, dict(again.said), again.queried, config), again.queried, again.seed)
     values = answer.values | correction.values
     if len(contradictions(config.annotation_schema, values, gsd_m=gsd_m)) >= len(
         contradictions(config.annotation_schema, answer.values, gsd_m=gsd_m)

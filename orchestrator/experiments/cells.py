@@ -32,12 +32,12 @@ class Cell:
 
     Attributes:
         name: name of the row.
-        row: what the ablation says of it.
+        row: The row of the ablation.
         seed: seed of the run.
         base: the configuration that all rows override.
         settings: the `key=value` overrides of `base` that make `config`.
         config: the run's configuration.
-        directory: where the run, or the row's result, lies.
+        directory: Directory of the run, or of the row's result.
         source: the cell whose weights this one uses; None: it uses none.
     """
 
@@ -120,7 +120,7 @@ def make_cells(
     """All (row, seed) pairs in the order in which they run: every row of a seed before the next seed.
 
     Args:
-        ablation: what is to be run.
+        ablation: The ablation to run.
         out: the directory of the ablation.
         rows: run only these, and the rows whose weights they use; None: all.
         seeds: run only these; None: those of the ablation.

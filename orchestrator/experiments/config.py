@@ -31,9 +31,9 @@ class RowConfig(FrozenModel):
     """One row of the table."""
 
     description: str = Field(description="what the row is, one line of the table's legend")
-    kind: Literal["loop", "seed", "posterior_fusion", "encoder_alone"] = Field(
+    kind: Literal["loop", "initial", "posterior_fusion", "encoder_alone"] = Field(
         default="loop",
-        description="a run of the loop; the seed annotations as they came; one fusion of the seed with the "
+        description="a run of the loop; the initial annotations, unchanged; one fusion of them with the "
         "encoder of another row's last round; or what that encoder alone finds most probable",
     )
     overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys of the run's configuration")

@@ -67,7 +67,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class AblationTable:
-    """rows: name -> description. results: (row, seed) -> metric -> value, None where it is not known."""
+    """The table of an ablation.
+
+    Attributes:
+        rows: Name of each row -> its description.
+        results: (row, seed) -> metric -> value; None where the value is not known.
+    """
 
     rows: Mapping[str, str]
     results: Mapping[tuple[str, int], Mapping[str, float | None]]
@@ -77,7 +82,7 @@ class AblationTable:
         return sorted(seed for name, seed in self.results if name == row)
 
     def spread(self, row: str, metric: str) -> Spread | None:
-        """Over the seeds that have the metric; None without any."""
+        """Mean and standard deviation of a metric over the seeds that have it; None where no seed has it."""
         values = [value for seed in self.seeds(row) if (value := self.results[row, seed].get(metric)) is not None]
         return Spread.of(values) if values else None
 

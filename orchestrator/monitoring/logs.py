@@ -41,7 +41,7 @@ def read_logs(run_dir: Path, level: int = logging.INFO, logger: str = "") -> Ite
 
     Args:
         run_dir: the run directory.
-        level: of the standard library's logging; records below it are left out.
+        level: Level of the standard library's logging; records below it are left out.
         logger: only records whose logger's name begins with it, for instance actors.trainer.
     """
     files = [_lines(path) for path in sorted((run_dir / FOLDER).glob("*.jsonl"))]

@@ -1,8 +1,8 @@
 """Out-of-fold labelling: which tiles a model trains on, which it labels, and how the folds' findings become one.
 
-A tile's fold is a hash of its id and stays the same for the whole run. Tiles held out of training are seen by no model:
-every model scores them, and speaks for its own share of them. Their mean would be surer than any model is,
-and the models are calibrated on them.
+A tile's fold is a hash of its id and stays the same for the whole run. No model is trained on the held-out tiles. Every
+model scores all of them, and its findings count on its own share of them. The mean over the models would be surer than
+any one of them, and the source weights are fitted on these tiles.
 """
 
 from collections import Counter
@@ -19,10 +19,14 @@ from hcot_llm.aggregation.relabel import Proposals
 
 @dataclass(frozen=True)
 class Fold:
-    """One model of the run. trains, labels: bool [N] over all tiles, in the corpus's order.
+    """One model of the run. All arrays are over the N tiles of the corpus, in its order.
 
-    scored: bool [N], the tiles it labels and those held out of training. speaks: bool [N], those of which its findings
-    count: the tiles it labels and its share of those held out.
+    Attributes:
+        number: Number of the fold, counted from 0.
+        trains: bool [N], tiles that the model is trained on.
+        labels: bool [N], tiles that the model labels.
+        scored: bool [N], tiles that the model scores: those it labels and all held-out tiles.
+        speaks: bool [N], tiles on which its findings count: those it labels and its share of the held-out tiles.
     """
 
     number: int
@@ -57,10 +61,16 @@ def make_folds(tile_ids: Sequence[str], in_training: np.ndarray, folds: int, run
 
 @dataclass(frozen=True)
 class FoldFindings:
-    """What one fold's model said of the tiles in `fold.scored`, in their order.
+    """Findings of one fold's model on the n tiles of `fold.scored`, in their order.
 
-    flagged, queried: bool [n, C]; queried are the flagged ones that the captioner was asked about.
-    image_embeddings: float32 [n, E]; those of different models cannot be compared.
+    Attributes:
+        fold: The fold.
+        weights_sha256: Hash of the model's weights.
+        feedback: The encoder's feedback.
+        image_embeddings: float32 [n, E]; embeddings of different models cannot be compared.
+        flagged: bool [n, C], flagged clauses.
+        queried: bool [n, C], flagged clauses that the captioner was queried for.
+        proposals: The captioner's answers.
     """
 
     fold: Fold
@@ -74,10 +84,14 @@ class FoldFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """All folds' findings on all N tiles. flagged: bool [N, C].
+    """Findings of all folds on all N tiles.
 
-    first: those of the first fold, whose model is the round's published one.
-    weights_sha256: N hashes, of the model that speaks for each tile.
+    Attributes:
+        feedback: The encoders' feedback.
+        flagged: bool [N, C], flagged clauses.
+        proposals: The captioners' answers.
+        weights_sha256: N hashes: for each tile that of the model whose findings count.
+        first: Findings of the first fold, whose model is the one that the round publishes.
     """
 
     feedback: Feedback
@@ -88,7 +102,12 @@ class Findings:
 
 
 def join_findings(tile_ids: Sequence[str], parts: Sequence[FoldFindings]) -> Findings:
-    """One view of all tiles: each as the one model said that speaks for it, and that has not seen it."""
+    """Join the folds' findings: those on a tile come from the one model that counts there and was not trained on it.
+
+    Args:
+        tile_ids: Ids of all N tiles, in the corpus's order.
+        parts: Findings of each fold.
+    """
 
     def joined(of: Callable[[FoldFindings], np.ndarray]) -> np.ndarray:
         arrays = [of(part) for part in parts]

@@ -39,8 +39,8 @@ class RetentionConfig(StrictModel):
     keep_rounds: int = Field(default=2, ge=2, description="newest recorded rounds of which everything is kept")
     champion: Literal["held_out", "last"] = Field(
         default="held_out",
-        description="the round that is kept for being the best: the one whose encoder explains the seed of "
-        "held-out tiles best (no truth is read), or the last one",
+        description="the round that is kept as the best: the one with the highest held-out likelihood of the initial "
+        "annotations (no truth is read), or the last one",
     )
 
 

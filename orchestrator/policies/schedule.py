@@ -176,8 +176,8 @@ class Schedule:
 
         Args:
             round_: number of the round, counted from 1.
-            regenerated: clauses of training tiles that the captioner answered in this round.
-            accepted: those of them whose new value was accepted.
+            regenerated: Number of clauses of training tiles that the captioner answered in this round.
+            accepted: Number of those clauses whose new value was accepted.
         """
         floor = self._config.acceptance_floor
         if floor is None or regenerated == 0 or accepted >= floor * regenerated:

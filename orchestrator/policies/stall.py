@@ -54,7 +54,7 @@ class PendingDemand:
 
     Attributes:
         pending: each demand in words, such as "1 x actor or task that asks for 4 CPU".
-        free: what is free, and what there is in all, in words.
+        free: Free resources and all resources, in words.
     """
 
     pending: tuple[str, ...]

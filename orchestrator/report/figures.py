@@ -12,7 +12,7 @@ from orchestrator.data.annotation_history import CorpusState
 from orchestrator.report import plots
 from orchestrator.report.gallery import GalleryTile, gallery
 from orchestrator.state.loss_history import read_losses
-from orchestrator.state.records import RoundRecord, read_records, read_seed_summary
+from orchestrator.state.records import RoundRecord, read_initial_summary, read_records
 from orchestrator.state.run_directory import RunDirectory
 
 GALLERY_TILES = 6
@@ -29,10 +29,10 @@ def draw_round(
     """Draw the pictures after a round: a gallery, the losses up to it, and the accuracy where there is truth.
 
     Args:
-        directory: of the run; has the records of earlier rounds, and the losses of this one too.
-        corpus: as the round left it.
+        directory: Directory of the run; has the records of earlier rounds, and the losses of this one too.
+        corpus: The corpus as the round left it.
         round_: number of the round, counted from 1.
-        accuracy_by_clause: of the round's annotations; empty without truth.
+        accuracy_by_clause: Accuracy of the round's annotations; empty without truth.
         tile_ids: the tiles of the gallery.
         truth: true values of those tiles, by tile and clause; None without truth.
 
@@ -43,7 +43,7 @@ def draw_round(
     paths = [draw_gallery(corpus, tile_ids, truth, round_, figures / "gallery.png")]
     if losses := read_losses(directory, round_):
         paths.append(draw_losses(losses, figures / "losses.png"))
-    initial = read_seed_summary(directory.path)
+    initial = read_initial_summary(directory.path)
     if initial is not None and initial.accuracy_by_clause:
         found = [record.accuracy_by_clause or {} for record in read_records(directory.path)]
         rounds = [_known(each) for each in (*found, accuracy_by_clause)]
@@ -65,9 +65,9 @@ def draw_run(directory: RunDirectory, records: Sequence[RoundRecord]) -> list[Pa
 
 
 def gallery_tile_ids(corpus: CorpusState) -> list[str]:
-    """The training tiles whose annotation changed most since the seed, of as many cities as there are."""
-    training, seed = corpus.training, corpus.training_initial
-    changed = (training.values != seed.values).sum(axis=1)
+    """The training tiles whose annotation differs most from the initial one, of as many cities as there are."""
+    training, initial = corpus.training, corpus.training_initial
+    changed = (training.values != initial.values).sum(axis=1)
     city = dict(
         zip(corpus.prepared.tiles["tile_id"].to_pylist(), corpus.prepared.tiles["city"].to_pylist(), strict=True)
     )
@@ -84,7 +84,7 @@ def gallery_tile_ids(corpus: CorpusState) -> list[str]:
 def draw_gallery(
     corpus: CorpusState, tile_ids: Sequence[str], truth: Mapping[str, Mapping[str, str]] | None, round_: int, path: Path
 ) -> Path:
-    """Tiles with their seed and current annotation; changes are marked right or wrong where truth is given."""
+    """Tiles with their initial and current annotation; changes are marked right or wrong where truth is given."""
     rows = {row["tile_id"]: row for row in corpus.prepared.tiles.to_pylist()}
     position = {tile_id: row for row, tile_id in enumerate(corpus.annotations.tile_ids)}
     tiles = []
@@ -105,14 +105,14 @@ def draw_gallery(
             )
         )
     kind = "simulated tiles" if corpus.prepared.simulated else "tiles"
-    return plots.save(gallery(tiles, title=f"Annotations of {kind}, seed and after round {round_}"), path)
+    return plots.save(gallery(tiles, title=f"Annotations of {kind}, initial and after round {round_}"), path)
 
 
 def draw_accuracy(
-    schema: AnnotationSchema, seed: Mapping[str, float], rounds: Sequence[Mapping[str, float]], path: Path
+    schema: AnnotationSchema, initial: Mapping[str, float], rounds: Sequence[Mapping[str, float]], path: Path
 ) -> Path:
-    """Annotation accuracy by clause, seed and rounds."""
-    return plots.save(plots.accuracy_by_clause(seed, rounds, schema.group), path)
+    """Annotation accuracy by clause, initially and after each round."""
+    return plots.save(plots.accuracy_by_clause(initial, rounds, schema.group), path)
 
 
 def draw_losses(losses: Mapping[int, Sequence[Mapping[str, float]]], path: Path) -> Path:

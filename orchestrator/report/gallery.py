@@ -15,8 +15,16 @@ from orchestrator.report.plots import BLUE, GREY, INK, PALE, RED, STYLE
 class GalleryTile:
     """One tile of the gallery.
 
-    image: amplitude, real [height, width], one polarisation; not-a-number where there is no data.
-    before, after, truth: value by clause; truth is None where it is not known.
+    Attributes:
+        image: float [height, width], amplitude of one polarisation; not-a-number where there is no data.
+        platform: Name of the satellite or simulated sensor.
+        polarisation: Polarisation of the image.
+        city: Name of the nearest city.
+        gsd_m: Ground sample distance in metres per pixel.
+        before: Clause -> initial value.
+        after: Clause -> current value.
+        truth: Clause -> true value; None where the truth is not known.
+        simulated: Whether the tile is simulated.
     """
 
     image: np.ndarray
@@ -49,9 +57,15 @@ def stretch_db(image: np.ndarray, low: float = 1.0, high: float = 99.5) -> np.nd
 
 
 def gallery(tiles: Sequence[GalleryTile], columns: int = 3, title: str = "") -> Figure:
-    """Tiles with their annotations: first, last, and (where truth is known) whether each changed clause is right.
+    """Draw tiles with their initial and current annotations; where truth is known, changes are marked right or wrong.
 
-    Raises ValueError when there is no tile.
+    Args:
+        tiles: The tiles.
+        columns: Number of tiles in a row, at most.
+        title: Title of the picture.
+
+    Raises:
+        ValueError: There is no tile.
     """
     if not tiles:
         raise ValueError("the gallery needs at least one tile")
@@ -83,7 +97,7 @@ def gallery(tiles: Sequence[GalleryTile], columns: int = 3, title: str = "") -> 
 
 
 def _legend(tiles: Sequence[GalleryTile]) -> str:
-    text = "Bold: changed since the seed."
+    text = "Bold: changed since the initial annotation."
     if any(tile.truth is not None for tile in tiles):
         text += "  ✓ right, ✗ wrong, against the truth that the loop does not see."
     else:
@@ -135,7 +149,7 @@ def _scale_bar(axes, tile: GalleryTile) -> None:
 
 
 def _draw_clauses(axes, tile: GalleryTile, clauses: int) -> None:
-    """Three columns: clause, seed, now. Positions in rows from the top."""
+    """Draw three columns: clause, initial value, current value. Positions in rows from the top."""
     axes.set_xlim(0, 1)
     axes.set_ylim(clauses + 1.4, 0)
     axes.axis("off")

@@ -57,12 +57,12 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def accuracy_by_clause(
-    seed: Mapping[str, float], rounds: Sequence[Mapping[str, float]], group_of: Mapping[str, str] | None = None
+    initial: Mapping[str, float], rounds: Sequence[Mapping[str, float]], group_of: Mapping[str, str] | None = None
 ) -> Figure:
-    """Dot plot: for every clause its annotation accuracy in the seed (ring), each round (small) and the last (full).
+    """Dot plot: the annotation accuracy of every clause initially (ring), after each round (small) and at last (full).
 
     Args:
-        seed: accuracy in [0, 1] by clause; the order of its keys is kept inside a group.
+        initial: accuracy in [0, 1] by clause; the order of its keys is kept inside a group.
         rounds: the same for each round, at least one.
         group_of: group of each clause; groups are set apart and named.
 
@@ -72,17 +72,17 @@ def accuracy_by_clause(
     if not rounds:
         raise ValueError("accuracy by clause needs at least one round")
     for number, values in enumerate(rounds, start=1):
-        if missing := sorted(set(seed) - set(values)):
+        if missing := sorted(set(initial) - set(values)):
             raise ValueError(f"round {number} has no accuracy for {', '.join(missing)}")
     groups: dict[str, list[str]] = {}
-    for clause in seed:
+    for clause in initial:
         groups.setdefault((group_of or {}).get(clause, ""), []).append(clause)
     with matplotlib.rc_context(STYLE):
-        rows = len(seed) + 1.3 * len(groups)
+        rows = len(initial) + 1.3 * len(groups)
         figure = Figure(figsize=(8.2, 1.5 + 0.29 * rows), layout="constrained")
         axes = figure.subplots()
         last = rounds[-1]
-        lowest = min([*seed.values(), *(value for values in rounds for value in (values[c] for c in seed))])
+        lowest = min([*initial.values(), *(value for values in rounds for value in (values[c] for c in initial))])
         left = max(0.0, lowest - 0.06)
         y, ticks, names = 0.0, [], []
         for group, clauses in groups.items():
@@ -99,11 +99,11 @@ def accuracy_by_clause(
                 )
             for clause in clauses:
                 y += 1
-                _one_clause(axes, y, seed[clause], [values[clause] for values in rounds])
+                _one_clause(axes, y, initial[clause], [values[clause] for values in rounds])
                 ticks.append(y)
                 names.append(clause.removeprefix(f"{group}_"))
             y += 1.3
-        mean_seed, mean_last = (sum(values[c] for c in seed) / len(seed) for values in (seed, last))
+        mean_initial, mean_last = (sum(values[c] for c in initial) / len(initial) for values in (initial, last))
         axes.set_yticks(ticks, [name.replace("_", " ") for name in names])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(y - 0.3, -0.9)
@@ -114,17 +114,19 @@ def accuracy_by_clause(
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("clauses that agree with the truth")
         figure.suptitle(
-            f"Annotation accuracy: {mean_seed:.1%} in the seed, {mean_last:.1%} after round {len(rounds)}",
+            f"Annotation accuracy: {mean_initial:.1%} initially, {mean_last:.1%} after round {len(rounds)}",
             x=0.01,
             ha="left",
             weight="bold",
         )
-        axes.text(1.02, -0.2, "seed → last", transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=GREY)
+        axes.text(
+            1.02, -0.2, "initial → last", transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=GREY
+        )
         handles = [axes.plot([], [], "o", mfc="white", mec=GREY, mew=1.6, ms=7, label="initial")[0]]
         if len(rounds) > 1:
             handles.append(axes.plot([], [], "|", color=BLUE, ms=8, mew=1.4, label="rounds between")[0])
         handles.append(axes.plot([], [], "o", color=BLUE, ms=7, label=f"round {len(rounds)}")[0])
-        handles.append(axes.plot([], [], "o", color=RED, ms=7, label="worse than the seed")[0])
+        handles.append(axes.plot([], [], "o", color=RED, ms=7, label="worse than initially")[0])
         axes.legend(
             handles=handles,
             loc="lower left",
@@ -138,16 +140,16 @@ def accuracy_by_clause(
         return figure
 
 
-def _one_clause(axes, y: float, seed: float, values: list[float]) -> None:
-    colour = BLUE if values[-1] >= seed - 1e-9 else RED
-    axes.plot([seed, values[-1]], [y, y], color=colour, alpha=0.35, linewidth=3, solid_capstyle="butt", zorder=1)
+def _one_clause(axes, y: float, initial: float, values: list[float]) -> None:
+    colour = BLUE if values[-1] >= initial - 1e-9 else RED
+    axes.plot([initial, values[-1]], [y, y], color=colour, alpha=0.35, linewidth=3, solid_capstyle="butt", zorder=1)
     axes.plot(values[:-1], [y] * (len(values) - 1), "|", color=colour, ms=8, mew=1.4, zorder=2)
-    axes.plot(seed, y, "o", mfc="white", mec=GREY, mew=1.6, ms=7, zorder=3)
+    axes.plot(initial, y, "o", mfc="white", mec=GREY, mew=1.6, ms=7, zorder=3)
     axes.plot(values[-1], y, "o", color=colour, ms=7, zorder=4)
     axes.text(
         1.02,
         y,
-        f"{100 * seed:.0f} → {100 * values[-1]:.0f}",
+        f"{100 * initial:.0f} → {100 * values[-1]:.0f}",
         transform=axes.get_yaxis_transform(),
         va="center",
         fontsize=9.5,
@@ -159,8 +161,11 @@ def _one_clause(axes, y: float, seed: float, values: list[float]) -> None:
 def losses_by_step(losses: Mapping[int, Sequence[Mapping[str, float]]]) -> Figure:
     """Small multiples, one a loss: its value over optimiser steps, rounds marked by bands.
 
-    losses: by round, one mapping a step with `step` and the value of each loss.
-    Raises ValueError when there is no step.
+    Args:
+        losses: Round -> one mapping per step, with `step` and the value of each loss.
+
+    Raises:
+        ValueError: There is no step.
     """
     names = list(dict.fromkeys(name for rows in losses.values() for row in rows for name in row if name != "step"))
     if not names:
@@ -222,8 +227,12 @@ def _smooth(values: Sequence[float], window: int = 9) -> list[float]:
 def time_per_phase(timings: Sequence[Mapping[str, float]]) -> Figure:
     """Stacked bars, one a round: seconds of each phase by wall clock.
 
-    timings: for each round `train_s` and so on as in the round record; total_s is written at the end of the bar.
-    Raises ValueError when there is no round.
+    Args:
+        timings: Per round the seconds of each phase, `train_s` and so on as in the round record; `total_s` is written
+            at the end of the bar.
+
+    Raises:
+        ValueError: There is no round.
     """
     if not timings:
         raise ValueError("time per phase needs at least one round")

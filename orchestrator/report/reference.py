@@ -39,7 +39,14 @@ ANSWERS = ("initial", "final", "geography", "majority")
 
 @dataclass(frozen=True)
 class FieldReport:
-    """One field over one set of windows; `scores` by answer (seed, final, geography, majority)."""
+    """Scores of one field over one set of windows.
+
+    Attributes:
+        clause: Name of the clause.
+        scored: Whether the scores mean anything; else they are only shown.
+        scores: Answer (initial, final, geography, majority) -> its score.
+        second_reading: Score of the second reading against the first; None without one.
+    """
 
     clause: str
     scored: bool
@@ -51,8 +58,11 @@ class FieldReport:
 class ReferenceReport:
     """A run against a reference.
 
-    by_group: name of a set of windows -> its fields. windows: how many of the reference were found among the tiles.
-    not_found: how many were not.
+    Attributes:
+        by_group: Name of a set of windows -> its fields.
+        windows: Number of windows of the reference that are tiles of the run.
+        not_found: Number of windows that are not.
+        rounds: Number of recorded rounds.
     """
 
     by_group: dict[str, list[FieldReport]]
@@ -66,14 +76,19 @@ class ReferenceReport:
 
 
 def compare_with_reference(run_dir: Path, reference: Path) -> ReferenceReport:
-    """Score the seed and the last annotations of a run, and two baselines, on the windows of a reference.
+    """Score the initial and the last annotations of a run, and two baselines, on the windows of a reference.
 
-    The scenes are found beside the reference and recognised by their content, so a run on a copy of them is fine. The
-    tiles are those that the run began with, whatever has become of the folder that they were cut from.
+    The scenes are found beside the reference and recognised by their content, so the run may have used copies of them.
+    The tiles are those that the run began with, also where the folder that they were cut from has changed since.
+
+    Args:
+        run_dir: Directory of the run.
+        reference: CSV file of the reference.
 
     Raises:
-        ReferenceFileError: the reference cannot be read, its scenes are missing, or none of its windows is a tile.
-        RunDirectoryError: there is no run. CorpusError: it has no corpus, or its corpus is no longer there.
+        ReferenceFileError: The reference cannot be read, its scenes are missing, or none of its windows is a tile.
+        RunDirectoryError: There is no run.
+        CorpusError: The run has no corpus, or its corpus is no longer there.
     """
     directory, config = RunDirectory.open(Path(run_dir))
     schema = config.annotation_schema
@@ -104,7 +119,7 @@ def compare_with_reference(run_dir: Path, reference: Path) -> ReferenceReport:
         "training tiles, reference of low confidence": group(
             lambda window, split: split == "train" and window.confidence == "low"
         ),
-        "held-out tiles, which keep their seed annotation": group(
+        "held-out tiles, which keep their initial annotation": group(
             lambda window, split: split != "train" and window.confidence != "low"
         ),
         "held-out tiles, reference of low confidence": group(
@@ -149,7 +164,7 @@ def _tiles_of(
 
 
 def _stored(store: AnnotationStore, run_id: str, round_: int) -> dict[str, dict[str, str]]:
-    """Tile -> clause -> value after a round; 0 is the seed."""
+    """Tile -> clause -> value after a round; round 0 has the initial annotations."""
     table = store.read(store.version_of(run_id, round_))
     values: dict[str, dict[str, str]] = {}
     for tile_id, clause, value in zip(

@@ -11,7 +11,7 @@ from rich.table import Table
 from orchestrator.monitoring.memory import read_memory
 from orchestrator.monitoring.status import read_status
 from orchestrator.state.lease import killed_driver, read_lease
-from orchestrator.state.records import PHASES, RoundRecord, is_over, read_records, read_seed_summary
+from orchestrator.state.records import PHASES, RoundRecord, is_over, read_initial_summary, read_records
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.state.run_end import read_end
 from orchestrator.tracking.base import TrackedRun
@@ -23,25 +23,36 @@ ACCURACY = "annotation_accuracy"
 def report(run_dir: Path) -> dict[str, Any]:
     """A run's results as one JSON-ready object.
 
+    Args:
+        run_dir: Directory of the run.
+
     Returns:
-        rounds: the round records. seed_accuracy, final_accuracy: float, or None without truth or before a round.
-        accuracy_by_clause: clause -> {"seed", "final"}, or None without truth. peak_rss_bytes: int or None.
-        quarantined: number of input files set aside, or None before start-up.
+        A dictionary with these keys:
+            rounds: The round records.
+            seed_accuracy: Accuracy of the initial annotations in 0..1; None without truth. The key has the name that
+                earlier versions gave it.
+            final_accuracy: Accuracy after the last round in 0..1; None without truth or before a round.
+            accuracy_by_clause: Clause -> its initial accuracy (key "seed", an earlier name too) and its final one (key
+                "final"); None without truth.
+            peak_rss_bytes: Peak memory of all processes in bytes; None where it was not measured.
+            quarantined: Number of input files set aside; None before start-up.
 
     Raises:
-        RunDirectoryError: there is no run. RecordError: a record is damaged.
+        RunDirectoryError: There is no run.
+        RecordError: A record is damaged.
     """
     directory, _ = RunDirectory.open(Path(run_dir))
-    records, seed, memory = read_records(directory.path), read_seed_summary(directory.path), read_memory(directory.path)
+    records, memory = read_records(directory.path), read_memory(directory.path)
+    initial = read_initial_summary(directory.path)
     return {
         "rounds": [record.model_dump(mode="json") for record in records],
-        "seed_accuracy": None if seed is None else seed.annotation_accuracy,
+        "seed_accuracy": None if initial is None else initial.annotation_accuracy,
         "final_accuracy": records[-1].metrics.get(ACCURACY) if records else None,
         "accuracy_by_clause": _by_clause(
-            seed.accuracy_by_clause if seed else None, records[-1].accuracy_by_clause if records else None
+            initial.accuracy_by_clause if initial else None, records[-1].accuracy_by_clause if records else None
         ),
         "peak_rss_bytes": None if memory is None else memory.peak_rss_bytes,
-        "quarantined": None if seed is None else seed.quarantined,
+        "quarantined": None if initial is None else initial.quarantined,
     }
 
 
@@ -117,12 +128,12 @@ def _now(run_dir: Path) -> str | None:
     return f"its driver died in {where}; `knowlip resume` goes on"
 
 
-def _by_clause(seed: dict | None, final: dict | None) -> dict[str, dict[str, float | None]] | None:
-    if not seed and not final:
+def _by_clause(initial: dict | None, final: dict | None) -> dict[str, dict[str, float | None]] | None:
+    if not initial and not final:
         return None
-    clauses: list[str] = list(dict.fromkeys([*(seed or {}), *(final or {})]))
+    clauses: list[str] = list(dict.fromkeys([*(initial or {}), *(final or {})]))
     found: dict[str, dict[str, float | None]] = {
-        clause: {"seed": (seed or {}).get(clause), "final": (final or {}).get(clause)} for clause in clauses
+        clause: {"seed": (initial or {}).get(clause), "final": (final or {}).get(clause)} for clause in clauses
     }
     return found if any(value is not None for each in found.values() for value in each.values()) else None
 
@@ -130,7 +141,7 @@ def _by_clause(seed: dict | None, final: dict | None) -> dict[str, dict[str, flo
 _HEADING = {"startup": "start", "unaccounted": "other", "evaluate": "eval"}  # as short as 80 columns need
 
 
-def _rounds_table(records: list[RoundRecord], seed_accuracy: float | None) -> Table:
+def _rounds_table(records: list[RoundRecord], initial_accuracy: float | None) -> Table:
     table = _table(
         "Rounds: annotation accuracy, clauses, trainers",
         "round",
@@ -143,7 +154,7 @@ def _rounds_table(records: list[RoundRecord], seed_accuracy: float | None) -> Ta
         "workers",
         "time",
     )
-    table.add_row("initial", _percent(seed_accuracy), *[""] * 7)
+    table.add_row("initial", _percent(initial_accuracy), *[""] * 7)
     for record in records:
         counts = record.counts
         table.add_row(
@@ -171,12 +182,12 @@ def _time_table(records: list[RoundRecord]) -> Table:
 def _clause_table(by_clause: dict[str, dict[str, float | None]]) -> Table:
     table = _table("Annotation accuracy by clause", "clause", "initial", "last", "change")
     for clause, values in by_clause.items():
-        seed, final = values["seed"], values["final"]
+        initial, final = values["seed"], values["final"]
         table.add_row(
             clause.replace("_", " "),
-            _percent(seed),
+            _percent(initial),
             _percent(final),
-            "" if seed is None or final is None else f"{100 * (final - seed):+.1f}",
+            "" if initial is None or final is None else f"{100 * (final - initial):+.1f}",
         )
     return table
 

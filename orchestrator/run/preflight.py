@@ -134,7 +134,10 @@ def check_start_weights(folder: Path, model: ModelConfig, schema: AnnotationSche
 def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
     """Check what the run starts from, and the whole configuration against itself and the cluster.
 
-    directory: of a run that goes on. One that has copied the weights it started from does not read them again.
+    Args:
+        config: The configuration of the run.
+        directory: Directory of a run that goes on; None for a new one. A run that has copied the weights it started
+            from does not read them again.
     """
     check_tile_size(config)
     check_annotations(config.corpus, config.annotation_schema)

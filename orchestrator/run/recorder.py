@@ -70,7 +70,7 @@ class RoundRecorder:
 
         Args:
             fold: whose tiles were labelled.
-            receipt: of the captioner that served the fold's weights.
+            receipt: Receipt of the captioner that served the fold's weights.
             scores: the encoder's feedback.
             flagged: bool [tiles in `fold.scored`, clauses].
             queried: bool [tiles in `fold.scored`, clauses].
@@ -96,8 +96,8 @@ class RoundRecorder:
         """Count what the label update did to the clauses of training tiles.
 
         Args:
-            corpus: as it was before the update.
-            findings: of all folds.
+            corpus: The corpus as it was before the update.
+            findings: Findings of all folds.
             update: the label update.
         """
         training, flagged, proposals = corpus.in_training, findings.flagged, findings.proposals
@@ -116,10 +116,10 @@ class RoundRecorder:
         wrong = update.wholly_wrong[training].mean(axis=0)
         for way, share in zip(ways_to_be_wrong(update.matrix.schema), wrong, strict=True):
             self._metrics[f"{way}_wrong_share"] = float(share)
-        self._metrics["sharpness"] = update.sharpness
-        for clause, exponents in update.exponents.items():
-            for model, exponent in zip(update.models, exponents, strict=True):
-                self._metrics[f"source_weight_{model}_{clause}"] = exponent
+        self._metrics["joint_inverse_temperature"] = update.joint_inverse_temperature
+        for clause, source_weights in update.source_weights.items():
+            for model, source_weight in zip(update.models, source_weights, strict=True):
+                self._metrics[f"source_weight_{model}_{clause}"] = source_weight
 
     def add_evaluation(self, corpus: CorpusState, evaluation: Evaluation) -> None:
         """Take the evaluation of the refreshed corpus, and track it with the corpus and the published weights."""

@@ -43,7 +43,7 @@ class Session:
     """Holds everything of a run while it runs. Leaving the context ends every service.
 
     Args:
-        config: of the run.
+        config: Configuration of the run.
         directory: the run directory.
         prepared: the corpus; None where no round is left to do.
         progress: the console's bars.

@@ -29,7 +29,7 @@ from orchestrator.report.figures import draw_round, gallery_tile_ids
 from orchestrator.run.actors import EvaluatorHandle
 from orchestrator.run.phases import Phases
 from orchestrator.state.deletion import carry_out, find_leftovers
-from orchestrator.state.records import PhaseClock, RoundRecord, SeedSummary, write_seed_summary
+from orchestrator.state.records import InitialSummary, PhaseClock, RoundRecord, write_initial_summary
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.base import Tracker
 
@@ -40,9 +40,9 @@ class Round:
 
     Attributes:
         number: counted from 1.
-        plan: what the schedule wants of this round.
-        config: of the run.
-        directory: where the run's files lie.
+        plan: Plan of the round, made by the schedule.
+        config: Configuration of the run.
+        directory: Directory of the run.
         phases: shows and watches what the round does.
         clock: times it.
     """
@@ -245,9 +245,9 @@ def summarise_initial(directory: RunDirectory, corpus: CorpusState, evaluator: E
     inputs = EvaluationInputs(corpus.annotations.schema, rows, rows)
     evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs, ["annotation_accuracy"])
     found = ray.get(evaluated)
-    write_seed_summary(
+    write_initial_summary(
         directory,
-        SeedSummary(
+        InitialSummary(
             annotation_accuracy=found.metrics["annotation_accuracy"],
             accuracy_by_clause=dict(found.accuracy_by_clause) or None,
             tiles=len(corpus.annotations),

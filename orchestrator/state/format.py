@@ -7,11 +7,11 @@ import yaml
 from corpus.storage.errors import UserError
 from corpus.storage.yaml import load_yaml
 
-FORMAT = 2
+FORMAT = 3
 """Of the files that this version writes. It grows when a file, a key or a value gets another name or meaning."""
 FORMAT_KEY = "format"
 """Of config.yaml, which every run directory has; a directory without it is of format 1."""
-_VERSIONS = {1: "0.1.0"}
+_VERSIONS = {1: "0.1.0", 2: "0.2.0 before its release"}
 """The last version of knowlip that reads each older format."""
 
 

@@ -91,10 +91,10 @@ def is_over(records: Sequence[RoundRecord], rounds: int) -> bool:
     return len(records) >= rounds or (len(records) > 0 and records[-1].end is not None)
 
 
-class SeedSummary(StateModel):
+class InitialSummary(StateModel):
     """What a run started from, written once before its first round."""
 
-    annotation_accuracy: float | None = Field(description="of the seed annotations; null without truth")
+    annotation_accuracy: float | None = Field(description="of the initial annotations; null without truth")
     accuracy_by_clause: dict[str, float | None] | None = None
     tiles: int = Field(ge=0)
     quarantined: int = Field(ge=0)
@@ -194,9 +194,9 @@ def check_recorded_schema(run_dir: Path, records: Sequence[RoundRecord], schema:
     """See that a run's records are of the schema that its configuration has now.
 
     Args:
-        run_dir: of the run.
-        records: its records.
-        schema: of its configuration.
+        run_dir: Directory of the run.
+        records: Records of the run.
+        schema: Schema that its configuration has now.
 
     Raises:
         SchemaMismatch: A round was recorded with another schema; both are named.
@@ -210,12 +210,12 @@ def check_recorded_schema(run_dir: Path, records: Sequence[RoundRecord], schema:
             )
 
 
-def write_seed_summary(directory: StateFolder, summary: SeedSummary) -> None:
-    """Write seed.json; again on a resume, with the same content."""
-    directory.write_json("seed.json", summary)
+def write_initial_summary(directory: StateFolder, summary: InitialSummary) -> None:
+    """Write initial.json; again on a resume, with the same content."""
+    directory.write_json("initial.json", summary)
 
 
-def read_seed_summary(run_dir: Path) -> SeedSummary | None:
+def read_initial_summary(run_dir: Path) -> InitialSummary | None:
     """Return what the run started from, None before the first round."""
-    path = Path(run_dir) / "seed.json"
-    return read_json(run_dir, path, SeedSummary) if path.exists() else None
+    path = Path(run_dir) / "initial.json"
+    return read_json(run_dir, path, InitialSummary) if path.exists() else None

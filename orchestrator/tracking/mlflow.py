@@ -204,7 +204,10 @@ class MlflowTracker:
     def log_checkpoint(self, round_: TrackedRound, weights_dir: Path, weights_sha256: str) -> None:
         """Enter a round's weights, below the run directory, as a logged model.
 
-        Only the reference is entered. A pickled file raises ValueError.
+        Only the reference is entered.
+
+        Raises:
+            ValueError: The folder holds a pickled file.
         """
         weights_dir = Path(weights_dir)
         pickles = [path.name for path in weights_dir.rglob("*") if path.suffix in _PICKLED]

@@ -17,7 +17,7 @@ from corpus.simulate.config import SceneConfig
 from corpus.simulate.write import simulate_corpus
 from corpus.storage.rng import derive_seed
 from corpus.tiles import file_sha256
-from orchestrator.state.records import read_seed_summary
+from orchestrator.state.records import read_initial_summary
 from orchestrator.state.run_directory import RunDirectory
 from support.hcot import CLAUSES
 
@@ -62,9 +62,9 @@ def run_on_cut_scenes(reference: Reference, seed: int, folder: Path) -> Outcome:
     named = {record.path for record in Quarantine(corpus).read()}
     if named != scenes.cut:
         outcome.complaints.append(f"set aside: {sorted(named)}; cut: {sorted(scenes.cut)}")
-    summary = read_seed_summary(outcome.run_dir)
+    summary = read_initial_summary(outcome.run_dir)
     if summary is None or summary.quarantined != len(scenes.cut):
-        outcome.complaints.append(f"seed.json does not count {len(scenes.cut)} files set aside: {summary}")
+        outcome.complaints.append(f"initial.json does not count {len(scenes.cut)} files set aside: {summary}")
     outcome.found = compare_with_tiles(outcome.run_dir, scenes.tile_ids, rounds=len(reference.records))
     if not outcome.complaints:
         shutil.rmtree(scenes.folder.parent)

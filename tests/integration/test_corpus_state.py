@@ -30,7 +30,7 @@ def test_a_run_that_is_renamed_stays_the_same_run(moved, smoke_run):
 
 
 @pytest.mark.parametrize("damage", ["another run", "no table"])
-def test_annotations_of_a_recorded_round_are_never_replaced_by_the_seed(moved, damage):
+def test_annotations_of_a_recorded_round_are_never_replaced_by_initial_ones(moved, damage):
     directory, config, prepared = moved
     if damage == "no table":
         shutil.rmtree(directory.annotations)

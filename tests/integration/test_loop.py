@@ -110,7 +110,7 @@ def test_every_version_of_the_corpus_can_be_read_again(smoke_run, store, tiles):
             assert row["level"] == HCOT.level[row["clause"]]
 
 
-def test_the_corpus_begins_as_the_seed(smoke_run, store):
+def test_the_corpus_begins_with_the_initial_annotations(smoke_run, store):
     assert values_of(store.read(0)) == values_of(pq.read_table(smoke_run.corpus_dir / "seed.parquet"))
 
 

@@ -71,7 +71,7 @@ def make_clean_corpus(folder: Path) -> CleanCorpus:
         }
     )
     prepared = prepare_corpus(config, HCOT, run_seed=0)
-    annotations = matrix_from_table(HCOT, prepared.seed)
+    annotations = matrix_from_table(HCOT, prepared.initial)
     path = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["path"].to_pylist(), strict=True))
     images = np.stack([model_image(prepared.corpus_dir / path[tile_id], size=SIDE) for tile_id in annotations.tile_ids])
     return CleanCorpus(torch.from_numpy(images).float(), annotations)

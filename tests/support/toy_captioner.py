@@ -18,7 +18,7 @@ from actors.captioner.deployment import Deployment, PendingAnswers
 from actors.captioner.registry import CAPTIONERS
 from actors.captioner.requests import ImageIndex, Question
 from corpus.storage.errors import UserError
-from hcot_llm.aggregation.label_noise import UNTRAINED, ExponentPrior
+from hcot_llm.aggregation.label_noise import UNTRAINED, SourceWeightPrior
 from hcot_llm.engines.answer import Answer
 from hcot_llm.prompts.retry import Retry
 
@@ -39,7 +39,7 @@ class TableCaptionerConfig(DeployedConfig):
         return 1
 
     @property
-    def prior(self) -> ExponentPrior:
+    def prior(self) -> SourceWeightPrior:
         return UNTRAINED
 
     def check(self) -> None:

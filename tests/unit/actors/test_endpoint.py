@@ -400,7 +400,7 @@ def test_tiles_are_asked_level_by_level_with_evidence_and_contradictions_are_sen
     values = [VOCABULARY["water"][index] for index in proposals.proposed[:, ALL.index("water"), 0]]
     assert values == ["sea"] * 3
     assert not proposals.invalid
-    assert np.isnan(proposals.distributions["water"]).all(), "without log-probabilities it is no witness"
+    assert np.isnan(proposals.distributions["water"]).all(), "without log-probabilities it is no label source"
 
 
 def test_a_level_that_fails_is_counted_and_the_others_are_kept(corpus_dir, tmp_path):

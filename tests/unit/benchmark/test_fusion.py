@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmark.baselines.fusion import confident_noise, fuse_with_seed, most_probable, undo_noise
+from benchmark.baselines.fusion import confident_noise, fuse_with_initial, most_probable, undo_noise
 from benchmark.metrics.rarity import rare_tiles, rare_values
 from hcot_llm.aggregation.label_noise import NoiseModel
 from hcot_llm.aggregation.matrix import AnnotationMatrix
@@ -63,7 +63,7 @@ def test_fusing_repairs_more_than_it_breaks():
         np.full(values.shape, 0.8, np.float32),
         np.full(values.shape, "seed", object),
     )
-    fused = fuse_with_seed(beliefs, seed)
+    fused = fuse_with_initial(beliefs, seed)
     assert (fused.values == truth).mean() > (values == truth).mean() + 0.05
     assert ((fused.confidence > 0) & (fused.confidence <= 1)).all()
 

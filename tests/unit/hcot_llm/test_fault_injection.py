@@ -72,7 +72,7 @@ def unusable(count: int, clauses: int = 4) -> list[Unusable]:
 
 def test_a_failed_answer_is_asked_again_as_two_smaller_questions():
     retries = plan_retries(unusable(1, 5), 1, first_answers=100, spent=0, config=RetryConfig())
-    assert [(r.candidate, r.asked, r.greedy) for r in retries] == [
+    assert [(r.candidate, r.queried, r.greedy) for r in retries] == [
         (0, CLAUSES[:3], True),
         (0, CLAUSES[3:5], True),
         (2, CLAUSES[:3], False),

@@ -19,15 +19,15 @@ def without(*clauses):
 
 
 def test_a_compact_prompt_says_what_is_known_and_asked():
-    asked = ["water", "terrain"]
-    prompt = captioner_prompt(HCOT, without(*asked), asked, "land urban shore dry", {"water": "lake sea"})
+    queried = ["water", "terrain"]
+    prompt = captioner_prompt(HCOT, without(*queried), queried, "land urban shore dry", {"water": "lake sea"})
     assert len(prompt.split()) <= 60
     assert "\n" not in prompt
     assert "  " not in prompt
     assert prompt.startswith("place land urban shore dry earth boundary sharp society functionality port ")
     assert prompt.endswith("hint water lake sea ask terrain water")
     assert prompt == captioner_prompt(
-        HCOT, dict(reversed(without(*asked).items())), asked[::-1], "land urban shore dry", {"water": "lake sea"}
+        HCOT, dict(reversed(without(*queried).items())), queried[::-1], "land urban shore dry", {"water": "lake sea"}
     )
 
 
@@ -43,7 +43,7 @@ def test_all_clauses_can_be_asked_at_once():
 
 
 def test_prompt_never_holds_the_answer():
-    with pytest.raises(SchemaError, match="both kept and asked"):
+    with pytest.raises(SchemaError, match="both context and queried"):
         captioner_prompt(HCOT, SHIPS_IN_PORT, ["water"], "", {})
     with pytest.raises(SchemaError, match="at least one"):
         captioner_prompt(HCOT, SHIPS_IN_PORT, [], "", {})
@@ -100,7 +100,7 @@ def test_chat_prompts_ask_level_by_level(level):
     prompt = chat_prompt(
         HCOT,
         level,
-        kept={"terrain": "coast"},
+        context={"terrain": "coast"},
         knowledge="A place.",
         gsd_m=10.0,
         evidence={"mean sigma0 VV": "-11.0 dB"},
@@ -130,7 +130,7 @@ def test_chain_corrects_a_contradiction_once():
             return "Ships at a quay."
         return answer_text(HCOT, SHIPS_IN_PORT if prompt.startswith("Level 5") else wrong, clauses)
 
-    result = run_chain(ask, schema=HCOT, asked=CLAUSES, kept={}, knowledge="A port.")
+    result = run_chain(ask, schema=HCOT, queried=CLAUSES, context={}, knowledge="A port.")
     assert result.values == SHIPS_IN_PORT
     assert result.contradictions == []
     assert result.failed == {}
@@ -153,9 +153,13 @@ def test_a_correction_is_kept_only_where_it_leaves_fewer_contradictions(correcti
             answer_text(HCOT, first | correction if prompt.startswith("Level 5") else first, clauses) if clauses else ""
         )
 
-    asked = ["water", "target_region"]
+    queried = ["water", "target_region"]
     result = run_chain(
-        ask, schema=HCOT, asked=asked, kept={c: v for c, v in SHIPS_IN_PORT.items() if c not in asked}, knowledge=""
+        ask,
+        schema=HCOT,
+        queried=queried,
+        context={c: v for c, v in SHIPS_IN_PORT.items() if c not in queried},
+        knowledge="",
     )
     assert result.values == (first | correction if kept else first)
     assert bool(result.contradictions) is not kept
@@ -168,7 +172,7 @@ def test_a_correction_that_cannot_be_used_leaves_the_first_answer():
     def ask(prompt, clauses):
         return "no JSON" if prompt.startswith("Level 5") else answer_text(HCOT, first, clauses) if clauses else ""
 
-    result = run_chain(ask, schema=HCOT, asked=CLAUSES, kept={}, knowledge="")
+    result = run_chain(ask, schema=HCOT, queried=CLAUSES, context={}, knowledge="")
     assert result.values == first
     assert result.failed == {5: "not_json"}
 
@@ -184,7 +188,7 @@ def test_a_correction_that_worked_makes_up_for_one_that_could_not_be_used():
         corrections.append(clauses)
         return "no JSON" if len(corrections) == 1 else answer_text(HCOT, SHIPS_IN_PORT, clauses)
 
-    result = run_chain(ask, schema=HCOT, asked=CLAUSES, kept={}, knowledge="", attempts=2)
+    result = run_chain(ask, schema=HCOT, queried=CLAUSES, context={}, knowledge="", attempts=2)
     assert len(corrections) == 2
     assert result.values == SHIPS_IN_PORT
     assert result.failed == {}
@@ -194,6 +198,6 @@ def test_chain_never_answers_what_was_not_asked_and_names_failures():
     def ask(prompt, clauses):
         return "no JSON" if "road" in clauses else answer_text(HCOT, SHIPS_IN_PORT, clauses) if clauses else ""
 
-    result = run_chain(ask, schema=HCOT, asked=["water", "road"], kept=without("water"), knowledge="")
+    result = run_chain(ask, schema=HCOT, queried=["water", "road"], context=without("water"), knowledge="")
     assert result.values == without("road")
     assert result.failed == {2: "not_json"}

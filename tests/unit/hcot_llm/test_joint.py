@@ -129,16 +129,16 @@ def accuracy(weighing, truth):
 
 
 def test_weighing_together_repairs_more_than_each_clause_for_itself():
-    truth, annotated, encoder, calibration = case()
-    together = accuracy(weigh([encoder], matrix(annotated), calibration, AcceptanceConfig()), truth)
-    alone = accuracy(weigh([encoder], matrix(annotated), calibration, AcceptanceConfig(consistency=False)), truth)
+    truth, annotated, encoder, held_out = case()
+    together = accuracy(weigh([encoder], matrix(annotated), held_out, AcceptanceConfig()), truth)
+    alone = accuracy(weigh([encoder], matrix(annotated), held_out, AcceptanceConfig(consistency=False)), truth)
     assert together > alone + 0.01 > (annotated == truth).mean() + 0.05
 
 
 @pytest.mark.parametrize("model", ["flat", "random"])
 def test_a_model_that_knows_nothing_breaks_nothing(model):
     """Consistency alone repairs a part. Without care it would find targets everywhere: most annotations have some."""
-    truth, annotated, _, calibration = case(seed=2)
+    truth, annotated, _, held_out = case(seed=2)
     generator = np.random.default_rng(0)
     blind = {
         clause: np.full((len(truth), size), 1 / size)
@@ -147,14 +147,13 @@ def test_a_model_that_knows_nothing_breaks_nothing(model):
         for clause, size in zip(CLAUSES, SIZES, strict=True)
     }
     assert (
-        accuracy(weigh([blind], matrix(annotated), calibration, AcceptanceConfig()), truth)
-        > (annotated == truth).mean()
+        accuracy(weigh([blind], matrix(annotated), held_out, AcceptanceConfig()), truth) > (annotated == truth).mean()
     )
 
 
 def test_annotations_that_are_wrong_as_a_whole_are_found():
     """A tenth carries another tile's annotation, an eighth of the tiles without targets has invented ones."""
-    truth, annotated, encoder, calibration = case(seed=1)
+    truth, annotated, encoder, held_out = case(seed=1)
     generator = np.random.default_rng(7)
     tiles = len(truth)
     swapped = generator.random(tiles) < 0.1
@@ -166,7 +165,7 @@ def test_annotations_that_are_wrong_as_a_whole_are_found():
     columns = [CLAUSES.index(clause) for clause in TARGET_CLAUSES]
     ship = [VOCABULARY[clause].index(STARTS[0][clause]) for clause in TARGET_CLAUSES]
     annotated[np.ix_(invented, columns)] = ship
-    weighing = weigh([encoder], matrix(annotated), calibration, AcceptanceConfig())
+    weighing = weigh([encoder], matrix(annotated), held_out, AcceptanceConfig())
     whole, targets = weighing.wholly_wrong[:, 1], weighing.wholly_wrong[:, 0]
     assert whole[swapped].mean() > 0.4
     assert whole[~swapped].mean() < 0.05
@@ -175,7 +174,7 @@ def test_annotations_that_are_wrong_as_a_whole_are_found():
 
 
 @pytest.mark.parametrize("sure", [0.9, 0.97, 0.995])
-def test_where_all_tiles_are_nearly_alike_the_seed_is_not_taken_for_another_tiles(sure):
+def test_where_all_tiles_are_nearly_alike_no_annotation_is_taken_for_another_tiles(sure):
     """A scene of land without targets, and a map that errs in no tile although it is known to err in a fifth.
 
     Of real scenes most are so. Every tile was once found to carry another one's annotation, and to have ships.
@@ -194,7 +193,7 @@ def test_where_all_tiles_are_nearly_alike_the_seed_is_not_taken_for_another_tile
 
 def test_a_hedged_clause_yields_sooner():
     """Two halves of the corpus, right in 9 of 10 and in 6 of 10, and known to be: more is changed in the second."""
-    truth, _, encoder, calibration = case(seed=3)
+    truth, _, encoder, held_out = case(seed=3)
     generator = np.random.default_rng(5)
     sizes = np.asarray(SIZES)
     sure = np.where(np.arange(len(truth)) % 8 < 4, 0.9, 0.6)[:, None] + np.zeros(truth.shape)
@@ -205,8 +204,8 @@ def test_a_hedged_clause_yields_sooner():
         AnnotationMatrix(
             HCOT, matrix(annotated).tile_ids, annotated, sure.astype(np.float32), matrix(annotated).source
         ),
-        calibration,
+        held_out,
         AcceptanceConfig(),
     )
-    untold = weigh([encoder], matrix(annotated, 0.75), calibration, AcceptanceConfig())
+    untold = weigh([encoder], matrix(annotated, 0.75), held_out, AcceptanceConfig())
     assert accuracy(told, truth) > accuracy(untold, truth)

@@ -1,4 +1,4 @@
-"""Witnesses are believed as far as they deserve, without truth; the seed stands where no model knows better."""
+"""Source weights are fitted without truth; the initial annotation stays where no model knows better."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,17 @@ import pytest
 from hcot_llm.aggregation.label_noise import (
     TRAINED,
     UNTRAINED,
-    ExponentPrior,
     NoiseModel,
+    SourceWeightPrior,
     estimate_noise,
-    fit_exponents,
+    fit_source_weights,
     fuse,
     pool,
 )
 
 
 def simulated(tiles=3000, values=4, accuracy=0.8, model_accuracy=0.95, sureness=0.6, seed=0):
-    """Truth, seed annotations, and a model that favours the right value with `model_accuracy`, with `sureness`."""
+    """Truth, initial annotations, and a model that favours the right value with `model_accuracy`, with `sureness`."""
     generator = np.random.default_rng(seed)
     noise = NoiseModel.even(accuracy, values)
     truth = generator.integers(values, size=tiles)
@@ -28,7 +28,7 @@ def simulated(tiles=3000, values=4, accuracy=0.8, model_accuracy=0.95, sureness=
 
 
 def test_fusing_gives_what_is_computed_by_hand():
-    """Model says 0.7/0.3, the seed says value 1 and is right in 9 of 10: 0.07 against 0.27."""
+    """Model says 0.7/0.3, the initial annotation says value 1 and is right in 9 of 10: 0.07 against 0.27."""
     fused = fuse(np.asarray([[0.7, 0.3]]), NoiseModel.even(0.9, 2).likelihood(np.asarray([1])))
     np.testing.assert_allclose(fused, [[0.07 / 0.34, 0.27 / 0.34]])
 
@@ -39,59 +39,59 @@ def test_pooling_gives_what_is_computed_by_hand():
 
 
 @pytest.mark.parametrize("model_accuracy", [0.6, 0.8, 0.95])
-def test_a_models_belief_is_fitted_without_truth(model_accuracy):
-    """The fitted exponent makes the model as sure as it is right."""
+def test_a_source_weight_is_fitted_without_truth(model_accuracy):
+    """The fitted source_weight makes the model as sure as it is right."""
     truth, annotated, model, noise = simulated(model_accuracy=model_accuracy)
-    (exponent,) = fit_exponents([model], noise.likelihood(annotated), [ExponentPrior(1.0, 100.0)])
-    believed = pool([model], [exponent])
+    (source_weight,) = fit_source_weights([model], noise.likelihood(annotated), [SourceWeightPrior(1.0, 100.0)])
+    pooled = pool([model], [source_weight])
     right = (model.argmax(axis=1) == truth).mean()
-    assert believed.max(axis=1).mean() == pytest.approx(right, abs=0.04)
+    assert pooled.max(axis=1).mean() == pytest.approx(right, abs=0.04)
 
 
-def test_a_model_that_knows_nothing_is_not_believed_and_the_seed_stands():
+def test_a_model_that_knows_nothing_gets_weight_zero_and_the_initial_annotation_stays():
     _, annotated, model, noise = simulated(model_accuracy=0.0, sureness=0.9)
     likelihood = noise.likelihood(annotated)
-    (exponent,) = fit_exponents([model], likelihood)
-    assert exponent < 0.1
-    assert (fuse(pool([model], [exponent]), likelihood).argmax(axis=1) == annotated).all()
+    (source_weight,) = fit_source_weights([model], likelihood)
+    assert source_weight < 0.1
+    assert (fuse(pool([model], [source_weight]), likelihood).argmax(axis=1) == annotated).all()
 
 
 def test_a_model_that_is_not_trained_here_has_to_show_that_it_knows_something():
     """Five held-out tiles are not enough for it, two thousand are."""
 
-    def exponent(tiles, model_accuracy, prior):
+    def source_weight(tiles, model_accuracy, prior):
         _, annotated, model, noise = simulated(tiles=tiles, model_accuracy=model_accuracy)
-        return fit_exponents([model], noise.likelihood(annotated), [prior])[0]
+        return fit_source_weights([model], noise.likelihood(annotated), [prior])[0]
 
-    assert exponent(3, 0.95, UNTRAINED) < 0.1
-    assert exponent(5, 0.95, UNTRAINED) < 0.5 * exponent(5, 0.95, TRAINED)
-    assert exponent(2000, 0.95, UNTRAINED) == pytest.approx(exponent(2000, 0.95, TRAINED), rel=0.15)
-    assert exponent(2000, 0.0, UNTRAINED) < 0.01
-    assert fit_exponents([np.ones((0, 4))], np.ones((0, 4)), [UNTRAINED]) == [0.0]
+    assert source_weight(3, 0.95, UNTRAINED) < 0.1
+    assert source_weight(5, 0.95, UNTRAINED) < 0.5 * source_weight(5, 0.95, TRAINED)
+    assert source_weight(2000, 0.95, UNTRAINED) == pytest.approx(source_weight(2000, 0.95, TRAINED), rel=0.15)
+    assert source_weight(2000, 0.0, UNTRAINED) < 0.01
+    assert fit_source_weights([np.ones((0, 4))], np.ones((0, 4)), [UNTRAINED]) == [0.0]
 
 
 @pytest.mark.parametrize("tiles", [3, 8, 40])
-def test_what_few_tiles_seem_to_say_for_a_model_is_no_reason_to_believe_it(tiles):
-    """It is right by chance alone and sure of itself; some such model explains a few tiles well."""
-    exponents = [
-        fit_exponents([model], noise.likelihood(annotated))[0]
+def test_a_few_tiles_that_agree_with_a_model_by_chance_give_it_no_weight(tiles):
+    """It is right by chance alone and sure of itself; some such model agrees with a few tiles."""
+    source_weights = [
+        fit_source_weights([model], noise.likelihood(annotated))[0]
         for seed in range(30)
         for _, annotated, model, noise in [simulated(seed=seed, tiles=tiles, model_accuracy=0.0)]
     ]
-    assert np.median(exponents) == 0
-    assert np.mean(exponents) < 0.3
+    assert np.median(source_weights) == 0
+    assert np.mean(source_weights) < 0.3
 
 
 @pytest.mark.parametrize("model_accuracy", [0.6, 0.8, 0.95])
 def test_fusing_is_better_than_either_alone(model_accuracy):
     truth, annotated, model, noise = simulated(model_accuracy=model_accuracy)
     likelihood = noise.likelihood(annotated)
-    fused = fuse(pool([model], fit_exponents([model], likelihood)), likelihood).argmax(axis=1)
+    fused = fuse(pool([model], fit_source_weights([model], likelihood)), likelihood).argmax(axis=1)
     alone = max((model.argmax(axis=1) == truth).mean(), (annotated == truth).mean())
     assert (fused == truth).mean() >= alone
 
 
-def test_the_spread_of_errors_is_found():
+def test_the_confusion_of_the_errors_is_found():
     truth, _, _, _ = simulated(tiles=4000)
     confusion = np.asarray([[0.8, 0.2, 0, 0], [0, 0.8, 0.2, 0], [0, 0, 0.8, 0.2], [0.2, 0, 0, 0.8]])
     generator = np.random.default_rng(1)
@@ -100,7 +100,7 @@ def test_the_spread_of_errors_is_found():
     np.testing.assert_allclose(found, confusion, atol=0.03)
 
 
-def test_a_posterior_that_believes_the_seed_does_not_make_the_seed_better():
+def test_a_posterior_equal_to_the_initial_annotations_does_not_raise_their_accuracy():
     _, annotated, _, _ = simulated()
     found = estimate_noise(np.eye(4)[annotated], annotated, 0.8, pseudo_count=10).confusion
     np.testing.assert_allclose(np.diag(found), 0.8)

@@ -1,4 +1,4 @@
-"""From feedback to the next annotations, with evidence made by hand."""
+"""From feedback to the next annotations, with distributions made by hand."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def sure(values: np.ndarray, share: float = 0.97) -> dict[str, np.ndarray]:
 
 
 def feedback(values: np.ndarray) -> Feedback:
-    """An encoder that believes `values`, and leave-one-out scores that flag nothing."""
+    """An encoder whose most probable values are `values`, and leave-one-out scores that flag nothing."""
     beliefs = sure(values)
     return Feedback(
         [str(tile) for tile in range(TILES)], beliefs, beliefs, np.zeros(TILES), np.zeros(TILES), NO_GAIN, NO_GAIN
@@ -45,66 +45,66 @@ def annotations(values: np.ndarray, confidence: float = 0.8) -> AnnotationMatrix
 
 @pytest.fixture(scope="module")
 def case():
-    """Truth, a seed with every fifth clause wrong, and the quarter of tiles no model was trained on."""
+    """Truth, initial annotations with every fifth clause wrong, and the quarter of tiles no model was trained on."""
     generator = np.random.default_rng(0)
     sizes = np.asarray([len(VOCABULARY[clause]) for clause in CLAUSES])
     truth = consistent_annotations(TILES, seed=0)
     wrong = (truth + generator.integers(1, sizes, size=truth.shape)) % sizes
-    seed = np.where(generator.random(truth.shape) < 0.2, wrong, truth)
-    return truth, annotations(seed), np.arange(TILES) % 4 == 0
+    initial = np.where(generator.random(truth.shape) < 0.2, wrong, truth)
+    return truth, annotations(initial), np.arange(TILES) % 4 == 0
 
 
 @pytest.fixture(scope="module")
 def repaired(case):
-    """Everything asked, the encoder right, every proposal right."""
-    truth, seed, calibration = case
+    """Everything is queried, the encoder right, every proposal right."""
+    truth, initial, held_out = case
     return update_labels(
-        feedback(truth), seed, seed, proposals_of(truth, np.ones(truth.shape, bool)), calibration, ACCEPT
+        feedback(truth), initial, initial, proposals_of(truth, np.ones(truth.shape, bool)), held_out, ACCEPT
     )
 
 
-def proposals_of(values: np.ndarray, asked: np.ndarray) -> Proposals:
+def proposals_of(values: np.ndarray, queried: np.ndarray) -> Proposals:
     made = Proposals.none_for(HCOT, TILES, 1)
     beliefs = sure(values)
-    for row, column in np.argwhere(asked):
+    for row, column in np.argwhere(queried):
         clause = CLAUSES[column]
         made.put(HCOT, row, clause, 0, VOCABULARY[clause][values[row, column]], beliefs[clause][row])
     return made
 
 
 def test_clauses_that_evidence_contradicts_are_flagged(case):
-    truth, seed, calibration = case
-    confidence = current_confidence(feedback(truth), seed, seed, calibration, ACCEPT)
+    truth, initial, held_out = case
+    confidence = current_confidence(feedback(truth), initial, initial, held_out, ACCEPT)
     flagged = flagged_clauses(feedback(truth), confidence, FLAG)
-    assert flagged[seed.values != truth].mean() > 0.95
-    assert flagged[seed.values == truth].mean() < 0.05
+    assert flagged[initial.values != truth].mean() > 0.95
+    assert flagged[initial.values == truth].mean() < 0.05
 
 
 def test_good_proposals_repair_and_bad_ones_do_no_harm(case, repaired):
-    truth, seed, calibration = case
-    training = ~calibration
+    truth, initial, held_out = case
+    training = ~held_out
     assert (repaired.matrix.values == truth)[training].mean() > 0.97
     nonsense = proposals_of(np.zeros_like(truth), np.ones(truth.shape, bool))
-    bad = update_labels(feedback(truth), seed, seed, nonsense, calibration, ACCEPT)
-    assert (bad.matrix.values == truth)[training].mean() >= (seed.values == truth)[training].mean()
-    harmed = (bad.matrix.values != truth) & (seed.values == truth)
+    bad = update_labels(feedback(truth), initial, initial, nonsense, held_out, ACCEPT)
+    assert (bad.matrix.values == truth)[training].mean() >= (initial.values == truth)[training].mean()
+    harmed = (bad.matrix.values != truth) & (initial.values == truth)
     assert harmed[training].mean() < 0.01
 
 
-def test_tiles_for_calibration_keep_their_annotations(case, repaired):
-    _, seed, calibration = case
-    np.testing.assert_array_equal(repaired.matrix.values[calibration], seed.values[calibration])
-    np.testing.assert_array_equal(repaired.matrix.confidence[calibration], seed.confidence[calibration])
-    assert not repaired.accepted[calibration].any()
-    assert not repaired.rejected[calibration].any()
+def test_held_out_tiles_keep_their_annotations(case, repaired):
+    _, initial, held_out = case
+    np.testing.assert_array_equal(repaired.matrix.values[held_out], initial.values[held_out])
+    np.testing.assert_array_equal(repaired.matrix.confidence[held_out], initial.confidence[held_out])
+    assert not repaired.accepted[held_out].any()
+    assert not repaired.rejected[held_out].any()
 
 
-def test_only_what_was_asked_changes(case):
-    truth, seed, calibration = case
-    asked = np.zeros(truth.shape, bool)
-    asked[:, WATER] = True
-    update = update_labels(feedback(truth), seed, seed, proposals_of(truth, asked), calibration, ACCEPT)
-    changed = update.matrix.values != seed.values
+def test_only_queried_clauses_change(case):
+    truth, initial, held_out = case
+    queried = np.zeros(truth.shape, bool)
+    queried[:, WATER] = True
+    update = update_labels(feedback(truth), initial, initial, proposals_of(truth, queried), held_out, ACCEPT)
+    changed = update.matrix.values != initial.values
     assert changed.any()
     assert not changed[:, np.arange(16) != WATER].any()
     np.testing.assert_array_equal(update.accepted, changed)
@@ -112,34 +112,34 @@ def test_only_what_was_asked_changes(case):
 
 
 def test_every_change_says_where_it_comes_from(case, repaired):
-    truth, seed, calibration = case
+    truth, initial, held_out = case
     assert set(repaired.matrix.source[repaired.accepted]) == {"captioner"}
     assert set(repaired.matrix.source[~repaired.accepted]) == {"kept"}
-    # What is now the seed's value again is the seed's, though a proposal opened the question.
+    # What is now the initial value again has the initial annotations as its source, though a proposal came first.
     back = update_labels(
-        feedback(seed.values),
+        feedback(initial.values),
         annotations(truth),
-        seed,
-        proposals_of(seed.values, np.ones(truth.shape, bool)),
-        calibration,
+        initial,
+        proposals_of(initial.values, np.ones(truth.shape, bool)),
+        held_out,
         ACCEPT,
     )
     assert back.accepted.any()
     assert set(back.matrix.source[back.accepted]) == {"seed"}
 
 
-def test_a_witness_can_be_switched_off(case):
-    truth, seed, calibration = case
+def test_a_model_can_be_switched_off(case):
+    truth, initial, held_out = case
     update = update_labels(
         feedback(truth),
-        seed,
-        seed,
+        initial,
+        initial,
         proposals_of(truth, np.ones(truth.shape, bool)),
-        calibration,
+        held_out,
         AcceptanceConfig(use_captioner=False),
     )
     assert update.models == ("encoder",)
-    assert all(len(exponents) == 1 for exponents in update.exponents.values())
+    assert all(len(source_weights) == 1 for source_weights in update.source_weights.values())
 
 
 def test_an_answer_is_entered_where_it_belongs():

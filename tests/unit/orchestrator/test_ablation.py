@@ -165,7 +165,10 @@ def test_settings_of_the_command_line_are_stronger_than_the_file(write, tmp_path
         ({"rows": {"Big Row": {"description": "d"}}}, "lower-case words"),
         ({"rows": {"a": {"description": "d", "overrides": {"corpus.simulated.tiles": 9}}}}, "share one corpus"),
         ({"rows": {"a": {"description": "d", "overrides": {"seed": 9}}}}, "share one corpus"),
-        ({"rows": {"a": {"description": "d", "kind": "seed", "overrides": {"rounds": 1}}}}, "only a row of kind loop"),
+        (
+            {"rows": {"a": {"description": "d", "kind": "initial", "overrides": {"rounds": 1}}}},
+            "only a row of kind loop",
+        ),
         ({"rows": {"a": {"description": "d", "kind": "posterior_fusion"}}}, "weights_of belongs"),
         ({"rows": {"a": {"description": "d", "kind": "encoder_alone"}}}, "weights_of belongs"),
         ({"rows": {"a": {"description": "d", "kind": "posterior_fusion", "weights_of": "b"}}}, "must name a row"),
@@ -248,7 +251,7 @@ def test_a_run_of_another_configuration_is_refused(write, tmp_path):
 
 
 def test_a_result_of_another_configuration_is_made_again(write, tmp_path):
-    rows = {"seed": {"description": "d", "kind": "seed"}}
+    rows = {"initial": {"description": "d", "kind": "initial"}}
     cell = make_cells(load_ablation(write(rows=rows)), tmp_path)[0]
     cell.write_result({ACCURACY: 0.8}, 2.0)
     assert cell.result() == ({ACCURACY: 0.8}, 2.0)

@@ -91,7 +91,7 @@ def test_one_percent_of_cut_tiles_is_set_aside_by_name_and_the_rest_starts(confi
     assert entry["path"] == str(path.relative_to(prepared.corpus_dir))
     assert tile_id in entry["hint"]
     assert tile_id not in opened.tiles["tile_id"].to_pylist()
-    assert tile_id not in opened.seed["tile_id"].to_pylist()
+    assert tile_id not in opened.initial["tile_id"].to_pylist()
 
 
 def test_a_tile_cut_after_the_start_is_named_when_the_run_goes_on(begun, tile):
@@ -134,13 +134,13 @@ def test_a_corpus_made_anew_with_other_pixels_is_named(begun, prepared, tile):
         listed.write_bytes(content)
 
 
-def test_seed_annotations_that_changed_between_interruption_and_resume_are_named(begun, prepared):
+def test_initial_annotations_that_changed_between_interruption_and_resume_are_named(begun, prepared):
     path = prepared.corpus_dir / "seed.parquet"
     content = path.read_bytes()
     rows = pq.read_table(path).to_pylist()
     rows[0]["confidence"] = 0.123
-    pq.write_table(pa.Table.from_pylist(rows, schema=prepared.seed.schema), path)
+    pq.write_table(pa.Table.from_pylist(rows, schema=prepared.initial.schema), path)
     try:
-        assert "the seed annotations have changed" in said_by_resume(begun)
+        assert "the initial annotations have changed" in said_by_resume(begun)
     finally:
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Preparing a corpus: made once, reused, bad tiles set aside by name, seed errors reproducible."""
+"""Preparing a corpus: made once, reused, bad tiles set aside by name, errors of initial annotations reproducible."""
 
 import dataclasses
 import fcntl
@@ -38,7 +38,7 @@ def prepared(config):
 
 def test_a_corpus_is_whole_and_its_truth_lies_apart(prepared):
     assert prepared.tiles.num_rows == TILES
-    assert prepared.seed.num_rows == 16 * TILES
+    assert prepared.initial.num_rows == 16 * TILES
     assert set(prepared.knowledge) == set(prepared.tiles["tile_id"].to_pylist())
     assert prepared.simulated
     assert prepared.quarantined == 0
@@ -52,10 +52,10 @@ def test_a_second_call_reuses_it_and_another_seed_makes_other_errors(config, pre
     assert {path: path.stat().st_mtime_ns for path in before if "quarantine" not in path.name} == {
         path: time for path, time in before.items() if "quarantine" not in path.name
     }
-    assert again.seed.equals(prepared.seed)
+    assert again.initial.equals(prepared.initial)
     other = prepare_corpus(config, HCOT, run_seed=1)
     assert other.corpus_dir != prepared.corpus_dir
-    assert not other.seed.equals(prepared.seed)
+    assert not other.initial.equals(prepared.initial)
 
 
 def test_a_changed_and_a_missing_tile_are_set_aside_by_name(config):
@@ -67,7 +67,7 @@ def test_a_changed_and_a_missing_tile_are_set_aside_by_name(config):
     reopened = prepare_corpus(config, HCOT, run_seed=2)
     assert reopened.tiles.num_rows == TILES - 2
     assert reopened.quarantined == 2
-    assert set(reopened.seed["tile_id"].to_pylist()) == set(reopened.tiles["tile_id"].to_pylist())
+    assert set(reopened.initial["tile_id"].to_pylist()) == set(reopened.tiles["tile_id"].to_pylist())
     reasons = (prepared.corpus_dir / "quarantine.jsonl").read_text()
     assert changed.name in reasons
     assert missing.name in reasons
@@ -84,7 +84,7 @@ def test_runs_that_make_one_corpus_at_once_wait_for_one_another(config):
     root.with_name(f"{root.name}.unfinished-1").mkdir()  # as a killed one leaves it
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(lambda _: prepare_corpus(config, HCOT, run_seed=4), range(2)))
-    assert made[0].seed.equals(made[1].seed)
+    assert made[0].initial.equals(made[1].initial)
     assert made[0].tiles.equals(made[1].tiles)
     assert not list(config.data_dir.glob("*.unfinished-*"))
 
@@ -103,7 +103,7 @@ def test_without_truth_the_corpus_opens_the_same(config):
     prepared.truth_dir.rmdir()
     again = prepare_corpus(config, HCOT, run_seed=4)
     assert again.truth_dir is None
-    assert again.seed.equals(pq.read_table(prepared.corpus_dir / "seed.parquet"))
+    assert again.initial.equals(pq.read_table(prepared.corpus_dir / "seed.parquet"))
 
 
 def test_real_input_without_tiles_says_what_to_give(tmp_path):
@@ -140,15 +140,15 @@ def test_a_tile_that_changed_under_its_name_is_named_and_the_run_can_go_on_when_
     keep_or_check_inputs(run_dir, prepare_corpus(config, HCOT, run_seed=4))
 
 
-def test_a_seed_annotation_that_changed_is_named(config, begun):
+def test_an_initial_annotation_that_changed_is_named(config, begun):
     run_dir, prepared = begun
     path = prepared.corpus_dir / "seed.parquet"
     content = path.read_bytes()
     rows = pq.read_table(path).to_pylist()
     rows[0]["value"] = next(value for value in ("plain", "coast") if value != rows[0]["value"])
     try:
-        pq.write_table(pa.Table.from_pylist(rows, schema=prepared.seed.schema), path)
-        with pytest.raises(CorpusError, match="the seed annotations have changed"):
+        pq.write_table(pa.Table.from_pylist(rows, schema=prepared.initial.schema), path)
+        with pytest.raises(CorpusError, match="the initial annotations have changed"):
             keep_or_check_inputs(run_dir, prepare_corpus(config, HCOT, run_seed=4))
     finally:
         path.write_bytes(content)

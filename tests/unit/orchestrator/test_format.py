@@ -43,6 +43,12 @@ def test_a_run_of_the_last_version_is_refused_by_every_command_and_left_as_it_is
     assert {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()} == before
 
 
+def test_a_run_of_a_development_version_is_refused_by_the_same_message(directory):
+    change(directory, format=2)
+    with pytest.raises(FormatError, match=r"holds a run of knowlip 0\.2\.0 before its release, whose files"):
+        RunDirectory.open(directory.path)
+
+
 @pytest.mark.parametrize("found", [FORMAT + 1, "two", {"a": 1}])
 def test_a_run_of_an_unknown_version_is_refused(directory, found):
     change(directory, format=found)

@@ -6,7 +6,7 @@ import pytest
 from orchestrator.report.gallery import GalleryTile, gallery, stretch_db
 from orchestrator.report.plots import accuracy_by_clause, losses_by_step, save, time_per_phase
 
-SEED = {"terrain": 0.8, "target_count": 0.7}
+INITIAL = {"terrain": 0.8, "target_count": 0.7}
 TIMES = {
     f"{name}_s": 1.0 for name in ("startup", "train", "publish", "score", "label", "refresh", "evaluate", "unaccounted")
 } | {"total_s": 8.0}
@@ -33,7 +33,7 @@ def tile(**changes) -> GalleryTile:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: accuracy_by_clause(SEED, [{"terrain": 0.9, "target_count": 0.6}], {"terrain": "landform"}),
+        lambda: accuracy_by_clause(INITIAL, [{"terrain": 0.9, "target_count": 0.6}], {"terrain": "landform"}),
         lambda: losses_by_step({1: [{"step": 0, "itc": 1.0}], 2: [{"step": 1, "itc": 0.5, "itm": 0.7}]}),
         lambda: time_per_phase([TIMES, TIMES]),
         lambda: gallery(
@@ -49,10 +49,12 @@ def test_every_picture_is_written(tmp_path, make):
 
 
 def test_accuracy_tells_the_means_and_each_change():
-    figure = accuracy_by_clause(SEED, [{"terrain": 0.85, "target_count": 0.7}, {"terrain": 0.9, "target_count": 0.6}])
+    figure = accuracy_by_clause(
+        INITIAL, [{"terrain": 0.85, "target_count": 0.7}, {"terrain": 0.9, "target_count": 0.6}]
+    )
     assert "80 → 90" in words(figure)
     assert "70 → 60" in words(figure)
-    assert "75.0% in the seed, 75.0% after round 2" in figure.get_suptitle()
+    assert "75.0% initially, 75.0% after round 2" in figure.get_suptitle()
 
 
 def test_truth_is_marked_only_where_it_is_given():
@@ -69,8 +71,8 @@ def test_truth_is_marked_only_where_it_is_given():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: accuracy_by_clause(SEED, []),
-        lambda: accuracy_by_clause(SEED, [{}]),
+        lambda: accuracy_by_clause(INITIAL, []),
+        lambda: accuracy_by_clause(INITIAL, [{}]),
         lambda: losses_by_step({}),
         lambda: time_per_phase([]),
         lambda: gallery([]),

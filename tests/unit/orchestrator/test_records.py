@@ -19,15 +19,15 @@ from orchestrator.config.load import load_config
 from orchestrator.start import resume_run
 from orchestrator.state.records import (
     Counts,
+    InitialSummary,
     PhaseClock,
-    SeedSummary,
     Timings,
     check_recorded_schema,
+    read_initial_summary,
     read_records,
-    read_seed_summary,
     record_path,
+    write_initial_summary,
     write_record,
-    write_seed_summary,
 )
 from orchestrator.state.run_directory import RunDirectory
 from support.hcot import HCOT
@@ -60,7 +60,7 @@ def test_records_come_in_order_of_rounds_past_ten_thousand_names(tmp_path):
 
 def test_a_run_without_a_round_has_no_records(tmp_path):
     assert read_records(tmp_path) == []
-    assert read_seed_summary(tmp_path) is None
+    assert read_initial_summary(tmp_path) is None
 
 
 def test_half_written_files_are_not_records(tmp_path):
@@ -160,10 +160,10 @@ def test_phases_neither_overlap_nor_are_invented():
 
 
 def test_the_summary_of_the_initial_annotations_is_read_as_it_was_written(tmp_path):
-    summary = SeedSummary(annotation_accuracy=None, tiles=6, quarantined=1, simulated=False)
-    write_seed_summary(unguarded(tmp_path), summary)
-    write_seed_summary(unguarded(tmp_path), summary)
-    assert read_seed_summary(tmp_path) == summary
+    summary = InitialSummary(annotation_accuracy=None, tiles=6, quarantined=1, simulated=False)
+    write_initial_summary(unguarded(tmp_path), summary)
+    write_initial_summary(unguarded(tmp_path), summary)
+    assert read_initial_summary(tmp_path) == summary
 
 
 def resumed_with_another_schema(tmp_path) -> Path:

@@ -147,7 +147,7 @@ def test_a_row_of_too_many_fields_is_read_and_one_of_too_few_named(tmp_path):
 
 @pytest.fixture
 def finished_run(tmp_path) -> Path:
-    """A run of no rounds on one scene of four windows, its seed committed; the scene lies beside the reference."""
+    """A run of no rounds on one scene of four windows, with its initial annotations; it lies beside the reference."""
     scenes = tmp_path / "scenes"
     scenes.mkdir()
     write_geotiff(scenes / "a.tif", speckled_dn())
@@ -164,11 +164,11 @@ def finished_run(tmp_path) -> Path:
     directory = RunDirectory.create(config, tmp_path / "run", tmp_path)
     prepared = prepare_corpus(config.corpus, HCOT, run_seed=0)
     keep_or_check_inputs(directory.path, prepared)
-    seed = prepared.seed
-    count = seed.num_rows
+    initial = prepared.initial
+    count = initial.num_rows
     rows = pa.table(
         {
-            **{name: seed[name] for name in ("tile_id", "clause", "value", "text")},
+            **{name: initial[name] for name in ("tile_id", "clause", "value", "text")},
             "level": pa.array([1] * count),
             "confidence": pa.array([0.5] * count),
             "source": pa.array(["seed"] * count),
@@ -185,13 +185,13 @@ def finished_run(tmp_path) -> Path:
 
 def test_windows_are_found_again_among_the_tiles(finished_run, tmp_path):
     table = AnnotationStore(finished_run / "annotations").read()
-    seed_terrain = table["value"].to_pylist()[table["clause"].to_pylist().index("terrain")]
-    other = next(value for value in VOCABULARY[CLAUSES[0]] if value != seed_terrain)
+    initial_terrain = table["value"].to_pylist()[table["clause"].to_pylist().index("terrain")]
+    other = next(value for value in VOCABULARY[CLAUSES[0]] if value != initial_terrain)
     reference = write_csv(
         tmp_path / "scenes/reference.csv",
-        {"terrain": seed_terrain},
+        {"terrain": initial_terrain},
         {"col_off": 64, "terrain": other},
-        {"row_off": 64, "terrain": seed_terrain},
+        {"row_off": 64, "terrain": initial_terrain},
         {"row_off": 64, "col_off": 64, "terrain": other, "confidence": "low"},
         {"row_off": 32},
     )

@@ -10,7 +10,7 @@ from orchestrator.config.load import save_config
 from orchestrator.config.schema import RunConfig
 from orchestrator.monitoring.memory import MemoryReport
 from orchestrator.report.summary import print_report, print_status, report
-from orchestrator.state.records import Counts, SeedSummary, write_record, write_seed_summary
+from orchestrator.state.records import Counts, InitialSummary, write_initial_summary, write_record
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.records import record
 from support.unguarded import unguarded
@@ -32,9 +32,9 @@ def printed(function, run_dir) -> str:
 
 def fill(run_dir, accuracy):
     by_clause = None if accuracy is None else {"terrain": 0.8}
-    write_seed_summary(
+    write_initial_summary(
         unguarded(run_dir),
-        SeedSummary(
+        InitialSummary(
             annotation_accuracy=accuracy and 0.8, accuracy_by_clause=by_clause, tiles=64, quarantined=2, simulated=True
         ),
     )

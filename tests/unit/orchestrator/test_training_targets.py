@@ -68,7 +68,7 @@ def test_the_losses_expect_as_many_errors_as_the_targets_have():
     assert expected[2:] == pytest.approx([0.7] * 14)
     assert expected[1] < 1  # of a clause that is no target nothing is expected
 
-    # A tile that is shown with the seed's caption is as sure as the seed was.
+    # A tile with its initial caption has the confidence of its initial annotations.
     unsure = AnnotationMatrix(HCOT, TILES, training.values, np.full(sure.shape, 0.6, np.float32), training.source)
     mixed = label_accuracy(training_view(training, unsure, targets, plan_of(2, initial_caption_share=1.0), **drawn))
     assert mixed[0] == pytest.approx(0.6)

@@ -1,4 +1,4 @@
-"""Seed annotations: as wrong as intended, and always the same."""
+"""Initial annotations: as wrong as intended, and always the same."""
 
 import numpy as np
 import pyarrow as pa
@@ -71,7 +71,7 @@ def varied_truth(tiles):
 
 
 def rightness(table, truth):
-    """Whether each row of a seed table is right, bool [rows]."""
+    """Whether each row of a table of initial annotations is right, bool [rows]."""
     return np.asarray(
         [
             value == truth[tile][clause]

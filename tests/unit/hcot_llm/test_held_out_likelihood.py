@@ -18,7 +18,7 @@ def truth():
 
 
 @pytest.fixture(scope="module")
-def seed(truth):
+def initial(truth):
     """The truth, a fifth of it replaced by another value."""
     generator = np.random.default_rng(1)
     sizes = np.array([len(VOCABULARY[clause]) for clause in CLAUSES])
@@ -44,25 +44,25 @@ def encoder(truth, right: float) -> dict:
     return answers
 
 
-def test_the_nearer_to_the_truth_the_better_the_seed_is_explained(truth, seed):
+def test_the_nearer_to_the_truth_the_higher_the_held_out_likelihood(truth, initial):
     scores = [
-        held_out_log_likelihood(encoder(truth, right), seed, AcceptanceConfig()) for right in (0.0, 0.3, 0.6, 0.9)
+        held_out_log_likelihood(encoder(truth, right), initial, AcceptanceConfig()) for right in (0.0, 0.3, 0.6, 0.9)
     ]
     assert scores == sorted(scores)
     assert scores[-1] < 0
 
 
-def test_repeating_the_errors_of_other_tiles_is_no_explanation(truth, seed):
+def test_repeating_the_errors_of_other_tiles_does_not_raise_the_likelihood(truth, initial):
     """An encoder that is sure of something else is not better than one that knows nothing."""
     nothing = {clause: np.full((TILES, len(VOCABULARY[clause])), 1 / len(VOCABULARY[clause])) for clause in CLAUSES}
     config = AcceptanceConfig()
-    assert held_out_log_likelihood(encoder(np.roll(truth, 7, axis=0), 0.9), seed, config) == pytest.approx(
-        held_out_log_likelihood(nothing, seed, config), abs=0.02
+    assert held_out_log_likelihood(encoder(np.roll(truth, 7, axis=0), 0.9), initial, config) == pytest.approx(
+        held_out_log_likelihood(nothing, initial, config), abs=0.02
     )
 
 
-def test_without_held_out_tiles_there_is_no_such_number(seed):
-    empty = AnnotationMatrix(HCOT, (), seed.values[:0], seed.confidence[:0], seed.source[:0])
+def test_without_held_out_tiles_there_is_no_such_number(initial):
+    empty = AnnotationMatrix(HCOT, (), initial.values[:0], initial.confidence[:0], initial.source[:0])
     assert (
         held_out_log_likelihood(
             {clause: np.zeros((0, len(VOCABULARY[clause]))) for clause in CLAUSES}, empty, AcceptanceConfig()
