@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,14 +151,44 @@ class AnnotationStore:
         try:
             rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
-            first = str(error).splitlines()[0]
-            raise AnnotationError(
-                f"The annotations at {self.path} cannot be read: {first}. A file is missing or "
-                "damaged, or the log names one that is no part of the table; restore the folder "
-                "from a copy."
-            ) from error
+            raise self._damaged(error) from error
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
         return canonical(rows, clauses)[0]
+
+    def batches(self, version: int, tile_ids: Sequence[str], tiles: int) -> Iterator[pa.Table]:
+        """The annotations of many tiles, `tiles` of them at a time, so that the whole never lies in memory.
+
+        Args:
+            version: of the table.
+            tile_ids: sorted; each has annotations in that version.
+            tiles: in one batch.
+
+        Yields:
+            Tables as `read` returns them.
+
+        Raises:
+            AnnotationError: there is no such version, a file of it is missing or damaged, or a tile has no annotation.
+        """
+        table, commit = self._load(version)
+        self._refuse_links()
+        clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
+        try:
+            files = table.to_pyarrow_dataset()
+            for start in range(0, len(tile_ids), tiles):
+                wanted = pa.array(tile_ids[start : start + tiles], pa.string())
+                # Commits write rows by tile, so a range of tiles is in few row groups; the others are not decoded.
+                between = (pc.field("tile_id") >= wanted[0]) & (pc.field("tile_id") <= wanted[-1])
+                rows = files.to_table(columns=ANNOTATION_SCHEMA.names, filter=between).cast(ANNOTATION_SCHEMA)
+                rows = rows.filter(pc.is_in(rows["tile_id"], wanted))
+                if without := len(wanted) - len(pc.unique(rows["tile_id"])):
+                    first = next(each for each in wanted.to_pylist() if each not in set(rows["tile_id"].to_pylist()))
+                    raise AnnotationError(
+                        f"Version {version} of {self.path} has no annotations of {without} tiles, such as {first}. "
+                        "Restore the table from a copy."
+                    )
+                yield canonical(rows, clauses)[0]
+        except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
+            raise self._damaged(error) from error
 
     def version_of(self, run_id: str, round_: int) -> int | None:
         """The version that round `round_` of run `run_id` has, or None."""
@@ -217,6 +247,12 @@ class AnnotationStore:
             table.load_as_version(version)
         wanted = latest if version is None else version
         return table, next((commit for commit in self.history() if commit.version == wanted), None)
+
+    def _damaged(self, error: Exception) -> AnnotationError:
+        return AnnotationError(
+            f"The annotations at {self.path} cannot be read: {str(error).splitlines()[0]}. A file is missing or "
+            "damaged, or the log names one that is no part of the table; restore the folder from a copy."
+        )
 
     def _conflict(self, run_id: str, round_: int, detail: str) -> str:
         return (

@@ -1,4 +1,4 @@
-"""A STAC item, or a product's metadata in JSON, that lies beside a file: platform, time and polarisations."""
+"""A STAC item, or a product's metadata in JSON, that lies beside a file: platform, time, polarisations and licence."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class ItemFacts:
         acquired: ISO 8601.
         platform: as the item writes it.
         polarisations: of the file's bands, in their order.
+        licence: as the item writes it.
     """
 
     file: str
     acquired: str = ""
     platform: str = ""
     polarisations: tuple[str, ...] = ()
+    licence: str = ""
 
 
 def item_beside(path: Path) -> ItemFacts | None:
@@ -41,7 +43,7 @@ def item_beside(path: Path) -> ItemFacts | None:
             content = _read(found)
             if content is not None and (found in named or _has_asset(content, path.name)):
                 facts = _facts(content, found.name, path.name)
-                if facts.acquired or facts.platform or facts.polarisations:
+                if facts.acquired or facts.platform or facts.polarisations or facts.licence:
                     return facts
     return None
 
@@ -79,7 +81,8 @@ def _facts(content: Mapping[str, Any], name: str, file: str) -> ItemFacts:
     collect = collect if isinstance(collect, dict) else {}
     acquired = _text(properties, "datetime") or _text(properties, "start_datetime") or _text(collect, "start_timestamp")
     platform = _text(properties, "platform") or _text(collect, "platform")
-    return ItemFacts(name, acquired, platform, _polarisations(content, properties, file))
+    licence = _text(properties, "license") or _text(content, "license")
+    return ItemFacts(name, acquired, platform, _polarisations(content, properties, file), licence)
 
 
 def _polarisations(content: Mapping[str, Any], properties: Mapping[str, Any], file: str) -> tuple[str, ...]:

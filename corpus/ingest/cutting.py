@@ -210,6 +210,7 @@ def _record(
         used_share=round(min(1.0, used_share), 4),
         acquired=scene.acquired,
         platform=scene.platform,
+        licence=scene.licence,
     )
 
 

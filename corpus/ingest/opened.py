@@ -21,6 +21,7 @@ from corpus.geotiff.reasons import TileError
 from corpus.ingest.config import IngestConfig
 from corpus.ingest.scenes import Scene
 
+_LICENCE_TAGS = ("LICENSE", "LICENCE", "COPYRIGHT", "TIFFTAG_COPYRIGHT")
 ANISOTROPIC = 1.1
 """Pixels whose sides on the ground differ by more than this factor are resampled to squares."""
 
@@ -80,6 +81,12 @@ class OpenScene:
     def acquired(self) -> str:
         """See `metadata.acquired_of`."""
         return metadata.acquired_of(self.tags, self.name, self.item)
+
+    @property
+    def licence(self) -> str:
+        """As the STAC item beside a file says, else a tag of the first file; "" where neither does."""
+        said = self.item.licence if self.item is not None else ""
+        return said or next((text for key in _LICENCE_TAGS if (text := self.tags.get(key, "").strip())), "")
 
     def read(self, window: Window | None = None) -> np.ndarray:
         """Decibels, float32 [bands, H, W], NaN where there is no value."""

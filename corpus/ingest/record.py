@@ -66,6 +66,9 @@ class SceneRecord(FrozenModel):
     )
     acquired: str = ""
     platform: str = "unknown"
+    licence: str = Field(
+        default="", description="as a STAC item beside the file or a tag of it says; '' if neither does"
+    )
 
     def as_checked(self) -> dict[str, Any]:
         """The record as `knowlip data check --json` prints it."""
