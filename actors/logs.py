@@ -19,7 +19,7 @@ from corpus.storage.redaction import without_user
 
 ENVIRONMENT: Final = "KNOWLIP_LOG"
 FOLDER: Final = "logs"
-PACKAGES: Final = ("actors", "benchmark", "corpus", "hcot_llm", "model", "orchestrator")
+PACKAGES: Final = ("actors", "benchmark", "corpus", "export", "hcot_llm", "model", "orchestrator")
 
 
 class JsonLines(logging.Formatter):

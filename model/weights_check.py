@@ -16,6 +16,12 @@ _NAMES = {
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    # What an export adds: text, and plain descriptions that no library loads.
+    "README.md",
+    "LICENSE.md",
+    "annotation_schema.json",
+    "knowlip_export.json",
+    "mlm_item.json",
 }
 # Settings by which a file makes a library import code or read other files.
 _KEYS = {

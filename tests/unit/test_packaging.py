@@ -30,7 +30,9 @@ def test_every_line_of_the_lock_pins_one_version():
     assert len(lock()) == len(lines), "a package is named twice"
 
 
-@pytest.mark.parametrize("requirement", direct("cpu", "test", "lint"), ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize(
+    "requirement", direct("cpu", "export", "test", "lint"), ids=lambda requirement: requirement.name
+)
 def test_direct_dependency_is_in_the_lock_at_the_same_version(requirement):
     version = lock().get(canonicalize_name(requirement.name))
     assert version is not None, f"{requirement.name} is missing from requirements.lock; run `make lock`"
@@ -38,7 +40,7 @@ def test_direct_dependency_is_in_the_lock_at_the_same_version(requirement):
 
 
 def test_direct_dependencies_are_pinned_exactly():
-    for requirement in direct("cpu", "gpu", "test", "lint"):
+    for requirement in direct("cpu", "gpu", "export", "test", "lint"):
         assert [part.operator for part in requirement.specifier] == ["=="], str(requirement)
 
 

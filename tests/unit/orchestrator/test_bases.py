@@ -23,7 +23,7 @@ INTERNAL = {
     "Unreadable",
     "Stopped",
 }
-PACKAGES = ("actors", "benchmark", "corpus", "hcot_llm", "model", "orchestrator")
+PACKAGES = ("actors", "benchmark", "corpus", "export", "hcot_llm", "model", "orchestrator")
 BASES = {
     (str(path.relative_to(ROOT)), node.name): [ast.unparse(base) for base in node.bases]
     for package in PACKAGES

@@ -17,6 +17,7 @@ COMMANDS = {
     "data": "",
     "data check": "CONFIG|DIR --explain --json --picture --set --tiles",
     "data make": "CONFIG --set --tiles",
+    "export": "RUN_DIR OUT --champion --format --licence --plugin --round --version",
     "hcot": "FILE.json --json",
     "logs": "RUN_DIR --follow --json --level --logger -f",
     "report": "RUN_DIR --json --reference",

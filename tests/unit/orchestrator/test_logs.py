@@ -50,7 +50,8 @@ def log_in_a_process(run_dir, step: int, level: int = logging.INFO) -> str:
 def restored():
     """Loggers as they were before the test."""
     loggers = [
-        logging.getLogger(name) for name in ("actors", "benchmark", "corpus", "hcot_llm", "model", "orchestrator")
+        logging.getLogger(name)
+        for name in ("actors", "benchmark", "corpus", "export", "hcot_llm", "model", "orchestrator")
     ]
     before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
     yield
