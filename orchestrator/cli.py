@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from corpus.storage.errors import UserError
 
@@ -24,7 +25,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Make and check corpora.")
 app.add_typer(data_app, name="data")
 schema_app = typer.Typer(no_args_is_help=True, help="Check annotation schemas.")
 app.add_typer(schema_app, name="schema")
-console = Console()
+console = Console(markup=False, emoji=False)  # names are printed as they are, brackets and colons too
 
 Settings = Annotated[
     list[str] | None,
@@ -376,11 +377,11 @@ def _load(path: Path, tiles: Path | None, settings: list[str] | None):
 
 def main() -> None:
     """Entry point: expected errors become one paragraph on stderr and exit status 1."""
+    from orchestrator.cluster.environment import prepare_environment
     from orchestrator.cluster.retry_notice import announce_retries
 
+    prepare_environment()
     announce_retries(Console(stderr=True))
-    # DeepSpeed looks for ninja, which the environment has, on the PATH, which need not have the environment.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")])
     arguments = sys.argv[1:]
     sys.argv[1:] = [each for each in arguments if each in _ANYWHERE] + [
         each for each in arguments if each not in _ANYWHERE
@@ -388,9 +389,5 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True).print(f"[bold red]Error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(Text.assemble(("Error:", "bold red"), f" {error}"), highlight=False, soft_wrap=True)
         sys.exit(1)
-
-
-def _plain(error: BaseException) -> str:
-    return str(error).replace("[", "\\[")

@@ -1,6 +1,5 @@
 """Starts and resumes runs: checks first, then the loop, then where to look."""
 
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from rich.console import Console
 from actors.logs import run_log
 from corpus.storage.state_files import StateFolder
 from orchestrator.cluster.disk_space import naming_a_full_disk
+from orchestrator.cluster.signals import end_on_signals
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import INPUTS_FILE, check_scenes, keep_or_check_inputs, read_inputs
 from orchestrator.data.prepare import PreparedCorpus, prepare_corpus
@@ -17,7 +17,7 @@ from orchestrator.data.scenes import SceneState
 from orchestrator.loop import run_loop
 from orchestrator.monitoring.progress import Progress
 from orchestrator.report.summary import print_report
-from orchestrator.run.preflight import preflight, preflight_disk, preflight_tracking
+from orchestrator.run.preflight import preflight, preflight_disk, preflight_machine, preflight_tracking
 from orchestrator.run.session import Session
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import check_recorded_schema, is_over, read_records
@@ -42,6 +42,7 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
         PreflightError: The run would lack something; nothing was started.
         RunDirectoryError: The directory is in use.
     """
+    preflight_machine(config, run_dir or Path("runs"))
     preflight(config)
     preflight_disk(config, run_dir or Path("runs"))
     preflight_tracking(
@@ -83,8 +84,9 @@ def resume_run(run_dir: Path, console: Console) -> None:
                 if records[-1].end is None
                 else f"The schedule ended the run in {directory.path}"
             )
-            console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True)
+            console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True, markup=False)
             return
+        preflight_machine(config, directory.path)
         preflight(config, directory)
         preflight_disk(config, directory.path)
         prepared = same_data(config, directory, console)
@@ -144,15 +146,10 @@ def same_data(config: RunConfig, directory: RunDirectory, console: Console) -> P
     return prepared
 
 
-def _terminate(signal_number, frame) -> None:
-    """End the run on SIGTERM as Ctrl-C does: save the state, say how to go on, exit with status 0."""
-    raise KeyboardInterrupt
-
-
 @contextmanager
 def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator[None]:
     """Say how to resume where the body is interrupted. The run can go on then, so the process ends well."""
-    signal.signal(signal.SIGTERM, _terminate)
+    end_on_signals()
     try:
         yield
     except KeyboardInterrupt:
@@ -160,6 +157,7 @@ def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator
             f"Interrupted; what is finished is kept. Resume with: knowlip resume {directory.path}",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )
 
 
@@ -184,7 +182,7 @@ def _run(
         _say_undelivered(tracker, console)
     print_report(directory.path, console)
     if tracker is not None and tracker.view is not None:
-        console.print(f"Look at it with: {tracker.view}", highlight=False, soft_wrap=True)
+        console.print(f"Look at it with: {tracker.view}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _finish(config: RunConfig, directory: RunDirectory, console: Console) -> None:

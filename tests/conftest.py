@@ -43,12 +43,13 @@ def call(monkeypatch, capsys):
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["knowlip", *map(str, arguments)])
-        on_terminate = signal.getsignal(signal.SIGTERM)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
         try:
             with pytest.raises(SystemExit) as end:
                 cli.main()
         finally:
-            signal.signal(signal.SIGTERM, on_terminate)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         said = capsys.readouterr()
         return end.value.code or 0, said.out, said.err
 

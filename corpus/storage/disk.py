@@ -116,9 +116,10 @@ def writing(what: str, path: str | Path) -> Iterator[None]:
 
 
 def _usage(path: str | Path):
-    return shutil.disk_usage(_existing(Path(path)))
+    return shutil.disk_usage(existing(Path(path)))
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """Return `path`, or the nearest folder above it that is there."""
     path = path.absolute()
-    return next(each for each in (path, *path.parents) if each.exists())
+    return next(each for each in (path, *path.parents) if os.path.exists(each))  # unlike Path, no error where forbidden

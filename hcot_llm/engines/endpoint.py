@@ -1,6 +1,7 @@
 """A model behind an OpenAI-compatible endpoint: one question, its text and what its log-probabilities say."""
 
 import base64
+import ipaddress
 import os
 import re
 import threading
@@ -8,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import openai
 import stamina
@@ -62,7 +64,13 @@ class Endpoint:
                     "the environment. Export the key in it, or set key_variable to null."
                 )
         # Always given, as the library would else send what OPENAI_API_KEY holds to whatever endpoint is named here.
-        self._client = openai.OpenAI(base_url=config.url, api_key=self._key, timeout=config.timeout_s, max_retries=0)
+        self._client = openai.OpenAI(
+            base_url=config.url,
+            api_key=self._key,
+            timeout=config.timeout_s,
+            max_retries=0,
+            http_client=_client_past_proxies() if is_loopback(config.url) else None,
+        )
         self._without: set[str] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -225,6 +233,21 @@ class Endpoint:
     def _clean(self, error: Exception) -> str:
         text = f"{type(error).__name__}: {error}"
         return (text.replace(self._key, "***") if self._key != _NO_KEY else text)[:500].rstrip(". ")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine, by an address or name of loopback."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
+def _client_past_proxies() -> openai.DefaultHttpxClient:
+    """A client that asks no proxy, which would see the key; a certificate is checked as by any other."""
+    return openai.DefaultHttpxClient(mounts=dict.fromkeys(("http://", "https://", "all://")))
 
 
 def _image_part(picture: bytes) -> dict[str, Any]:

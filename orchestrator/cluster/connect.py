@@ -16,7 +16,11 @@ from ray.exceptions import AuthenticationError
 from actors.logs import asked_run_log
 from corpus.plugins import plugin_environment
 from corpus.storage.errors import UserError
+from corpus.storage.redaction import without_user
+from orchestrator.cluster.signals import hang_up_blocked
 from orchestrator.config.schema import RunConfig
+
+_LOG = logging.getLogger(__name__)
 
 # At WARNING these tell a user nothing new: how a local cluster guards itself, and that our progress bars replace Ray's.
 _QUIET = {
@@ -113,11 +117,12 @@ def start_cluster(config: RunConfig) -> None:
     if cluster.address is not None:
         connect(cluster.address)
     else:
+        _leave_other_clusters()
         spill = {}
         if cluster.spill_dir is not None:
             cluster.spill_dir.mkdir(parents=True, exist_ok=True)
             spill["object_spilling_directory"] = str(cluster.spill_dir.resolve())
-        with _keeping_sigterm_handler():
+        with _keeping_sigterm_handler(), hang_up_blocked():
             # "local": else Ray would join a cluster that somebody else has started on this machine.
             ray.init(
                 "local",
@@ -139,6 +144,16 @@ def start_cluster(config: RunConfig) -> None:
     context.enable_progress_bars = False
     # Order must not depend on which task finishes first.
     context.execution_options.preserve_order = True
+
+
+def _leave_other_clusters() -> None:
+    """Say that RAY_ADDRESS is not used, and have no part of Ray use it later: it names a cluster of others."""
+    if other := os.environ.pop("RAY_ADDRESS", ""):
+        _LOG.warning(
+            "RAY_ADDRESS names %s, and cluster.address is null: the run starts a cluster of its own. To run on that "
+            "one, set cluster.address=auto.",
+            without_user(other),
+        )
 
 
 def _guard_token() -> None:

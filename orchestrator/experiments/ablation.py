@@ -13,6 +13,7 @@ from rich.console import Console
 
 from corpus.storage.state_files import StateFolder
 from corpus.storage.writer import UNGUARDED
+from orchestrator.cluster.signals import ending_on_signals
 from orchestrator.experiments.baselines import judge_encoder, judge_fusion, judge_initial
 from orchestrator.experiments.cells import Cell, make_cells
 from orchestrator.experiments.config import AblationConfig, AblationFailed
@@ -54,32 +55,32 @@ def run_ablation(
         f"ablation {out}: {len(cells)} rows and seeds, {len(cells) - len(missing)} of them done",
         highlight=False,
         soft_wrap=True,
+        markup=False,
     )
     tracker = make_tracker(ablation.tracking, TrackedRun(StateFolder(out), ablation.name, "ablation", kind="ablation"))
     tracker.start({"base": str(ablation.base), "seeds": list(ablation.seeds), **ablation.overrides})
     status: RunStatus = "failed"
-    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        for number, cell in enumerate(missing, start=1):
-            console.print(f"{number}/{len(missing)} {cell.name}, seed {cell.seed}", highlight=False)
-            begun = time.monotonic()
-            _run(cell, console)
-            result = cell.result()
-            accuracy = None if result is None else result[0].get("annotation_accuracy")
-            console.print(
-                f"  annotation accuracy {'unknown' if accuracy is None else f'{accuracy:.4f}'}; "
-                f"{time.monotonic() - begun:.0f} s",
-                highlight=False,
-            )
+        with ending_on_signals():
+            for number, cell in enumerate(missing, start=1):
+                console.print(f"{number}/{len(missing)} {cell.name}, seed {cell.seed}", highlight=False, markup=False)
+                begun = time.monotonic()
+                _run(cell, console)
+                result = cell.result()
+                accuracy = None if result is None else result[0].get("annotation_accuracy")
+                console.print(
+                    f"  annotation accuracy {'unknown' if accuracy is None else f'{accuracy:.4f}'}; "
+                    f"{time.monotonic() - begun:.0f} s",
+                    highlight=False,
+                )
+                _write_table(ablation, out, tracker)
             _write_table(ablation, out, tracker)
-        _write_table(ablation, out, tracker)
-        status = "finished"
-        console.print(f"table {out / 'ablation.md'}", highlight=False, soft_wrap=True)
+            status = "finished"
+            console.print(f"table {out / 'ablation.md'}", highlight=False, soft_wrap=True, markup=False)
     except KeyboardInterrupt:
         status = "interrupted"
         console.print("Interrupted; what is finished is kept. Go on with the same command.", highlight=False)
     finally:
-        signal.signal(signal.SIGTERM, previous)
         tracker.finish(status)
     return out
 
@@ -165,7 +166,3 @@ def _seeds_below(out: Path) -> list[int]:
     """Every seed that something below `out` was run with."""
     names = (path.name.rpartition("-seed")[2] for path in out.glob("*-seed*") if path.is_dir())
     return sorted({int(name) for name in names if name.isdecimal()})
-
-
-def _terminate(signal_number, frame) -> None:
-    raise KeyboardInterrupt

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from benchmark.reference import (
     FIELDS,
@@ -219,7 +220,7 @@ def _table(name: str, fields: list[FieldReport]) -> Table:
     for field in fields:
         clause = field.clause.replace("_", " ")
         table.add_row(
-            clause if field.scored else f"\\[{clause}]",
+            Text(clause if field.scored else f"[{clause}]"),
             *(_cell(field.scores[answer]) for answer in ANSWERS[:-1]),
             f"{100 * field.scores['majority'].accuracy:.1f}",
             _cell(field.second_reading),

@@ -12,13 +12,14 @@ from model.config import ModelConfig
 from model.weights_check import check_weights
 from orchestrator.cluster.capacity import ClusterCapacity, Resources, cluster_capacity
 from orchestrator.cluster.disk_space import shortfalls
+from orchestrator.cluster.machine import machine_troubles
 from orchestrator.cluster.placement import missing_room
 from orchestrator.cluster.requirements import Requirement, requirements, total_requirement
 from orchestrator.config.load import flat_keys
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.prepare import check_annotations
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.base import Tracker, TrackerAway
+from orchestrator.tracking.base import Tracker, TrackerAway, TrackerUnusable
 
 _NAMED = 3  # of the keys that differ
 _ONLY_WHAT_IS_THERE = (
@@ -147,6 +148,16 @@ def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
     check(config, cluster_capacity(config))
 
 
+def preflight_machine(config: RunConfig, run_dir: Path) -> None:
+    """Check that this machine lets a run do what it has to: write, open sockets and files.
+
+    Raises:
+        PreflightError: names all that it does not.
+    """
+    if troubles := machine_troubles(config, run_dir):
+        raise PreflightError("The run was not started, because of this machine:\n  " + "\n  ".join(troubles))
+
+
 def preflight_disk(config: RunConfig, run_dir: Path) -> None:
     """Check that there is room where the run writes.
 
@@ -163,12 +174,12 @@ def preflight_tracking(tracker: Tracker) -> None:
     """Check that the tracker answers. Only before a new run: one that goes on keeps its entries until it does again.
 
     Raises:
-        PreflightError: It does not.
+        PreflightError: It does not, or cannot be told anything as it is configured.
     """
     try:
         # On a cluster the server may just be starting.
         for attempt in stamina.retry_context(TrackerAway, attempts=5, wait_initial=1.0, wait_max=5.0, timeout=30.0):
             with attempt:
                 tracker.check_reachable()
-    except TrackerAway as error:
+    except (TrackerAway, TrackerUnusable) as error:
         raise PreflightError(f"The run was not started, because {error}") from error

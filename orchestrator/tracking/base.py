@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from corpus.storage.errors import UserError
 from corpus.storage.state_files import StateFolder
 from orchestrator.state.records import RoundRecord
 from orchestrator.state.run_end import RunStatus
@@ -13,6 +14,10 @@ from orchestrator.state.run_end import RunStatus
 
 class TrackerAway(Exception):
     """The tracker cannot be reached now; the message says which one and why."""
+
+
+class TrackerUnusable(UserError):
+    """What is configured is no tracker that this run can tell anything; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,12 @@ class Tracker(Protocol):
     """
 
     def check_reachable(self) -> None:
-        """Raise TrackerAway if the tracker cannot be told anything. Called before a new run begins."""
+        """See, before a new run begins, that the tracker can be told something.
+
+        Raises:
+            TrackerAway: Not now.
+            TrackerUnusable: Not as it is configured.
+        """
         ...
 
     def start(self, params: Mapping[str, Any]) -> None:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 
 from corpus.storage.redaction import without_user
 from corpus.storage.state_files import RecordError, read_json
 from orchestrator.state.records import RoundRecord, record_path
 from orchestrator.state.run_end import RunStatus, status_of
-from orchestrator.tracking.base import TrackedRound, TrackedRun, TrackerAway
+from orchestrator.tracking.base import TrackedRound, TrackedRun, TrackerAway, TrackerUnusable
+from orchestrator.tracking.mlflow_address import why_deleted, why_unusable
 from orchestrator.tracking.mlflow_delivery import Delivery
 from orchestrator.tracking.mlflow_store import (
     TrackedRuns,
@@ -71,21 +73,28 @@ class MlflowTracker:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
     def check_reachable(self) -> None:
-        """Ask the store that MLFLOW_TRACKING_URI names, if it does, for an answer.
+        """Open the store that MLFLOW_TRACKING_URI names, if it does, and look for the run's experiment.
 
         Raises:
-            TrackerAway: There is none.
-            MlflowException: The answer is an error.
+            TrackerAway: There is no answer.
+            TrackerUnusable: There is no such store, or the experiment is deleted in it.
         """
-        if os.environ.get("MLFLOW_TRACKING_URI"):
-            try:
-                with reaching_store():
-                    MlflowClient(tracking_uri=self._uri).search_experiments(max_results=1)
-            except TrackerAway as error:
-                raise TrackerAway(
-                    "the MLflow server that MLFLOW_TRACKING_URI names does not answer. Start it, mend the variable, or "
-                    f"unset it to track in the run directory. {without_user(str(error))}"
-                ) from error
+        if not (named := os.environ.get("MLFLOW_TRACKING_URI")):
+            return
+        try:
+            with reaching_store():
+                client = MlflowClient(tracking_uri=self._uri)
+                client.search_experiments(max_results=1)
+                experiment = client.get_experiment_by_name(self._run.experiment)
+        except TrackerAway as error:
+            raise TrackerAway(
+                "the MLflow server that MLFLOW_TRACKING_URI names does not answer. Start it, mend the variable, or "
+                f"unset it to track in the run directory. {without_user(str(error))}"
+            ) from error
+        except Exception as error:  # of any library that opens stores: a driver that is missing, no such address
+            raise TrackerUnusable(why_unusable(named, error)) from error
+        if experiment is not None and experiment.lifecycle_stage == LifecycleStage.DELETED:
+            raise TrackerUnusable(why_deleted(experiment.name, experiment.experiment_id))
 
     @property
     def waiting(self) -> int:

@@ -19,6 +19,7 @@ from corpus.storage.disk import causes
 from corpus.storage.models import StrictModel
 from corpus.storage.redaction import without_user
 from orchestrator.tracking.base import TrackerAway
+from orchestrator.tracking.mlflow_address import absolute
 from orchestrator.tracking.outbox import LOOP
 
 # The outbox does the waiting, so a request is tried once and not for MLflow's four minutes.
@@ -69,8 +70,9 @@ def local_uri(run_dir: Path) -> str:
 
 
 def tracking_uri(run_dir: Path) -> str:
-    """Return where a run is tracked: MLFLOW_TRACKING_URI, else the store inside its directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or local_uri(run_dir)
+    """Return where a run is tracked: MLFLOW_TRACKING_URI, its path made absolute, or the store inside its directory."""
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    return absolute(named, Path.cwd()) if named else local_uri(run_dir)
 
 
 def ui_command(run_dir: Path) -> str:

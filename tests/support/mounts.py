@@ -15,6 +15,12 @@ def mount(folder: Path, size_bytes: int) -> str | None:
     return None if done.returncode == 0 else f"mount: {done.stderr.strip()}"
 
 
+def remount_read_only(folder: Path) -> str | None:
+    """Let nothing more be written to a file system that `mount` made; returns why that is not possible, or None."""
+    done = subprocess.run(["mount", "-o", "remount,ro", str(folder)], capture_output=True, text=True)
+    return None if done.returncode == 0 else f"mount: {done.stderr.strip()}"
+
+
 def unmount(folder: Path) -> None:
     """Take it away again, whoever still looks at it."""
     subprocess.run(["umount", "--lazy", str(folder)], check=True)

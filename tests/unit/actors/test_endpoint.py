@@ -18,7 +18,7 @@ from corpus.simulate.write import simulate_corpus
 from corpus.storage.errors import ConfigError, UserError
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.engines.endpoint import Endpoint, EndpointFailed
+from hcot_llm.engines.endpoint import Endpoint, EndpointFailed, is_loopback
 from hcot_llm.engines.endpoint_config import EndpointConfig
 from hcot_llm.prompts.retry import RetryConfig
 from hcot_llm.schema.answers import parse_answer
@@ -486,3 +486,46 @@ def test_a_server_that_goes_leaves_finished_shards_and_no_others(corpus_dir, tmp
     assert not list(tmp_path.glob("*.partial"))
     with server(obedient("sea")) as (url, _):
         assert (label(url, corpus_dir, tmp_path).proposed[:, ALL.index("water"), 0] >= 0).all()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_key_for_this_machine_is_shown_to_no_proxy(monkeypatch, host):
+    monkeypatch.setenv("THE_KEY", KEY)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    shown, seen = [], []
+
+    def refuse(body, headers):
+        shown.append(headers.get("Authorization"))
+        return 500, {"error": {"message": "I am the proxy"}}
+
+    def respond(body, headers):
+        seen.append(headers.get("Authorization"))
+        return 200, answer()
+
+    with server(refuse) as (proxy, _), server(respond) as (url, _):
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "https_proxy"):
+            monkeypatch.setenv(name, proxy.removesuffix("/v1"))
+        config = EndpointConfig(
+            url=url.replace("127.0.0.1", host), model="m", key_variable="THE_KEY", patience_s=0.1, timeout_s=20
+        )
+        assert Endpoint(config).complete(HCOT, "What is it?", CLAUSES, None).text == TEXT
+    assert seen == [f"Bearer {KEY}"]
+    assert shown == []
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:8001/v1", True),
+        ("http://127.9.9.9/v1", True),
+        ("http://[::1]:8001/v1", True),
+        ("https://localhost/v1", True),
+        ("http://api.localhost:1/v1", True),
+        ("http://127.0.0.1.example.org/v1", False),
+        ("https://example.org/v1", False),
+        ("http://10.0.0.1/v1", False),
+    ],
+)
+def test_loopback_is_told_from_other_addresses(url, here):
+    assert is_loopback(url) == here

@@ -290,3 +290,14 @@ def test_an_ablation_of_nothing_is_not_one_of_all(call, option, value, tmp_path)
     assert status == 2
     assert option in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a [b] [/c]", "[bold red]x[/]", "[link=file]:smile:", "back\\[slash"])
+def test_names_with_brackets_are_printed_as_they_are(call, tmp_path, name):
+    status, _, error = call("run", f"{name}.yaml")
+    assert status == 1
+    assert f"Error: There is no configuration {name}.yaml." in error
+    directory = RunDirectory.create(load_config(SMOKE), tmp_path / name.replace("/", "-"))
+    status, out, _ = call("status", directory.path)
+    assert status == 0
+    assert str(directory.path) in out.replace("\n", "")

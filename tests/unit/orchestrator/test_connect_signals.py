@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from orchestrator.cluster.connect import connect
-from orchestrator.start import _terminate
+from orchestrator.cluster.signals import ending_on_signals
 
 
 def test_a_signal_while_ray_starts_is_handled_as_before(monkeypatch):
@@ -14,11 +14,9 @@ def test_a_signal_while_ray_starts_is_handled_as_before(monkeypatch):
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as ray.init does first
         signal.raise_signal(signal.SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, _terminate)
     monkeypatch.setattr("ray.init", init)
-    try:
+    with ending_on_signals():
+        mine = signal.getsignal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             connect("auto")
-        assert signal.getsignal(signal.SIGTERM) is _terminate
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        assert signal.getsignal(signal.SIGTERM) is mine

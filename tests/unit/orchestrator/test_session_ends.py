@@ -278,16 +278,18 @@ def test_start_weights_are_written_under_the_lease(tmp_path, monkeypatch):
         assert [arguments[-1] for arguments in given] == [session.directory.writer] * 2
 
 
-def test_a_resume_that_is_terminated_before_its_loop_begins_says_how_to_go_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_resume_that_is_ended_before_its_loop_begins_says_how_to_go_on(tmp_path, monkeypatch, number):
     """While it checks and opens the corpus; the real signal, sent by this process to itself."""
     directory = RunDirectory.create(load_config(ROOT / "configs" / "smoke.yaml"), tmp_path / "run")
-    monkeypatch.setattr(running, "make_data", lambda config, console: os.kill(os.getpid(), signal.SIGTERM))
-    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(running, "make_data", lambda config, console: os.kill(os.getpid(), number))
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
     said = io.StringIO()
     try:
         running.resume_run(directory.path, Console(file=said, width=1000))
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
     assert f"Interrupted; what is finished is kept. Resume with: knowlip resume {directory.path}" in said.getvalue()
     assert not (directory.path / "corpus.json").exists()
     assert read_lease(directory.path) is None
