@@ -115,6 +115,8 @@ def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneSta
     )
     if summary := prepared.scenes_summary:
         console.print(f"scenes: {summary}", highlight=False, soft_wrap=True, markup=False)
+    if summary := prepared.initial_summary:
+        console.print(summary, highlight=False, soft_wrap=True, markup=False)
     return prepared
 
 

@@ -1,4 +1,4 @@
-"""Initial annotations: the truth of simulated scenes made as wrong as people are, geography alone, or a table."""
+"""Initial annotations without a file: the truth of simulated scenes made as wrong as people are, or geography."""
 
 import functools
 from collections import Counter
@@ -93,7 +93,7 @@ def check_corruption(schema: AnnotationSchema, facts: Mapping[str, Sequence[str]
         raise SchemaError(
             f"Simulated scenes have no fact for {', '.join(map(repr, unknown))} of the schema {schema.label}; "
             f"they have: {', '.join(facts)}. Take other clauses, or give initial annotations with "
-            "corpus.initial_annotations."
+            "corpus.initial."
         )
     for clause in schema.names:
         if missing := [value for value in facts[clause] if value not in schema.vocabulary[clause]]:
@@ -182,11 +182,15 @@ def check_geography(schema: AnnotationSchema) -> None:
     if without:
         raise SchemaError(
             f"The schema {schema.label} has no geography for {', '.join(map(repr, without))}, so nobody knows how to "
-            "annotate real tiles at first: give initial annotations with corpus.initial_annotations."
+            "annotate real tiles at first: give initial annotations with corpus.initial."
         )
+    check_maps(schema)
+
+
+def check_maps(schema: AnnotationSchema) -> None:
+    """See that what maps say of the clauses that ask them fits the schema. Raises SchemaError where it does not."""
     for clause in schema.clauses:
-        assert clause.geography is not None
-        if clause.geography.value is not None:
+        if clause.geography is None or clause.geography.value is not None:
             continue
         if clause.name not in MAP_VALUES:
             raise SchemaError(
@@ -201,6 +205,8 @@ def check_geography(schema: AnnotationSchema) -> None:
 
 def geography_annotations(schema: AnnotationSchema, tiles: pa.Table) -> pa.Table:
     """Initial annotations from geographic knowledge alone, for a table of tiles with tile_id, lon and lat.
+
+    Clauses without geography have no rows; `check_geography` sees that there are none.
 
     Raises:
         KnowledgeError: The geographic data is not installed.
@@ -230,6 +236,7 @@ def _table(
         )
         for tile_id, annotation in rows
         for clause in schema.names
+        if clause in annotation.values
     ]
     columns = list(zip(*entries, strict=True)) or [[]] * len(INITIAL_SCHEMA)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, INITIAL_SCHEMA, strict=True)]
@@ -274,8 +281,11 @@ def _write(
     generator = np.random.default_rng(derive_seed(seed, tile_id, "seed wording"))
     texts = {}
     for clause in schema.names:
-        text = render_clause(schema, clause, values[clause], variant=int(generator.integers(1000)))
+        variant = int(generator.integers(1000))
         generator.random()  # keeps the wording of earlier corpora, which drew hedges here
+        if clause not in values:
+            continue
+        text = render_clause(schema, clause, values[clause], variant=variant)
         texts[clause] = hedge(text) if clause in hedged else text
     return _TileAnnotation(dict(values), texts, hedged)
 

@@ -1,14 +1,16 @@
-"""Initial annotations from a table that a user made: of tiles by their id, or of whole scenes by their name."""
+"""Initial annotations from a file that a user made: joined to the tiles, completed by what is said without it."""
 
-import csv
-from collections.abc import Mapping
-from pathlib import Path
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from corpus.storage.parquet import read_parquet
-from hcot_llm.initial.annotations import INITIAL_SCHEMA, expected_accuracy
+from hcot_llm.initial.annotations import INITIAL_SCHEMA
+from hcot_llm.initial.ground import join_by_ground
+from hcot_llm.initial.rows import refuse
+from hcot_llm.initial.statements import InitialFile, Statement
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaError
 from hcot_llm.text.render import choose_variant, render_clause
@@ -16,82 +18,113 @@ from hcot_llm.text.render import choose_variant, render_clause
 _NAMED = 3  # of the tiles that an error names
 
 
-def table_annotations(
-    schema: AnnotationSchema, tiles: pa.Table, path: Path, scene_of: Mapping[str, str] | None = None
-) -> pa.Table:
-    """Initial annotations of all tiles, INITIAL_SCHEMA.
+@dataclass(frozen=True)
+class FileAnnotations:
+    """Initial annotations of all tiles, and where they come from.
+
+    Attributes:
+        table: INITIAL_SCHEMA, by tile_id and in schema order.
+        from_file: annotations that the file states.
+        otherwise: annotations that it does not, taken from elsewhere.
+        elsewhere: statements of the file that are about no tile.
+    """
+
+    table: pa.Table
+    from_file: int
+    otherwise: int
+    elsewhere: int
+
+    def summary(self, name: str, source: str) -> str:
+        """One line: how many of the annotations come from the file, and from `source` where it says nothing."""
+        said = f"{self.from_file:,} of {self.from_file + self.otherwise:,} initial annotations come from {name}"
+        if self.otherwise:
+            said += f", {self.otherwise:,} from {source}"
+        return said + (f"; {self.elsewhere:,} statements of the file are about no tile" if self.elsewhere else "")
+
+
+def file_annotations(
+    schema: AnnotationSchema,
+    tiles: pa.Table,
+    found: InitialFile,
+    *,
+    scene_of: Mapping[str, str] | None = None,
+    left_out: Collection[str] = (),
+    otherwise: pa.Table | None = None,
+) -> FileAnnotations:
+    """Annotate all tiles at first.
 
     Args:
-        schema: Schema of the annotations.
-        tiles: with the column tile_id.
-        path: CSV or Parquet with the columns clause, value, and tile_id or scene; optionally confidence, the
-            probability that the value is right. Without it, that is the clause's accuracy in the schema. Rows of other
-            tiles are left alone.
+        schema: of the annotations.
+        tiles: of TILE_SCHEMA; tile_id alone where the file goes by tile_id or scene.
+        found: what the file states.
         scene_of: tile_id -> name of the scene that it was cut from.
+        left_out: names of scenes that are not used; what the file says of them is left alone.
+        otherwise: INITIAL_SCHEMA, what is taken where the file says nothing; it need not have every clause.
 
     Raises:
-        SchemaError: the table cannot be read, a row does not fit the schema, or a tile lacks a clause.
+        InitialFileError: rows are about tiles or scenes that do not exist, or contradict each other.
+        SchemaError: a tile lacks a clause.
     """
-    rows = _rows(path)
-    by = "tile_id" if rows and rows[0].get("tile_id") else "scene"
-    said: dict[tuple[str, str], tuple[str, float]] = {}
-    for number, row in enumerate(rows, start=1):
-        where = f"{path}, row {number}"
-        if missing := [name for name in (by, "clause", "value") if not row.get(name)]:
-            raise SchemaError(f"{where} has no {missing[0]}. Columns are clause, value, and tile_id or scene.")
-        clause, value = str(row["clause"]), str(row["value"])
-        try:
-            schema.check_value(clause, value)
-        except SchemaError as error:
-            raise SchemaError(f"{where}: {error}") from error
-        key = str(row[by]), clause
-        if key in said:
-            raise SchemaError(f"{where} says clause '{clause}' of {by} {key[0]} a second time. Keep one row.")
-        said[key] = value, _confidence(schema, clause, row, where)
     tile_ids = sorted(tiles["tile_id"].to_pylist())
-    known = {tile_id: tile_id if by == "tile_id" else (scene_of or {}).get(tile_id, "") for tile_id in tile_ids}
-    lacking = [
-        f"{tile_id} ({clause})"
-        for tile_id in tile_ids
-        for clause in schema.names
-        if (known[tile_id], clause) not in said
-    ]
-    if lacking:
-        more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
-        raise SchemaError(
-            f"{path} has no row, by {by}, for {', '.join(lacking[:_NAMED])}{more}. Every tile needs a value of every "
-            f"clause of the schema {schema.label}; tiles.parquet of the corpus lists the tiles."
-        )
+    if found.by == "ground":
+        joined = join_by_ground(found, tiles)
+        refuse(found.path, joined.problems)
+        said, elsewhere = dict(joined.of_tile), joined.elsewhere
+    else:
+        said, elsewhere = _by_name(found, tile_ids, scene_of or {}, left_out)
+    others = {} if otherwise is None else {(row["tile_id"], row["clause"]): row for row in otherwise.to_pylist()}
+    keys = [(tile_id, clause) for tile_id in tile_ids for clause in schema.names]
+    _check_complete(schema, found, [key for key in keys if key not in said and key not in others])
     columns: dict[str, list[Any]] = {name: [] for name in INITIAL_SCHEMA.names}
-    for tile_id in tile_ids:
-        for clause in schema.names:
-            value, sure = said[known[tile_id], clause]
-            text = render_clause(schema, clause, value, variant=choose_variant(tile_id, clause))
-            for name, entry in zip(INITIAL_SCHEMA.names, (tile_id, clause, value, text, sure), strict=True):
-                columns[name].append(entry)
-    return pa.table(columns, schema=INITIAL_SCHEMA)
+    for key in keys:
+        entry = _entry(schema, key, said[key]) if key in said else others[key]
+        for name in columns:
+            columns[name].append(entry[name])
+    return FileAnnotations(
+        pa.table(columns, schema=INITIAL_SCHEMA), len(said), sum(key not in said for key in keys), elsewhere
+    )
 
 
-def _confidence(schema: AnnotationSchema, clause: str, row: Mapping[str, Any], where: str) -> float:
-    stated = row.get("confidence")
-    if stated in (None, ""):
-        return expected_accuracy(schema, clause)
-    try:
-        sure = float(stated)
-    except (TypeError, ValueError):
-        sure = -1.0
-    if not 0 <= sure <= 1:
-        raise SchemaError(f"{where}: the confidence {stated!r} is no number from 0 to 1.")
-    return sure
+def _by_name(
+    found: InitialFile, tile_ids: Collection[str], scene_of: Mapping[str, str], left_out: Collection[str]
+) -> tuple[dict[tuple[str, str], Statement], int]:
+    name_of = {tile_id: tile_id if found.by == "tile_id" else scene_of.get(tile_id, "") for tile_id in tile_ids}
+    there, known = set(name_of.values()), set(left_out)
+    what = "tile" if found.by == "tile_id" else "scene"
+    problems = []
+    for where, subject in dict.fromkeys((each.where, each.subject) for each in found.statements):
+        if subject not in there and subject not in known:
+            near = difflib.get_close_matches(subject, there, n=1)
+            problems.append(f"{where}: there is no {what} {subject}" + (f"; did you mean {near[0]}?" if near else ""))
+    refuse(found.path, problems)
+    stated = {(each.subject, each.clause): each for each in found.statements}
+    clauses = {each.clause for each in found.statements}
+    said = {
+        (tile_id, clause): stated[name_of[tile_id], clause]
+        for tile_id in tile_ids
+        for clause in clauses
+        if (name_of[tile_id], clause) in stated
+    }
+    return said, sum(each.subject not in there for each in found.statements)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise SchemaError(f"There is no table of initial annotations {path}. Name a CSV or Parquet file.")
-    if path.suffix == ".parquet":
-        return read_parquet(path).to_pylist()
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SchemaError(f"{path} is no CSV in UTF-8: {error}. Save it as such.") from error
+def _check_complete(schema: AnnotationSchema, found: InitialFile, lacking: list[tuple[str, str]]) -> None:
+    if not lacking:
+        return
+    named = ", ".join(f"{tile_id} ({clause})" for tile_id, clause in lacking[:_NAMED])
+    more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+    raise SchemaError(
+        f"{found.path} has no row, by {found.by}, for {named}{more}, and nothing else is known of them. Every tile "
+        f"needs a value of every clause of the schema {schema.label}; tiles.parquet of the corpus lists the tiles."
+    )
+
+
+def _entry(schema: AnnotationSchema, key: tuple[str, str], statement: Statement) -> dict[str, Any]:
+    tile_id, clause = key
+    return {
+        "tile_id": tile_id,
+        "clause": clause,
+        "value": statement.value,
+        "text": render_clause(schema, clause, statement.value, variant=choose_variant(tile_id, clause)),
+        "confidence": statement.confidence,
+    }

@@ -80,7 +80,7 @@ def portable(config: RunConfig) -> dict[str, Any]:
         (content, "start_weights"),
         (content["corpus"], "data_dir"),
         (content["corpus"], "tiles"),
-        (content["corpus"], "initial_annotations"),
+        (content["corpus"], "initial"),
         (content["cluster"], "spill_dir"),
     ):
         if section[key] is not None:

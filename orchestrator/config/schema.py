@@ -51,10 +51,18 @@ class CorpusConfig(StrictModel):
     name: Name = Field(default="default", description="folder of the prepared corpus below data_dir")
     data_dir: Path = Field(default=Path("data"), description="prepared corpora are kept and reused here")
     tiles: Path | None = Field(default=None, description="folder or list of GeoTIFFs, for kind geotiff")
-    initial_annotations: Path | None = Field(
+    initial: Path | None = Field(
         default=None,
-        description="CSV or Parquet table with the columns clause, value, and tile_id or scene, optionally confidence; "
-        "null: simulated scenes are annotated by their facts and GeoTIFFs by geography",
+        description="initial annotations from a file: CSV, Parquet, GeoParquet, GeoJSON, or STAC label items "
+        "(docs/initial.md); null: simulated scenes are annotated by their facts and GeoTIFFs by geography, and so is "
+        "what a file does not say",
+    )
+    initial_confidence: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="probability that a value of that file is right where the file does not say; null: the accuracy "
+        "of the clause in the schema",
     )
     simulated: SceneConfig = Field(default_factory=SceneConfig, description="the simulated scenes")
     corruption: CorruptionConfig = Field(
@@ -89,7 +97,7 @@ class ClusterConfig(StrictModel):
     )
     free_disk_gib: float = Field(
         default=2,
-        gt=0,
+        ge=0,
         description="free disk, in GiB, that the run directory and a local cluster's "
         "spilled objects need at least, named by the preflight",
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,27 +21,18 @@ import pyarrow.parquet as pq
 from corpus.ingest.ingest import cut_scenes, summary_of
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
 from corpus.ingest.record import read_records, write_records
-from corpus.simulate.truth import FACT_VALUES
 from corpus.simulate.write import simulate_corpus
 from corpus.storage.arrow import compute as pc
 from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
-from corpus.storage.rng import derive_seed
 from corpus.storage.writer import UNGUARDED
 from corpus.tiles import TILES_FILE, CorpusError, check_tiles, read_tiles
-from hcot_llm.aggregation.joint import check_cost
-from hcot_llm.initial.annotations import (
-    check_corruption,
-    check_geography,
-    corrupt,
-    geography_annotations,
-    truth_values,
-)
-from hcot_llm.initial.table import table_annotations
+from hcot_llm.initial.statements import InitialFile
 from hcot_llm.knowledge.knowledge import tile_knowledge
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import check_same, read_schema, write_schema
 from orchestrator.config.schema import CorpusConfig
+from orchestrator.data.initial import annotate_real, annotate_simulated, check_annotations, summary_in
 from orchestrator.data.scenes import SceneState, contents_table, list_scenes, listing, with_contents
 
 # Fewer scenes than this are drawn before two processes have started.
@@ -84,24 +76,14 @@ class PreparedCorpus:
         return summary_of(records, self.tiles["split"].to_pylist().count("held_out")) if records else ""
 
     @property
+    def initial_summary(self) -> str:
+        """How many of the initial annotations come from a file, in words; '' where none do."""
+        return summary_in(self.corpus_dir)
+
+    @property
     def gsd_m(self) -> dict[str, float]:
         """Metres per pixel of each tile."""
         return dict(zip(self.tiles["tile_id"].to_pylist(), self.tiles["gsd_m"].to_pylist(), strict=True))
-
-
-def check_annotations(config: CorpusConfig, schema: AnnotationSchema) -> None:
-    """See, before work starts, that tiles of this corpus can be annotated at first with this schema.
-
-    Raises:
-        hcot_llm.schema.errors.SchemaError: names the clauses that cannot be.
-    """
-    check_cost(schema)
-    if config.initial_annotations is not None:
-        return
-    if config.kind == "simulated":
-        check_corruption(schema, FACT_VALUES)
-    else:
-        check_geography(schema)
 
 
 def prepare_corpus(
@@ -127,13 +109,13 @@ def prepare_corpus(
         IngestError: There are no tiles, none is usable, or too many are bad.
         CorpusError: Too many tiles have changed since the corpus was made.
     """
-    check_annotations(config, schema)
-    said = [schema.digest, _table_sha256(config.initial_annotations)]
+    initial = check_annotations(config, schema)
+    said = [schema.digest, "" if initial is None else initial.digest]
     if config.kind == "simulated":
         digest = _digest(config.simulated.digest(), config.corruption, run_seed, *said)
         root = config.data_dir / f"{config.name}-{digest}"
         with _alone(root):
-            _make_simulated(config, schema, root, run_seed, progress)
+            _make_simulated(config, schema, root, run_seed, initial, progress)
         truth, scenes = root / "truth", {}
     else:
         if config.tiles is None:
@@ -145,7 +127,7 @@ def prepare_corpus(
         scenes = scenes or list_scenes(source, config.ingest)
         root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), listing(scenes), *said)}"
         with _alone(root):
-            _make_real(config, schema, source, root, progress)
+            _make_real(config, schema, source, root, initial, progress)
         truth = None
     prepared = open_corpus(
         root / "corpus",
@@ -211,8 +193,7 @@ def _alone(root: Path) -> Iterator[None]:
     if (root / "corpus" / KNOWLEDGE).exists():
         yield
         return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with open(root.with_name(f".{root.name}.lock"), "a") as lock:
+    with _lock_file(root) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -223,8 +204,24 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
+def _lock_file(root: Path) -> IO[str]:
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        return open(root.with_name(f".{root.name}.lock"), "a")
+    except OSError as error:
+        raise ConfigError(
+            f"The corpus cannot be made in {root.parent} ({error.strerror or error}). Name another folder with "
+            "corpus.data_dir."
+        ) from error
+
+
 def _make_simulated(
-    config: CorpusConfig, schema: AnnotationSchema, root: Path, run_seed: int, progress: Progress
+    config: CorpusConfig,
+    schema: AnnotationSchema,
+    root: Path,
+    run_seed: int,
+    initial: InitialFile | None,
+    progress: Progress,
 ) -> None:
     corpus_dir = root / "corpus"
     if not (corpus_dir / TILES_FILE).exists():
@@ -235,18 +232,20 @@ def _make_simulated(
             progress=lambda done, total: progress("simulating scenes", done, total),
         )
     if not (corpus_dir / INITIAL_FILE).exists():
-        rows = read_parquet(root / "truth" / "truth.parquet").to_pylist()
-        if config.initial_annotations is not None:
-            table = table_annotations(schema, read_tiles(corpus_dir), config.initial_annotations)
-        else:
-            truth = {row["tile_id"]: truth_values(schema, row) for row in rows}
-            table = corrupt(schema, truth, config.corruption, derive_seed(run_seed, "corruption"))
+        table = annotate_simulated(config, schema, root, run_seed, initial)
         write_schema(corpus_dir, schema)
         _write(table, corpus_dir / INITIAL_FILE)
     _write_knowledge(corpus_dir, progress)
 
 
-def _make_real(config: CorpusConfig, schema: AnnotationSchema, source: Path, root: Path, progress: Progress) -> None:
+def _make_real(
+    config: CorpusConfig,
+    schema: AnnotationSchema,
+    source: Path,
+    root: Path,
+    initial: InitialFile | None,
+    progress: Progress,
+) -> None:
     corpus_dir = root / "corpus"
     if not (corpus_dir / SCENES).exists() and not (corpus_dir / KNOWLEDGE).exists():
         # It was killed after the tiles: cut again, or its scenes could never be compared. An older corpus is whole.
@@ -263,12 +262,8 @@ def _make_real(config: CorpusConfig, schema: AnnotationSchema, source: Path, roo
         _write(_columns(("tile_id", "scene"), report.scene_of), corpus_dir / SCENE_OF_TILE)
         _write(contents_table(report.contents), corpus_dir / SCENES)
     if not (corpus_dir / INITIAL_FILE).exists():
-        tiles = read_tiles(corpus_dir)
-        if config.initial_annotations is not None:
-            scene_of = dict(zip(*read_parquet(corpus_dir / SCENE_OF_TILE).to_pydict().values(), strict=True))
-            table = table_annotations(schema, tiles, config.initial_annotations, scene_of)
-        else:
-            table = geography_annotations(schema, tiles)
+        scene_of = dict(zip(*read_parquet(corpus_dir / SCENE_OF_TILE).to_pydict().values(), strict=True))
+        table = annotate_real(schema, corpus_dir, scene_of, initial)
         write_schema(corpus_dir, schema)
         _write(table, corpus_dir / INITIAL_FILE)
     _write_knowledge(corpus_dir, progress)
@@ -301,11 +296,6 @@ def _write(table: pa.Table, path: Path) -> None:
 
 def _columns(names: tuple[str, str], content: Mapping[str, str]) -> pa.Table:
     return pa.table({names[0]: pa.array(content, pa.string()), names[1]: pa.array(content.values(), pa.string())})
-
-
-def _table_sha256(path: Path | None) -> str:
-    """Of a table of initial annotations; empty where there is none, or none that can be read, which is said later."""
-    return "" if path is None or not path.is_file() else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _digest(*parts) -> str:

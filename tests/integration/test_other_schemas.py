@@ -1,18 +1,21 @@
 """The whole loop on other schemas: two clauses without targets, and a single clause of ten values."""
 
-import csv
 import json
+from collections import Counter
 
 import pytest
+import shapely
 from affine import Affine
 from mlflow import MlflowClient
 
 from corpus.annotations import AnnotationStore
+from corpus.storage.parquet import read_parquet
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import read_schema
 from hcot_llm.text.render import render_clause
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.mlflow_store import tracking_uri
+from support.geoparquet import write_geoparquet
 from support.geotiffs import speckled_dn, write_geotiff
 from support.shared_run import Run, knowlip, run_loop_once
 from support.toy_schemas import LANDSCAPE, VEHICLES, write_schema_file
@@ -33,25 +36,27 @@ def landscape_run(tmp_path_factory) -> Run:
 
 @pytest.fixture(scope="module")
 def vehicles_run(tmp_path_factory) -> Run:
-    """GeoTIFFs in a folder for each vehicle, annotated by a table; nothing but the table is known of them."""
+    """GeoTIFFs in a folder for each vehicle, annotated by polygons of their ground; nothing else is known of them."""
     cwd = tmp_path_factory.mktemp("vehicles")
     schema = write_schema_file(cwd / "vehicles.yaml", VEHICLES)
-    rows = []
+    grounds, found = [], []
     for number in range(CHIPS):
         vehicle = vehicles.vocabulary["vehicle"][number % 10]
         path = cwd / "chips" / vehicle / f"{number:03d}.tif"
         corner = Affine(10, 0, 400_000 + number % 8 * 20_000, 0, -10, 5_300_000 + number // 8 * 20_000)
         write_geotiff(path, speckled_dn(seed=number), transform=corner)
-        rows.append((path.relative_to(cwd / "chips").as_posix(), "vehicle", vehicle))
-    with open(cwd / "labels.csv", "w", newline="") as file:
-        csv.writer(file).writerows([("scene", "clause", "value"), *rows])
+        grounds.append(shapely.box(corner.c - 50, corner.f - 1330, corner.c + 1330, corner.f + 50))
+        found.append(vehicle)
+    sure = [0.75 if number % 2 else None for number in range(CHIPS)]
+    utm = {"id": {"authority": "EPSG", "code": 32633}}
+    write_geoparquet(cwd / "labels.parquet", {"vehicle": found, "confidence": sure}, grounds, crs=utm)
     return run_loop_once(
         cwd,
         cwd / "data",
         f"schema={schema}",
         "corpus.kind=geotiff",
         f"corpus.tiles={cwd / 'chips'}",
-        f"corpus.initial_annotations={cwd / 'labels.csv'}",
+        f"corpus.initial={cwd / 'labels.parquet'}",
         *ONE_SHORT_ROUND,
     )
 
@@ -122,6 +127,13 @@ def test_mlflow_is_told_the_accuracy_of_every_clause(landscape_run):
 
 def test_a_tile_is_captioned_in_another_schema(landscape_run):
     check_caption(landscape_run, landscape)
+
+
+def test_a_run_begins_with_what_a_file_says_of_the_ground_of_its_tiles(vehicles_run):
+    first = read_parquet(vehicles_run.corpus_dir / "seed.parquet").to_pylist()
+    assert Counter(row["value"] for row in first) == dict.fromkeys(vehicles.vocabulary["vehicle"], CHIPS // 10)
+    assert Counter(round(row["confidence"], 4) for row in first) == {0.75: CHIPS // 2, 0.9: CHIPS // 2}
+    assert f"{CHIPS} of {CHIPS} initial annotations come from labels.parquet" in vehicles_run.stdout
 
 
 def test_a_run_of_a_single_clause_on_files_and_a_table_comes_to_its_end(vehicles_run):

@@ -4,7 +4,6 @@ import json
 from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import yaml
 
@@ -15,7 +14,6 @@ from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.aggregation.posterior import ways_to_be_wrong, weigh
 from hcot_llm.initial.annotations import check_corruption, check_geography, corrupt
 from hcot_llm.initial.config import CorruptionConfig
-from hcot_llm.initial.table import table_annotations
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt, chat_prompt
 from hcot_llm.prompts.tokenizer_texts import tokenizer_texts, tokenizer_words
 from hcot_llm.schema.annotation_schema import AnnotationSchema
@@ -129,18 +127,6 @@ def test_clauses_that_nobody_can_annotate_are_refused_by_name():
         check_corruption(vehicles, {"water": ("none",)})
     with pytest.raises(SchemaError, match="no geography for 'vehicle'"):
         check_geography(vehicles)
-
-
-def test_a_table_annotates_tiles_by_their_scene(tmp_path):
-    vehicles = AnnotationSchema.model_validate(VEHICLES)
-    path = tmp_path / "labels.csv"
-    path.write_text("scene,clause,value,confidence\na.tif,vehicle,t62,\nb.tif,vehicle,d7,0.6\n")
-    tiles = pa.table({"tile_id": ["1", "2", "3"]})
-    made = table_annotations(vehicles, tiles, path, {"1": "a.tif", "2": "b.tif", "3": "a.tif"}).to_pylist()
-    assert [row["value"] for row in made] == ["t62", "d7", "t62"]
-    assert [row["confidence"] for row in made] == pytest.approx([0.9, 0.6, 0.9])
-    with pytest.raises(SchemaError, match=r"no row, by scene, for 3 \(vehicle\)"):
-        table_annotations(vehicles, tiles, path, {"1": "a.tif", "2": "b.tif", "3": "c.tif"})
 
 
 def test_another_schema_is_refused_by_both_names(schema, tmp_path):
