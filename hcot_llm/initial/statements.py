@@ -147,7 +147,7 @@ class _Reading:
         sure = self.defaults[clause] if confidence is None else _probability(confidence)
         if sure is None:
             raise SchemaError(
-                f"nothing says how sure '{clause}' is, neither the row nor an accuracy in the schema {self.schema.label}: "
+                f"nothing says how sure '{clause}' is, neither the row nor the schema {self.schema.label}: "
                 "add a column confidence, or set corpus.initial_confidence"
             )
         return Statement(row.where, subject, row.ground, clause, value, sure)
