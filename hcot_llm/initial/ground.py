@@ -79,7 +79,9 @@ def _ground(crs: str, transform: Sequence[float], width: int, height: int) -> sh
             np.column_stack([0 * along, (1 - along) * height]),
         ]
     )
-    xs, ys = Affine(*transform) @ (pixels[:, 0], pixels[:, 1])
+    grid, (columns, rows) = Affine(*transform), pixels.T
+    xs = grid.a * columns + grid.b * rows + grid.c
+    ys = grid.d * columns + grid.e * rows + grid.f
     lons, lats = warp_points(CRS.from_user_input(crs), CRS.from_epsg(4326), list(xs), list(ys))[:2]
     lons = np.asarray(lons)
     lons = lons[0] + (lons - lons[0] + 180) % 360 - 180  # in one piece

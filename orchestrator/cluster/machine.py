@@ -16,7 +16,7 @@ from orchestrator.config.schema import RunConfig
 _LONGEST_SOCKET = 107 if os.uname().sysname == "Linux" else 103  # bytes, of the system's sun_path without its end
 _LARGEST_PID = 4_194_304
 MINIMUM_OPEN_FILES = 512
-"""A run has been seen to come to its end with 1,024, of which the raylet of a local cluster takes most."""
+"""Files and sockets of one process. A guess with room: Linux gives 1,024 where nobody has set anything."""
 
 
 def machine_troubles(config: RunConfig, run_dir: Path) -> list[str]:
