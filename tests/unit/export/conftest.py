@@ -39,7 +39,7 @@ def real(tmp_path_factory) -> Path:
         folder,
         "corpus.kind=geotiff",
         f"corpus.tiles={folder / 'scenes'}",
-        f"corpus.initial_annotations={table}",
+        f"corpus.initial={table}",
         "corpus.ingest.tile_px=64",
         f"schema={schema}",
         rounds=1,
