@@ -33,7 +33,7 @@ ANNOTATION_SCHEMA = pa.schema(
     ]
 )
 # "seed" stands for the initial annotations: the stored names are part of the corpus digest, so they stay.
-SOURCES = ("seed", "captioner", "kept")
+SOURCES = ("seed", "captioner", "kept", "person")
 
 # Delta forgets its log after 30 days and `vacuum` removes old files after 7; here any round can be read again.
 _KEEP_EVERYTHING = {

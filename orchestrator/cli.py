@@ -150,6 +150,135 @@ def report(
 
 
 @app.command()
+def history(
+    run_dir: RunDir,
+    tile: Annotated[
+        str, typer.Argument(metavar="TILE", help="The id of a tile, as tiles.parquet of the corpus has it.")
+    ],
+    clause: Annotated[str | None, typer.Argument(metavar="[CLAUSE]", help="One clause: who said what of it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Say who said what of a tile in which round, how probable it was, and why it changed or stayed."""
+    from orchestrator.report.history import history_as_json, print_history
+
+    if as_json:
+        print(json.dumps(history_as_json(run_dir, tile, clause), indent=2))
+    else:
+        print_history(run_dir, tile, clause, console)
+
+
+@app.command()
+def diff(
+    run_dir: RunDir,
+    first: Annotated[int, typer.Argument(metavar="R1", min=0, help="A round; 0: the initial annotations.")],
+    second: Annotated[int, typer.Argument(metavar="R2", min=0, help="Another round.")],
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="PNG", help="Where to write the map; default: the run's figures."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of a table and a map.")
+    ] = False,
+) -> None:
+    """Say what changed between two rounds, by clause, and draw where."""
+    from orchestrator.report.difference import compare_rounds, print_difference
+    from orchestrator.report.story import read_story
+
+    story = read_story(run_dir)
+    found = compare_rounds(story, first, second)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2))
+    else:
+        print_difference(story, found, picture, console)
+
+
+@app.command()
+def gallery(
+    run_dir: RunDir = Path("runs/latest"),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="HTML", help="The file; default gallery.html of the run directory.")
+    ] = None,
+    tiles: Annotated[
+        int, typer.Option("--tiles", min=1, help="Tiles with picture and history, most changed first.")
+    ] = 150,
+) -> None:
+    """Write one HTML page of a run: map, tiles before and after, filters, histories. It needs no network."""
+    from orchestrator.report.page import write_gallery
+
+    path = write_gallery(run_dir, out, tiles)
+    console.print(f"gallery {path.resolve()}", highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command()
+def review(
+    run_dir: RunDir,
+    export: Annotated[
+        str | None, typer.Option("--export", metavar="FORMAT", help="Write questions: label-studio, cvat or csv.")
+    ] = None,
+    filter_: Annotated[
+        str, typer.Option("--filter", metavar="TEXT", help="Ask only these: 'clause=road, confidence<0.6, changed'.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most tiles to ask about.")] = 50,
+    controls: Annotated[
+        float, typer.Option("--controls", min=0, max=1, help="Planted questions of known answer, as a share.")
+    ] = 0.1,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="An empty folder for the export.")] = None,
+    import_: Annotated[
+        Path | None, typer.Option("--import", metavar="FILE", help="Take in what people decided.")
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="Format of the imported file; default by name.")
+    ] = None,
+    person: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--person", metavar="NAME", help="Who answered: NAME, NAME:KIND or IN_FILE=NAME:KIND. Repeatable."
+        ),
+    ] = None,
+    disagreements: Annotated[
+        str, typer.Option("--disagreements", help="Where people disagree: refuse, weigh or leave.")
+    ] = "refuse",
+    earlier: Annotated[
+        bool, typer.Option("--earlier", help="Take answers about an earlier version of the annotations, too.")
+    ] = False,
+    undo: Annotated[
+        str | None,
+        typer.Option("--undo", metavar="WHAT", help="Take back: an import's number, or 'tile=..., clause=...'."),
+    ] = None,
+    gain: Annotated[
+        int | None, typer.Option("--gain", min=4, help="Measure on simulated scenes what so many decisions gain.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask people about the most useful clauses, take in or take back what they decided, or say what stands."""
+    from orchestrator.review.command import ReviewCommand
+
+    chosen = [
+        name
+        for name, given in (("--export", export), ("--import", import_), ("--undo", undo), ("--gain", gain))
+        if given
+    ]
+    if len(chosen) > 1:
+        raise typer.BadParameter(f"{' and '.join(chosen)} are different things to do: give one of them.")
+    command = ReviewCommand(run_dir, console, as_json)
+    if export is not None:
+        command.export(export, out, filter_, limit, controls)
+    elif import_ is not None:
+        command.take_in(import_, format_, person or [], disagreements, earlier)
+    elif undo is not None:
+        command.undo(undo)
+    elif gain is not None:
+        from orchestrator.experiments.review_gain import gain_as_json, print_gain
+
+        if as_json:
+            print(json.dumps(gain_as_json(run_dir, gain), indent=2))
+        else:
+            print_gain(run_dir, gain, console)
+    else:
+        command.status()
+
+
+@app.command()
 def caption(
     tile: Annotated[Path, typer.Argument(metavar="TILE.tif", help="One georeferenced GeoTIFF.")],
     run_dir: Annotated[Path, typer.Option("--run", metavar="RUN_DIR", help="Run whose weights to use.")] = Path(

@@ -14,6 +14,7 @@ from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import INPUTS_FILE, check_scenes, keep_or_check_inputs, read_inputs
 from orchestrator.data.prepare import PreparedCorpus, prepare_corpus
 from orchestrator.data.scenes import SceneState
+from orchestrator.decisions.corpus import adopt
 from orchestrator.loop import run_loop
 from orchestrator.monitoring.progress import Progress
 from orchestrator.report.summary import print_report
@@ -53,6 +54,7 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
     directory = RunDirectory.create(config, run_dir)
     with _saying_how_to_resume(directory, console):
         keep_or_check_inputs(directory.path, prepared)
+        _adopt_decisions(config, directory, prepared, console)
         console.print(f"run directory {directory.path}", highlight=False, soft_wrap=True, markup=False)
         _run(config, directory, prepared, console)
     return directory.path
@@ -91,6 +93,8 @@ def resume_run(run_dir: Path, console: Console) -> None:
         preflight_disk(config, directory.path)
         prepared = same_data(config, directory, console)
         keep_or_check_inputs(directory.path, prepared)
+        if not records:
+            _adopt_decisions(config, directory, prepared, console)  # it may have been killed before
         _run(config, directory, prepared, console)
 
 
@@ -161,6 +165,17 @@ def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator
             soft_wrap=True,
             markup=False,
         )
+
+
+def _adopt_decisions(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, console: Console) -> None:
+    """Take over what people decided in the run that the configuration names."""
+    if (source := config.corpus.decisions) is None:
+        return
+    RunDirectory.open(source)
+    count = adopt(directory.path, source, config.annotation_schema, prepared.tiles["tile_id"].to_pylist())
+    console.print(
+        f"{count:,} answers of people taken over from {source}", highlight=False, soft_wrap=True, markup=False
+    )
 
 
 def _run(

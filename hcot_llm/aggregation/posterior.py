@@ -48,6 +48,7 @@ class ClauseWeighing:
         pooled: float [N, V], distributions of all models, pooled by their source weights.
         total_source_weight: float [N], sum of the source weights of the models that were queried about the tile.
         noise: Errors of the initial annotations.
+        said: float [N, V], how probable what people said is under each true value; None where nobody said anything.
     """
 
     posterior: np.ndarray
@@ -55,6 +56,7 @@ class ClauseWeighing:
     pooled: np.ndarray
     total_source_weight: np.ndarray
     noise: NoiseModel
+    said: np.ndarray | None = None
 
     @property
     def class_prior(self) -> np.ndarray:
@@ -67,7 +69,7 @@ class ClauseWeighing:
         return (self.posterior.sum(axis=0) + _PRIOR_TILES / values) / (tiles + _PRIOR_TILES)
 
     def tempered(self, inverse_temperature: float, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """The pooled models at an inverse temperature.
+        """The pooled models at an inverse temperature, times the likelihood of what people said.
 
         The class prior fills up what the models' weights lack to one. A uniform distribution in its place would not be
         neutral: of the consistent annotations far more have targets than have none.
@@ -80,7 +82,8 @@ class ClauseWeighing:
             float [N, V] of the chosen tiles; rows sum to one.
         """
         missing = np.maximum(0.0, 1.0 - inverse_temperature * self.total_source_weight[rows])[:, None]
-        return normalise(self.pooled[rows] ** inverse_temperature * self.class_prior**missing)
+        models = normalise(self.pooled[rows] ** inverse_temperature * self.class_prior**missing)
+        return models if self.said is None else normalise(models * self.said[rows])
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,14 @@ class Weighing:
             Zeros where the clauses were weighed one by one.
         joint_inverse_temperature: Power to which the pooled models of all clauses are taken, on top of the source
             weights. 1 where the clauses were weighed one by one.
+        alone: Per clause float [N, V], posterior before the rules and the other clauses had their say.
     """
 
     posterior: dict[str, np.ndarray]
     source_weights: dict[str, list[float]]
     wholly_wrong: np.ndarray
     joint_inverse_temperature: float
+    alone: dict[str, np.ndarray]
 
     def probability(self, values: np.ndarray) -> np.ndarray:
         """Posterior probability of given values.
@@ -120,6 +125,7 @@ def weigh(
     held_out: np.ndarray,
     config: AcceptanceConfig,
     priors: Sequence[SourceWeightPrior] | None = None,
+    said: Mapping[str, np.ndarray] | None = None,
 ) -> Weighing:
     """Posterior of the true values of N tiles.
 
@@ -130,26 +136,30 @@ def weigh(
             expected by `priors`, divided by the number of models.
         config: How the errors of the initial annotations are estimated, and whether clauses are weighed together.
         priors: Per model the prior of its source weight, see `fit_source_weights`.
+        said: Per clause float [N, V], how probable what people said is under each true value; None: nothing was said.
     """
     names, accuracy = initial.schema.names, known_accuracy(initial)
     alone = [
         weigh_clause(
-            [model[clause] for model in models], initial.column(clause), accuracy[:, column], held_out, config, priors
+            [model[clause] for model in models],
+            initial.column(clause),
+            accuracy[:, column],
+            held_out,
+            config,
+            priors,
+            None if said is None else said[clause],
         )
         for column, clause in enumerate(names)
     ]
     source_weights = {clause: each.source_weights for clause, each in zip(names, alone, strict=True)}
+    by_clause = {clause: each.posterior for clause, each in zip(names, alone, strict=True)}
     if not config.consistency:
-        return Weighing(
-            {clause: each.posterior for clause, each in zip(names, alone, strict=True)},
-            source_weights,
-            np.zeros((len(initial), len(ways_to_be_wrong(initial.schema)))),
-            1.0,
-        )
+        nothing = np.zeros((len(initial), len(ways_to_be_wrong(initial.schema))))
+        return Weighing(by_clause, source_weights, nothing, 1.0, by_clause)
     inverse_temperature = _fit_joint_inverse_temperature(alone, initial, accuracy, held_out)
     joint = _weigh_all(alone, initial, accuracy, inverse_temperature, config)
     posterior = dict(zip(names, joint.values, strict=True))
-    return Weighing(posterior, source_weights, joint.hypothesis[:, 1:], inverse_temperature)
+    return Weighing(posterior, source_weights, joint.hypothesis[:, 1:], inverse_temperature, by_clause)
 
 
 def known_accuracy(initial: AnnotationMatrix) -> np.ndarray:
@@ -164,6 +174,7 @@ def weigh_clause(
     held_out: np.ndarray,
     config: AcceptanceConfig,
     priors: Sequence[SourceWeightPrior] | None = None,
+    said: np.ndarray | None = None,
 ) -> ClauseWeighing:
     """Weigh one clause by itself.
 
@@ -174,19 +185,25 @@ def weigh_clause(
         held_out: bool [N], True for tiles that no model was trained on.
         config: How the errors of the initial annotations are estimated.
         priors: Per model the prior of its source weight, see `fit_source_weights`.
+        said: float [N, V], how probable what people said is under each true value; None: nobody said anything.
     """
+
+    def observed(noise: NoiseModel) -> np.ndarray:
+        likelihood = noise.likelihood(initial, accuracy)
+        return likelihood if said is None else likelihood * said
+
     noise = NoiseModel.even(float(accuracy.mean()), sources[0].shape[1])
     source_weights = [0.0] * len(sources)  # no model counts before the first fit
     pooled = pool(sources, source_weights)
     for _ in range(_ITERATIONS):
-        likelihood = noise.likelihood(initial, accuracy)
+        likelihood = observed(noise)
         source_weights = fit_source_weights([source[held_out] for source in sources], likelihood[held_out], priors)
         pooled = pool(sources, source_weights)
         noise = estimate_noise(fuse(pooled, likelihood), initial, noise.accuracy, config.noise_pseudo_count)
     total = np.zeros(len(initial))
     for source_weight, source in zip(source_weights, sources, strict=True):
         total += source_weight * ~np.isnan(source).any(axis=1)
-    return ClauseWeighing(fuse(pooled, noise.likelihood(initial, accuracy)), source_weights, pooled, total, noise)
+    return ClauseWeighing(fuse(pooled, observed(noise)), source_weights, pooled, total, noise, said)
 
 
 def _fit_joint_inverse_temperature(

@@ -8,6 +8,7 @@ from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig, deci
 from hcot_llm.aggregation.feedback import Feedback
 from hcot_llm.aggregation.label_noise import TRAINED, SourceWeightPrior
 from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.aggregation.people import PERSON, PeoplesWord
 from hcot_llm.aggregation.posterior import weigh
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 
@@ -85,6 +86,8 @@ class LabelUpdate:
         wholly_wrong: float [N, W], probability of each way to be wrong as a whole, see `ways_to_be_wrong`.
         joint_inverse_temperature: Power to which the pooled models of all clauses are taken, on top of the source
             weights.
+        posterior: Per clause float [N, V], posterior of the true value.
+        alone: Per clause float [N, V], the same before the rules and the other clauses had their say.
     """
 
     matrix: AnnotationMatrix
@@ -94,6 +97,8 @@ class LabelUpdate:
     source_weights: dict[str, list[float]]
     wholly_wrong: np.ndarray
     joint_inverse_temperature: float
+    posterior: dict[str, np.ndarray]
+    alone: dict[str, np.ndarray]
 
 
 def current_confidence(
@@ -102,6 +107,7 @@ def current_confidence(
     initial: AnnotationMatrix,
     held_out: np.ndarray,
     acceptance: AcceptanceConfig,
+    people: PeoplesWord | None = None,
 ) -> np.ndarray:
     """Probability of every current value, given the encoder and the initial annotations.
 
@@ -112,11 +118,13 @@ def current_confidence(
         held_out: bool [N], True for tiles that no model was trained on. The captioner is queried about them as well,
             so that its source weight can be fitted; their annotations do not change.
         acceptance: How the errors of the initial annotations are estimated.
+        people: What people decided; None: nothing.
 
     Returns:
         float [N, C].
     """
-    return weigh([feedback.zero_shot], initial, held_out, acceptance).probability(current.values)
+    said = None if people is None else people.likelihood
+    return weigh([feedback.zero_shot], initial, held_out, acceptance, said=said).probability(current.values)
 
 
 def update_labels(
@@ -127,8 +135,11 @@ def update_labels(
     held_out: np.ndarray,
     config: AcceptanceConfig,
     captioner: SourceWeightPrior = TRAINED,
+    people: PeoplesWord | None = None,
 ) -> LabelUpdate:
     """Weigh every proposal, and keep or replace the value of each clause; held-out tiles keep theirs.
+
+    What a person has decided stands. It weighs in all other clauses as what a person says who errs now and then.
 
     Args:
         feedback: The encoder's feedback on the N tiles.
@@ -138,6 +149,7 @@ def update_labels(
         held_out: bool [N], True for tiles that no model was trained on.
         config: How proposals are weighed and chosen.
         captioner: Prior of the captioner's source weight; that of the encoder's is TRAINED.
+        people: What people decided; None: nothing.
     """
     values = current.values.copy()
     confidence = current.confidence.copy()
@@ -153,7 +165,12 @@ def update_labels(
         if used
     }
     weighing = weigh(
-        [each for each, _ in models.values()], initial, held_out, config, [prior for _, prior in models.values()]
+        [each for each, _ in models.values()],
+        initial,
+        held_out,
+        config,
+        [prior for _, prior in models.values()],
+        None if people is None else people.likelihood,
     )
     for column, clause in enumerate(current.schema.names):
         proposed = np.where(held_out[:, None], NOT_PROPOSED, proposals.proposed[:, column])
@@ -171,6 +188,11 @@ def update_labels(
         back_to_initial = decision.value == initial.column(clause)
         # "seed" is the stored name of the initial annotations: it is part of the corpus digest.
         source[:, column] = np.where(decision.accepted, np.where(back_to_initial, "seed", "captioner"), "kept")
+    if people is not None:
+        decided = people.decided
+        values[decided], source[decided] = people.values[decided], PERSON
+        confidence[decided] = weighing.probability(values)[decided]
+        accepted[decided] = rejected[decided] = False
     return LabelUpdate(
         AnnotationMatrix(current.schema, current.tile_ids, values, confidence, source),
         accepted,
@@ -179,4 +201,6 @@ def update_labels(
         weighing.source_weights,
         weighing.wholly_wrong,
         weighing.joint_inverse_temperature,
+        weighing.posterior,
+        weighing.alone,
     )

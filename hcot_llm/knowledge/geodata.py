@@ -102,6 +102,15 @@ def land_cover(lon: float, lat: float, cells: int = 5) -> tuple[int, dict[int, f
     return centre, {int(k): float(n / counts.sum()) for k, n in zip(classes, counts, strict=True)}
 
 
+def land_cover_overview(rows: int) -> np.ndarray:
+    """MODIS IGBP classes of the whole earth on a coarse grid, uint8 [rows, 2 * rows], north up; 0 is water."""
+    grid = _land_cover_grid()
+    height, width = grid.shape
+    down = ((np.arange(rows) + 0.5) * height / rows).astype(int)
+    across = ((np.arange(2 * rows) + 0.5) * width / (2 * rows)).astype(int)
+    return grid[np.ix_(down, across)]
+
+
 def climate_zone(lon: float, lat: float, on_land: bool) -> str:
     """Koppen-Geiger zone such as "Csa", or "Ocean"; for land the map takes for ocean, the nearest zone."""
     numbers, grid = _climate_numbers(), _climate_grid()

@@ -81,6 +81,7 @@ def portable(config: RunConfig) -> dict[str, Any]:
         (content["corpus"], "data_dir"),
         (content["corpus"], "tiles"),
         (content["corpus"], "initial"),
+        (content["corpus"], "decisions"),
         (content["cluster"], "spill_dir"),
     ):
         if section[key] is not None:

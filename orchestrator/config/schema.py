@@ -64,6 +64,11 @@ class CorpusConfig(StrictModel):
         description="probability that a value of that file is right where the file does not say; null: the accuracy "
         "of the clause in the schema",
     )
+    decisions: Path | None = Field(
+        default=None,
+        description="directory of another run on the same tiles, whose people's decisions count from the start; null: "
+        "none",
+    )
     simulated: SceneConfig = Field(default_factory=SceneConfig, description="the simulated scenes")
     corruption: CorruptionConfig = Field(
         default_factory=CorruptionConfig, description="errors of simulated initial annotations"

@@ -9,19 +9,20 @@ import ray.data
 
 from actors.captioner.requests import ImageIndex
 from actors.data.shuffler import Blocks, read_images, shuffle_round
-from corpus.annotations import ANNOTATION_SCHEMA, AnnotationError, AnnotationStore
+from corpus.annotations import AnnotationError, AnnotationStore
 from corpus.digest import annotation_digest
-from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import feedback_hints
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
+from hcot_llm.aggregation.people import PeoplesWord, with_decisions
 from hcot_llm.aggregation.relabel import LabelUpdate
 from hcot_llm.prompts.prompts import prompt_sha256
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaMismatch
-from hcot_llm.text.render import render_clause
 from orchestrator.config.schema import RunConfig
+from orchestrator.data.annotation_rows import annotation_rows
 from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.data.training_targets import TrainingTargets, label_accuracy, training_rows, training_view
+from orchestrator.decisions.corpus import entered, read_word
 from orchestrator.policies.folds import Findings, Fold, make_folds
 from orchestrator.policies.schedule import Schedule
 from orchestrator.state.records import RoundRecord
@@ -45,6 +46,7 @@ class CorpusState:
         blocks: the round's shuffled training rows, of each fold.
         loss_mask: bool [training tiles, clauses], the clauses that the captioner is trained to write in this round.
         label_accuracy: Per clause the expected share of right values among those that are training targets.
+        people: What people have decided; None: nothing.
     """
 
     prepared: PreparedCorpus
@@ -59,6 +61,7 @@ class CorpusState:
     blocks: tuple[Blocks, ...]
     loss_mask: np.ndarray
     label_accuracy: tuple[float, ...] = ()
+    people: PeoplesWord | None = None
 
     @property
     def training(self) -> AnnotationMatrix:
@@ -108,8 +111,9 @@ def open_corpus(
             f"{store.path} has no annotations of round {last_round} of {run_id}, which is recorded. "
             "Restore the table from a copy, or start a new run."
         )
+    people = read_word(directory.path, schema, initial.tile_ids)
     if version is None:
-        rows = annotation_rows(initial, prepared.initial, 0, [""] * len(initial), "")
+        rows = annotation_rows(with_decisions(initial, people), prepared.initial, 0, [""] * len(initial), "")
         version = store.commit(rows, run_id=run_id, round_=0, metadata=_metadata(schema))
     _check_schema(store, version, schema)
     table = store.read(version)
@@ -122,7 +126,7 @@ def open_corpus(
         )
     images = read_images(prepared.tiles, prepared.corpus_dir, config.corpus.rows_per_block)
     split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
-    annotations = matrix_from_table(schema, table)
+    annotations = entered(matrix_from_table(schema, table), people, initial, store, run_id)
     in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
     targets = (
         TrainingTargets.read(directory.feedback(last_round))
@@ -142,6 +146,7 @@ def open_corpus(
         folds,
         (),
         targets.loss_mask,
+        people=people,
     )
     return _shuffled(config, corpus, targets, last_round + 1)
 
@@ -156,7 +161,8 @@ def next_corpus(
 ) -> CorpusState:
     """Commit a round's annotations once, whatever happens, and shuffle them for the round after it.
 
-    Where an earlier attempt at this round has committed annotations, those count, and not what this one came to.
+    Where an earlier attempt at this round has committed annotations, those count, and not what this one came to. What
+    people have decided up to now is in the annotations.
 
     Args:
         config: Configuration of the run.
@@ -171,7 +177,9 @@ def next_corpus(
     """
     directory.writer.check()
     store, training, schema = AnnotationStore(directory.annotations), corpus.in_training, config.annotation_schema
-    table = annotation_rows(update.matrix, store.read(corpus.version), round_, findings.weights_sha256, prompt_sha256())
+    people = read_word(directory.path, schema, update.matrix.tile_ids)
+    matrix = entered(update.matrix, people, corpus.initial, store, directory.run_id)
+    table = annotation_rows(matrix, store.read(corpus.version), round_, findings.weights_sha256, prompt_sha256())
     version = store.commit(table, run_id=directory.run_id, round_=round_, metadata=_metadata(schema))
     table = store.read(version)
     annotations = matrix_from_table(schema, table)
@@ -184,7 +192,12 @@ def next_corpus(
     targets = TrainingTargets(caption_mask, loss_mask, hints)
     targets.write(directory.feedback(round_), directory.writer)
     corpus = replace(
-        corpus, annotations=annotations, version=version, digest=annotation_digest(table), loss_mask=loss_mask
+        corpus,
+        annotations=annotations,
+        version=version,
+        digest=annotation_digest(table),
+        loss_mask=loss_mask,
+        people=people,
     )
     return _shuffled(config, corpus, targets, round_ + 1)
 
@@ -211,6 +224,9 @@ def _check_schema(store: AnnotationStore, version: int, schema: AnnotationSchema
 def _shuffled(config: RunConfig, corpus: CorpusState, targets: TrainingTargets, round_: int) -> CorpusState:
     """The corpus with the rows of round `round_`, shuffled for every fold."""
     plan, drawn = _schedule(config).plan(round_), {"run_seed": config.seed, "round_": round_}
+    if corpus.people is not None:
+        targets = targets.with_decided(corpus.people.decided[corpus.in_training])
+        corpus = replace(corpus, loss_mask=targets.loss_mask)
     view = training_view(corpus.training, corpus.training_initial, targets, plan, **drawn)
     rows = training_rows(corpus.training, view, targets, corpus.prepared.knowledge, plan, **drawn)
     mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
@@ -225,47 +241,3 @@ def _shuffled(config: RunConfig, corpus: CorpusState, targets: TrainingTargets, 
 
 def _schedule(config: RunConfig) -> Schedule:
     return Schedule(config.schedule, config.train, config.acceptance)
-
-
-def annotation_rows(
-    matrix: AnnotationMatrix, previous: pa.Table, round_: int, weights_sha256: Sequence[str], prompt_hash: str
-) -> pa.Table:
-    """Make rows of the annotation table. A clause keeps its text as long as it keeps its value.
-
-    Args:
-        matrix: the annotations of N tiles.
-        previous: rows with tile_id, clause, value and text: the version before, or the initial annotations.
-        round_: number of the round that the rows are of; 0 for the initial annotations.
-        weights_sha256: N hashes, of the model that labelled each tile.
-        prompt_hash: Version of the captioner's prompts, see `prompt_sha256`.
-    """
-    texts = {
-        (tile_id, clause): (value, text)
-        for tile_id, clause, value, text in zip(
-            *(previous[name].to_pylist() for name in ("tile_id", "clause", "value", "text")), strict=True
-        )
-    }
-    schema = matrix.schema
-    columns: dict[str, list] = {name: [] for name in ("tile_id", "clause", "value", "text", "level", "source")}
-    for row, tile_id in enumerate(matrix.tile_ids):
-        for column, (clause, words) in enumerate(schema.vocabulary.items()):
-            value = words[matrix.values[row, column]]
-            old_value, text = texts[tile_id, clause]
-            if old_value != value:
-                text = render_clause(schema, clause, value, variant=derive_seed(tile_id, clause, "wording") % 1000)
-            for name, entry in zip(
-                columns, (tile_id, clause, value, text, schema.level[clause], matrix.source[row, column]), strict=True
-            ):
-                columns[name].append(entry)
-    count = len(columns["tile_id"])
-    arrays = {name: pa.array(entries, ANNOTATION_SCHEMA.field(name).type) for name, entries in columns.items()}
-    return pa.table(
-        {
-            **arrays,
-            "confidence": pa.array(matrix.confidence.reshape(-1), pa.float32()),
-            "round": pa.array([round_] * count, pa.int32()),
-            "weights_sha256": pa.array(np.repeat(np.asarray(weights_sha256, object), len(schema)), pa.string()),
-            "prompt_sha256": pa.array([prompt_hash] * count),
-        },
-        schema=ANNOTATION_SCHEMA,
-    )

@@ -1,7 +1,7 @@
 """The training targets that a round leaves for the next one, and the training rows made of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
 from corpus.storage.writer import Writer
 from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.aggregation.people import PERSON
 from hcot_llm.aggregation.posterior import ACCURACY
 from orchestrator.policies.schedule import RoundPlan
 from orchestrator.policies.selection import copies, rare_landforms, shows_initial
@@ -36,6 +37,10 @@ class TrainingTargets:
         """The targets of round 1: all clauses, without hints."""
         everything = np.ones((tiles, clauses), dtype=bool)
         return TrainingTargets(everything, everything, [[""] * clauses for _ in range(tiles)])
+
+    def with_decided(self, decided: np.ndarray) -> "TrainingTargets":
+        """The same, with the clauses that people decided, bool [n, clauses], among the targets."""
+        return replace(self, caption_mask=self.caption_mask | decided, loss_mask=self.loss_mask | decided)
 
     @staticmethod
     def read(path: Path) -> "TrainingTargets":
@@ -96,7 +101,9 @@ def training_view(
         run_seed: Seed of the run.
         round_: number of the round, counted from 1.
     """
+    # What a person decided is shown as it was decided.
     old = shows_initial(training.tile_ids, plan.initial_caption_share, run_seed, round_)[:, None]
+    old = old & (training.source != PERSON)
     # An old caption is seen whole: a value that was replaced since then is a target as it was.
     restored = old & (training.values != initial.values)
     return TrainingView(

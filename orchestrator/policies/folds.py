@@ -89,6 +89,7 @@ class Findings:
     Attributes:
         feedback: The encoders' feedback.
         flagged: bool [N, C], flagged clauses.
+        queried: bool [N, C], the flagged ones that the captioner was queried about.
         proposals: The captioners' answers.
         weights_sha256: N hashes: for each tile that of the model whose findings count.
         first: Findings of the first fold, whose model is the one that the round publishes.
@@ -96,6 +97,7 @@ class Findings:
 
     feedback: Feedback
     flagged: np.ndarray
+    queried: np.ndarray
     proposals: Proposals
     weights_sha256: list[str]
     first: FoldFindings
@@ -135,6 +137,7 @@ def join_findings(tile_ids: Sequence[str], parts: Sequence[FoldFindings]) -> Fin
     return Findings(
         feedback,
         joined(lambda part: part.flagged),
+        joined(lambda part: part.queried),
         Proposals(
             joined(lambda part: part.proposals.proposed),
             by_clause(lambda part: part.proposals.distributions),

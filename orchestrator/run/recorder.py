@@ -113,6 +113,8 @@ class RoundRecorder:
         self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
         if proposals.injected:
             self._metrics["faults_injected"] = sum(proposals.injected.values())
+        if corpus.people is not None:
+            self._metrics["decided_by_people"] = int(corpus.people.decided.sum())
         wrong = update.wholly_wrong[training].mean(axis=0)
         for way, share in zip(ways_to_be_wrong(update.matrix.schema), wrong, strict=True):
             self._metrics[f"{way}_wrong_share"] = float(share)

@@ -20,6 +20,7 @@ from orchestrator.monitoring.progress import Progress
 from orchestrator.monitoring.watchdog import Watchdog
 from orchestrator.policies.schedule import Schedule
 from orchestrator.report.figures import draw_run
+from orchestrator.report.page import write_run_gallery
 from orchestrator.run import lifetimes
 from orchestrator.run.actors import (
     Actors,
@@ -175,6 +176,7 @@ class Session:
         """Draw and track what can be drawn only when all rounds are over."""
         if self.records:
             self.tracker.log_files(None, draw_run(self.directory, self.records), "figures")
+            self.tracker.log_files(None, [write_run_gallery(self.directory)], "gallery")
 
     def _phases(self, number: int | None = None) -> Phases:
         return Phases(self.directory, self.progress, self.watchdog, number, self.config.rounds)

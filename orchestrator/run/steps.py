@@ -21,6 +21,7 @@ from hcot_llm.aggregation.relabel import LabelUpdate, Proposals, current_confide
 from orchestrator.cluster.ray_output import without_constructor_notice
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_history import CorpusState, next_corpus, select
+from orchestrator.data.round_evidence import evidence_of
 from orchestrator.policies.folds import Findings, Fold
 from orchestrator.policies.retention import CHAMPION_METRIC, plan_retention
 from orchestrator.policies.schedule import Phase, RoundPlan
@@ -29,6 +30,7 @@ from orchestrator.report.figures import draw_round, gallery_tile_ids
 from orchestrator.run.actors import EvaluatorHandle
 from orchestrator.run.phases import Phases
 from orchestrator.state.deletion import carry_out, find_leftovers
+from orchestrator.state.evidence import write_evidence
 from orchestrator.state.records import InitialSummary, PhaseClock, RoundRecord, write_initial_summary
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.base import Tracker
@@ -131,8 +133,11 @@ def find_flagged(round_: Round, corpus: CorpusState, fold: Fold, scores: Scores)
         return nothing, nothing
     with round_.phase("score"):
         annotations, initial = select(corpus.annotations, fold.scored), select(corpus.initial, fold.scored)
-        confidence = current_confidence(scores.feedback, annotations, initial, ~labels, config.acceptance)
+        people = None if corpus.people is None else corpus.people.of(fold.scored)
+        confidence = current_confidence(scores.feedback, annotations, initial, ~labels, config.acceptance, people)
         flagged = flagged_clauses(scores.feedback, confidence, config.flag)
+        if people is not None:
+            flagged &= ~people.decided
         if plan.phase is Phase.FLAG:
             return flagged, nothing
         if plan.regenerated_share == 1:
@@ -183,10 +188,10 @@ def relabel(
 
 
 def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> LabelUpdate:
-    """Weigh all label sources, and update the labels where the evidence for a new value is better."""
+    """Weigh all label sources, update the labels where the evidence is better, and write down who said what."""
     acceptance = round_.config.acceptance.model_copy(update={"minimum_margin": round_.plan.acceptance_margin})
     with round_.phase("label"):
-        return update_labels(
+        update = update_labels(
             findings.feedback,
             corpus.annotations,
             corpus.initial,
@@ -194,7 +199,11 @@ def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> LabelUp
             ~corpus.in_training,
             acceptance,
             captioner=round_.config.captioner.prior,
+            people=corpus.people,
         )
+        evidence = evidence_of(findings, update, corpus.people)
+        write_evidence(round_.directory.evidence(round_.number), evidence, round_.directory.writer)
+        return update
 
 
 def refresh(round_: Round, corpus: CorpusState, findings: Findings, update: LabelUpdate) -> CorpusState:

@@ -64,6 +64,10 @@ class RunDirectory(StateFolder):
         """File of what a round's encoder says to the next round's training."""
         return self.path / "feedback" / f"round-{round_:04d}.parquet"
 
+    def evidence(self, round_: int) -> Path:
+        """File of what every label source said in a round."""
+        return self.path / "evidence" / f"round-{round_:04d}.parquet"
+
     def losses(self, round_: int) -> Path:
         """File of the losses of a round's steps."""
         return self.path / "losses" / f"round-{round_:04d}.json"

@@ -194,6 +194,7 @@ def test_mlflow_holds_one_run_with_a_child_for_every_round(smoke_run, directory)
     assert len(client.get_metric_history(parent.info.run_id, "loss/total")) == steps
     parents = {item.path for item in client.list_artifacts(parent.info.run_id, "figures")}
     assert "figures/time_per_phase.png" in parents
+    assert [item.path for item in client.list_artifacts(parent.info.run_id, "gallery")] == ["gallery/gallery.html"]
 
 
 def test_without_a_terminal_a_run_prints_lines_and_no_bars_or_escapes(smoke_run):

@@ -18,9 +18,16 @@ COMMANDS = {
     "data check": "CONFIG|DIR --explain --json --picture --set --tiles",
     "data make": "CONFIG --set --tiles",
     "export": "RUN_DIR OUT --champion --format --licence --plugin --round --version",
+    "diff": "RUN_DIR R1 R2 --json --picture",
+    "gallery": "RUN_DIR --out --tiles",
     "hcot": "FILE.json --json",
+    "history": "RUN_DIR TILE [CLAUSE] --json",
     "logs": "RUN_DIR --follow --json --level --logger -f",
     "report": "RUN_DIR --json --reference",
+    "review": (
+        "RUN_DIR --controls --disagreements --earlier --export --filter --format --gain --import --json --limit --out "
+        "--person --undo"
+    ),
     "resume": "RUN_DIR",
     "run": "CONFIG --run-dir --set --tiles",
     "schema": "",

@@ -1,0 +1,1 @@
+"""What people decided about a run's annotations: kept, taken back, weighed, compared."""

@@ -1,0 +1,1 @@
+"""Questions to people: which to ask, how they are shown, and how their answers come back."""

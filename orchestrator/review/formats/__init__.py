@@ -1,0 +1,1 @@
+"""Formats in which questions go out to people and answers come back."""
