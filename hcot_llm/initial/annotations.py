@@ -291,6 +291,7 @@ def _write(
 
 
 def _generator(seed: int, tile_id: str) -> np.random.Generator:
+    # "seed annotation" is a part of the seed, as are "seed hedges" and "seed wording": other words change the draws.
     return np.random.default_rng(derive_seed(seed, tile_id, "seed annotation"))
 
 

@@ -31,6 +31,7 @@ def choose_queried(flagged: np.ndarray, confidence: np.ndarray, limited: np.ndar
 
 def shows_initial(tile_ids: Sequence[str], share: float, run_seed: int, round_: int) -> np.ndarray:
     """Draw the tiles that a round shows with their initial caption, bool [N]; each by a draw of its own."""
+    # "seed caption" is a part of the seed: other words would draw other tiles.
     return np.asarray([_draw(run_seed, round_, tile_id, "seed caption") < share for tile_id in tile_ids], dtype=bool)
 
 
