@@ -41,7 +41,7 @@ import sys, time
 from pathlib import Path
 import ray
 from actors.captioner.native import NativeCaptionerConfig
-        from actors.captioner.native_replica import NativeCaptioner
+from actors.captioner.native_replica import NativeCaptioner
 from orchestrator.cluster.connect import start_cluster
 from orchestrator.config.load import load_config
 start_cluster(load_config(Path(sys.argv[1]), ["cluster.local_cpus=2", "cluster.object_store_memory_gib=0.2"]))
