@@ -453,6 +453,29 @@ def data_check(
     raise typer.Exit(check_scenes_of(config.corpus, console, explain=explain, picture=picture, as_json=as_json))
 
 
+@data_app.command("score")
+def data_score(
+    config: Config,
+    weights: Annotated[
+        Path, typer.Option("--weights", metavar="DIR", help="Weights, for instance runs/latest/weights/round-0003.")
+    ],
+    reference: Annotated[Path, typer.Option("--reference", metavar="CSV", help="Reference annotations.")],
+    tiles: Tiles = None,
+    settings: Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Score what weights say of tiles that nothing was trained on against reference annotations."""
+    from orchestrator.report.reference import print_reference_report, score_weights
+    from orchestrator.start import make_data
+
+    loaded = _load(config, tiles, settings)
+    scored = score_weights(loaded, make_data(loaded, Console(stderr=True)), weights, reference)
+    if as_json:
+        print(json.dumps(scored.as_json(), indent=2))
+    else:
+        print_reference_report(scored, console)
+
+
 @schema_app.command("check")
 def schema_check(
     path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="An annotation schema, see configs/schema/.")],

@@ -4,15 +4,18 @@ Those of the project's samples were made by visual interpretation by a vision-la
 only: nothing is trained, tuned or chosen on them.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from actors.scorer.stored_encoder import zero_shot_of
+from benchmark.metrics.block_bootstrap import MeanScore, block_of, mean_score
 from benchmark.reference import (
     FIELDS,
     FieldScore,
@@ -28,14 +31,30 @@ from corpus.annotations import AnnotationStore
 from corpus.ingest.cutting import tile_id_of
 from corpus.ingest.ingest import scene_sha256
 from corpus.tiles import read_tiles
+from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.initial.annotations import geography_values
+from hcot_llm.schema.files import check_same, read_schema
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import read_inputs
+from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.state.records import read_records
 from orchestrator.state.run_directory import RunDirectory
 
 SECOND_READING = "second_reading.csv"
-ANSWERS = ("initial", "final", "geography", "majority")
+ANSWERS = ("initial", "final", "weights", "geography", "majority")
+# Name, splits of the tiles, whether the reference is of low confidence.
+GROUPS = (
+    ("training tiles", ("train",), False),
+    ("training tiles, reference of low confidence", ("train",), True),
+    ("held-out tiles, which keep their initial annotation", ("held_out",), False),
+    ("held-out tiles, reference of low confidence", ("held_out",), True),
+)
+ALL_TILES = (
+    ("all tiles", ("train", "held_out"), False),
+    ("all tiles, reference of low confidence", ("train", "held_out"), True),
+)
+LEAST_PROBABILITY = 1e-4
+"""Of an annotation, for its log-likelihood: one that the weights exclude counts as this."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +80,19 @@ class ReferenceReport:
 
     Attributes:
         by_group: Name of a set of windows -> its fields.
+        mean: Name of a set of windows -> answer -> mean over its scored fields, with intervals over blocks of ground.
         windows: Number of windows of the reference that are tiles of the run.
         not_found: Number of windows that are not.
         rounds: Number of recorded rounds.
+        initial_log_likelihood: Mean over clauses and tiles, of the initial annotations under weights; None for a run.
     """
 
     by_group: dict[str, list[FieldReport]]
+    mean: dict[str, dict[str, MeanScore]]
     windows: int
     not_found: int
     rounds: int
+    initial_log_likelihood: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -111,25 +134,100 @@ def compare_with_reference(run_dir: Path, reference: Path) -> ReferenceReport:
         },
     }
 
-    def group(belongs: Callable[[ReferenceWindow, str], bool]) -> list[FieldReport]:
-        chosen = {window: tile_id for window, tile_id in found.items() if belongs(window, tiles[tile_id]["split"])}
-        return [_field_report(field, chosen, answers, second) for field in FIELDS] if chosen else []
+    return _compare(found, tiles, answers, second, len(windows), rounds)
 
-    groups = {
-        "training tiles": group(lambda window, split: split == "train" and window.confidence != "low"),
-        "training tiles, reference of low confidence": group(
-            lambda window, split: split == "train" and window.confidence == "low"
-        ),
-        "held-out tiles, which keep their initial annotation": group(
-            lambda window, split: split != "train" and window.confidence != "low"
-        ),
-        "held-out tiles, reference of low confidence": group(
-            lambda window, split: split != "train" and window.confidence == "low"
-        ),
+
+def score_weights(config: RunConfig, corpus: PreparedCorpus, weights_dir: Path, reference: Path) -> ReferenceReport:
+    """Score what weights say of tiles on which nothing was trained, beside geography, on the windows of a reference.
+
+    Args:
+        config: says how the scenes were cut, and from how many views the encoder looks.
+        corpus: the tiles.
+        weights_dir: of the weights.
+        reference: the CSV file, with its scenes beside it.
+
+    Raises:
+        ReferenceFileError: as `compare_with_reference`.
+        hcot_llm.schema.errors.SchemaMismatch: the weights are of another annotation schema.
+    """
+    schema = config.annotation_schema
+    check_same(f"The weights {weights_dir}", read_schema(weights_dir), schema, "Name weights of this schema.")
+    windows = read_reference(reference, schema.vocabulary)
+    second_path = reference.parent / SECOND_READING
+    second = read_reference(second_path, schema.vocabulary) if second_path.is_file() else []
+    tiles = {tile["tile_id"]: tile for tile in corpus.tiles.to_pylist()}
+    found = _tiles_of(windows, reference.parent, config, set(tiles))
+    paths = [corpus.corpus_dir / tile["path"] for tile in tiles.values()]
+    zero_shot = zero_shot_of(weights_dir, paths, views=config.score.views)
+    said = {
+        tile_id: {clause: schema.vocabulary[clause][int(of[row].argmax())] for clause, of in zero_shot.items()}
+        for row, tile_id in enumerate(tiles)
     }
-    return ReferenceReport(
-        {name: fields for name, fields in groups.items() if fields}, len(found), len(windows) - len(found), rounds
+    initial = matrix_from_table(schema, corpus.initial)
+    answers = {
+        "initial": {tile_id: initial.row_values(row) for row, tile_id in enumerate(initial.tile_ids)},
+        "weights": said,
+        "geography": {
+            tile_id: geography_values(schema, tiles[tile_id]["lon"], tiles[tile_id]["lat"])
+            for tile_id in found.values()
+        },
+    }
+    return replace(
+        _compare(found, tiles, answers, second, len(windows), 0, by_split=False),
+        initial_log_likelihood=_log_likelihood(zero_shot, initial, list(tiles)),
     )
+
+
+def _log_likelihood(zero_shot: Mapping[str, np.ndarray], initial: AnnotationMatrix, tile_ids: list[str]) -> float:
+    """Mean log-likelihood of the initial annotations of all tiles: it needs no reference, and compares inputs."""
+    row_of = {tile_id: row for row, tile_id in enumerate(initial.tile_ids)}
+    rows = [row_of[tile_id] for tile_id in tile_ids]
+    per_clause = [
+        np.log(np.maximum(of[np.arange(len(rows)), initial.values[rows, column]], LEAST_PROBABILITY)).mean()
+        for column, of in enumerate(zero_shot.values())
+    ]
+    return float(np.mean(per_clause))
+
+
+def _compare(
+    found: Mapping[ReferenceWindow, str],
+    tiles: Mapping[str, Mapping[str, Any]],
+    answers: Mapping[str, Mapping[str, Mapping[str, str]]],
+    second: list[ReferenceWindow],
+    listed: int,
+    rounds: int,
+    *,
+    by_split: bool = True,
+) -> ReferenceReport:
+    """Score answers on the windows that were found, in groups of confidence and, `by_split`, of the tiles' split."""
+    by_group, mean = {}, {}
+    for name, splits, low in GROUPS if by_split else ALL_TILES:
+        chosen = {
+            window: tile_id
+            for window, tile_id in found.items()
+            if tiles[tile_id]["split"] in splits and (window.confidence == "low") == low
+        }
+        if chosen:
+            by_group[name] = [_field_report(field, chosen, answers, second) for field in FIELDS]
+            blocks = [block_of(tiles[tile_id]["lon"], tiles[tile_id]["lat"]) for tile_id in chosen.values()]
+            mean[name] = _means(chosen, answers, blocks)
+    return ReferenceReport(by_group, mean, len(found), listed - len(found), rounds)
+
+
+def _means(
+    chosen: Mapping[ReferenceWindow, str],
+    answers: Mapping[str, Mapping[str, Mapping[str, str]]],
+    blocks: list[tuple[int, int]],
+) -> dict[str, MeanScore]:
+    """Mean over the scored fields of each answer."""
+    scored = [field for field in FIELDS if field.scored]
+    true = [[window.value(field) for window in chosen] for field in scored]
+    of = {
+        name: [[field.read(values[tile_id][field.clause]) for tile_id in chosen.values()] for field in scored]
+        for name, values in answers.items()
+    }
+    of["majority"] = [[most_frequent(field, list(chosen))] * len(chosen) for field in scored]
+    return {name: mean_score(predicted, true, blocks) for name, predicted in of.items()}
 
 
 def _tiles_of(
@@ -194,7 +292,18 @@ def print_reference_report(report: ReferenceReport, console: Console) -> None:
     """Print the comparison as tables."""
     for name, fields in report.by_group.items():
         console.print(_table(name, fields))
+        for answer, found in report.mean[name].items():
+            console.print(
+                f"{answer}: mean {100 * found.accuracy:.1f} % ({_interval(found.accuracy_interval, 100, 1)}), kappa "
+                f"{found.kappa:.2f} ({_interval(found.kappa_interval, 1, 2)})",
+                highlight=False,
+            )
         console.print()
+    if report.initial_log_likelihood is not None:
+        console.print(
+            f"Mean log-likelihood of the initial annotations under the weights: {report.initial_log_likelihood:.3f}.",
+            highlight=False,
+        )
     console.print(
         f"{report.windows} windows of the reference are tiles of this run, {report.not_found} are not; annotations "
         f"after {report.rounds} rounds. Each cell: accuracy in % (kappa: agreement beyond chance). 2nd reader: how far "
@@ -215,24 +324,30 @@ def _table(name: str, fields: list[FieldReport]) -> Table:
         pad_edge=False,
         header_style="dim",
     )
-    for heading in ("clause", "initial", "final", "geography", "majority", "2nd reader"):
+    answers = [answer for answer in ANSWERS if answer in fields[0].scores]
+    for heading in ("clause", *answers, "2nd reader"):
         table.add_column(heading, justify="left" if heading == "clause" else "right", no_wrap=True)
     for field in fields:
         clause = field.clause.replace("_", " ")
         table.add_row(
             Text(clause if field.scored else f"[{clause}]"),
-            *(_cell(field.scores[answer]) for answer in ANSWERS[:-1]),
+            *(_cell(field.scores[answer]) for answer in answers[:-1]),
             f"{100 * field.scores['majority'].accuracy:.1f}",
             _cell(field.second_reading),
             style=None if field.scored else "dim",
         )
     scored = [field for field in fields if field.scored]
-    means = [sum(field.scores[answer].accuracy for field in scored) / len(scored) for answer in ANSWERS]
+    means = [sum(field.scores[answer].accuracy for field in scored) / len(scored) for answer in answers]
     # Below the accuracies, not below their kappas.
     table.add_row(
         "mean of scored", *(f"{100 * mean:.1f}      " for mean in means[:-1]), f"{100 * means[-1]:.1f}", style="bold"
     )
     return table
+
+
+def _interval(interval: tuple[float, float], scale: float, digits: int) -> str:
+    """95 % of the draws of blocks of ground."""
+    return f"{scale * interval[0]:.{digits}f} to {scale * interval[1]:.{digits}f}"
 
 
 def _cell(found: FieldScore | None) -> str:

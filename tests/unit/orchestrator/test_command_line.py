@@ -17,6 +17,7 @@ COMMANDS = {
     "data": "",
     "data check": "CONFIG|DIR --explain --json --picture --set --tiles",
     "data make": "CONFIG --set --tiles",
+    "data score": "CONFIG --json --reference --set --tiles --weights",
     "export": "RUN_DIR OUT --champion --format --licence --plugin --round --version",
     "diff": "RUN_DIR R1 R2 --json --picture",
     "gallery": "RUN_DIR --out --tiles",
