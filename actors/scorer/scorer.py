@@ -127,13 +127,16 @@ def mean_over_views(
 
 
 def _captions(schema: AnnotationSchema, tile_id: str, indices: list[int], leave_one_out: bool) -> list[str]:
-    """The whole caption and, if wanted, the caption without each clause, in schema order, in the same wording."""
+    """The whole caption and, if wanted, the caption without each clause, in schema order, in the same wording.
+
+    Without its only clause a caption says nothing. The whole one stands in its place, so that the gain is zero.
+    """
     values = {clause: words[index] for (clause, words), index in zip(schema.vocabulary.items(), indices, strict=True)}
     seed = derive_seed(tile_id, "score wording")
     captions = [render_caption(schema, values, seed=seed)]
     if leave_one_out:
         captions += [
-            render_caption(schema, {c: v for c, v in values.items() if c != left_out}, seed=seed)
+            render_caption(schema, {c: v for c, v in values.items() if c != left_out} or values, seed=seed)
             for left_out in schema.names
         ]
     return captions

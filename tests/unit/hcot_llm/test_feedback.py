@@ -5,6 +5,7 @@ import pytest
 
 from actors.scorer.scorer import _captions
 from hcot_llm.aggregation.feedback import (
+from hcot_llm.schema.annotation_schema import AnnotationSchema
     Feedback,
     FlagConfig,
     feedback_hints,
@@ -15,6 +16,7 @@ from hcot_llm.aggregation.feedback import (
 from hcot_llm.text.render import render_clause
 from model.encoder import ITM_MATCH
 from support.hcot import CLAUSES, HCOT, VOCABULARY
+from support.toy_schemas import VEHICLES
 
 WATER = CLAUSES.index("water")
 SURE = np.ones((1, len(CLAUSES)))
@@ -110,3 +112,9 @@ def test_hints_name_the_encoders_favourite_first():
     assert feedback_hints(HCOT, one, 0, ["water"]) == {"water": "lake sea"}
     same = feedback(zero_shot={"water": np.eye(4)[[lake]]}, neighbours={"water": np.eye(4)[[lake]]})
     assert feedback_hints(HCOT, same, 0, ["water"]) == {"water": "lake"}
+
+
+def test_leaving_out_the_only_clause_gains_nothing():
+    vehicles = AnnotationSchema.model_validate(VEHICLES)
+    whole, without = _captions(vehicles, "tile", [3], True)
+    assert without == whole
