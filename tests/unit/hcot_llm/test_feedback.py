@@ -5,7 +5,6 @@ import pytest
 
 from actors.scorer.scorer import _captions
 from hcot_llm.aggregation.feedback import (
-from hcot_llm.schema.annotation_schema import AnnotationSchema
     Feedback,
     FlagConfig,
     feedback_hints,
@@ -13,6 +12,7 @@ from hcot_llm.schema.annotation_schema import AnnotationSchema
     leave_one_out_flags,
     leave_one_out_gains,
 )
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.text.render import render_clause
 from model.encoder import ITM_MATCH
 from support.hcot import CLAUSES, HCOT, VOCABULARY
