@@ -176,7 +176,8 @@ class Session:
         """Draw and track what can be drawn only when all rounds are over."""
         if self.records:
             self.tracker.log_files(None, draw_run(self.directory, self.records), "figures")
-            self.tracker.log_files(None, [write_run_gallery(self.directory)], "gallery")
+            if self.directory.annotations.exists():  # what is kept of a run need not hold its annotations
+                self.tracker.log_files(None, [write_run_gallery(self.directory)], "gallery")
 
     def _phases(self, number: int | None = None) -> Phases:
         return Phases(self.directory, self.progress, self.watchdog, number, self.config.rounds)

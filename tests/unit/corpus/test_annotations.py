@@ -168,7 +168,7 @@ def changed(name: str, values, kind=None) -> pa.Table:
         (changed("level", [300] * 9, pa.int64()), "level .* does not fit int8"),
         (changed("confidence", [float("nan")] * 9), "confidence"),
         (changed("confidence", [1.5] * 9), "confidence"),
-        (changed("source", ["oracle"] * 9), "seed, captioner, kept; found oracle"),
+        (changed("source", ["oracle"] * 9), "seed, captioner, kept, person; found oracle"),
     ],
 )
 def test_invalid_annotations_are_refused(store, table, message):

@@ -212,8 +212,8 @@ def test_a_finished_run_delivers_what_mlflow_lacks(call, tmp_path, monkeypatch):
         _, said, _ = call("status", directory.path)
         assert "2 entries for mlflow" in said
         assert f"knowlip resume {directory.path}" in said
-        status, said, _ = call("resume", directory.path)
-        assert status == 0
+        status, said, error = call("resume", directory.path)
+        assert status == 0, error
         assert re.search(r"cannot be told, so \d+ entries wait", said)
         assert f"knowlip resume {directory.path}" in said
     error = call("resume", directory.path)[2]
@@ -222,8 +222,8 @@ def test_a_finished_run_delivers_what_mlflow_lacks(call, tmp_path, monkeypatch):
     runs = json.loads((directory.path / "mlflow_runs.json").read_text())
     (directory.path / "mlflow_runs.json").write_text(json.dumps({**runs, "tracking_uri": "the run directory"}))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    status, said, _ = call("resume", directory.path)
-    assert status == 0
+    status, said, error = call("resume", directory.path)
+    assert status == 0, error
     assert "nothing is left to do" in said
     assert "wait in" not in said
     parent = json.loads((directory.path / "mlflow_runs.json").read_text())["parent"]
