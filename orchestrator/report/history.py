@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.report.reasons import Saying
 from orchestrator.report.story import Step, Story, check_clause, read_story
@@ -54,7 +55,7 @@ def _print_tile(story: Story, tile_id: str, console: Console) -> None:
     for clause in story.schema.names:
         steps = story.steps(tile_id, clause)
         cells = [
-            "·" if number and step.value == steps[number - 1].value else f"[bold]{_plain(step.value)}[/]"
+            "·" if number and step.value == steps[number - 1].value else _new(step)
             for number, step in enumerate(steps)
         ]
         last = next((step for step in reversed(steps) if _changes(steps, step)), steps[-1])
@@ -82,10 +83,9 @@ def _print_clause(story: Story, tile_id: str, clause: str, console: Console) -> 
     shown = [str(column.header) for column in table.columns[3:]]
     for step in steps:
         by_source = {each.source: each for each in step.sayings}
-        value = _plain(step.value)
         table.add_row(
             str(step.round) if step.round else "start",
-            f"[bold]{value}[/]" if step.round == 0 or _changes(steps, step) else value,
+            _new(step) if step.round == 0 or _changes(steps, step) else _plain(step.value),
             f"{step.confidence:.2f}",
             *(_cell(by_source.get(name)) for name in shown),
         )
@@ -111,6 +111,10 @@ def _cell(said: Saying | None) -> str:
     probability = "" if math.isnan(said.probability) else f" {said.probability:.2f}"
     weight = "" if said.weight is None else f" x{said.weight:.1f}"
     return f"{_plain(said.value)}{probability}{weight}"
+
+
+def _new(step: Step) -> Text:
+    return Text(_plain(step.value), style="bold")
 
 
 def _plain(name: str) -> str:

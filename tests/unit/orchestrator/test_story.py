@@ -74,8 +74,10 @@ def test_history_is_printed_for_a_tile_and_for_a_clause_and_as_json(made, story,
     status, out, _ = call("history", made.path, tile)
     assert status == 0
     assert "terrain" in out
+    assert "[bold]" not in out
     status, out, _ = call("history", made.path, tile, "road")
     assert status == 0
+    assert "[bold]" not in out
     assert "round 2:" in out
     status, out, _ = call("history", made.path, tile, "road", "--json")
     found = json.loads(out)
