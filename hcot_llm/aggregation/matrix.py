@@ -1,6 +1,7 @@
 """Annotations as arrays: one row per tile, one column per clause, value indices inside."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,11 @@ class AnnotationMatrix:
 
     def __len__(self) -> int:
         return len(self.tile_ids)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Tile id -> row."""
+        return {tile_id: row for row, tile_id in enumerate(self.tile_ids)}
 
     def column(self, clause: str) -> np.ndarray:
         """Indices of the values of one clause, int [N]."""

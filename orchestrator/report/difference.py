@@ -9,8 +9,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from corpus.tiles import CorpusError, read_tiles
-from orchestrator.data.inputs import read_inputs
 from orchestrator.report import plots
 from orchestrator.report.change_map import draw_change_map
 from orchestrator.report.places import sites_of
@@ -110,13 +108,11 @@ def print_difference(story: Story, found: Difference, picture: Path | None, cons
 
 
 def _draw(story: Story, found: Difference, path: Path) -> Path | None:
-    try:
-        tiles = read_tiles(read_inputs(story.directory.path).corpus_dir)
-    except CorpusError:
+    if story.corpus is None:
         return None
     counts = dict(zip(found.tile_ids, found.changed.sum(axis=1).tolist(), strict=True))
     title = f"Clauses that changed between {_name(found.first)} and {_name(found.second)}"
-    figure = draw_change_map(sites_of(tiles, set(found.tile_ids)), counts, len(story.schema), title)
+    figure = draw_change_map(sites_of(story.corpus.tiles, set(found.tile_ids)), counts, len(story.schema), title)
     return plots.save(figure, path)
 
 

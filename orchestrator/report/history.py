@@ -55,8 +55,7 @@ def _print_tile(story: Story, tile_id: str, console: Console) -> None:
     for clause in story.schema.names:
         steps = story.steps(tile_id, clause)
         cells = [
-            "·" if number and step.value == steps[number - 1].value else _new(step)
-            for number, step in enumerate(steps)
+            "·" if number and step.value == steps[number - 1].value else _new(step) for number, step in enumerate(steps)
         ]
         last = next((step for step in reversed(steps) if _changes(steps, step)), steps[-1])
         table.add_row(_plain(clause), *cells, f"{steps[-1].confidence:.2f}", last.why)

@@ -17,8 +17,7 @@ from corpus.geotiff.read import read_backscatter
 from corpus.geotiff.reasons import TileError
 from corpus.storage.lock import lease_lock
 from corpus.storage.writer import UNGUARDED
-from corpus.tiles import CorpusError, read_tiles, tile_path
-from orchestrator.data.inputs import read_inputs
+from corpus.tiles import CorpusError, tile_path
 from orchestrator.report.places import land_outlines, sites_of
 from orchestrator.report.story import Step, Story, read_story
 from orchestrator.state.records import read_initial_summary, read_records
@@ -77,10 +76,9 @@ def page_data(story: Story, tiles: int) -> dict[str, Any]:
     changed = (first.values != last.values).sum(axis=1)
     order = np.lexsort((last.confidence.mean(axis=1), -changed))
     shown = [last.tile_ids[row] for row in order[:tiles]]
-    rows, corpus_dir = _corpus(story)
-    sites = sites_of(rows, set(last.tile_ids)) if rows is not None else []
-    about = {} if rows is None else {row["tile_id"]: row for row in rows.to_pylist()}
-    number = {tile: row for row, tile in enumerate(last.tile_ids)}
+    corpus, number = story.corpus, last.row_of
+    sites = [] if corpus is None else sites_of(corpus.tiles, number)
+    about = {} if corpus is None else {row["tile_id"]: row for row in corpus.tiles.to_pylist()}
     return {
         "name": story.directory.path.name,
         "schema": schema.name,
@@ -105,17 +103,15 @@ def page_data(story: Story, tiles: int) -> dict[str, Any]:
         ],
         "changed": [(state.values != first.values).sum(axis=1).tolist() for state in story.states],
         "least": [_percent(state.confidence.min(axis=1)) for state in story.states],
-        "shown": [_tile(story, tile, number[tile], about.get(tile), corpus_dir) for tile in shown],
+        "shown": [_tile(story, tile, about.get(tile)) for tile in shown],
     }
 
 
-def _tile(
-    story: Story, tile: str, number: int, about: Mapping[str, Any] | None, corpus_dir: Path | None
-) -> dict[str, Any]:
+def _tile(story: Story, tile: str, about: Mapping[str, Any] | None) -> dict[str, Any]:
     facts = about or {}
     return {
         "id": tile,
-        "number": number,
+        "number": story.states[-1].row_of[tile],
         "split": story.splits.get(tile, ""),
         "city": facts.get("city", ""),
         "country": facts.get("country", ""),
@@ -125,7 +121,7 @@ def _tile(
         "width": facts.get("width"),
         "lon": round(facts["lon"], 4) if facts else None,
         "lat": round(facts["lat"], 4) if facts else None,
-        "pictures": [] if about is None or corpus_dir is None else _pictures(corpus_dir, about),
+        "pictures": [] if about is None or story.corpus is None else _pictures(story.corpus.folder, about),
         "steps": [[_step(story, step) for step in story.steps(tile, clause)] for clause in story.schema.names],
     }
 
@@ -158,14 +154,6 @@ def _pictures(corpus_dir: Path, about: Mapping[str, Any]) -> list[list[Any]]:
         uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
         found.append([tile.polarisations[band], uri, *limits])
     return found
-
-
-def _corpus(story: Story) -> tuple[Any, Path | None]:
-    try:
-        corpus_dir = read_inputs(story.directory.path).corpus_dir
-        return read_tiles(corpus_dir), corpus_dir
-    except CorpusError:  # the corpus may lie elsewhere by now: the page then has no map and no pictures
-        return None, None
 
 
 def _accuracy(story: Story) -> list[float | None]:

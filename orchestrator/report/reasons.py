@@ -57,7 +57,7 @@ def sayings_of(
     """
     schema = evidence.schema
     words, column = schema.vocabulary[clause], schema.column[clause]
-    row, at = evidence.rows[tile_id], state.tile_ids.index(tile_id)
+    row, at = evidence.row_of[tile_id], state.row_of[tile_id]
     kept, initial = int(state.values[at, column]), int(first.values[at, column])
     sure = float(first.confidence[at, column])
     weights = dict(zip(evidence.weights.models, evidence.weights.source_weights[clause], strict=True))
@@ -98,7 +98,7 @@ def why(evidence: Evidence | None, outcome: Outcome) -> str:
     if evidence is None:
         done = "Stayed" if value == before else "Changed"
         return f"{done}; the round left no file of evidence, so no more is known."
-    row = evidence.rows[outcome.tile_id]
+    row = evidence.row_of[outcome.tile_id]
     rules, whole = _rules(evidence, row, outcome), _whole(evidence, row, outcome.clause)
     if value == before:
         return _why_it_stayed(evidence, row, outcome) + (rules if _flag(evidence, "rejected", outcome) else "") + whole
@@ -130,7 +130,7 @@ def _why_it_stayed(evidence: Evidence, row: int, outcome: Outcome) -> str:
 
 
 def _flag(evidence: Evidence, name: str, outcome: Outcome) -> bool:
-    return bool(evidence.flags[name][evidence.rows[outcome.tile_id], evidence.schema.column[outcome.clause]])
+    return bool(evidence.flags[name][evidence.row_of[outcome.tile_id], evidence.schema.column[outcome.clause]])
 
 
 def _probability(evidence: Evidence, row: int, clause: str, value: str, source: str = "posterior") -> float:

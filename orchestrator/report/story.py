@@ -7,6 +7,7 @@ of evidence that each round leaves (orchestrator/state/evidence.py).
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from corpus.tiles import CorpusError, read_tiles
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from orchestrator.config.schema import RunConfig
-from orchestrator.data.inputs import INPUTS_FILE, read_inputs
+from orchestrator.data.inputs import read_inputs
 from orchestrator.report.reasons import Outcome, Saying, sayings_of, why, why_at_first
 from orchestrator.state.evidence import Evidence, read_evidence
 from orchestrator.state.records import read_records
@@ -61,6 +62,14 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Corpus:
+    """The corpus of a run. folder: where the tiles lie. tiles: of TILE_SCHEMA."""
+
+    folder: Path
+    tiles: pa.Table
+
+
+@dataclass(frozen=True)
 class Story:
     """All that a run keeps about its annotations.
 
@@ -70,7 +79,7 @@ class Story:
         states: the annotations at the start and after every recorded round, of the tiles that were asked for.
         evidence: of every recorded round; None where the round left none.
         versions: of the table, for each of `states`.
-        splits: tile_id -> train or held_out; {} where the corpus is not there any more.
+        corpus: of the run; None where it is not there any more.
     """
 
     config: RunConfig
@@ -78,12 +87,25 @@ class Story:
     states: tuple[AnnotationMatrix, ...]
     evidence: tuple[Evidence | None, ...]
     versions: tuple[int, ...]
-    splits: dict[str, str]
+    corpus: Corpus | None
 
     @property
     def schema(self) -> AnnotationSchema:
         """Of the annotations."""
         return self.config.annotation_schema
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        """Tile id -> train or held_out; {} where the corpus is not there any more."""
+        if self.corpus is None:
+            return {}
+        tiles = self.corpus.tiles
+        return dict(zip(tiles["tile_id"].to_pylist(), tiles["split"].to_pylist(), strict=True))
+
+    @property
+    def last_evidence(self) -> Evidence | None:
+        """Of the last recorded round; None where no round is recorded, or it left none."""
+        return self.evidence[-1] if self.evidence else None
 
     @property
     def rounds(self) -> int:
@@ -101,7 +123,7 @@ class Story:
     def steps(self, tile_id: str, clause: str) -> list[Step]:
         """The story of one clause, from the initial annotation to the last round."""
         first, column, words = self.states[0], self.schema.column[clause], self.schema.vocabulary[clause]
-        row = first.tile_ids.index(tile_id)
+        row = first.row_of[tile_id]
         found = []
         for number, state in enumerate(self.states):
             value = words[state.values[row, column]]
@@ -148,7 +170,7 @@ def read_story(run_dir: Path, tile_ids: Sequence[str] | None = None) -> Story:
         tuple(matrix_from_table(schema, table) for table in tables),
         tuple(read_evidence(directory.evidence(number), schema) for number in numbers[1:]),
         versions,
-        _splits(directory),
+        _corpus(directory),
     )
 
 
@@ -161,18 +183,16 @@ def check_clause(schema: AnnotationSchema, clause: str) -> None:
 
 
 def _check_known(run_dir: Path, table: pa.Table, tile_ids: Sequence[str]) -> None:
-    known = pc.unique(table["tile_id"]).to_pylist()
-    if unknown := [tile_id for tile_id in tile_ids if tile_id not in set(known)]:
+    known = dict.fromkeys(pc.unique(table["tile_id"]).to_pylist())
+    if unknown := [tile_id for tile_id in tile_ids if tile_id not in known]:
         near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Its first is '{known[0]}'."
+        hint = f"Did you mean '{near[0]}'?" if near else f"Its first is '{next(iter(known))}'."
         raise UnknownInRun(f"{run_dir} has no tile '{unknown[0]}'; it has {len(known):,} tiles. {hint}")
 
 
-def _splits(directory: RunDirectory) -> dict[str, str]:
-    if not (directory.path / INPUTS_FILE).exists():
-        return {}
+def _corpus(directory: RunDirectory) -> Corpus | None:
     try:
-        tiles = read_tiles(read_inputs(directory.path).corpus_dir)
-    except CorpusError:  # the corpus may lie elsewhere by now: then it is not known which tiles were held out
-        return {}
-    return dict(zip(tiles["tile_id"].to_pylist(), tiles["split"].to_pylist(), strict=True))
+        folder = read_inputs(directory.path).corpus_dir
+        return Corpus(folder, read_tiles(folder))
+    except CorpusError:  # it may lie elsewhere by now, or the run was stopped before it had one
+        return None

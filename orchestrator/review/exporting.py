@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +57,11 @@ class ExportRecord(StateModel):
     version: int
     format: str
     questions: tuple[AskedQuestion, ...]
+
+    @cached_property
+    def expected(self) -> dict[tuple[str, str], str]:
+        """(tile id, clause) -> the known answer, '' for a question without one."""
+        return {(each.tile_id, each.clause): each.expected for each in self.questions}
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ def plant_controls(story: Story, tasks: list[Task], share: float, name: str) -> 
     evidence, state, first = _last_evidence(story), story.states[-1], story.states[0]
     candidates = []
     for place, task in enumerate(tasks):
-        row = state.tile_ids.index(task.tile_id)
+        row = state.row_of[task.tile_id]
         for column, (clause, words) in enumerate(story.schema.vocabulary.items()):
             if clause in task.context and len(words) > 1 and _is_known(evidence, state, first, row, column):
                 candidates.append((place, clause))
@@ -232,8 +238,7 @@ def _control(question: Question, words: tuple[str, ...], is_wrong: bool, draw: n
 
 
 def _last_evidence(story: Story) -> Evidence:
-    evidence = story.evidence[-1] if story.evidence else None
-    if evidence is None:
+    if (evidence := story.last_evidence) is None:
         raise ReviewError(
             f"{story.directory.path} has no recorded round that left its evidence, so it is not known what is worth "
             "asking. Run a round first."

@@ -11,6 +11,7 @@ import numpy as np
 from corpus.registry import Registry
 from corpus.storage.errors import UserError
 from orchestrator.report.story import Story
+from orchestrator.state.evidence import Evidence
 
 _TERM: Final = re.compile(r"\s*([a-z_]+)\s*(<=|>=|!=|<|>|=)\s*(.+?)\s*")
 
@@ -103,21 +104,18 @@ def _known(word: str) -> str:
 
 
 def _flag(name: str) -> Callable[[Facts], np.ndarray]:
-    def found(facts: Facts) -> np.ndarray:
-        evidence = facts.story.evidence[-1] if facts.story.evidence else None
-        if evidence is None:
-            raise FilterError(f"--filter: '{name}' needs the evidence of the last round, and the run has none.")
-        return evidence.flags[name]
+    return lambda facts: _evidence(facts, name).flags[name]
 
-    return found
+
+def _evidence(facts: Facts, word: str) -> Evidence:
+    if (evidence := facts.story.last_evidence) is None:
+        raise FilterError(f"--filter: '{word}' needs the evidence of the last round, and the run has none.")
+    return evidence
 
 
 def _disagree(facts: Facts) -> np.ndarray:
     """Encoder and captioner hold different values most probable."""
-    evidence = facts.story.evidence[-1] if facts.story.evidence else None
-    if evidence is None:
-        raise FilterError("--filter: 'disagree' needs the evidence of the last round, and the run has none.")
-    columns = []
+    evidence, columns = _evidence(facts, "disagree"), []
     for clause in facts.story.schema.names:
         encoder, captioner = (evidence.distributions[name][clause] for name in ("encoder", "captioner"))
         asked = ~np.isnan(captioner).any(axis=1)

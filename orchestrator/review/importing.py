@@ -142,16 +142,8 @@ class _Check:
         problem = self._problem(raw, name)
         if problem:
             return None, f"{raw.place}: {problem}"
-        expected = ""
-        if record := self.exports.get(raw.export):
-            expected = next(
-                (
-                    each.expected
-                    for each in record.questions
-                    if (each.tile_id, each.clause) == (raw.tile_id, raw.clause)
-                ),
-                "",
-            )
+        record = self.exports.get(raw.export)
+        expected = "" if record is None else record.expected.get((raw.tile_id, raw.clause), "")
         return Answer(raw.tile_id, raw.clause, raw.value, name, kind, expected, raw.export, raw.place), ""
 
     def _problem(self, raw: RawAnswer, name: str) -> str:
@@ -212,20 +204,21 @@ def _repeated(answers: Sequence[Answer]) -> list[str]:
 
 def _disagreements(answers: Sequence[Answer], known: Sequence[Answer]) -> list[Disagreement]:
     """New answers to a question that are not the same as one another, or as what stands of somebody else."""
-    new: dict[tuple[str, str], list[Answer]] = {}
-    for answer in answers:
-        if not answer.is_control:
-            new.setdefault((answer.tile_id, answer.clause), []).append(answer)
-    stands: dict[tuple[str, str], list[Answer]] = {}
-    for answer in known:
-        if not answer.is_control:
-            stands.setdefault((answer.tile_id, answer.clause), []).append(answer)
-    found = []
-    for question, said in new.items():
+    stands, found = _by_question(known), []
+    for question, said in _by_question(answers).items():
         revised = {answer.person for answer in said}
         others = [answer for answer in stands.get(question, []) if answer.person not in revised]
         if len({answer.value for answer in (*said, *others)}) > 1:
             found.append([*said, *others])
+    return found
+
+
+def _by_question(answers: Sequence[Answer]) -> dict[tuple[str, str], list[Answer]]:
+    """Answers by (tile id, clause), those to planted controls left out."""
+    found: dict[tuple[str, str], list[Answer]] = {}
+    for answer in answers:
+        if not answer.is_control:
+            found.setdefault((answer.tile_id, answer.clause), []).append(answer)
     return found
 
 

@@ -55,12 +55,12 @@ class Task:
 
 def make_question(story: Story, tile_id: str, clause: str, usefulness: float = 0.0) -> Question:
     """The question about a clause as the last round left it."""
-    state, evidence = story.states[-1], story.evidence[-1] if story.evidence else None
-    row, column, words = state.tile_ids.index(tile_id), story.schema.column[clause], story.schema.vocabulary[clause]
+    state, evidence = story.states[-1], story.last_evidence
+    row, column, words = state.row_of[tile_id], story.schema.column[clause], story.schema.vocabulary[clause]
     proposed, confidence = words[state.values[row, column]], float(state.confidence[row, column])
     if evidence is None:
         return Question(tile_id, clause, proposed, confidence, ((proposed, confidence),), (), usefulness)
-    posterior = evidence.distributions["posterior"][clause][evidence.rows[tile_id]]
+    posterior = evidence.distributions["posterior"][clause][evidence.row_of[tile_id]]
     best = np.argsort(-posterior, kind="stable")[:_ALTERNATIVES]
     reasons = []
     for said in sayings_of(evidence, story.states[0], state, tile_id, clause):

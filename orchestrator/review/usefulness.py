@@ -28,14 +28,16 @@ _PSEUDO_COUNT: Final = 10.0
 
 @dataclass(frozen=True)
 class Usefulness:
-    """Expected corrections by an answer to each question, all float [N, C].
+    """Expected corrections by an answer to each question, float [N, C] each.
 
-    own: of the clause itself. through_rules: of the tile's other clauses. elsewhere: of other tiles.
+    own: of the clause itself. through_rules: of the tile's other clauses. elsewhere: of other tiles. confusion: int
+    [N, C], the confusion that each clause of each tile belongs to; equal numbers are one.
     """
 
     own: np.ndarray
     through_rules: np.ndarray
     elsewhere: np.ndarray
+    confusion: np.ndarray
 
     @property
     def total(self) -> np.ndarray:
@@ -68,7 +70,7 @@ def usefulness(evidence: Evidence, state: AnnotationMatrix, initial: AnnotationM
     cells = _cells(evidence, initial, own)
     others = np.maximum(cells.doubt[cells.number] - own, 0)
     elsewhere = own * others / (cells.size[cells.number] + _PSEUDO_COUNT)
-    return Usefulness(own, _through_rules(evidence, state, own), elsewhere)
+    return Usefulness(own, _through_rules(evidence, state, own), elsewhere, cells.number)
 
 
 def ask_first(
@@ -87,8 +89,7 @@ def ask_first(
         most: how many.
     """
     found = usefulness(evidence, state, initial)
-    number = _cells(evidence, initial, found.own).number
-    total = found.total
+    number, total = found.confusion, found.total
     heap = [(-float(total[row, column]), row, column) for row, column in np.argwhere(open_).tolist()]
     heapq.heapify(heap)
     asked_tile: Counter[int] = Counter()

@@ -6,7 +6,8 @@ bytes each.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,11 @@ class Evidence:
     wholly_wrong: np.ndarray
     weights: Weights
     decided: np.ndarray
-    rows: Mapping[str, int] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", {tile_id: row for row, tile_id in enumerate(self.tile_ids)})
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Tile id -> row."""
+        return {tile_id: row for row, tile_id in enumerate(self.tile_ids)}
 
 
 def write_evidence(path: Path, evidence: Evidence, writer: Writer) -> None:

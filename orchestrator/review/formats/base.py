@@ -94,6 +94,15 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+def read_text(path: Path) -> str:
+    """The text of a file that has come back, without a byte order mark. Raises Unreadable: it is not UTF-8."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"line {content[: error.start].count(10) + 1}: it is not UTF-8") from error
+
+
 def number_or_none(text: object) -> int | None:
     """A version as a file has it. Raises Unreadable: it is no number."""
     if text in (None, ""):

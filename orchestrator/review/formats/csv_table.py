@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from orchestrator.review.formats.base import FORMATS, Export, RawAnswer, Unreadable, number_or_none, plain
+from orchestrator.review.formats.base import FORMATS, Export, RawAnswer, Unreadable, number_or_none, plain, read_text
 
 _COLUMNS: Final = (
     "tile_id",
@@ -63,10 +63,7 @@ class CsvFormat:
 
     def read(self, path: Path) -> Sequence[RawAnswer]:
         """Lines with a decision; errors as of `ReviewFormat.read`."""
-        try:
-            content = path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise Unreadable(f"line {path.read_bytes()[: error.start].count(10) + 1}: it is not UTF-8") from error
+        content = read_text(path)
         separator = ";" if content.partition("\n")[0].count(";") > content.partition("\n")[0].count(",") else ","
         reader = csv.DictReader(io.StringIO(content, newline=""), strict=True, delimiter=separator)
         found, line = [], 1

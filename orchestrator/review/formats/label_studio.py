@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
-from orchestrator.review.formats.base import FORMATS, Export, RawAnswer, Unreadable, number_or_none, plain
+from orchestrator.review.formats.base import FORMATS, Export, RawAnswer, Unreadable, number_or_none, plain, read_text
 from orchestrator.review.questions import Task
 
 _IMAGE: Final = "image"
@@ -37,12 +37,8 @@ class LabelStudioFormat:
 
     def read(self, path: Path) -> Sequence[RawAnswer]:
         """All annotations of all tasks; errors as of `ReviewFormat.read`."""
-        try:
-            text = path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise Unreadable(f"line {path.read_bytes()[: error.start].count(10) + 1}: it is not UTF-8") from error
         found: list[RawAnswer] = []
-        for number, (line, task) in enumerate(_tasks(text), start=1):
+        for number, (line, task) in enumerate(_tasks(read_text(path)), start=1):
             found += _answers(task, f"line {line}, task {number}")
         return found
 

@@ -1,5 +1,6 @@
 """What became of annotations: who said what in which round, what changed between two rounds, and where."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_an_unknown_tile_or_clause_is_answered_with_the_nearest(made, story, cal
 
 def test_a_round_without_evidence_still_tells_values(made, story, monkeypatch):
     tile = story.states[0].tile_ids[0]
-    blind = type(story)(**{**vars(story), "evidence": (None, None)})
+    blind = dataclasses.replace(story, evidence=(None, None))
     steps = blind.steps(tile, "road")
     assert [step.value for step in steps] == [step.value for step in story.steps(tile, "road")]
     assert "no file of evidence" in steps[1].why
