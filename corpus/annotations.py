@@ -15,7 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from corpus.storage.arrow import compute as pc
 from corpus.storage.disk import reach_disk, writing
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError, UserError
 from corpus.storage.links import link_out_of
 
 ANNOTATION_SCHEMA = pa.schema(
@@ -33,7 +33,7 @@ ANNOTATION_SCHEMA = pa.schema(
     ]
 )
 # "seed" stands for the initial annotations: the stored names are part of the corpus digest, so they stay.
-SOURCES = ("seed", "captioner", "kept", "person")
+SOURCES = ("seed", "captioner", "kept", "person", "statistics")
 
 # Delta forgets its log after 30 days and `vacuum` removes old files after 7; here any round can be read again.
 _KEEP_EVERYTHING = {
@@ -42,12 +42,14 @@ _KEEP_EVERYTHING = {
 }
 
 
-class AnnotationError(UserError):
+class AnnotationError(InputError):
     """Annotations that cannot be stored or read; the message says what, where and what to do."""
 
 
 class ConcurrentCommitError(AnnotationError):
     """Another writer committed to the same table first; nothing of this commit was stored."""
+
+    exit_status = UserError.exit_status  # the next try finds the table as the other writer has left it
 
 
 @dataclass(frozen=True)
@@ -144,16 +146,22 @@ class AnnotationStore:
             )
         return version
 
-    def read(self, version: int | None = None) -> pa.Table:
-        """Annotations (ANNOTATION_SCHEMA) of a version, default the latest: by tile_id, then clauses as committed."""
+    def read(self, version: int | None = None, columns: Sequence[str] = tuple(ANNOTATION_SCHEMA.names)) -> pa.Table:
+        """Annotations of a version, default the latest: by tile_id, then clauses as committed.
+
+        Args:
+            version: of the table; None: the latest.
+            columns: those of ANNOTATION_SCHEMA to read, tile_id and clause among them. Hashes take half of the memory.
+        """
         table, commit = self._load(version)
         self._refuse_links()
+        wanted = pa.schema([ANNOTATION_SCHEMA.field(name) for name in columns])
         try:
-            rows = table.to_pyarrow_table(columns=ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
+            rows = table.to_pyarrow_table(columns=wanted.names).cast(wanted)
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
             raise self._damaged(error) from error
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
-        return canonical(rows, clauses)[0]
+        return canonical(rows, clauses, wanted)[0]
 
     def batches(self, version: int, tile_ids: Sequence[str], tiles: int) -> Iterator[pa.Table]:
         """The annotations of many tiles, `tiles` of them at a time, so that the whole never lies in memory.
@@ -262,14 +270,16 @@ class AnnotationStore:
         )
 
 
-def canonical(table: pa.Table, clauses: list[str] | None = None) -> tuple[pa.Table, list[str]]:
+def canonical(
+    table: pa.Table, clauses: list[str] | None = None, schema: pa.Schema = ANNOTATION_SCHEMA
+) -> tuple[pa.Table, list[str]]:
     """Validate annotations and sort them by tile_id, then by `clauses` (default: their order of first appearance).
 
-    Returns the table cast to ANNOTATION_SCHEMA, and the clause order. Raises AnnotationError for missing or
-    unknown columns, wrong types, nulls, an unknown source, a confidence outside [0, 1] or a repeated
+    Returns the table cast to `schema` (columns of ANNOTATION_SCHEMA), and the clause order. Raises AnnotationError for
+    missing or unknown columns, wrong types, nulls, an unknown source, a confidence outside [0, 1] or a repeated
     (tile_id, clause).
     """
-    table = _cast(table)
+    table = _cast(table, schema)
     in_order: list[str] = pc.unique(table["clause"]).to_pylist() if clauses is None else list(clauses)
     if table.num_rows == 0:
         raise AnnotationError("The annotation table has no rows. An empty corpus is not committed; check what made it.")
@@ -291,17 +301,17 @@ def canonical(table: pa.Table, clauses: list[str] | None = None) -> tuple[pa.Tab
     return table.take(pa.array(order)), in_order
 
 
-def _cast(table: pa.Table) -> pa.Table:
+def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
     names = set(table.column_names)
-    missing = [name for name in ANNOTATION_SCHEMA.names if name not in names]
-    unknown = sorted(names - set(ANNOTATION_SCHEMA.names))
+    missing = [name for name in schema.names if name not in names]
+    unknown = sorted(names - set(schema.names))
     if missing or unknown:
         raise AnnotationError(
-            f"Annotation columns are {', '.join(ANNOTATION_SCHEMA.names)}; missing: "
+            f"Annotation columns are {', '.join(schema.names)}; missing: "
             f"{', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}."
         )
     columns = []
-    for field in ANNOTATION_SCHEMA:
+    for field in schema:
         column = table[field.name]
         if column.null_count:
             raise AnnotationError(
@@ -318,13 +328,15 @@ def _cast(table: pa.Table) -> pa.Table:
             raise AnnotationError(
                 f"Column {field.name} of the annotations does not fit {field.type}: {error}."
             ) from error
-    table = pa.Table.from_arrays(columns, schema=ANNOTATION_SCHEMA)
-    sources = set(pc.unique(table["source"]).to_pylist()) - set(SOURCES)
-    if sources:
-        raise AnnotationError(f"Annotation sources are {', '.join(SOURCES)}; found {', '.join(sorted(sources))}.")
-    confidence = table["confidence"].to_numpy()
-    if not np.all((confidence >= 0) & (confidence <= 1)):
-        raise AnnotationError("Column confidence of the annotations has values that are not in [0, 1] (or NaN).")
+    table = pa.Table.from_arrays(columns, schema=schema)
+    if "source" in names:
+        sources = set(pc.unique(table["source"]).to_pylist()) - set(SOURCES)
+        if sources:
+            raise AnnotationError(f"Annotation sources are {', '.join(SOURCES)}; found {', '.join(sorted(sources))}.")
+    if "confidence" in names:
+        confidence = table["confidence"].to_numpy()
+        if not np.all((confidence >= 0) & (confidence <= 1)):
+            raise AnnotationError("Column confidence of the annotations has values that are not in [0, 1] (or NaN).")
     return table
 
 

@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 VARIABLE: Final = "KNOWLIP_PLUGINS"
 
 
-class PluginError(UserError):
+class PluginError(InputError):
     """A plugin that cannot be imported; the message says which, why, and what to do."""
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from corpus.plugins import load_named_plugins
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 Member = TypeVar("Member")
 
 
-class UnknownMember(UserError, ValueError):
+class UnknownMember(InputError, ValueError):
     """No member of this name is registered; the message names the nearest one and lists all.
 
     It is a ValueError, too, so that a pydantic validator may let it pass.

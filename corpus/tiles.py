@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.storage.models import FrozenModel
 from corpus.storage.parquet import ParquetError, read_parquet
 from corpus.storage.writer import UNGUARDED
@@ -39,11 +39,22 @@ TILE_SCHEMA = pa.schema(
         ("city", pa.string()),
         ("country", pa.string()),
         ("split", pa.string()),
+        ("level_db", pa.list_(pa.float64())),
     ]
 )
 
 
-class CorpusError(UserError):
+def product_of(tile: Mapping[str, Any]) -> str:
+    """What a tile's images look like by: platform, band and polarisations, as one text.
+
+    Args:
+        tile: a row of TILE_SCHEMA.
+    """
+    polarisations = "+".join(tile["polarisations"])
+    return f"{tile['platform'] or 'unknown'} {tile['band'] or 'unknown'} {polarisations}"
+
+
+class CorpusError(InputError):
     """A corpus directory is missing, incomplete or damaged; the message says what, where and what to do."""
 
 
@@ -53,7 +64,7 @@ class Tile(FrozenModel):
     tile_id: str = Field(min_length=1)
     path: str = Field(description="relative to the corpus directory")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    crs: str = Field(min_length=1, description="'EPSG:32633', or WKT where there is no code")
+    crs: str = Field(description="'EPSG:32633', or WKT where there is no code; '' of a tile without a place on Earth")
     transform: tuple[float, float, float, float, float, float]
     width: int = Field(gt=0)
     height: int = Field(gt=0)
@@ -62,11 +73,16 @@ class Tile(FrozenModel):
     band: str
     polarisations: tuple[str, ...] = Field(min_length=1)
     acquired: str = Field(description="ISO 8601, '' if unknown")
-    lon: float = Field(ge=-180, le=180)
-    lat: float = Field(ge=-90, le=90)
+    lon: float | None = Field(ge=-180, le=180, description="of the centre; null: the tile has no place on Earth")
+    lat: float | None = Field(ge=-90, le=90)
     city: str
     country: str
     split: Literal["train", "held_out"]
+    level_db: tuple[float, ...] | None = Field(
+        default=None,
+        description="of each band whose decibels are known up to a constant, their median over the scenes of one "
+        "acquisition; null where the tile is calibrated",
+    )
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,8 @@ def read_tiles(corpus_dir: str | Path) -> pa.Table:
         )
     try:
         table = read_parquet(path)
+        if "level_db" not in table.column_names:  # a simulated corpus, or one of an older version
+            table = table.append_column("level_db", pa.nulls(table.num_rows, TILE_SCHEMA.field("level_db").type))
         table = table.select(TILE_SCHEMA.names).cast(TILE_SCHEMA)
     except (ParquetError, pa.ArrowException, KeyError) as error:
         raise CorpusError(f"{path} is not a list of tiles: {error}. Make the corpus again.") from error

@@ -1,4 +1,4 @@
-"""From pixels of a SAR product to decibels, and from decibels to the model's two channels."""
+"""From pixels of a SAR product to decibels, and to the model's two channels."""
 
 from __future__ import annotations
 
@@ -7,41 +7,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CO_POLARISED = ("VV", "HH", "unknown")
-CROSS_POLARISED = ("VH", "HV")
-SCALE_DB = 10.0
-CLIP = (-3.0, 5.0)
+from corpus.geotiff.model_input import CO_POLARISED, Level, references, to_model_image
+from corpus.geotiff.sampling import Window
 
 
 @dataclass(frozen=True)
 class Backscatter:
-    """`array` float32 [bands, H, W] in dB, NaN where there is no value; one name in `polarisations` per band."""
+    """Pixels of a raster as backscatter.
+
+    Attributes:
+        array: float32 [bands, H, W] in dB, NaN where there is no value.
+        polarisations: one name per band.
+        calibrated: whether the decibels are sigma nought, not only known up to a constant.
+    """
 
     array: np.ndarray
     polarisations: tuple[str, ...]
+    calibrated: bool = True
 
     @property
     def co_polarised(self) -> int:
         """Index of the co-polarised band; of the first, where there is none."""
         return next((index for index, name in enumerate(self.polarisations) if name in CO_POLARISED), 0)
 
-    def model_image(self) -> np.ndarray:
-        """float16 [2, H, W]: (dB - median) / 10 dB clipped to [-3, 5]; channel 0 co-, channel 1 cross-polarised.
+    def references(self, level_db: Sequence[float] | None = None) -> tuple[list[float], Level]:
+        """The decibels that are 0 in an image, by band, and where they come from; see `model_input.references`."""
+        return references(self.array, self.polarisations, calibrated=self.calibrated, level_db=level_db)
 
-        A tile that has one of the two alone shows it in channel 0, whichever it is, and zeros in channel 1.
+    def model_images(self, windows: Sequence[Window], size: int, reference_db: Sequence[float]) -> np.ndarray:
+        """Windows as the models see them: float16 [windows, 2, size, size], see `model_input.to_model_image`.
+
+        A window of another size is averaged in power.
         """
-        bands = [
-            next((i for i, name in enumerate(self.polarisations) if name in names), None)
-            for names in (CO_POLARISED, CROSS_POLARISED)
-        ]
-        image = np.zeros((2, *self.array.shape[1:]), np.float16)
-        for channel, band in enumerate(sorted(bands, key=lambda band: band is None)):
-            if band is None:
-                continue
-            decibels = self.array[band]
-            relative = (decibels - np.nanmedian(decibels)) / SCALE_DB
-            image[channel] = np.nan_to_num(np.clip(relative, *CLIP), nan=0.0)
-        return image
+        images = []
+        for window in windows:
+            part = self.array[:, window.row : window.row + window.side, window.column : window.column + window.side]
+            if window.side != size:
+                part = resample_power(part, size)
+            images.append(to_model_image(part, self.polarisations, reference_db))
+        return np.stack(images)
 
 
 def to_decibels(pixels: np.ndarray, valid: np.ndarray, tags: Mapping[str, str], units: str | None = None) -> np.ndarray:
@@ -97,13 +101,16 @@ def check_pixels(decibels: np.ndarray, max_missing_share: float) -> tuple[int, f
     return None
 
 
-def resample_power(decibels: np.ndarray, size: int) -> np.ndarray:
-    """[bands, H, W] dB averaged in power over the exact area of each of size x size output pixels, again in dB.
+def resample_power(decibels: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+    """[bands, H, W] dB averaged in power over the exact area of each output pixel, again in dB.
+
+    `size` is the number of output pixels along a side, or (rows, columns).
 
     Averaging decibels instead would bias speckled areas low by up to 2.5 dB. An output pixel of which less than
     half has a value becomes NaN. Works for any ratio, also fractions.
     """
-    rows, columns = _area_weights(decibels.shape[1], size), _area_weights(decibels.shape[2], size)
+    height, width = (size, size) if isinstance(size, int) else size
+    rows, columns = _area_weights(decibels.shape[1], height), _area_weights(decibels.shape[2], width)
     power = 10.0 ** (decibels.astype(np.float64) / 10)
     present = np.isfinite(power)
     total = rows @ np.where(present, power, 0.0) @ columns.T

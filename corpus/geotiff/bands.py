@@ -71,6 +71,11 @@ class Band:
         """Whether a tile may keep the band's stored integers: a tile's reader takes them for an amplitude."""
         return self.meaning.unit == "amplitude" and not self.no_data and (self.scale, self.offset) == (1.0, 0.0)
 
+    def may_be_calibrated(self, dtype: str) -> bool:
+        """Whether stored values of a type can be sigma nought: whole numbers are so only by a calibration or scale."""
+        declared = self.meaning.calibration_db != 0 or self.meaning.unit == "db" or (self.scale, self.offset) != (1, 0)
+        return dtype.startswith("float") or (declared and not self.meaning.stretched)
+
     def reasons(self) -> list[str]:
         """The whole reasoning on this band, a sentence each."""
         return [*self.meaning.reasons, *(f"no data: {why}" for why in self.no_data.values())]

@@ -16,6 +16,8 @@ from rasterio.warp import transform as warp_points
 from corpus.geotiff.items import ItemFacts
 from corpus.geotiff.products import platform_in_name, time_in_name
 
+NO_PLACE = {"GEOREFERENCE": "none"}
+"""Tags of a tile that has no place on Earth, and says so: a chip of a target, a patch of a published set."""
 _POLARISATION = re.compile(r"(?<![A-Za-z])(VV|VH|HH|HV)(?![A-Za-z])", re.IGNORECASE)
 _TIME_IN_NAME = re.compile(r"(?<!\d)(\d{8}T\d{6})(?!\d)")
 _PLATFORM_TAGS = ("SATELLITE_NAME", "SATELLITE", "MISSION", "SPACECRAFT")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +15,17 @@ from typing import Any
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 
 from corpus.geotiff import layout as tiff_layout
-from corpus.geotiff.backscatter import Backscatter, check_pixels, resample_power, stated_units, to_decibels
+from corpus.geotiff.backscatter import Backscatter, check_pixels, stated_units, to_decibels
 from corpus.geotiff.bands import decide_bands, read_bands
 from corpus.geotiff.georeference import advice
-from corpus.geotiff.metadata import NoPosition, crs_text, ground_sample_distance, lonlat, polarisations_of
+from corpus.geotiff.metadata import NO_PLACE, NoPosition, crs_text, ground_sample_distance, lonlat, polarisations_of
+from corpus.geotiff.model_input import Level, is_plausible
 from corpus.geotiff.reasons import Reason, TileError
+from corpus.geotiff.sampling import MOST_CROPS, Sampling, Window, windows_of
 from corpus.storage.disk import writing
 
 MAX_TILE_PIXELS = 4096 * 4096
@@ -93,7 +96,8 @@ def open_geotiff(path: str | Path, *, allow_virtual: bool = False) -> Iterator[D
     driver = _check_file(path, allow_virtual)
     with rasterio.Env(**_GDAL_OPTIONS):
         try:
-            src = rasterio.open(path, driver=driver)
+            with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning):  # refused by name below
+                src = rasterio.open(path, driver=driver)
         except (RasterioError, ValueError) as error:
             raise TileError(
                 path, Reason.UNREADABLE, f"GDAL says: {_cause(error)}. Write or download the file again."
@@ -158,6 +162,8 @@ def _cause(error: BaseException) -> str:
 
 def _check_georeference(src: DatasetReader, path: str | Path) -> None:
     transform = src.transform
+    if NO_PLACE.items() <= src.tags().items():
+        return
     if src.crs is None:
         raise TileError(path, Reason.NO_CRS, advice(src, path))
     if transform.is_identity or not np.all(np.isfinite(transform[:6])) or transform.determinant == 0:
@@ -171,7 +177,8 @@ def read_backscatter(path: str | Path, *, max_missing_share: float = 0.05) -> Ba
     `corpus.geotiff.bands.decide_bands`.
 
     Returns:
-        Backscatter(array float32 [bands, H, W] in dB with NaN where the tile has no value, polarisations).
+        The backscatter. It counts as calibrated where the file says so, or has decimal numbers, and its median can be
+        that of sigma nought.
 
     Raises:
         TileError: as `open_geotiff` and `decide_bands`, and not_finite (more than `max_missing_share` of a band is
@@ -182,10 +189,14 @@ def read_backscatter(path: str | Path, *, max_missing_share: float = 0.05) -> Ba
             raise TileError(path, Reason.TOO_LARGE, "Cut it into tiles first: `knowlip run CONFIG --tiles FOLDER`.")
         if _is_tile(src):
             polarisations, decibels = _tile_polarisations(src, path), _tile_decibels(src, path)
+            calibrated = src.dtypes[0].startswith("float") or (
+                src.dtypes[0] != "uint8" and "CALIBRATION_DB" in src.tags()
+            )
         else:
-            polarisations, decibels = _scene(src, path, max_missing_share)
+            polarisations, decibels, calibrated = _scene(src, path, max_missing_share)
     refuse_bad_pixels(decibels, path, max_missing_share)
-    return Backscatter(decibels, polarisations)
+    calibrated = calibrated and is_plausible([float(np.nanmedian(band)) for band in decibels])
+    return Backscatter(decibels, polarisations, calibrated)
 
 
 def _is_tile(src: DatasetReader) -> bool:
@@ -212,8 +223,8 @@ def _tile_decibels(src: DatasetReader, path: str | Path) -> np.ndarray:
         ) from error
 
 
-def _scene(src: DatasetReader, path: str | Path, max_missing_share: float) -> tuple[tuple[str, ...], np.ndarray]:
-    """(polarisations, decibels) of a file that is no tile of a corpus."""
+def _scene(src: DatasetReader, path: str | Path, max_missing_share: float) -> tuple[tuple[str, ...], np.ndarray, bool]:
+    """(polarisations, decibels, whether they may be calibrated) of a file that is no tile of a corpus."""
     name = Path(str(path)).name
     try:
         bands = decide_bands(src, name)
@@ -223,7 +234,8 @@ def _scene(src: DatasetReader, path: str | Path, max_missing_share: float) -> tu
                 stored = np.where(src.read_masks() > 0, src.read().astype(np.float32), np.nan)
             refuse_bad_pixels(np.where(np.isfinite(stored), stored, np.nan), path, max_missing_share)
         raise TileError(path, error.reason, error.hint) from error
-    return bands.polarisations, read_bands(src, bands.used)
+    calibrated = all(band.may_be_calibrated(src.dtypes[band.index - 1]) for band in bands.used)
+    return bands.polarisations, read_bands(src, bands.used), calibrated
 
 
 def refuse_bad_pixels(decibels: np.ndarray, path: str | Path, max_missing_share: float = 0.05) -> None:
@@ -250,17 +262,62 @@ def pixel_problem(decibels: np.ndarray, max_missing_share: float) -> tuple[Reaso
     )
 
 
-def model_image(path: str | Path, *, size: int | None = None) -> np.ndarray:
-    """Read a tile as the model sees it: float16 [2, H, W], co-polarised and cross-polarised channel.
+@dataclass(frozen=True)
+class ModelImages:
+    """A raster as the models see it.
 
-    Each channel is (dB - median of the tile) / 10 dB, clipped to [-3, 5]: products with different, or no,
-    calibration look alike. A missing channel, and a missing pixel, is 0 (the tile's median).
-    `size`: resample to [2, size, size] first, averaging in power. Raises TileError as `read_backscatter`.
+    Attributes:
+        images: float16 [K, 2, S, S], as the input convention of `corpus.geotiff.model_input` says.
+        windows: the K windows of the raster that they show.
+        gsd_m: metres on the ground per pixel of an image.
+        level: where the level of the decibels comes from.
+        reference_db: of each band, the decibels that are 0 in an image.
+    """
+
+    images: np.ndarray
+    windows: list[Window]
+    gsd_m: float
+    level: Level
+    reference_db: list[float]
+
+
+def model_images(
+    path: str | Path,
+    *,
+    gsd_m: float,
+    size: int | None = None,
+    sampling: Sampling | None = None,
+    level_db: Sequence[float] | None = None,
+    most: int | None = MOST_CROPS,
+) -> ModelImages:
+    """Read a tile as the models see it, whole or as crops.
+
+    Args:
+        path: the GeoTIFF.
+        gsd_m: of it, metres on the ground per pixel.
+        size: S, side of an image; None: the tile's own.
+        sampling: what the model was trained at; None: images show the tile whole.
+        level_db: of each band, the median over the scenes of the tile's acquisition; None: see
+            `corpus.geotiff.model_input.references`.
+        most: crops along a side at most; None: as many as cover the raster.
+
+    Raises:
+        TileError: as `read_backscatter`.
     """
     tile = read_backscatter(path)
-    if size is not None and tile.array.shape[1:] != (size, size):
-        tile = Backscatter(resample_power(tile.array, size), tile.polarisations)
-    return tile.model_image()
+    height, width = tile.array.shape[1:]
+    windows = windows_of(height, width, gsd_m, sampling, most)
+    reference_db, level = tile.references(level_db)
+    side = windows[0].side
+    size = size or side
+    return ModelImages(
+        tile.model_images(windows, size, reference_db), windows, gsd_m * side / size, level, reference_db
+    )
+
+
+def model_image(path: str | Path, *, size: int | None = None, level_db: Sequence[float] | None = None) -> np.ndarray:
+    """Read a whole tile as one image: float16 [2, S, S]. Arguments and errors as of `model_images`."""
+    return model_images(path, gsd_m=1.0, size=size, level_db=level_db).images[0]
 
 
 def pixels_sha256(path: str | Path) -> str:
@@ -285,9 +342,18 @@ class TilePosition:
 
 def tile_position(path: str | Path) -> TilePosition:
     """Where a GeoTIFF lies. Raises TileError as `open_geotiff`."""
+    return window_positions(path, None)[0]
+
+
+def window_positions(path: str | Path, windows: Sequence[Window] | None) -> list[TilePosition]:
+    """Where windows of a GeoTIFF lie; None: the whole of it. Raises TileError as `open_geotiff`."""
     with open_geotiff(path) as src:
-        x, y = src.transform @ (src.width / 2, src.height / 2)
-        (lon,), (lat,) = lonlat(src.crs, [x], [y])
-        return TilePosition(
-            lon, lat, ground_sample_distance(src.crs, src.transform, src.width, src.height), crs_text(src.crs)
+        centres = (
+            [(src.width / 2, src.height / 2)]
+            if windows is None
+            else [(window.column + window.side / 2, window.row + window.side / 2) for window in windows]
         )
+        points = [src.transform @ centre for centre in centres]
+        lons, lats = lonlat(src.crs, [x for x, _ in points], [y for _, y in points])
+        gsd_m, crs = ground_sample_distance(src.crs, src.transform, src.width, src.height), crs_text(src.crs)
+        return [TilePosition(lon, lat, gsd_m, crs) for lon, lat in zip(lons, lats, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 
 class Reason(StrEnum):
@@ -53,7 +53,7 @@ _WHAT = {
 }
 
 
-class TileError(UserError):
+class TileError(InputError):
     """One file cannot be used. `reason` is a short code, `hint` says what the user can do, `path` is where."""
 
     def __init__(self, path: str | Path, reason: Reason, hint: str):

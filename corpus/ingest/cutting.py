@@ -17,6 +17,7 @@ from rasterio.windows import transform as window_transform
 from corpus.geotiff import metadata
 from corpus.geotiff.backscatter import resample_power
 from corpus.geotiff.bands import window_at
+from corpus.geotiff.model_input import is_plausible
 from corpus.geotiff.read import create_geotiff, pixel_problem
 from corpus.geotiff.reasons import Reason, TileError
 from corpus.ingest.config import IngestConfig
@@ -201,6 +202,7 @@ def _record(
         bands_left_out=left_out,
         median_db=_rounded(names, medians),
         std_db=_rounded(names, deviations),
+        calibrated=scene.may_be_calibrated() and is_plausible([each for each in medians if math.isfinite(each)]),
         crs=metadata.crs_text(scene.first.crs),
         gsd_m=(round(ground[0], 4), round(ground[1], 4)),
         window=window,

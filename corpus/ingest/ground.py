@@ -23,14 +23,12 @@ def near_pairs(grounds: np.ndarray, distance_m: float = 0.0) -> np.ndarray:
     different, which = np.unique(np.round(grounds, 9), axis=0, return_inverse=True)
     which = which.reshape(-1)
     pairs = _pairs_of_different(different, distance_m)
-    members = (
-        [np.flatnonzero(which == number) for number in range(len(different))] if len(different) < len(grounds) else None
-    )
-    if members is None:
+    if len(different) == len(grounds):
         order = np.empty(len(different), np.int64)
         order[which] = np.arange(len(grounds))
         found = order[pairs]
     else:
+        members = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
         lists = [_product(members[i], members[j]) for i, j in pairs]
         lists += [_within(each) for each in members if len(each) > 1]
         found = np.concatenate(lists) if lists else np.empty((0, 2), np.int64)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -204,7 +204,7 @@ def cut_scenes(
             f"{', or raise max_quarantined_share' if found.kept() else ''}."
         )
     kept = found.kept()
-    table = write_tiles(out, _rows(kept, places_of))
+    table = write_tiles(out, _rows(kept, places_of, _levels(found)))
     return IngestReport(
         files=found.files,
         tiles=len(kept),
@@ -391,7 +391,32 @@ def _content(scene: Scene, config: IngestConfig) -> str:
         ) from error
 
 
-def _rows(kept: list[tuple[CutTile, Side]], places_of: PlacesOf | None) -> list[Tile]:
+def _levels(found: Inspection) -> dict[str, tuple[float, ...]]:
+    """tile_id -> median in dB of each band over the scenes of its acquisition, of tiles that are not calibrated.
+
+    One product has one unknown constant, so its scenes keep their levels against one another: one that shows the sea is
+    not made as bright as a town.
+    """
+    scenes = {record.file: record for record in found.records if record.calibrated is False}
+    medians: dict[tuple[str, ...], list[float]] = {}
+    for record in scenes.values():
+        for name, median in record.median_db.items():
+            medians.setdefault((*_acquisition(record), name), []).append(median)
+    return {
+        tile_id: tuple(float(np.median(medians[*_acquisition(record), name])) for name in record.polarisations)
+        for tile_id, file in found.scene_of.items()
+        if (record := scenes.get(file)) is not None
+    }
+
+
+def _acquisition(record: SceneRecord) -> tuple[str, ...]:
+    """What scenes of one product have in common; a scene of unknown time has it with no other."""
+    return (record.platform, record.acquired or record.file, *(record.unit[name] for name in sorted(record.unit)))
+
+
+def _rows(
+    kept: list[tuple[CutTile, Side]], places_of: PlacesOf | None, levels: Mapping[str, tuple[float, ...]]
+) -> list[Tile]:
     lons, lats = [tile.lon for tile, _ in kept], [tile.lat for tile, _ in kept]
     places = places_of(lons, lats) if places_of else [("", "")] * len(kept)
     return [
@@ -413,6 +438,7 @@ def _rows(kept: list[tuple[CutTile, Side]], places_of: PlacesOf | None) -> list[
             city=city,
             country=country,
             split="held_out" if side == "held_out" else "train",
+            level_db=levels.get(tile.tile_id),
         )
         for (tile, side), (city, country) in zip(kept, places, strict=True)
     ]

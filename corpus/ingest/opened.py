@@ -92,6 +92,12 @@ class OpenScene:
         """Decibels, float32 [bands, H, W], NaN where there is no value."""
         return np.concatenate([read_bands(part.src, part.bands.used, window) for part in self.parts])
 
+    def may_be_calibrated(self) -> bool:
+        """Whether the stored values of all bands can be sigma nought, see `Band.may_be_calibrated`."""
+        return all(
+            band.may_be_calibrated(part.src.dtypes[band.index - 1]) for part in self.parts for band in part.bands.used
+        )
+
     def keeps_integers(self) -> bool:
         """Whether tiles may keep the stored integers, since tags and one no-data value say all there is to say."""
         kinds = {part.src.dtypes[band.index - 1] for part in self.parts for band in part.bands.used}

@@ -52,6 +52,11 @@ class SceneRecord(FrozenModel):
         default_factory=dict, description="polarisation -> of sigma nought, up to a constant if not calibrated"
     )
     std_db: dict[str, float] = Field(default_factory=dict, description="polarisation -> standard deviation")
+    calibrated: bool | None = Field(
+        default=None,
+        description="whether the decibels are sigma nought; if not, the models see them against the median over the "
+        "scenes of one acquisition (docs/input.md); null in older corpora",
+    )
     crs: str = ""
     gsd_m: tuple[float, float] | None = Field(
         default=None, description="metres on the ground from column to column, row to row"

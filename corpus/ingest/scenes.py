@@ -10,12 +10,12 @@ from pathlib import Path
 from corpus.geotiff import products
 from corpus.geotiff.read import ALLOWED_BY, is_remote
 from corpus.geotiff.reasons import Reason, TileError
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 SUFFIXES = (".tif", ".tiff")
 
 
-class IngestError(UserError):
+class IngestError(InputError):
     """The ingest as a whole failed; the message says what, where and what to do."""
 
 

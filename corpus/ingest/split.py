@@ -70,13 +70,15 @@ def _places(scene_of: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 def _choose(place: np.ndarray, centres: np.ndarray, wanted: float, seed: int) -> list[int]:
     """Numbers of the places that are held out: in the order of a seeded hash, all but the last at most."""
-    names = {}
-    for number in np.unique(place):
-        lon, lat = centres[place == number].mean(axis=0)
-        names[int(number)] = hashlib.sha256(f"{seed} {lon:.4f} {lat:.4f}".encode()).digest()
+    numbers, sizes = np.unique(place, return_counts=True)
+    by_place = np.split(centres[np.argsort(place, kind="stable")], np.cumsum(sizes)[:-1])
+    names, size_of = {}, dict(zip(numbers.tolist(), sizes.tolist(), strict=True))
+    for number, members in zip(size_of, by_place, strict=True):
+        lon, lat = members.mean(axis=0)
+        names[number] = hashlib.sha256(f"{seed} {lon:.4f} {lat:.4f}".encode()).digest()
     held, chosen = 0, []
     for number in sorted(names, key=names.__getitem__)[:-1]:
-        size = int((place == number).sum())
+        size = size_of[number]
         # A place that overshoots by more than it closes the gap is passed over, unless nothing is held out yet.
         if held >= wanted or (chosen and held + size - wanted > wanted - held):
             continue

@@ -53,8 +53,10 @@ def held_out_cities(config: SceneConfig) -> frozenset[int]:
     return frozenset(ids[k] for k in order[: round(config.held_out_share * len(ids))])
 
 
-def simulate_scene(config: SceneConfig, index: int) -> Scene:
+def simulate_scene(config: SceneConfig, index: int, speckle: int = 0) -> Scene:
     """Draws scene `index` of the corpus. Pure: the same arguments give the same bytes in any process.
+
+    Another number of `speckle` gives the same ground under another draw of speckle; a corpus has number 0.
 
     Scenes near a class limit are drawn again (`clear`), with a new wish list after a few attempts. Raises
     RuntimeError when no attempt gives a clear scene: the configuration leaves no room for one.
@@ -70,7 +72,7 @@ def simulate_scene(config: SceneConfig, index: int) -> Scene:
         c = _draw(config, index, plan, attempt)
         reason = _unclear(plan, c)
         if not reason:
-            bands = _image(config, index, plan, c)
+            bands = _image(config, index, plan, c, speckle)
             truth = _truth(plan, c)
             return Scene(bands, _metadata(config, index, plan, city, where), truth)
     raise RuntimeError(
@@ -101,7 +103,7 @@ def _draw(config: SceneConfig, index: int, plan: Plan, attempt: int) -> Canvas:
     return c
 
 
-def _image(config: SceneConfig, index: int, plan: Plan, c: Canvas) -> np.ndarray:
+def _image(config: SceneConfig, index: int, plan: Plan, c: Canvas, draw: int) -> np.ndarray:
     acquisition = plan.acquisition
     waves = generator(config, index, "waves")
     means = reflectivity(c, acquisition, plan.wind_m_s, swell(c, plan.rough, waves))
@@ -113,7 +115,7 @@ def _image(config: SceneConfig, index: int, plan: Plan, c: Canvas) -> np.ndarray
         if polarisation == acquisition.sensor.polarisations[0]:
             _set_peaks(c, plan, mean, h, 10 ** (nesz_db / 10), waves)
         points = point_amplitudes(c, acquisition, polarisation, generator(config, index, "phase"))
-        speckle = generator(config, index, f"speckle {polarisation}")
+        speckle = generator(config, index, f"speckle {polarisation}{f' {draw}' if draw else ''}")
         bands.append(c.crop(focus(mean, points, h, 10 ** (nesz_db / 10), acquisition.looks, speckle)))
     return np.ascontiguousarray(np.stack(bands), np.float32)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,3 +124,12 @@ def existing(path: Path) -> Path:
     """Return `path`, or the nearest folder above it that is there."""
     path = path.absolute()
     return next(each for each in (path, *path.parents) if os.path.exists(each))  # unlike Path, no error where forbidden
+
+
+def why_unwritable(path: Path) -> str | None:
+    """Say why nothing can be written where `path` is or would be made; None where something can. It is tried."""
+    try:
+        with tempfile.TemporaryFile(dir=existing(path), prefix=".knowlip-"):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 
-class ParquetError(UserError):
+class ParquetError(InputError):
     """A Parquet file that cannot be read safely; the message says which, why and what to do."""
 
 

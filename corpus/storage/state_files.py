@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.storage.writer import PRIVATE, UNGUARDED, Writer
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class RecordError(UserError):
+class RecordError(InputError):
     """A file of a run's state that cannot be written or read; the message names the file and what to do."""
 
 

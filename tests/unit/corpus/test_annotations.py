@@ -48,6 +48,12 @@ def test_rows_come_back_by_tile_then_in_the_clause_order_committed(store):
     assert table["clause"].to_pylist() == list(CLAUSES) * 3
 
 
+def test_some_columns_are_read_as_all_of_them_are(store):
+    store.commit(annotations().sort_by([("clause", "descending")]), run_id="r", round_=0)
+    few = ("tile_id", "clause", "text")
+    assert store.read(columns=few).equals(store.read().select(few))
+
+
 def test_clause_order_survives_another_file_layout(store):
     """Compaction, or a table too large for one file, may hand the rows back in any order."""
     store.commit(annotations(), run_id="r", round_=0)
@@ -168,7 +174,7 @@ def changed(name: str, values, kind=None) -> pa.Table:
         (changed("level", [300] * 9, pa.int64()), "level .* does not fit int8"),
         (changed("confidence", [float("nan")] * 9), "confidence"),
         (changed("confidence", [1.5] * 9), "confidence"),
-        (changed("source", ["oracle"] * 9), "seed, captioner, kept, person; found oracle"),
+        (changed("source", ["oracle"] * 9), "seed, captioner, kept, person, statistics; found oracle"),
     ],
 )
 def test_invalid_annotations_are_refused(store, table, message):

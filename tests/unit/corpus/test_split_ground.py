@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import shapely
@@ -11,7 +13,7 @@ from rasterio.warp import transform as warp
 
 from corpus.ingest.ground import near_pairs
 from corpus.ingest.ingest import IngestConfig, cut_scenes
-from corpus.ingest.split import split_by_place
+from corpus.ingest.split import _choose, split_by_place
 from support.delivered import GRID, Affine, power, put
 
 TILE_M = 1280.0
@@ -123,3 +125,26 @@ def test_tiles_that_were_left_out_leave_nothing_behind(tmp_path):
     assert len(list((tmp_path / "out" / "tiles").iterdir())) == report.tiles == report.table.num_rows
     assert sum(record.tiles for record in report.scenes) == report.tiles
     assert sum(record.tiles_left_out for record in report.scenes) == report.left_out
+
+
+def chosen_one_by_one(place, centres, wanted, seed):
+    """The places that are held out, as a loop over all tiles for every place finds them."""
+    names = {}
+    for number in np.unique(place):
+        lon, lat = centres[place == number].mean(axis=0)
+        names[int(number)] = hashlib.sha256(f"{seed} {lon:.4f} {lat:.4f}".encode()).digest()
+    held, chosen = 0, []
+    for number in sorted(names, key=names.__getitem__)[:-1]:
+        size = int((place == number).sum())
+        if held >= wanted or (chosen and held + size - wanted > wanted - held):
+            continue
+        chosen.append(number)
+        held += size
+    return chosen
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 12), st.floats(0, 30))
+def test_places_are_chosen_as_a_loop_over_them_would(seed, tiles, places, wanted):
+    generator = np.random.default_rng(seed)
+    place, centres = generator.integers(places, size=tiles), generator.uniform(-80, 80, (tiles, 2))
+    assert _choose(place, centres, wanted, seed) == chosen_one_by_one(place, centres, wanted, seed)

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.storage.yaml import dump_yaml, load_yaml
+from corpus.storage.yaml import SAFE_DEPTH, dump_yaml, load_yaml
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,21 @@ def test_what_is_written_is_read_back_as_it_was(content):
 def test_text_stays_text_for_readers_of_both_versions(text):
     written = dump_yaml({"key": text})
     assert load_yaml(written) == yaml.safe_load(written) == {"key": text}
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}"), ("- ", ""), ("? ", ""), ("]\n[", "]")])
+@pytest.mark.parametrize("levels", [SAFE_DEPTH // 2 + 1, 100_000])
+def test_a_document_of_many_levels_is_refused_and_ends_no_process(opening, closing, levels):
+    with pytest.raises(yaml.YAMLError):
+        load_yaml(opening * levels + "x" + closing * levels + " ]")
+
+
+def test_a_document_indented_by_many_levels_is_refused_and_ends_no_process():
+    text = "".join(f"{' ' * level}a:\n" for level in range(3_000))
+    with pytest.raises(yaml.YAMLError, match="nested too deeply"):
+        load_yaml(text)
+
+
+def test_an_error_of_syntax_shows_the_line():
+    with pytest.raises(yaml.YAMLError, match=r"line 2, column 4:\n +b: \[1, 2"):
+        load_yaml("a: 1\nb: [1, 2\nc: 3")
