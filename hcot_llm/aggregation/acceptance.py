@@ -43,11 +43,21 @@ class AcceptanceConfig(StrictModel):
     minimum_trust: float = Field(
         default=0.5, ge=0, le=1, description="a clause less probable than this is no target of the next round's losses"
     )
+    initial_accuracy: Literal["stated", "estimated"] = Field(
+        default="stated",
+        description="the accuracy of the initial annotations: what they state, as where experts checked them; or "
+        "estimated for each clause from what the models say of held-out tiles, where nobody knows it",
+    )
     noise_pseudo_count: float = Field(
         default=10,
         gt=0,
         description="clauses per true value that evenly distributed errors of the initial annotations are worth",
     )
+
+    @property
+    def stated(self) -> "AcceptanceConfig":
+        """The same, where the confidence of the initial annotations is their accuracy already."""
+        return self.model_copy(update={"initial_accuracy": "stated"})
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field
 
+from corpus.storage.arrow import in_lists
 from corpus.storage.models import StrictModel
+from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
@@ -20,7 +23,9 @@ class FlagConfig(StrictModel):
     """Which clauses are flagged, to be written again."""
 
     leave_one_out: bool = Field(
-        default=True, description="flag a clause whose removal improves both ITC and ITM (the paper's rule)"
+        default=False,
+        description="flag a clause whose removal improves both ITC and ITM (the paper's rule); as many more captions "
+        "are scored as there are clauses",
     )
     minimum_gain: float = Field(
         default=0.0, ge=0, description="both gains must exceed this (similarity, probability) to flag by leave-one-out"
@@ -119,5 +124,57 @@ def feedback_hints(schema: AnnotationSchema, feedback: Feedback, row: int, claus
         vocabulary = schema.vocabulary[clause]
         encoder = vocabulary[int(feedback.zero_shot[clause][row].argmax())]
         neighbours = vocabulary[int(feedback.neighbours[clause][row].argmax())]
-        hints[clause] = encoder if neighbours == encoder else f"{encoder} {neighbours}"
+        hints[clause] = _hint(encoder, neighbours)
     return hints
+
+
+def hints_of_all(schema: AnnotationSchema, feedback: Feedback, rows: np.ndarray) -> pa.ListArray:
+    """The hints of `feedback_hints` on every clause of many tiles.
+
+    Args:
+        schema: The schema of the C clauses.
+        feedback: The encoder's feedback.
+        rows: int [n], rows of the tiles.
+
+    Returns:
+        n lists of C texts.
+    """
+    # Every hint that a clause can have: one after the other, for each value of the encoder those of the neighbours.
+    possible, chosen = [], np.empty((len(rows), len(schema)), dtype=np.int64)
+    for column, (clause, words) in enumerate(schema.vocabulary.items()):
+        encoder, neighbours = (each[clause][rows].argmax(axis=1) for each in (feedback.zero_shot, feedback.neighbours))
+        chosen[:, column] = len(possible) + encoder * len(words) + neighbours
+        possible += [_hint(own, others) for own in words for others in words]
+    return in_lists(pa.array(possible, pa.string()).take(pa.array(chosen.reshape(-1))), len(rows), len(schema))
+
+
+def _hint(encoder: str, neighbours: str) -> str:
+    return encoder if neighbours == encoder else f"{encoder} {neighbours}"
+
+
+def hint_follow_rates(
+    annotations: AnnotationMatrix, feedback: Feedback, answers: np.ndarray
+) -> tuple[float | None, float | None]:
+    """How often the captioner's answers repeat the encoder's hint where it contradicts the current value.
+
+    A captioner may agree with the encoder because both read the same image, so a high rate does not prove that the
+    hint was read; a rate no higher than that of a random hint proves that it was not.
+
+    Args:
+        annotations: Current values of the N tiles.
+        feedback: The encoder's feedback on them.
+        answers: int [N, C], value indices that the captioner gave; negative where it gave none.
+
+    Returns:
+        The rate in [0, 1], and the rate that a hint would have that names a random value other than the current one;
+        None where no answered clause has a hint that contradicts it.
+    """
+    followed, at_random = [], []
+    for column, (clause, values) in enumerate(annotations.schema.vocabulary.items()):
+        current, answer = annotations.values[:, column], answers[:, column]
+        hint = feedback.zero_shot[clause].argmax(axis=1)
+        counted = (answer >= 0) & (hint != current)
+        followed.append((answer == hint)[counted])
+        at_random.append((answer != current)[counted] / (len(values) - 1))
+    every = np.concatenate(followed)
+    return (float(every.mean()), float(np.concatenate(at_random).mean())) if every.size else (None, None)

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,21 +21,80 @@ from hcot_llm.schema.errors import SchemaError
 
 _TINY: Final = 1e-12
 _CHUNK: Final = 256  # tiles
+_MOST_WAYS: Final = 256
+_STATE_COST: Final = 40  # of a state of a half, in pairs of states: an exponential, and a product for each value
 MOST_STATES: Final = 200_000
 """Limit of the number of joint states of clauses that depend on one another; the sum runs over them for every tile."""
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Clauses that depend on one another.
+class _Half:
+    """Some clauses of a part.
 
     Attributes:
         members: Columns of the clauses.
-        indicator: float64 [sum of the clauses' V, states], 1 where a consistent state has a value.
+        indicator: float64 [sum of the clauses' V, states], 1 where a state of these clauses has a value.
     """
 
     members: tuple[int, ...]
     indicator: np.ndarray
+
+    def weights(self, logs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The states' weights relative to the largest, float64 [n, states], and its logarithm, [n, 1]."""
+        nothing = np.zeros((len(logs[0]), 0))
+        scores = np.concatenate([nothing, *(logs[column] for column in self.members)], axis=1) @ self.indicator
+        top = scores.max(axis=1, keepdims=True)
+        return np.exp(scores - top), top
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Clauses that depend on one another, in two halves.
+
+    A consistent state of the part is a pair of states of its halves. There are few of those, and many pairs.
+
+    Attributes:
+        halves: The clauses; the second half may be empty, and then has one state.
+        compatible: float64 [states of the first half, states of the second], 1 where the pair is consistent.
+    """
+
+    halves: tuple[_Half, _Half]
+    compatible: np.ndarray
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Columns of the clauses."""
+        return self.halves[0].members + self.halves[1].members
+
+    def weigh(self, logs: Sequence[np.ndarray], sizes: Sequence[int]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+        """Sum over the consistent states of n tiles.
+
+        Args:
+            logs: Per column of the schema float64 [n, V], logarithm of the likelihood of each value.
+            sizes: Number of values of each column.
+
+        Returns:
+            The logarithm of the sum, float64 [n], and by column the posterior of its value, float64 [n, V].
+        """
+        (first, top), (second, other_top) = (half.weights(logs) for half in self.halves)
+        of_second = first @ self.compatible  # of each state of the second half the weight of what goes with it
+        total = (of_second * second).sum(axis=1, keepdims=True)
+        posteriors = first * (second @ self.compatible.T) / total, second * of_second / total
+        found = {}
+        for half, posterior in zip(self.halves, posteriors, strict=True):
+            marginals, start = posterior @ half.indicator.T, 0
+            for column in half.members:
+                found[column] = marginals[:, start : start + sizes[column]]
+                start += sizes[column]
+        return (top + other_top + np.log(total))[:, 0], found
+
+    def states(self, logs: Sequence[np.ndarray]) -> np.ndarray:
+        """The weight of every consistent state, float64 [states], given the logarithm [V] of each column's values."""
+        first, second = (
+            np.exp(np.concatenate([logs[column] for column in half.members] or [np.zeros(0)]) @ half.indicator)
+            for half in self.halves
+        )
+        return (first[:, None] * second)[self.compatible > 0]
 
 
 @dataclass(frozen=True)
@@ -73,16 +132,18 @@ def weigh_together(
     for start in range(0, tiles, _CHUNK):
         rows = slice(start, start + _CHUNK)
         logs = [np.log(np.maximum(array[rows], _TINY)) for array in likelihoods]
-        weights, parts = [], []
+        weights, parts, known = [], [], {}
+        alike = _alike(logs)
         for h, (pattern, offset) in itertools.product(range(hypotheses), zip(patterns, offsets, strict=True)):
             total, found = np.log(max(prior[h], _TINY)) + offset, {}
             for part in pattern:
-                scores = np.concatenate([logs[column][:, h] for column in part.members], axis=1) @ part.indicator
-                top = scores.max(axis=1, keepdims=True)
-                states = np.exp(scores - top)
-                sums = states.sum(axis=1, keepdims=True)
-                total = total + (top + np.log(sums))[:, 0]
-                found[part.members] = (states / sums) @ part.indicator.T
+                # Patterns share parts, and a hypothesis says the same as another of most clauses.
+                key = part, tuple(alike[column][h] for column in part.members)
+                if key not in known:
+                    known[key] = part.weigh([each[:, h] for each in logs], sizes)
+                log_sum, posterior = known[key]
+                total = total + log_sum
+                found |= posterior
             weights.append(total)
             parts.append(found)
         largest = np.max(weights, axis=0)
@@ -91,9 +152,7 @@ def weigh_together(
         share /= share.sum(axis=1, keepdims=True)
         hypothesis[rows] = share.reshape(len(share), hypotheses, -1).sum(axis=2)
         for column in range(len(schema)):
-            values[column][rows] = sum(
-                share[:, [index]] * _of(found, column, sizes) for index, found in enumerate(parts)
-            )
+            values[column][rows] = sum(share[:, [index]] * found[column] for index, found in enumerate(parts))
     return JointPosterior(values, hypothesis, evidence)
 
 
@@ -102,10 +161,7 @@ def _pattern_offsets(schema: AnnotationSchema, class_prior: Sequence[np.ndarray]
     logs = [np.log(np.maximum(array, _TINY)) for array in class_prior]
     offsets = []
     for present, pattern in zip(_presences(schema), _patterns(schema), strict=True):
-        counted = sum(
-            np.log(np.exp(np.concatenate([logs[column] for column in part.members]) @ part.indicator).sum())
-            for part in pattern
-        )
+        counted = sum(np.log(part.states(logs).sum()) for part in pattern)
         frequent = 0.0
         for block, there in zip(schema.blocks, present, strict=True):
             absent = np.mean([class_prior[schema.column[clause]][_absent(schema, clause)] for clause in block.clauses])
@@ -124,11 +180,15 @@ def _sizes(schema: AnnotationSchema) -> list[int]:
     return [len(values) for values in schema.vocabulary.values()]
 
 
-def _of(found: dict[tuple[int, ...], np.ndarray], column: int, sizes: Sequence[int]) -> np.ndarray:
-    """The columns of one clause in the marginals of the part that holds it."""
-    members = next(members for members in found if column in members)
-    start = sum(sizes[member] for member in members[: members.index(column)])
-    return found[members][:, start : start + sizes[column]]
+def _alike(logs: Sequence[np.ndarray]) -> list[list[int]]:
+    """Per column, for each hypothesis the first one under which its likelihoods [n, H, V] are the same."""
+    return [
+        [
+            next(first for first in range(h + 1) if np.array_equal(each[:, first], each[:, h]))
+            for h in range(each.shape[1])
+        ]
+        for each in logs
+    ]
 
 
 def _presences(schema: AnnotationSchema) -> list[tuple[bool, ...]]:
@@ -157,10 +217,17 @@ def _patterns(schema: AnnotationSchema) -> tuple[tuple[_Part, ...], ...]:
                 for first in schema.vocabulary[a]
             ]
         )
-    return tuple(
-        tuple(_parts(schema, [_allowed(schema, clause, present) for clause in schema.names], forbidden))
-        for present in _presences(schema)
-    )
+    made: dict[Any, _Part] = {}
+
+    def parts(present: Sequence[bool]) -> Iterator[_Part]:
+        allowed = [_allowed(schema, clause, present) for clause in schema.names]
+        for members in _groups(allowed, forbidden):
+            key = tuple((column, *allowed[column]) for column in members)
+            if key not in made:
+                made[key] = _part(schema, members, allowed, forbidden)
+            yield made[key]
+
+    return tuple(tuple(parts(present)) for present in _presences(schema))
 
 
 def _allowed(schema: AnnotationSchema, clause: str, present: Sequence[bool]) -> list[int]:
@@ -172,10 +239,8 @@ def _allowed(schema: AnnotationSchema, clause: str, present: Sequence[bool]) -> 
     return list(values)
 
 
-def _parts(
-    schema: AnnotationSchema, allowed: list[list[int]], forbidden: dict[tuple[int, int], np.ndarray]
-) -> Iterator[_Part]:
-    """Groups of clauses that depend on one another, each with its consistent states."""
+def _groups(allowed: list[list[int]], forbidden: dict[tuple[int, int], np.ndarray]) -> Iterator[tuple[int, ...]]:
+    """Columns of the clauses that depend on one another."""
     open_columns = set(range(len(allowed)))
     linked = [pair for pair, table in forbidden.items() if table[np.ix_(allowed[pair[0]], allowed[pair[1]])].any()]
     while open_columns:
@@ -183,7 +248,7 @@ def _parts(
         while grown := {column for pair in linked if members & set(pair) for column in pair} - members:
             members |= grown
         open_columns -= members
-        yield _part(schema, tuple(sorted(members)), allowed, forbidden)
+        yield tuple(sorted(members))
 
 
 def _part(
@@ -203,9 +268,51 @@ def _part(
     for (x, i), (y, j) in itertools.combinations(enumerate(members), 2):
         consistent &= ~forbidden[i, j][states[:, x], states[:, y]]
     states = states[consistent]
-    return _Part(
-        members,
-        np.concatenate(
-            [np.eye(size)[states[:, x]] for x, size in enumerate(_sizes(schema)[column] for column in members)], axis=1
-        ).T,
-    )
+    _, first, second = min((_halved(states, inside) for inside in _ways_to_halve(len(members))), key=lambda way: way[0])
+    sizes = _sizes(schema)
+    compatible = np.zeros((len(first.states), len(second.states)))
+    compatible[first.of_state, second.of_state] = 1
+    return _Part((first.half(members, sizes), second.half(members, sizes)), compatible)
+
+
+@dataclass(frozen=True)
+class _Projection:
+    """Consistent states of a part, as some of its clauses see them.
+
+    Attributes:
+        places: Places of the clauses among the part's.
+        states: int [states, places], the different ones.
+        of_state: int [states of the part], which of them each state of the part is.
+    """
+
+    places: tuple[int, ...]
+    states: np.ndarray
+    of_state: np.ndarray
+
+    @staticmethod
+    def of(states: np.ndarray, places: Sequence[int]) -> "_Projection":
+        code = np.zeros(len(states), np.int64)
+        for place in places:
+            code = code * (states[:, place].max() + 1) + states[:, place]
+        _, example, of_state = np.unique(code, return_index=True, return_inverse=True)
+        return _Projection(tuple(places), states[example][:, list(places)], of_state)
+
+    def half(self, members: Sequence[int], sizes: Sequence[int]) -> _Half:
+        columns = tuple(members[place] for place in self.places)
+        shown = [np.eye(sizes[column])[self.states[:, x]] for x, column in enumerate(columns)]
+        return _Half(columns, np.concatenate([np.zeros((len(self.states), 0)), *shown], axis=1).T)
+
+
+def _ways_to_halve(clauses: int) -> Iterator[tuple[int, ...]]:
+    """Places of the clauses of the first half, which has the first clause; at most _MOST_WAYS."""
+    others = range(1, clauses)
+    ways = ((0, *more) for count in range(clauses) for more in itertools.combinations(others, count))
+    return itertools.islice(ways, _MOST_WAYS)
+
+
+def _halved(states: np.ndarray, inside: Sequence[int]) -> tuple[int, _Projection, _Projection]:
+    """The halves, after a measure of what a tile costs with them."""
+    first = _Projection.of(states, inside)
+    second = _Projection.of(states, [place for place in range(states.shape[1]) if place not in inside])
+    of_halves = sum(_STATE_COST * len(half.states) for half in (first, second))
+    return len(first.states) * len(second.states) + of_halves, first, second

@@ -15,7 +15,8 @@ import numpy as np
 
 TINY = 1e-9
 LARGEST_SOURCE_WEIGHT = 4.0
-# Shares of the best source weights that are tried, from none to all; and how much lower the held-out likelihood may be.
+# Shares of the way to the best source weights that are tried, from none to all; and how much lower the held-out
+# likelihood may be.
 _SHARES = np.linspace(0.0, 1.0, 11)
 _STANDARD_ERRORS = 0.5
 
@@ -71,15 +72,19 @@ class SourceWeightPrior:
     Attributes:
         expected: Mean of the source weight.
         standard_deviation: Standard deviation of the source weight.
+        without_evidence: What the weight falls back to where held-out tiles do not tell.
     """
 
     expected: float
     standard_deviation: float
+    without_evidence: float = 0.0
 
 
 # TRAINED: a model trained on this corpus. UNTRAINED: any other, which has to show on held-out tiles what it knows.
+# CALIBRATED: its distributions were weighed out of fold on all tiles before, so that they count as what they say.
 TRAINED = SourceWeightPrior(1.0, 1.0)
 UNTRAINED = SourceWeightPrior(0.0, 0.5)
+CALIBRATED = SourceWeightPrior(1.0, 0.3, without_evidence=1.0)
 
 
 def normalise(array: np.ndarray) -> np.ndarray:
@@ -97,10 +102,19 @@ def pool(sources: Sequence[np.ndarray], source_weights: Sequence[float] | np.nda
     Returns:
         float [N, V]; rows sum to one.
     """
-    total = np.zeros_like(sources[0])
-    for source, source_weight in zip(sources, source_weights, strict=True):
-        present = ~np.isnan(source).any(axis=1, keepdims=True)
-        total += np.where(present, source_weight * np.log(np.maximum(np.nan_to_num(source), 1e-4)), 0.0)
+    return _pooled([_logs(source) for source in sources], source_weights)
+
+
+def _logs(source: np.ndarray) -> np.ndarray:
+    """Logarithm of a source's distributions, float [N, V]; zero where there is none."""
+    present = ~np.isnan(source).any(axis=1, keepdims=True)
+    return np.where(present, np.log(np.maximum(np.nan_to_num(source), 1e-4)), 0.0)
+
+
+def _pooled(logs: Sequence[np.ndarray], source_weights: Sequence[float] | np.ndarray) -> np.ndarray:
+    total = np.zeros_like(logs[0])
+    for log, source_weight in zip(logs, source_weights, strict=True):
+        total += source_weight * log
     return normalise(np.exp(total - total.max(axis=1, keepdims=True)))
 
 
@@ -109,8 +123,9 @@ def fit_source_weights(
 ) -> list[float]:
     """Fit the smallest source weights whose held-out likelihood is about as high as that of the best weights.
 
-    "About as high" means within half a standard error of the difference, after the rule of Breiman et al. (1984) for
-    choosing among models. A few tiles that happen to agree with a model therefore give it no weight.
+    "Smallest" is measured from what each weight falls back to without evidence, which is zero of most models. "About as
+    high" means within half a standard error of the difference, after the rule of Breiman et al. (1984) for choosing
+    among models. A few tiles that happen to agree with a model therefore give it no weight.
 
     Args:
         sources: Per label source float [N, V], its distributions on held-out tiles.
@@ -129,9 +144,11 @@ def fit_source_weights(
     if len(likelihood) == 0:
         return (expected / len(sources)).tolist()
 
+    logs = [_logs(source) for source in sources]  # what is the same in every step of the fit
+
     def log_likelihood(source_weights: np.ndarray) -> np.ndarray:
         """Held-out log-likelihood of each tile's initial annotation, float [N], in nats."""
-        return np.log(np.maximum((pool(sources, source_weights) * likelihood).sum(axis=1), TINY))
+        return np.log(np.maximum((_pooled(logs, source_weights) * likelihood).sum(axis=1), TINY))
 
     def loss(source_weights: np.ndarray) -> float:
         return float(
@@ -150,13 +167,15 @@ def fit_source_weights(
         ),
         key=lambda result: result.fun,
     ).x
+    least = np.asarray([prior.without_evidence for prior in priors])
     highest = log_likelihood(best)
 
     def as_good(share: float) -> bool:
-        worse = highest - log_likelihood(share * best)
+        worse = highest - log_likelihood(least + share * (best - least))
         return worse.mean() * np.sqrt(len(worse)) <= _STANDARD_ERRORS * worse.std()
 
-    return [float(weight) for weight in next(share for share in _SHARES if as_good(share)) * best]
+    share = next((share for share in _SHARES[:-1] if as_good(share)), 1.0)
+    return [float(weight) for weight in least + share * (best - least)]
 
 
 def estimate_noise(posterior: np.ndarray, initial: np.ndarray, accuracy: float, pseudo_count: float) -> NoiseModel:

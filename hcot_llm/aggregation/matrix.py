@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from corpus.storage.arrow import compute as pc
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaError
 
@@ -40,12 +41,46 @@ class AnnotationMatrix:
         """Indices of the values of one clause, int [N]."""
         return self.values[:, self.schema.column[clause]]
 
+    @property
+    def words(self) -> pa.Array:
+        """The values as words, N * C strings: all clauses of the first tile, then of the next."""
+        sizes = [len(words) for words in self.schema.vocabulary.values()]
+        every = pa.array([word for words in self.schema.vocabulary.values() for word in words], pa.string())
+        return every.take(pa.array((self.values + (np.cumsum(sizes) - sizes)).reshape(-1)))
+
+    @property
+    def keys(self) -> dict[str, pa.Array]:
+        """Columns tile_id and clause of `words`."""
+        tiles, clauses = len(self), len(self.schema)
+        return {
+            "tile_id": pa.array(self.tile_ids, pa.string()).take(pa.array(np.repeat(np.arange(tiles), clauses))),
+            "clause": pa.array(self.schema.names, pa.string()).take(pa.array(np.tile(np.arange(clauses), tiles))),
+        }
+
     def row_values(self, row: int) -> dict[str, str]:
         """The annotation of one tile: clause -> value."""
         return {
             clause: vocabulary[self.values[row, column]]
             for column, (clause, vocabulary) in enumerate(self.schema.vocabulary.items())
         }
+
+
+def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
+    """The rows of a matrix where mask is true."""
+    rows = np.flatnonzero(mask)
+    return AnnotationMatrix(
+        matrix.schema,
+        tuple(matrix.tile_ids[row] for row in rows),
+        matrix.values[rows],
+        matrix.confidence[rows],
+        matrix.source[rows],
+    )
+
+
+def split_by_clause(schema: AnnotationSchema, array: np.ndarray) -> dict[str, np.ndarray]:
+    """Numbers of the values of all clauses, one clause after the other, [N, sum of V], as [N, V] of each clause."""
+    edges = np.cumsum([len(words) for words in schema.vocabulary.values()])[:-1]
+    return dict(zip(schema.names, np.split(array, edges, axis=1), strict=True))
 
 
 def matrix_from_table(schema: AnnotationSchema, table: pa.Table) -> AnnotationMatrix:
@@ -58,33 +93,49 @@ def matrix_from_table(schema: AnnotationSchema, table: pa.Table) -> AnnotationMa
     Raises:
         SchemaError: A tile lacks a clause, or a clause or value is not in the schema.
     """
-    tile_ids = tuple(sorted(set(table["tile_id"].to_pylist())))
-    row_of = {tile_id: row for row, tile_id in enumerate(tile_ids)}
+    tile_ids = pc.unique(table["tile_id"])
+    tile_ids = tile_ids.take(pc.sort_indices(tile_ids))
+    row = pc.index_in(table["tile_id"], tile_ids).to_numpy()
+    column, value = _indices(schema, table)
     values = np.full((len(tile_ids), len(schema)), -1, dtype=np.int64)
     confidence = np.zeros(values.shape, dtype=np.float32)
     # "seed" is the stored name of the initial annotations: it is part of the corpus digest.
     source = np.full(values.shape, "seed", dtype=object)
-    sources = table["source"].to_pylist() if "source" in table.column_names else ["seed"] * table.num_rows
-    for tile_id, clause, value, sure, origin in zip(
-        table["tile_id"].to_pylist(),
-        table["clause"].to_pylist(),
-        table["value"].to_pylist(),
-        table["confidence"].to_pylist(),
-        sources,
-        strict=True,
-    ):
-        if value not in schema.value_index.get(clause, {}):
-            try:
-                schema.check_value(clause, value)
-            except SchemaError as error:
-                raise SchemaError(f"Tile {tile_id}: {error}") from error
-        row, column = row_of[tile_id], schema.column[clause]
-        values[row, column] = schema.value_index[clause][value]
-        confidence[row, column], source[row, column] = sure, origin
+    values[row, column] = value
+    confidence[row, column] = table["confidence"].to_numpy()
+    if "source" in table.column_names:
+        source[row, column] = _words(table["source"])
     if (values < 0).any():
-        row, column = np.argwhere(values < 0)[0]
-        raise SchemaError(f"Tile {tile_ids[row]} has no clause '{schema.names[column]}'.")
-    return AnnotationMatrix(schema, tile_ids, values, confidence, source)
+        at, lacking = np.argwhere(values < 0)[0]
+        raise SchemaError(f"Tile {tile_ids[at]} has no clause '{schema.names[lacking]}'.")
+    return AnnotationMatrix(schema, tuple(tile_ids.to_pylist()), values, confidence, source)
+
+
+def _indices(schema: AnnotationSchema, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row of annotations the column of its clause and the index of its value, int [rows].
+
+    Raises:
+        SchemaError: A clause or value is not in the schema; that of the first such row is named.
+    """
+    column = pc.fill_null(pc.index_in(table["clause"], pa.array(schema.names)), -1).to_numpy()
+    value = np.full(table.num_rows, -1, dtype=np.int64)
+    words = table["value"].combine_chunks()
+    for number, vocabulary in enumerate(schema.vocabulary.values()):
+        rows = np.flatnonzero(column == number)
+        found = pc.index_in(words.take(pa.array(rows)), pa.array(vocabulary))
+        value[rows] = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(value < 0)[:1]:
+        try:
+            schema.check_value(table["clause"][int(row)].as_py(), table["value"][int(row)].as_py())
+        except SchemaError as error:
+            raise SchemaError(f"Tile {table['tile_id'][int(row)]}: {error}") from error
+    return column, value
+
+
+def _words(strings: pa.ChunkedArray) -> np.ndarray:
+    """Strings as objects [rows]; equal ones are one object."""
+    encoded = strings.combine_chunks().dictionary_encode()
+    return np.asarray(encoded.dictionary.to_pylist(), dtype=object)[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 def one_hot_votes(schema: AnnotationSchema, values: np.ndarray, neighbours: np.ndarray) -> dict[str, np.ndarray]:
@@ -98,7 +149,10 @@ def one_hot_votes(schema: AnnotationSchema, values: np.ndarray, neighbours: np.n
     Returns:
         Per clause float [N, V], in 0..1.
     """
-    return {
-        clause: np.eye(len(vocabulary))[values[neighbours, column]].mean(axis=1)
-        for column, (clause, vocabulary) in enumerate(schema.vocabulary.items())
-    }
+    tiles, count = neighbours.shape
+    votes = {}
+    for column, (clause, vocabulary) in enumerate(schema.vocabulary.items()):
+        place = np.arange(tiles)[:, None] * len(vocabulary) + values[neighbours, column]
+        counted = np.bincount(place.reshape(-1), minlength=tiles * len(vocabulary))
+        votes[clause] = counted.reshape(tiles, len(vocabulary)) / count
+    return votes

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
+from hcot_llm.aggregation.initial_accuracy import estimate_accuracy, shifted
 from hcot_llm.aggregation.joint import JointPosterior, weigh_together
 from hcot_llm.aggregation.label_noise import (
     NoiseModel,
@@ -31,6 +32,7 @@ from hcot_llm.schema.annotation_schema import AnnotationSchema
 _WRONG_SHARE: Final = 0.05
 _PRIOR_TILES: Final = 20  # tiles that an expected share is worth
 _ITERATIONS: Final = 3
+_AT_ONCE: Final = 4096  # tiles
 _JOINT_ITERATIONS: Final = 2
 ACCURACY: Final = (0.05, 0.99)  # limits of the accuracy of an annotation
 # Inverse temperatures of all models and clauses together that are tried. Below 1 the clauses of a tile count as fewer,
@@ -138,7 +140,7 @@ def weigh(
         priors: Per model the prior of its source weight, see `fit_source_weights`.
         said: Per clause float [N, V], how probable what people said is under each true value; None: nothing was said.
     """
-    names, accuracy = initial.schema.names, known_accuracy(initial)
+    names, accuracy = initial.schema.names, accuracy_of(models, initial, held_out, config)
     alone = [
         weigh_clause(
             [model[clause] for model in models],
@@ -160,6 +162,24 @@ def weigh(
     joint = _weigh_all(alone, initial, accuracy, inverse_temperature, config)
     posterior = dict(zip(names, joint.values, strict=True))
     return Weighing(posterior, source_weights, joint.hypothesis[:, 1:], inverse_temperature, by_clause)
+
+
+def accuracy_of(
+    models: Sequence[Mapping[str, np.ndarray]],
+    initial: AnnotationMatrix,
+    held_out: np.ndarray,
+    config: AcceptanceConfig,
+) -> np.ndarray:
+    """Accuracy of the initial annotations, float64 [N, C]: as stated, or estimated. Arguments as of `weigh`."""
+    stated = known_accuracy(initial)
+    if config.initial_accuracy == "stated":
+        return stated
+    columns = []
+    for column, clause in enumerate(initial.schema.names):
+        sources = [model[clause][held_out] for model in models]
+        found = estimate_accuracy(sources, initial.column(clause)[held_out], stated[held_out, column])
+        columns.append(shifted(stated[:, column], found))
+    return np.clip(np.stack(columns, axis=1), *ACCURACY)
 
 
 def known_accuracy(initial: AnnotationMatrix) -> np.ndarray:
@@ -228,6 +248,7 @@ def _fit_joint_inverse_temperature(
                 len(prior),
                 model,
                 each.noise.likelihood(initial.column(clause)[rows], accuracy[rows, column]),
+                model.mean(axis=0),
             )
             for column, (clause, model, each) in enumerate(zip(schema.names, models, alone, strict=True))
         ]
@@ -250,16 +271,7 @@ def _weigh_all(
     schema, sure, uninformative = initial.schema, accuracy, _uninformative(initial.schema)
     prior = expected = _prior(schema)
     for _ in range(_JOINT_ITERATIONS):
-        likelihoods = [
-            _by_hypothesis(
-                uninformative[clause],
-                len(prior),
-                models[column],
-                noise[column].likelihood(initial.column(clause), sure[:, column]),
-            )
-            for column, clause in enumerate(schema.names)
-        ]
-        joint = weigh_together(schema, likelihoods, prior, [each.class_prior for each in alone])
+        joint = _weigh_pieces(initial, models, noise, sure, prior, [each.class_prior for each in alone])
         hypothesis = joint.hypothesis
         prior = (hypothesis.sum(axis=0) + _PRIOR_TILES * expected) / (len(hypothesis) + _PRIOR_TILES)
         wrong = [hypothesis[:, uninformative[clause]].sum(axis=1) for clause in schema.names]
@@ -286,6 +298,36 @@ def _weigh_all(
     return joint  # pyright: ignore[reportPossiblyUnboundVariable]  # the loop runs at least once
 
 
+def _weigh_pieces(
+    initial: AnnotationMatrix,
+    models: Sequence[np.ndarray],
+    noise: Sequence[NoiseModel],
+    accuracy: np.ndarray,
+    prior: np.ndarray,
+    class_prior: Sequence[np.ndarray],
+) -> JointPosterior:
+    """Weigh all clauses together, some tiles at a time: likelihoods under every hypothesis take much memory."""
+    schema, uninformative = initial.schema, _uninformative(initial.schema)
+    frequency = [model.mean(axis=0) for model in models]
+
+    def likelihood(column: int, rows: slice) -> np.ndarray:
+        annotated = initial.values[rows, column]
+        sound = noise[column].likelihood(annotated, accuracy[rows, column])
+        without = uninformative[schema.names[column]]
+        return _by_hypothesis(without, len(prior), models[column][rows], sound, frequency[column])
+
+    pieces = []
+    for start in range(0, max(len(initial), 1), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        likelihoods = [likelihood(column, rows) for column in range(len(schema))]
+        pieces.append(weigh_together(schema, likelihoods, prior, class_prior))
+    return JointPosterior(
+        [np.concatenate(columns) for columns in zip(*(each.values for each in pieces), strict=True)],
+        np.concatenate([each.hypothesis for each in pieces]),
+        np.concatenate([each.log_evidence for each in pieces]),
+    )
+
+
 def ways_to_be_wrong(schema: AnnotationSchema) -> tuple[str, ...]:
     """Names of the ways in which an initial annotation can be wrong as a whole.
 
@@ -310,7 +352,9 @@ def _uninformative(schema: AnnotationSchema) -> dict[str, list[int]]:
     }
 
 
-def _by_hypothesis(uninformative: Sequence[int], hypotheses: int, model: np.ndarray, sound: np.ndarray) -> np.ndarray:
+def _by_hypothesis(
+    uninformative: Sequence[int], hypotheses: int, model: np.ndarray, sound: np.ndarray, frequency: np.ndarray
+) -> np.ndarray:
     """Likelihood of each value under each hypothesis.
 
     An annotation that is wrong as a whole has the distribution of a sound annotation of any other tile. The frequency
@@ -322,11 +366,12 @@ def _by_hypothesis(uninformative: Sequence[int], hypotheses: int, model: np.ndar
         hypotheses: Number of hypotheses, H.
         model: float [N, V], the pooled models.
         sound: float [N, V], p(initial annotation | each true value) for a sound annotation.
+        frequency: float [V], the mean of the pooled models over all tiles.
 
     Returns:
         float [N, H, V].
     """
-    elsewhere = np.broadcast_to((sound @ model.mean(axis=0))[:, None], sound.shape)
+    elsewhere = np.broadcast_to((sound @ frequency)[:, None], sound.shape)
     return model[:, None, :] * np.stack(
         [elsewhere if hypothesis in uninformative else sound for hypothesis in range(hypotheses)], 1
     )

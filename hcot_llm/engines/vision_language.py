@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from hcot_llm.engines.completion import Completion
 from hcot_llm.engines.vllm import Pieces, answer_format, start_llm
 from hcot_llm.prompts.chain_config import ChainConfig
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
-class VisionLanguageError(UserError):
+class VisionLanguageError(InputError):
     """The model cannot be used; the message says which, why and what to do."""
 
 

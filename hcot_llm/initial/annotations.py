@@ -212,12 +212,27 @@ def geography_annotations(schema: AnnotationSchema, tiles: pa.Table) -> pa.Table
         KnowledgeError: The geographic data is not installed.
     """
     positions = zip(*(tiles[name].to_pylist() for name in ("tile_id", "lon", "lat")), strict=True)
-    rows = [
-        (tile_id, _write(schema, geography_values(schema, lon, lat), frozenset(), 0, tile_id))
-        for tile_id, lon, lat in sorted(positions)
-    ]
+    values = {tile_id: geography_values(schema, lon, lat) for tile_id, lon, lat in positions}
     sure = {clause.name: clause.geography.confidence for clause in schema.clauses if clause.geography is not None}
-    return _table(schema, rows, {clause: (each, each) for clause, each in sure.items()})
+    return stated_annotations(schema, values, sure, 0)
+
+
+def stated_annotations(
+    schema: AnnotationSchema,
+    values: Mapping[str, Mapping[str, str]],
+    confidence: Mapping[str, float],
+    seed: int,
+) -> pa.Table:
+    """Given values as annotations, INITIAL_SCHEMA, worded as any are.
+
+    Args:
+        schema: of the annotations.
+        values: tile_id -> clause -> value.
+        confidence: Per clause what its annotations state, 0 to 1.
+        seed: of the wording.
+    """
+    rows = [(tile_id, _write(schema, values[tile_id], frozenset(), seed, tile_id)) for tile_id in sorted(values)]
+    return _table(schema, rows, {clause: (each, each) for clause, each in confidence.items()})
 
 
 def _table(

@@ -8,8 +8,8 @@ import pyarrow as pa
 import shapely
 from affine import Affine
 from rasterio.crs import CRS
-from rasterio.warp import transform as warp_points
 
+from corpus.geotiff.metadata import lonlat
 from hcot_llm.initial.statements import InitialFile, Statement
 
 LEAST_SHARE = 0.5
@@ -82,8 +82,8 @@ def _ground(crs: str, transform: Sequence[float], width: int, height: int) -> sh
     grid, (columns, rows) = Affine(*transform), pixels.T
     xs = grid.a * columns + grid.b * rows + grid.c
     ys = grid.d * columns + grid.e * rows + grid.f
-    lons, lats = warp_points(CRS.from_user_input(crs), CRS.from_epsg(4326), list(xs), list(ys))[:2]
-    lons = np.asarray(lons)
+    degrees, lats = lonlat(CRS.from_user_input(crs), xs.tolist(), ys.tolist())
+    lons = np.asarray(degrees)
     lons = lons[0] + (lons - lons[0] + 180) % 360 - 180  # in one piece
     return shapely.Polygon(np.column_stack([lons, lats]))
 

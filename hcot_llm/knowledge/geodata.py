@@ -21,7 +21,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]  # SciPy's types do not name it
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 EARTH_RADIUS_KM: Final = 6371.0088
 COAST_SEARCH_KM: Final = 100.0
@@ -29,7 +29,7 @@ _KM_PER_DEG: Final = math.pi * EARTH_RADIUS_KM / 180.0
 _MASK_ROWS_AT_ONCE: Final = 120
 
 
-class KnowledgeError(UserError):
+class KnowledgeError(InputError):
     """Geographic data is missing or unreadable; the message names the package to install."""
 
 

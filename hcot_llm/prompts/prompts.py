@@ -160,6 +160,11 @@ def prompt_sha256(folder: Path = _TEMPLATES) -> str:
     return digest.hexdigest()
 
 
+def prompt_texts(folder: Path = _TEMPLATES) -> dict[str, str]:
+    """Name of each template file that `prompt_sha256` is about -> its text."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.j2"))}
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 
-class SchemaError(UserError, ValueError):
+class SchemaError(InputError, ValueError):
     """A clause or value that the schema does not have, or a schema that cannot be used."""
 
 

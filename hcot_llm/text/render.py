@@ -26,6 +26,17 @@ def render_clause(schema: AnnotationSchema, clause: str, value: str, *, variant:
     return schema.sentence(clause, value, variant)
 
 
+def clause_sentences(schema: AnnotationSchema) -> tuple[list[str], list[list[str]]]:
+    """What an encoder compares tiles with: the name of every clause, and the sentence of each of its values."""
+    return (
+        [clause.replace("_", " ") for clause in schema.names],
+        [
+            [render_clause(schema, clause, value, variant=0) for value in values]
+            for clause, values in schema.vocabulary.items()
+        ],
+    )
+
+
 def hedge(text: str) -> str:
     """The sentence with a hedge before it, as language models tend to write."""
     return text if text.startswith(HEDGE) else HEDGE + text

@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 
-from actors.scorer.scorer import _captions
+from actors.scorer.scorer import captions_of
+from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.feedback import (
     Feedback,
     FlagConfig,
     feedback_hints,
     flagged_clauses,
+    hint_follow_rates,
     leave_one_out_flags,
     leave_one_out_gains,
 )
+from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.text.render import render_clause
 from model.encoder import ITM_MATCH
@@ -53,13 +56,15 @@ def test_a_gain_is_positive_where_the_caption_is_better_without_the_clause():
 
 
 def test_one_planted_wrong_clause_is_flagged_and_no_other():
-    flags = flagged_clauses(planted(itc_without=0.55, itm_without=0.9), SURE, FlagConfig(minimum_confidence=0))
+    flags = flagged_clauses(
+        planted(itc_without=0.55, itm_without=0.9), SURE, FlagConfig(leave_one_out=True, minimum_confidence=0)
+    )
     assert np.argwhere(flags).tolist() == [[0, WATER]]
 
 
 @pytest.mark.parametrize(("itc", "itm"), [(0.55, 0.5), (0.2, 0.9), (0.35, 0.9), (0.2, 0.2)])
 def test_both_scores_have_to_improve(itc, itm):
-    assert not flagged_clauses(planted(itc, itm), SURE, FlagConfig(minimum_confidence=0)).any()
+    assert not flagged_clauses(planted(itc, itm), SURE, FlagConfig(leave_one_out=True, minimum_confidence=0)).any()
 
 
 def test_higher_is_better_also_beyond_one_and_below_zero():
@@ -79,22 +84,22 @@ def test_the_minimum_gain_is_exceeded_not_met():
     assert leave_one_out_flags(np.zeros(1), np.zeros(1)).tolist() == [False]
 
 
-def test_low_confidence_flags_by_itself_and_leave_one_out_can_be_switched_off():
+def test_low_confidence_flags_by_itself_and_leave_one_out_only_where_it_is_switched_on():
     confidence = SURE.copy()
     confidence[0, 3] = 0.89
     assert np.argwhere(flagged_clauses(feedback(), confidence, FlagConfig())).tolist() == [[0, 3]]
-    assert flagged_clauses(planted(0.55, 0.9), SURE, FlagConfig()).sum() == 1
-    assert not flagged_clauses(planted(0.55, 0.9), SURE, FlagConfig(leave_one_out=False)).any()
+    assert flagged_clauses(planted(0.55, 0.9), SURE, FlagConfig(leave_one_out=True)).sum() == 1
+    assert not flagged_clauses(planted(0.55, 0.9), SURE, FlagConfig()).any()
 
 
 def test_a_minimum_confidence_of_one_asks_about_everything():
-    assert flagged_clauses(feedback(), SURE, FlagConfig(leave_one_out=False, minimum_confidence=1)).all()
+    assert flagged_clauses(feedback(), SURE, FlagConfig(minimum_confidence=1)).all()
 
 
 def test_the_scorer_leaves_out_the_clause_whose_column_it_is():
     """Column 1 + c of the scores belongs to the caption without clause c; the rest of its wording is the same."""
     values = {clause: VOCABULARY[clause][1] for clause in CLAUSES}
-    captions = _captions(HCOT, "tile", [HCOT.value_index[clause][values[clause]] for clause in CLAUSES], True)
+    captions = captions_of(HCOT, "tile", [HCOT.value_index[clause][values[clause]] for clause in CLAUSES], True)
     assert len(captions) == 1 + len(CLAUSES)
     for column, clause in enumerate(CLAUSES):
         sentences = {render_clause(HCOT, clause, values[clause], variant=variant) for variant in range(50)}
@@ -103,7 +108,7 @@ def test_the_scorer_leaves_out_the_clause_whose_column_it_is():
         assert sorted(captions[1 + column].replace(" ", "")) == sorted(
             captions[0].replace(said, "", 1).replace(" ", "")
         )
-    assert _captions(HCOT, "tile", [0] * 16, False) == _captions(HCOT, "tile", [0] * 16, True)[:1]
+    assert captions_of(HCOT, "tile", [0] * 16, False) == captions_of(HCOT, "tile", [0] * 16, True)[:1]
 
 
 def test_hints_name_the_encoders_favourite_first():
@@ -116,5 +121,22 @@ def test_hints_name_the_encoders_favourite_first():
 
 def test_leaving_out_the_only_clause_gains_nothing():
     vehicles = AnnotationSchema.model_validate(VEHICLES)
-    whole, without = _captions(vehicles, "tile", [3], True)
+    whole, without = captions_of(vehicles, "tile", [3], True)
     assert without == whole
+
+
+def test_only_answers_to_hints_that_contradict_the_current_value_are_counted_as_following():
+    shape = 4, len(CLAUSES)
+    sea = VOCABULARY["water"].index("sea")
+    lake = VOCABULARY["water"].index("lake")
+    values = np.zeros(shape, int)
+    values[:, WATER] = [lake, lake, lake, sea]
+    answers = np.full(shape, NOT_PROPOSED)
+    answers[:, WATER] = [sea, lake, NOT_PROPOSED, lake]  # followed, kept, not asked, hint agrees with the value
+    hints = np.full((4, len(VOCABULARY["water"])), 0.1)
+    hints[:, sea] = 0.7
+    matrix = AnnotationMatrix(HCOT, tuple("abcd"), values, np.ones(shape, np.float32), np.full(shape, "seed"))
+    followed, at_random = hint_follow_rates(matrix, feedback(tiles=4, zero_shot={"water": hints}), answers)
+    assert followed == 1 / 2
+    assert at_random == pytest.approx(1 / 2 / (len(VOCABULARY["water"]) - 1))
+    assert hint_follow_rates(matrix, feedback(tiles=4), np.full(shape, NOT_PROPOSED)) == (None, None)

@@ -4,10 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hcot_llm.aggregation import posterior
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.consistency import contradictions
-from hcot_llm.aggregation.joint import weigh_together
+from hcot_llm.aggregation.joint import _halved, weigh_together
 from hcot_llm.aggregation.label_noise import normalise
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import weigh
@@ -209,3 +212,57 @@ def test_a_hedged_clause_yields_sooner():
     )
     untold = weigh([encoder], matrix(annotated, 0.75), held_out, AcceptanceConfig())
     assert accuracy(told, truth) > accuracy(untold, truth)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 5), st.integers(0, 31))
+def test_pairs_of_states_of_two_halves_are_the_states_of_the_whole(seed, clauses, chosen):
+    generator = np.random.default_rng(seed)
+    states = np.unique(generator.integers(3, size=(40, clauses)), axis=0)[:: generator.integers(1, 3)]
+    inside = [place for place in range(clauses) if place == 0 or chosen >> place & 1]
+    _, first, second = _halved(states, inside)
+    assert sorted(first.places + second.places) == list(range(clauses))
+    whole = np.empty_like(states)
+    for half in (first, second):
+        assert len(np.unique(half.states, axis=0)) == len(half.states)
+        whole[:, half.places] = half.states[half.of_state]
+    np.testing.assert_array_equal(whole, states)
+    pairs = set(zip(first.of_state.tolist(), second.of_state.tolist(), strict=True))
+    assert len(pairs) == len(states), "no two states are one pair"
+
+
+def test_hypotheses_that_say_the_same_of_a_clause_are_weighed_as_if_they_did_not():
+    """A share of ten to the minus eleventh makes them different for the code, and changes nothing that is seen."""
+    generator = np.random.default_rng(0)
+    same = [np.repeat(generator.dirichlet(np.ones(size), (5, 1)), 2, axis=1) for size in SIZES]
+    other = [each.copy() for each in same]
+    for each in other:
+        each[:, 1] *= 1 + 1e-11
+    prior = np.asarray([0.7, 0.3])
+    found, expected = (weigh_together(HCOT, each, prior, EVEN) for each in (same, other))
+    np.testing.assert_allclose(found.hypothesis, expected.hypothesis, rtol=1e-8)
+    np.testing.assert_allclose(found.log_evidence, expected.log_evidence, rtol=1e-8)
+    for one, two in zip(found.values, expected.values, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-8)
+
+
+def test_tiles_that_are_weighed_some_at_a_time_are_weighed_as_all_at_once(monkeypatch):
+    truth = consistent_annotations(40, seed=3)
+    generator = np.random.default_rng(3)
+    said = {
+        clause: normalise(np.eye(size)[truth[:, column]] + generator.random((40, size)))
+        for column, (clause, size) in enumerate(zip(CLAUSES, SIZES, strict=True))
+    }
+    initial = AnnotationMatrix(
+        HCOT,
+        tuple(f"tile-{row:02d}" for row in range(40)),
+        truth,
+        np.full(truth.shape, 0.8, np.float32),
+        np.full(truth.shape, "seed", object),
+    )
+    held_out = np.arange(40) < 10
+    whole = weigh([said], initial, held_out, AcceptanceConfig())
+    monkeypatch.setattr(posterior, "_AT_ONCE", 7)
+    parts = weigh([said], initial, held_out, AcceptanceConfig())
+    np.testing.assert_allclose(parts.wholly_wrong, whole.wholly_wrong, rtol=1e-9)
+    for clause in CLAUSES:
+        np.testing.assert_allclose(parts.posterior[clause], whole.posterior[clause], rtol=1e-9)

@@ -152,3 +152,50 @@ def test_an_answer_is_entered_where_it_belongs():
     np.testing.assert_array_equal(made.distributions["water"][1], distribution)
     assert np.isnan(made.distributions["water"][0]).all()
     assert (made.proposed != NOT_PROPOSED).sum() == 2
+
+
+def test_classifiers_on_statistics_repair_what_an_ignorant_encoder_and_captioner_leave(case):
+    truth, initial, held_out = case
+    ignorant = feedback(np.zeros_like(truth))
+    nonsense = proposals_of(np.zeros_like(truth), np.ones(truth.shape, bool))
+    without = update_labels(ignorant, initial, initial, nonsense, held_out, ACCEPT)
+    update = update_labels(ignorant, initial, initial, nonsense, held_out, ACCEPT, statistics=sure(truth))
+    training = ~held_out
+    assert (update.matrix.values == truth)[training].mean() > 0.95 > (without.matrix.values == truth)[training].mean()
+    assert update.models == ("encoder", "captioner", "statistics")
+    # What the captioner had not said came from them.
+    assert "statistics" in set(update.matrix.source[update.accepted])
+    told = update.matrix.source == "statistics"
+    assert (update.matrix.values[told] == truth[told]).all()
+
+
+def test_statistics_flag_what_an_ignorant_encoder_lets_pass(case):
+    truth, initial, held_out = case
+    ignorant = feedback(np.zeros_like(truth))
+    wrong = initial.values != truth
+    without, found = (
+        flagged_clauses(
+            ignorant, current_confidence(ignorant, initial, initial, held_out, ACCEPT, statistics=said), FLAG
+        )
+        for said in (None, sure(truth))
+    )
+    assert found[wrong].mean() > 0.95
+    assert found[~wrong].mean() < without[~wrong].mean()
+
+
+def test_a_captioner_that_is_right_where_others_are_sure_is_not_believed_where_they_doubt(case):
+    truth, initial, held_out = case
+    # On a tenth of the tiles the classifiers are in doubt between two values, and the captioner names a third one.
+    doubted = (np.arange(TILES) % 10 < 2)[:, None] & np.ones(truth.shape, bool)
+    said = sure(truth)
+    for column, clause in enumerate(CLAUSES):
+        flat = np.full(said[clause].shape, 0.02)
+        flat[np.arange(TILES), truth[:, column]] = 0.6
+        said[clause] = np.where(doubted[:, [column]], flat / flat.sum(axis=1, keepdims=True), said[clause])
+    sizes = np.asarray([len(VOCABULARY[clause]) for clause in CLAUSES])
+    captioner = proposals_of(np.where(doubted, (truth + 1) % sizes, truth), np.ones(truth.shape, bool))
+    ignorant = feedback(np.zeros_like(truth))
+    update = update_labels(ignorant, initial, initial, captioner, held_out, ACCEPT, statistics=said)
+    training = ~held_out[:, None] & doubted
+    harmed = (update.matrix.values != truth) & (initial.values == truth)
+    assert harmed[training].mean() < 0.02
