@@ -16,8 +16,7 @@ class VisionConfig(FrozenModel):
     channels: int = Field(
         default=2,
         gt=0,
-        description="input bands: co- and cross-polarised; a single polarisation is in the first, and zeros in the "
-        "second",
+        description="input bands: co- and cross-polarised; a single polarisation fills both (docs/input.md)",
     )
     stem: Literal["patch", "convolution"] = "convolution"
     patch_size_px: int = Field(default=16, gt=0, description="stem 'patch': side of one patch")
@@ -37,6 +36,11 @@ class VisionConfig(FrozenModel):
         description="one vector per tile: the mean token, or a layer on mean, maximum and a 4x4 grid of them",
     )
     summary_width: int = Field(default=256, gt=0, description="summary 'spatial': its width")
+    pretrained: str | None = Field(
+        default=None,
+        description="a run starts this tower from a vision transformer of the same size: a folder or file of timm or "
+        "Hugging Face on this machine, or a name that the Hugging Face cache holds (docs/input.md); null: untrained",
+    )
 
     @property
     def stride(self) -> int:
@@ -52,6 +56,10 @@ class VisionConfig(FrozenModel):
     def grid(self) -> int:
         """Tokens along a side."""
         return self.image_size_px // self.stride
+
+    def without_pretrained(self) -> "VisionConfig":
+        """The sizes alone."""
+        return self.model_copy(update={"pretrained": None})
 
     @model_validator(mode="after")
     def _consistent(self) -> "VisionConfig":
@@ -175,11 +183,21 @@ class ModelConfig(FrozenModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":
-        if self.share_vision and self.encoder.vision != self.captioner.vision:
+        mine, theirs = self.encoder.vision, self.captioner.vision
+        if self.share_vision and mine.without_pretrained() != theirs.without_pretrained():
             raise ValueError("share_vision needs the same vision section in encoder and captioner")
         if self.encoder.text.vocab_size != self.captioner.vocab_size:
             raise ValueError("encoder.text.vocab_size and captioner.vocab_size must be equal: both read one tokenizer")
         return self
+
+    def without_pretrained(self) -> "ModelConfig":
+        """The same without what its towers start from: weights that exist are told apart by their sizes alone."""
+        return self.model_copy(
+            update={
+                part: each.model_copy(update={"vision": each.vision.without_pretrained()})
+                for part, each in (("encoder", self.encoder), ("captioner", self.captioner))
+            }
+        )
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "ModelConfig":

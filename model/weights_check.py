@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.storage.links import link_out_of
 
 _NAMES = {
@@ -11,6 +11,7 @@ _NAMES = {
     "generation_config.json",
     "model.safetensors.index.json",
     "model.yaml",
+    "pretrained.json",
     "probe.json",
     "schema.json",
     "special_tokens_map.json",
@@ -35,7 +36,7 @@ _KEYS = {
 _ATTENTION = {"attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation"}
 
 
-class WeightsError(UserError):
+class WeightsError(InputError):
     """A weights directory that is not read; the message says which file, why and what to do."""
 
 
