@@ -25,6 +25,8 @@ class Need(StrEnum):
     """The corpus has a truth."""
     HELD_OUT = "held_out"
     """A model was trained, and tiles were held out of its training."""
+    FLAGS = "flags"
+    """A round flagged clauses."""
 
 
 class MissingInput(Exception):
@@ -49,6 +51,19 @@ class HeldOutTiles:
 
 
 @dataclass(frozen=True)
+class Flags:
+    """Clauses of the training tiles that a round doubted.
+
+    Attributes:
+        annotations: those that were judged, columns tile_id, clause and value (strings).
+        flagged: bool [rows of annotations].
+    """
+
+    annotations: pa.Table
+    flagged: np.ndarray
+
+
+@dataclass(frozen=True)
 class EvaluationInputs:
     """What an evaluation has. The loop fills in all but the truth, which only the evaluator's process opens.
 
@@ -64,6 +79,7 @@ class EvaluationInputs:
     initial: pa.Table
     loss_mask: np.ndarray | None = None
     held_out_tiles: HeldOutTiles | None = None
+    flagged_clauses: Flags | None = None
     hidden_truth: pa.Table | None = None
 
     @property
@@ -88,10 +104,23 @@ class EvaluationInputs:
             raise MissingInput(f"There are no held-out tiles; a task that reads them has {Need.HELD_OUT!r} in `needs`.")
         return self.held_out_tiles
 
+    @property
+    def flags(self) -> Flags:
+        """The flagged clauses. For tasks that need Need.FLAGS.
+
+        Raises:
+            MissingInput: no round has flagged anything yet.
+        """
+        if self.flagged_clauses is None:
+            raise MissingInput(f"No clause was flagged yet; a task that reads flags has {Need.FLAGS!r} in `needs`.")
+        return self.flagged_clauses
+
     def has(self, need: Need) -> bool:
         """Whether a precondition holds."""
         if need is Need.TRUTH:
             return self.hidden_truth is not None
+        if need is Need.FLAGS:
+            return self.flagged_clauses is not None
         return self.held_out_tiles is not None and len(self.held_out_tiles.tile_ids) > 0
 
     def with_truth(self, truth: pa.Table | None) -> EvaluationInputs:

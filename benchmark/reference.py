@@ -16,10 +16,10 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.metrics.agreement import balanced_accuracy, cohen_kappa
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 
-class ReferenceFileError(UserError):
+class ReferenceFileError(InputError):
     """A reference that cannot be used; the message says what, where and what to do."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from benchmark.metrics.agreement import cohen_kappa
 from benchmark.metrics.tables import Joined, join_truth
 from corpus.storage.arrow import compute as pc
 
@@ -21,6 +22,8 @@ class AccuracyReport:
     """Where the truth is no absence value; None if it always is."""
     by_clause: dict[str, float]
     by_group: dict[str, float]
+    mean_kappa: float
+    """Mean over the clauses of Cohen's kappa with the truth, in [-1, 1]; one same answer everywhere has 0."""
     expected_calibration_error: float | None
     """Of the column `confidence`; None without it."""
     n_annotations: int
@@ -83,6 +86,11 @@ def annotation_accuracy(
         stated=float(correct[stated].mean()) if stated.any() else None,
         by_clause={clause: float(correct[here].mean()) for clause, here in of_clause.items()},
         by_group={name: float(correct[here].mean()) for name, here in of_group.items()},
+        mean_kappa=float(
+            np.mean(
+                [cohen_kappa(joined.value[here].tolist(), joined.truth[here].tolist()) for here in of_clause.values()]
+            )
+        ),
         expected_calibration_error=None
         if joined.confidence is None
         else expected_calibration_error(joined.confidence, correct),

@@ -5,7 +5,7 @@ from benchmark.metrics.accuracy import annotation_accuracy
 
 
 class AnnotationAccuracy:
-    """Share of right annotations: of all, of those that state something, by clause and by group; calibration error."""
+    """Share of right annotations: of all, of those that state something, by clause and group; kappa; calibration."""
 
     needs = frozenset({Need.TRUTH})
     metrics = ("annotation_accuracy",)
@@ -17,6 +17,7 @@ class AnnotationAccuracy:
             {
                 "annotation_accuracy": report.overall,
                 "annotation_accuracy_stated": report.stated,
+                "annotation_kappa": report.mean_kappa,
                 "expected_calibration_error": report.expected_calibration_error,
                 **{f"annotation_accuracy_{name}": value for name, value in report.by_group.items()},
             },

@@ -62,6 +62,8 @@ def test_accuracy_is_what_is_counted_by_hand():
     assert (report.n_annotations, report.n_stated, report.n_tiles) == (9, 7, 3)
     assert report.stated == pytest.approx(3 / 7)
     assert report.expected_calibration_error == pytest.approx(0.9 - 4 / 9)
+    # Terrain and road have chance agreement; of target_count two of three agree, and 2/9 would by chance.
+    assert report.mean_kappa == pytest.approx((0 + 0 + (2 / 3 - 2 / 9) / (1 - 2 / 9)) / 3)
 
 
 def test_accuracy_does_not_depend_on_row_order():

@@ -1,10 +1,11 @@
 """Evaluation tasks: what the registry promises to who adds one."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from benchmark.base import TASKS, EvaluationInputs, EvaluationTask, MissingInput, Need, TaskResult, evaluate_all
+from benchmark.base import TASKS, EvaluationInputs, EvaluationTask, Flags, MissingInput, Need, TaskResult, evaluate_all
 from benchmark.config import EvaluationConfig
 from benchmark.tasks import DEFAULT_TASKS
 from corpus.registry import UnknownMember
@@ -81,3 +82,19 @@ def test_a_task_that_reads_what_it_does_not_declare_is_told_to_declare_it():
         _ = inputs.truth
     with pytest.raises(MissingInput, match="needs"):
         _ = inputs.held_out
+
+
+@pytest.mark.parametrize(
+    ("flagged", "precision", "recall"),
+    [([True, True], 0.5, 1.0), ([False, True], 1.0, 1.0), ([True, False], 0.0, 0.0), ([False, False], None, 0.0)],
+)
+def test_flags_are_precise_where_what_they_doubt_is_wrong(flagged, precision, recall):
+    inputs = EvaluationInputs(HCOT, ROWS, ROWS, flagged_clauses=Flags(ROWS, np.asarray(flagged))).with_truth(TRUTH)
+    assert evaluate_all(["flag_precision"], inputs).metrics == {"flag_precision": precision, "flag_recall": recall}
+
+
+def test_before_a_round_has_flagged_anything_the_precision_of_flags_is_null():
+    inputs = EvaluationInputs(HCOT, ROWS, ROWS).with_truth(TRUTH)
+    assert evaluate_all(["flag_precision"], inputs).metrics == {"flag_precision": None, "flag_recall": None}
+    with pytest.raises(MissingInput, match="needs"):
+        _ = inputs.flags

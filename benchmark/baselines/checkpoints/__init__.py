@@ -1,0 +1,1 @@
+"""Checkpoints that others have published, as methods of the benchmark."""

@@ -1,0 +1,26 @@
+"""Readers of labelled data sets in their public formats, and the registry of the sets that the benchmark knows.
+
+Importing this package registers the sets.
+"""
+
+from benchmark.datasets import (
+    detection_sets,
+    ombria,
+    polsf,
+    segmentation_folder,
+    simulated,
+    simulated_boxes,
+    target_chips,
+)
+from benchmark.datasets.base import DATA_SETS
+
+__all__ = [
+    "DATA_SETS",
+    "detection_sets",
+    "ombria",
+    "polsf",
+    "segmentation_folder",
+    "simulated",
+    "simulated_boxes",
+    "target_chips",
+]

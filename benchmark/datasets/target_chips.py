@@ -1,0 +1,47 @@
+"""Chips of one target each: MSTAR, SAR-ACD, FUSAR-Ship."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.datasets.base import DATA_SETS, Classification, DataSet
+from benchmark.datasets.image_folder import read_image_folder
+from benchmark.datasets.pictures import cut_centre
+from corpus.geotiff.backscatter import Backscatter
+
+MSTAR_SIDE = 64
+"""Pixels around the target: the clutter further out tells classes apart without any target in it."""
+RIM = 24
+"""Rows at the upper and the lower edge of a chip that show clutter alone."""
+
+
+def read_mstar(root: Path) -> Classification:
+    """MSTAR folders, train and test by depression angle; the middle of each chip. Errors as `read_image_folder`."""
+    return read_image_folder(root, cut=partial(cut_centre, side=MSTAR_SIDE))
+
+
+def read_mstar_rim(root: Path) -> Classification:
+    """The upper and lower rows of the same chips, where no target is. Errors as `read_image_folder`."""
+    return read_image_folder(root, cut=_rim)
+
+
+def _rim(chip: Backscatter) -> Backscatter:
+    rows = np.concatenate([chip.array[:, :RIM], chip.array[:, -RIM:]], axis=1)
+    return Backscatter(rows, chip.polarisations, chip.calibrated)
+
+
+def read_sar_acd(root: Path) -> Classification:
+    """SAR-ACD by near-duplicate group where labels.csv names groups. Errors as `read_image_folder`."""
+    grouped = (root / "labels.csv").is_file()
+    return read_image_folder(root, group_column="near_duplicate_group" if grouped else "")
+
+
+_MSTAR = "https://www.sdms.afrl.af.mil (MSTAR public targets), as train/CLASS and test/CLASS of images"
+DATA_SETS.add("mstar_soc", DataSet("mstar_soc", _MSTAR, read_mstar))
+DATA_SETS.add("mstar_soc_rim", DataSet("mstar_soc", _MSTAR, read_mstar_rim, "real, control: target masked"))
+DATA_SETS.add("sar_acd", DataSet("sar_acd", "https://github.com/AICyberTeam/SAR-ACD", read_sar_acd))
+DATA_SETS.add(
+    "fusar_ship",
+    DataSet("FUSAR-Ship1.0", "https://radars.ac.cn/web/data/getData?dataType=FUSAR (FUSAR-Ship1.0)", read_image_folder),
+)

@@ -1,0 +1,1 @@
+"""The unified benchmark: tasks on labelled data sets, methods that anybody may add, one table."""

@@ -1,0 +1,30 @@
+"""Features of a data set, made once for all settings of a method."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from benchmark.datasets.base import Classification
+from benchmark.suite.base import ImageEncoder
+from corpus.geotiff.backscatter import Backscatter
+
+_LAST: WeakKeyDictionary[ImageEncoder, tuple[Classification, np.ndarray, np.ndarray]] = WeakKeyDictionary()
+
+
+def features_of(encoder: ImageEncoder, data: Classification) -> tuple[np.ndarray, np.ndarray]:
+    """Features float32 [M, D] of the training and of all test images; those of the last data set are kept.
+
+    The test images are followed by those under another draw of speckle, where the set has them.
+    """
+    last = _LAST.get(encoder)
+    if last is None or last[0] is not data:
+        last = (data, encoder.embed(data.train.images), encoder.embed(every_test_image(data)))
+        _LAST[encoder] = last
+    return last[1], last[2]
+
+
+def every_test_image(data: Classification) -> list[Backscatter]:
+    """The test images, and then those under another draw of speckle."""
+    return [*data.test.images, *(data.test_again.images if data.test_again is not None else ())]

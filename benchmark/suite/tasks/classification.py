@@ -1,0 +1,107 @@
+"""Classification of images that each have one class: the protocol of three tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from benchmark.datasets.base import Classification, LabelledImages
+from benchmark.metrics.accuracy import expected_calibration_error
+from benchmark.metrics.group_bootstrap import Estimate, estimate, mean_estimate
+from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, Setting
+from benchmark.suite.features import every_test_image, features_of
+from benchmark.suite.probes import knn, linear_probe
+from corpus.storage.rng import derive_seed
+
+SHOTS: Final = 40
+SHARE: Final = 0.3
+SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
+    {
+        "knn5": Setting("features frozen, five nearest training images by cosine"),
+        "linear_probe": Setting("features frozen, logistic regression on all training images"),
+        "40_shot": Setting("features frozen, logistic regression on 40 training images a class", seeded=True),
+        "30_percent": Setting("features frozen, logistic regression on 30 % of the training images", seeded=True),
+        "all_labels": Setting("the method learns from all training images by itself; of an encoder: fine-tuning", True),
+        "all_labels_40": Setting("the method learns from 40 training images a class by itself", seeded=True),
+    }
+)
+
+
+@dataclass(frozen=True)
+class ClassificationTask:
+    """Judges features and classifiers by accuracy, mean accuracy of the classes, kappa and calibration error."""
+
+    about: str
+    data_sets: tuple[str, ...]
+    settings: Mapping[str, Setting] = field(default_factory=lambda: SETTINGS)
+
+    def applies(self, setting: str, method: Any) -> bool:
+        """Frozen features need an encoder, the other settings a classifier."""
+        return isinstance(method, ImageClassifier if setting.startswith("all_labels") else ImageEncoder)
+
+    def run(self, data: Classification, setting: str, method: Any, seed: int) -> Outcome:
+        """Judge on the test images."""
+        draw = np.random.default_rng(derive_seed(seed, "benchmark", setting))
+        rows = chosen_rows(data.train, setting, draw)
+        train = data.train.take(rows)
+        classes = len(data.classes)
+        if setting.startswith("all_labels"):
+            said = method.classify(train, every_test_image(data), classes, seed)
+        else:
+            every, queries = features_of(method, data)
+            features = every[rows]
+            if setting == "knn5":
+                said = knn(features, train.labels, queries, classes)
+            else:
+                said = linear_probe(features, train.labels, train.groups, queries, classes, seed)
+        scores = judge(said[: len(data.test)], data.test)
+        if data.test_again is not None:
+            again = said[len(data.test) :]
+            scores["accuracy_other_speckle"] = judge(again, data.test_again)["accuracy"]
+            same = (again.argmax(axis=1) == said[: len(data.test)].argmax(axis=1)).astype(float)
+            scores["same_answer_other_speckle"] = mean_estimate(same, data.test.groups)
+        return Outcome(scores)
+
+
+def chosen_rows(train: LabelledImages, setting: str, draw: np.random.Generator) -> np.ndarray:
+    """The training images that a setting allows, ascending: all, 40 of each class, or 30 % of each class."""
+    if setting not in ("40_shot", "all_labels_40", "30_percent"):
+        return np.arange(len(train))
+    rows = []
+    for label in np.unique(train.labels):
+        own = np.flatnonzero(train.labels == label)
+        count = max(1, round(SHARE * len(own))) if setting == "30_percent" else SHOTS
+        rows.append(draw.permutation(own)[:count])
+    return np.sort(np.concatenate(rows))
+
+
+def judge(said: np.ndarray, test: LabelledImages) -> dict[str, Estimate]:
+    """Scores of probabilities float [N, classes] with intervals by group of related images."""
+    guess, truth = said.argmax(axis=1), test.labels
+    right = guess == truth
+    present = np.unique(truth)
+
+    def accuracy(weights: np.ndarray) -> float:
+        return float(weights @ right / weights.sum())
+
+    def balanced(weights: np.ndarray) -> float:
+        of = [weights * (truth == label) for label in present]
+        return float(np.mean([each @ right / each.sum() for each in of if each.sum() > 0]))
+
+    def kappa(weights: np.ndarray) -> float:
+        total = weights.sum()
+        chance = sum((weights @ (guess == label)) * (weights @ (truth == label)) for label in present) / total**2
+        return float((accuracy(weights) - chance) / (1 - chance)) if chance < 1 else 0.0
+
+    scores: dict[str, Callable[[np.ndarray], float]] = {
+        "accuracy": accuracy,
+        "balanced_accuracy": balanced,
+        "kappa": kappa,
+    }
+    found = {name: estimate(score, test.groups) for name, score in scores.items()}
+    confidence = np.clip(said.max(axis=1), 0, 1)
+    return {**found, "ece": Estimate(expected_calibration_error(confidence, right))}

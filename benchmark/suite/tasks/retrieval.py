@@ -1,0 +1,69 @@
+"""Images by text and text by image: recall at 1, 5 and 10, among the scenes of held-out cities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from benchmark.datasets.base import Described
+from benchmark.metrics.group_bootstrap import Estimate
+from benchmark.suite.answers import as_rows, derangement, learned_answers, right_labels
+from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, PairEncoder, Setting
+
+
+class Retrieval:
+    """Recall both ways and its mean, with a grey-image and a shuffled-image control."""
+
+    about = "images by text and text by image, simulated scenes of held-out cities; R@1, 5, 10 both ways"
+    data_sets = ("simulated_clauses",)
+    settings: Mapping[str, Setting] = MappingProxyType(
+        {
+            "zero_shot": Setting("the method's own embeddings of images and of captions"),
+            "by_clauses": Setting("what the method learns to say of each clause, against what a caption says"),
+        }
+    )
+
+    def applies(self, setting: str, method: Any) -> bool:
+        """Its own embeddings need a text encoder."""
+        return isinstance(method, PairEncoder if setting == "zero_shot" else (ImageEncoder, ImageClassifier))
+
+    def run(self, data: Described, setting: str, method: Any, seed: int) -> Outcome:
+        """Judge among the test scenes. Captions that say the same of a scene's clauses count as one text."""
+        questions = list(data.values)
+        keys = ["|".join(data.test.answers[q][row] for q in questions) for row in range(len(data.test.images))]
+        if setting == "zero_shot":
+            images, texts = method.embed_pairs(data.test.images, data.test.captions)
+        else:
+            said = learned_answers(method, data, seed)
+            images = as_rows({question: rows[:-1] for question, rows in said.items()}, questions)
+            one_hot = {q: np.eye(len(data.values[q]))[right_labels(data, q)] for q in questions}
+            texts = as_rows(one_hot, questions)
+        return Outcome(recalls(np.asarray(images), np.asarray(texts), keys, seed))
+
+
+def recalls(images: np.ndarray, texts: np.ndarray, keys: Sequence[str], seed: int) -> dict[str, Estimate]:
+    """Recalls of embeddings float [N, D] of images and of their texts, and the mean recall of two controls.
+
+    Args:
+        images: of the images.
+        texts: of the texts, in the same order.
+        keys: equal for texts that say the same.
+        seed: of the order of the shuffled control.
+    """
+    from benchmark.metrics.retrieval import retrieval
+
+    found = retrieval(images, texts, keys)
+    scores = {"mean_recall": Estimate(found.mean_recall)}
+    scores |= {f"image_to_text_r{rank}": Estimate(value) for rank, value in found.image_to_text.items()}
+    scores |= {f"text_to_image_r{rank}": Estimate(value) for rank, value in found.text_to_image.items()}
+    grey = np.repeat(images[:1], len(images), axis=0)
+    scores["mean_recall_grey"] = Estimate(retrieval(grey, texts, keys).mean_recall)
+    shuffled = images[derangement(len(images), seed)]
+    scores["mean_recall_shuffled"] = Estimate(retrieval(shuffled, texts, keys).mean_recall)
+    return scores
+
+
+RETRIEVAL = Retrieval()

@@ -1,0 +1,55 @@
+"""A class for every pixel: the protocol of two tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from benchmark.datasets.base import Segmentation
+from benchmark.metrics.accuracy import expected_calibration_error
+from benchmark.metrics.group_bootstrap import Estimate
+from benchmark.metrics.segmentation import confusion, segmentation_scores
+from benchmark.suite.base import ImageSegmenter, Outcome, PixelEncoder, Setting
+
+SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
+    {
+        "light_head": Setting("encoder frozen, a light head on its feature maps", seeded=True),
+        "all_labels": Setting(
+            "the method learns from all masks by itself; of an encoder: fine-tuned with the head", True
+        ),
+    }
+)
+
+
+@dataclass(frozen=True)
+class SegmentationTask:
+    """Judges by IoU of each class and its mean, pixel accuracy and calibration error of the pixels."""
+
+    about: str
+    data_sets: tuple[str, ...]
+    settings: Mapping[str, Setting] = field(default_factory=lambda: SETTINGS)
+
+    def applies(self, setting: str, method: Any) -> bool:
+        """A light head needs feature maps; an encoder that has them can be fine-tuned too."""
+        return isinstance(method, PixelEncoder) or (setting == "all_labels" and isinstance(method, ImageSegmenter))
+
+    def run(self, data: Segmentation, setting: str, method: Any, seed: int) -> Outcome:
+        """Judge on the test places."""
+        classes = len(data.classes)
+        if isinstance(method, PixelEncoder):
+            from benchmark.baselines.pixel_head import segment_with
+
+            said = segment_with(method, data.train, data.test.views, classes, seed, frozen=setting == "light_head")
+        else:
+            said = method.segment(data.train, data.test.views, classes, seed)
+        guess = [each.argmax(axis=0) for each in said]
+        counts = np.stack([confusion(*pair, classes) for pair in zip(data.test.masks, guess, strict=True)])
+        scores = segmentation_scores(counts, data.classes, data.test.groups, data.positive)
+        judged = [mask < classes for mask in data.test.masks]
+        confidence = np.concatenate([each.max(0)[use] for each, use in zip(said, judged, strict=True)])
+        right = np.concatenate([(g == m)[u] for g, m, u in zip(guess, data.test.masks, judged, strict=True)])
+        return Outcome({**scores, "ece": Estimate(expected_calibration_error(np.clip(confidence, 0, 1), right))})

@@ -1,0 +1,95 @@
+"""Questions of seven kinds on a scene. An answer that is not given would count as wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from benchmark.datasets.base import Described
+from benchmark.metrics.accuracy import expected_calibration_error
+from benchmark.metrics.group_bootstrap import Estimate, mean_estimate
+from benchmark.suite.answers import derangement, learned_answers, right_labels
+from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, Setting
+
+SHARE = "land_cover_share"
+
+
+class VisualQuestionAnswering:
+    """Exact match by kind, mean absolute error of numbers, calibration, and two controls.
+
+    A kind of several parts (all landforms, one region) is right by part in `regional_landform`, and only where all
+    parts are right in `all_landforms`. The controls answer with a grey image, and with another scene's.
+    """
+
+    about = "count, recognition, position, main, all and regional landforms, land-cover share, on simulated truth"
+    data_sets = ("simulated_questions",)
+    settings: Mapping[str, Setting] = MappingProxyType(
+        {"light_head": Setting("encoder frozen, a logistic regression for each question; others learn by themselves")}
+    )
+
+    def applies(self, setting: str, method: Any) -> bool:
+        """Every method that has features or learns classes."""
+        return isinstance(method, (ImageEncoder, ImageClassifier))
+
+    def run(self, data: Described, setting: str, method: Any, seed: int) -> Outcome:
+        """Judge on the test scenes."""
+        said = learned_answers(method, data, seed)
+        truth = {question: right_labels(data, question) for question in data.values}
+        seen = {question: rows[:-1] for question, rows in said.items()}
+        grey = {question: np.repeat(rows[-1:], len(rows) - 1, axis=0) for question, rows in said.items()}
+        other = {question: rows[derangement(len(rows), seed)] for question, rows in seen.items()}
+        scores = {"exact": _mean_exact(seen, truth, data)} | _by_kind(seen, truth, data)
+        scores |= {"exact_grey": _mean_exact(grey, truth, data), "exact_shuffled": _mean_exact(other, truth, data)}
+        questions = [question for question in seen if not question.startswith(SHARE)]
+        confidence = np.concatenate([seen[question].max(axis=1) for question in questions])
+        right = np.concatenate([seen[question].argmax(1) == truth[question] for question in questions])
+        return Outcome({**scores, "ece": Estimate(expected_calibration_error(np.clip(confidence, 0, 1), right))})
+
+
+def exact_by_kind(said: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of each kind float64 [N]: how far a scene's answers are right, from 0 to 1.
+
+    Args:
+        said: question -> probabilities float [N, answers].
+        truth: question -> int [N].
+    """
+    right: dict[str, list[np.ndarray]] = {}
+    for question in said:
+        kind = question.partition(":")[0]
+        if kind != SHARE:
+            right.setdefault(kind, []).append(said[question].argmax(axis=1) == truth[question])
+    whole = {"all_landforms"}
+    return {
+        kind: (np.all(parts, axis=0) if kind in whole else np.mean(parts, axis=0)).astype(float)
+        for kind, parts in right.items()
+    }
+
+
+def share_errors(said: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> np.ndarray:
+    """float64 [N]: mean absolute error of a scene's land-cover shares; the expected share is what is said."""
+    errors = []
+    for question, rows in said.items():
+        if question.startswith(SHARE):
+            tenths = np.arange(rows.shape[1]) / (rows.shape[1] - 1)
+            errors.append(np.abs(rows @ tenths - tenths[truth[question]]))
+    return np.mean(errors, axis=0)
+
+
+def _by_kind(said: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], data: Described) -> dict[str, Estimate]:
+    found = {
+        f"exact_{kind}": mean_estimate(right, data.test.groups) for kind, right in exact_by_kind(said, truth).items()
+    }
+    numbers = np.abs(said["count"].argmax(axis=1) - truth["count"]).astype(float)
+    found["count_mae"] = mean_estimate(numbers, data.test.groups)
+    found["land_cover_share_mae"] = mean_estimate(share_errors(said, truth), data.test.groups)
+    return found
+
+
+def _mean_exact(said: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], data: Described) -> Estimate:
+    return mean_estimate(np.mean(list(exact_by_kind(said, truth).values()), axis=0), data.test.groups)
+
+
+VQA = VisualQuestionAnswering()
