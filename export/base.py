@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from export.source import ExportSource
 
 Progress = Callable[[int, int], None]
 """Called with (tiles done, tiles in all)."""
 
 
-class ExportError(UserError):
+class ExportError(InputError):
     """An export that cannot be made; the message says what, where and what to do."""
 
 
@@ -63,4 +63,18 @@ def check_libraries(name: str, exporter: Exporter) -> None:
         raise ExportError(
             f"The format {name} is written with {', '.join(missing)}, which this environment does not have. Install "
             f"the extra with `pip install 'knowlip[export]'`, or `pip install {' '.join(missing)}`."
+        )
+
+
+def check_places(source: ExportSource) -> None:
+    """See that all tiles have a place on Earth, which every format states.
+
+    Raises:
+        ExportError: Some have none, as those of a labelled set.
+    """
+    if without := source.tiles["lon"].null_count:
+        raise ExportError(
+            f"{without:,} of the {len(source):,} tiles of {source.corpus_dir} have no place on Earth, and every format "
+            "of an export says where a tile lies. The annotations of such a run are in the Delta table of its "
+            "directory, annotations/."
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from corpus.storage.disk import DiskFull, room
+from corpus.storage.disk import DiskFull, room, why_unwritable
 from corpus.storage.writer import UNGUARDED
-from export.base import Exporter, ExportError, Progress, check_libraries
+from export.base import Exporter, ExportError, Progress, check_libraries, check_places
 from export.json_stream import write_json
 from export.licence import Licence
 from export.source import ExportSource
@@ -28,16 +28,10 @@ def check_out(out: Path) -> None:
         raise ExportError(f"{out} is a file. Name a folder that is empty or does not exist.")
     if out.is_dir() and any(out.iterdir()):
         raise ExportError(f"The folder {out} is not empty. Name one that is empty or does not exist.")
-    try:
-        out.resolve().parent.mkdir(parents=True, exist_ok=True)
-        with UNGUARDED.place(out.resolve().parent / f".{out.name}.probe") as probe:
-            probe.mkdir()
-        (out.resolve().parent / f".{out.name}.probe").rmdir()
-    except OSError as error:
+    if refused := why_unwritable(out.resolve().parent):
         raise ExportError(
-            f"Nothing can be written to {out.parent}: {error.strerror or error}. Check its rights, or name another "
-            "folder."
-        ) from error
+            f"Nothing can be written to {out.parent}: {refused}. Check its rights, or name another folder."
+        )
 
 
 def write_export(name: str, exporter: Exporter, source: ExportSource, out: Path, progress: Progress) -> None:
@@ -55,8 +49,10 @@ def write_export(name: str, exporter: Exporter, source: ExportSource, out: Path,
     """
     check_out(out)
     check_libraries(name, exporter)
+    check_places(source)
     exporter.check(source)
     try:
+        out.resolve().parent.mkdir(parents=True, exist_ok=True)
         with UNGUARDED.place(out.resolve(), "the export") as partial:
             partial.mkdir()
             exporter.write(source, partial, progress)

@@ -10,7 +10,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.geotiff.backscatter import CO_POLARISED
+from corpus.annotations import ANNOTATION_SCHEMA
+from corpus.geotiff.model_input import CO_POLARISED
 from corpus.storage.disk import writing
 from corpus.storage.yaml import dump_yaml
 from export.base import Progress
@@ -25,15 +26,7 @@ FOLDERS: Final = {"train": "train", "held_out": "test"}
 _ROWS: Final = 512
 _SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 ANNOTATION: Final = pa.struct(
-    [
-        ("clause", pa.string()),
-        ("value", pa.string()),
-        ("text", pa.string()),
-        ("level", pa.int8()),
-        ("source", pa.string()),
-        ("confidence", pa.float32()),
-        ("round", pa.int32()),
-    ]
+    [ANNOTATION_SCHEMA.field(name) for name in ("clause", "value", "text", "level", "source", "confidence", "round")]
 )
 METADATA: Final = pa.schema(
     [

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from safetensors import safe_open
 
+from corpus.geotiff.model_input import REFERENCE_DB
 from corpus.storage.disk import writing
 from corpus.storage.yaml import dump_yaml
 from export.base import ExportError, Progress
@@ -145,9 +146,11 @@ A run can start from them: `knowlip run CONFIG --set start_weights=FOLDER`.
 
 ## Input
 
-float [batch, 2, {size}, {size}]: co- and cross-polarised backscatter in dB, less the median of the tile's band, divided
-by 10, clipped to [-3, 5]; 0 where there is no value. A single polarisation is in the first channel.
-`corpus.geotiff.read.model_image` makes it of a GeoTIFF.
+float [batch, 2, {size}, {size}]: co- and cross-polarised sigma nought, (dB - reference) / 10 dB clipped to [-3, 5]; 0
+where there is no value. The reference is {REFERENCE_DB["co"]:g} dB of the co- and {REFERENCE_DB["cross"]:g} dB of the
+cross-polarised band or, where the level of a product is not known, the median of its scenes. A single polarisation
+fills both channels. {_trained_at(source)}
+`corpus.geotiff.read.model_images` makes it of a GeoTIFF.
 
 ## Output (annotation schema {source.schema.name})
 
@@ -169,8 +172,19 @@ annotations began as they were found, and each round replaced those that the evi
 ## Limits
 
 The model says one value for each clause, also where an image shows none of it. It knows the sensors, scales and
-landscapes of its training tiles. Its probabilities were fitted on these.
+landscapes of its training tiles. Its probabilities were fitted on these: `known_tiles.safetensors` tells a tile that is
+unlike them (`model.known_tiles.KnownTiles`).
 """
+
+
+def _trained_at(source: ExportSource) -> str:
+    """At which ground sample distances the model was trained, as a sentence; '' where its weights do not say."""
+    from model.known_tiles import KnownTiles
+
+    known = KnownTiles.load(source.weights)
+    if known is None:
+        return ""
+    return f"Pixels of the training tiles: {', '.join(f'{gsd:g} m' for gsd in known.input.sampling.gsd_m)}."
 
 
 def _item(source: ExportSource, out: Path, parameters: int) -> dict[str, Any]:
@@ -214,7 +228,8 @@ def _item(source: ExportSource, out: Path, parameters: int) -> dict[str, Any]:
                         "dim_order": ["batch", "channel", "height", "width"],
                         "data_type": "float32",
                     },
-                    "description": "dB less the median of the tile's band, by 10, clipped to [-3, 5]; 0: no value",
+                    "description": f"(sigma nought in dB less {REFERENCE_DB['co']:g}, cross-polarised "
+                    f"{REFERENCE_DB['cross']:g}) / 10, clipped to [-3, 5]; 0: no value",
                     "resize_type": None,
                 }
             ],
@@ -248,7 +263,7 @@ def _item(source: ExportSource, out: Path, parameters: int) -> dict[str, Any]:
                     "raster:bands": [{"name": name, "data_type": "float32"} for name in names],
                     "mlm:artifact_type": "safetensors.torch.save_file",
                 }
-                for path in sorted(out.rglob("*.safetensors"))
+                for path in sorted(path for part in _PARTS for path in (out / part).rglob("*.safetensors"))
             },
             "card": {"href": f"./{CARD}", "type": "text/markdown", "title": "model card", "roles": ["metadata"]},
         },

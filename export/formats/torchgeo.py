@@ -11,6 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.geotiff.read import read_backscatter
 from corpus.storage.disk import writing
 from export.base import Progress
 from export.pixels import encode, write_image
@@ -45,6 +46,7 @@ class TorchGeoExporter:
                 ("caption", pa.string()),
                 ("polarisations", pa.list_(pa.string())),
                 ("calibration_db", pa.float64()),
+                ("reference_db", pa.list_(pa.float64())),
                 ("platform", pa.string()),
                 ("acquired", pa.string()),
                 ("crs", pa.string()),
@@ -64,6 +66,7 @@ class TorchGeoExporter:
                 write_image(sample, encoded, out / image)
                 row = {key: getattr(tile, key) for key in schema.names if key in type(tile).model_fields}
                 row |= {"image": image, "caption": sample.caption, "calibration_db": encoded.calibration_db}
+                row["reference_db"] = read_backscatter(sample.file).references(tile.level_db)[0]
                 row |= sample.values | {f"{name}_confidence": value for name, value in sample.confidence.items()}
                 waiting.append(row)
                 if len(waiting) == _ROWS or done == total:

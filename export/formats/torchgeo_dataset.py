@@ -31,9 +31,9 @@ class SarCorpus(NonGeoDataset):
 
     A sample has:
 
-    - image: float32 [2, H, W], co- and cross-polarised backscatter in dB, less the band's median, by 10, clipped to
-      [-3, 5]; pixels without a value, and a band that a tile does not have, are 0. With `normalise=False` in dB, NaN
-      where there is no value, and a missing band all NaN.
+    - image: float32 [2, H, W], co- and cross-polarised backscatter in dB, less the band's reference (column
+      `reference_db`), by 10, clipped to [-3, 5]; pixels without a value are 0, and a single band fills both channels.
+      With `normalise=False` in dB, NaN where there is no value, and a missing band all NaN.
     - label: int64 [clauses], the value of each of `clauses` as its place in `classes[clause]`.
     - confidence: float32 [clauses], the probability that it is right.
     - caption, tile_id: strings.
@@ -104,15 +104,16 @@ class SarCorpus(NonGeoDataset):
     def _image(self, row: dict[str, Any]) -> np.ndarray:
         decibels = self._decibels(row)
         bands = [_find(row["polarisations"], names) for names in (CO_POLARISED, CROSS_POLARISED)]
-        if self.normalise:  # as knowlip's models see a tile: a single band is shown first, whichever it is
-            bands.sort(key=lambda band: band is None)
-        image = np.full((2, *decibels.shape[1:]), 0.0 if self.normalise else np.nan, np.float32)
+        if self.normalise:  # as knowlip's models see a tile
+            alone = next(band for band in bands if band is not None)
+            bands = [alone if band is None else band for band in bands]
+        image = np.full((2, *decibels.shape[1:]), np.nan, np.float32)
         for channel, band in enumerate(bands):
             if band is None:
                 continue
             values = decibels[band]
             if self.normalise:
-                values = np.nan_to_num(np.clip((values - np.nanmedian(values)) / 10, -3, 5), nan=0.0)
+                values = np.nan_to_num(np.clip((values - row["reference_db"][band]) / 10, -3, 5), nan=0.0)
             image[channel] = values
         return image
 

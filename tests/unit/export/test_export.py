@@ -68,7 +68,7 @@ def test_the_version_is_the_last_one_or_the_one_that_is_asked_for(options, round
 def test_a_bad_wish_is_refused_before_work_starts(options, message, simulated, tmp_path, call):
     given = options if "--format" in options else [*options, "--format", "coco"]
     status, _, said = call("export", simulated, tmp_path / "o", *given)
-    assert status == 1
+    assert status == 2
     assert message in " ".join(said.split())
     assert list(tmp_path.iterdir()) == []
 
@@ -77,17 +77,17 @@ def test_a_folder_that_holds_something_is_left_as_it_is(simulated, tmp_path, cal
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "mine").write_text("mine")
     status, _, said = call("export", simulated, tmp_path / "o", "--format", "coco")
-    assert status == 1
+    assert status == 2
     assert "is not empty" in said
     assert (tmp_path / "o" / "mine").read_text() == "mine"
     status, _, said = call("export", simulated, tmp_path / "o" / "mine", "--format", "coco")
-    assert status == 1
+    assert status == 2
     assert "is a file" in said
 
 
 def test_what_is_no_run_is_refused(tmp_path, call):
     status, _, said = call("export", tmp_path, tmp_path / "o", "--format", "coco")
-    assert status == 1
+    assert status == 2
     assert "is not a run directory" in said
 
 
@@ -108,7 +108,7 @@ def test_a_run_of_another_schema_is_refused(copied, tmp_path, call):
     content["schema"] = VEHICLES
     (copied / "config.yaml").write_text(yaml.safe_dump(content))
     status, _, said = call("export", copied, tmp_path / "o", "--format", "coco")
-    assert status == 1
+    assert status == 2
     assert "recorded with the annotation schema" in " ".join(said.split())
     assert not (tmp_path / "o").exists()
 
@@ -118,7 +118,7 @@ def test_a_round_that_was_committed_and_not_recorded_did_not_happen(copied, tmp_
     version = commit(load_saved_config(copied / "config.yaml"), store, store.read(), 4)
     assert open_source(copied).version == version - 1
     status, _, said = call("export", copied, tmp_path / "o", "--format", "coco", "--version", version)
-    assert status == 1
+    assert status == 2
     assert f"no version {version} of a recorded round" in " ".join(said.split())
 
 
@@ -136,7 +136,7 @@ def test_a_tile_that_is_not_what_it_was_ends_an_export_that_leaves_nothing(harm,
     tile.write_bytes(tile.read_bytes() + b"x") if harm == "changed" else tile.unlink()
     before = set(tmp_path.iterdir())
     status, _, said = call("export", copied, tmp_path / "o", "--format", "coco")
-    assert status == 1
+    assert status == 2
     assert tile.stem in said
     assert "has changed since the run" in said or "cannot be read" in said
     assert set(tmp_path.iterdir()) == before
@@ -145,7 +145,7 @@ def test_a_tile_that_is_not_what_it_was_ends_an_export_that_leaves_nothing(harm,
 def test_a_corpus_that_is_gone_is_named(copied, tmp_path, call):
     shutil.rmtree(copied.parent / "data")
     status, _, said = call("export", copied, tmp_path / "o", "--format", "coco")
-    assert status == 1
+    assert status == 2
     assert "is not a corpus" in said
 
 
