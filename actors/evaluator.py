@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import ray
 
@@ -66,17 +65,6 @@ Evaluator = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Judge)
 
 def rows_of(matrix: AnnotationMatrix) -> pa.Table:
     """Rows (tile_id, clause, value, confidence) of a matrix."""
-    schema, tiles, clauses = matrix.schema, len(matrix), len(matrix.schema)
-    values = [
-        words[matrix.values[row, column]]
-        for row in range(tiles)
-        for column, words in enumerate(schema.vocabulary.values())
-    ]
     return pa.table(
-        {
-            "tile_id": np.repeat(np.asarray(matrix.tile_ids, dtype=object), clauses),
-            "clause": list(schema.names) * tiles,
-            "value": values,
-            "confidence": matrix.confidence.reshape(-1).astype(np.float32),
-        }
+        {**matrix.keys, "value": matrix.words, "confidence": pa.array(matrix.confidence.reshape(-1), pa.float32())}
     )

@@ -59,16 +59,11 @@ class StandardError(logging.StreamHandler):
         super().emit(record)
 
 
-class RunLogFile(logging.FileHandler):
-    """A process's own file in a run's log folder.
+class LogFile(logging.FileHandler):
+    """A file that records are appended to.
 
     A line that cannot be written is lost without a word: the disk is full or away then, and the run says so itself.
     """
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        super().__init__(folder / f"{socket.gethostname()}-{os.getpid()}.jsonl", encoding="utf-8", delay=True)
-        self.setFormatter(JsonLines())
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append the record; also where opening the file fails."""
@@ -79,6 +74,15 @@ class RunLogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Nothing: see the class."""
+
+
+class RunLogFile(LogFile):
+    """A process's own file in a run's log folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder / f"{socket.gethostname()}-{os.getpid()}.jsonl", encoding="utf-8", delay=True)
+        self.setFormatter(JsonLines())
 
 
 @contextmanager
@@ -97,8 +101,7 @@ def run_log(run_dir: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         # Into the file alone: the command line prints the error itself.
-        said = f"the run ends with {type(error).__name__}: {error}"
-        handler.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, said, (), sys.exc_info()))
+        handler.handle(_last_record("the run", error))
         raise
     finally:
         del os.environ[ENVIRONMENT]
@@ -125,6 +128,40 @@ def log_to_standard_error(formatter: logging.Formatter, level: int) -> None:
     handler = StandardError()
     handler.setFormatter(formatter)
     _install(handler, level)
+
+
+@contextmanager
+def file_log(path: Path, formatter: logging.Formatter, level: int, no_error: type[Exception]) -> Iterator[None]:
+    """While the body runs, this process appends its records, and the error that ends the body, to a file too.
+
+    Args:
+        path: the file; it need not exist, its folder has to.
+        formatter: of the records.
+        level: records below it are left out.
+        no_error: an exception that ends the body as it should.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    handler = LogFile(path, encoding="utf-8")
+    handler.setFormatter(formatter)
+    _install(handler, level)
+    try:
+        yield
+    except no_error:
+        raise
+    except BaseException as error:
+        handler.handle(_last_record("the command", error))
+        raise
+    finally:
+        for package in PACKAGES:
+            logging.getLogger(package).removeHandler(handler)
+        handler.close()
+
+
+def _last_record(what: str, error: BaseException) -> logging.LogRecord:
+    said = f"{what} ends with {type(error).__name__}: {error}"
+    return logging.LogRecord(__name__, logging.ERROR, __file__, 0, said, (), sys.exc_info())
 
 
 def _install(handler: logging.Handler, level: int) -> logging.Handler:

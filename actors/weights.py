@@ -1,7 +1,8 @@
 """Weights on disk: where a run starts from, and what a round publishes."""
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,28 +15,25 @@ from corpus.storage.writer import UNGUARDED, Writer
 from hcot_llm.prompts.tokenizer_texts import tokenizer_texts, tokenizer_words
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import read_schema, write_schema
-from hcot_llm.text.render import render_clause
+from hcot_llm.text.render import clause_sentences
 from model.captioner import SarCaptioner
 from model.checkpoint import load_captioner, load_encoder, load_tokenizer, save_model, weights_sha256
 from model.clause_text import ClauseText
 from model.config import ModelConfig
+from model.known_tiles import KnownTiles
+from model.pretrained import start_from
 from model.tokenizer import train_tokenizer
-from model.training import TrainingModel
+from model.training import MomentumTeacher, TrainingModel
 from model.weights_check import check_weights
 
 MODEL_CONFIG = "model.yaml"
+PRETRAINED = "pretrained.json"
+"""Which towers of untrained weights started from other weights: key of the section -> SHA-256 of that file."""
 
 
 def slot_texts(schema: AnnotationSchema, tokenizer) -> ClauseText:
     """The sentence of every value of every clause, which the encoder compares tiles with."""
-    return ClauseText.from_texts(
-        tokenizer,
-        [clause.replace("_", " ") for clause in schema.names],
-        [
-            [render_clause(schema, clause, value, variant=0) for value in values]
-            for clause, values in schema.vocabulary.items()
-        ],
-    )
+    return ClauseText.from_texts(tokenizer, *clause_sentences(schema))
 
 
 def create_weights(
@@ -56,11 +54,41 @@ def create_weights(
     Raises:
         DiskFull: The weights do not fit on the disk.
         LeaseLost: Another driver has taken over.
+        PretrainedError: A tower is to start from weights that are not there, or are of another size.
     """
     tokenizer = train_tokenizer(tokenizer_texts(schema), config.captioner.vocab_size, tokenizer_words(schema))
+    sizes = config.without_pretrained()
     torch.manual_seed(seed)
-    model = TrainingModel.create(config, slot_texts(schema, tokenizer), tokenizer)
-    return _write(schema, directory, model, tokenizer, config, None, writer)
+    model = TrainingModel.create(sizes, slot_texts(schema, tokenizer), tokenizer)
+    pretrained = start_towers(model, config)
+    return _write(schema, directory, model, tokenizer, sizes, None, writer, pretrained=pretrained)
+
+
+def start_towers(model: TrainingModel, config: ModelConfig) -> dict[str, str]:
+    """Start the towers that `config` says from other weights.
+
+    Returns:
+        Key of the section -> SHA-256 of the file. Empty where no tower does.
+
+    Raises:
+        PretrainedError: as `start_from`.
+    """
+    found: dict[str, str] = {}
+    for part, tower, vision in (
+        ("encoder", model.encoder.vision, config.encoder.vision),
+        ("captioner", model.captioner.vision, config.captioner.vision),
+    ):
+        if vision.pretrained is not None:
+            found[f"{part}.vision"] = start_from(tower, vision, f"model.{part}.vision")
+    if found:
+        model.teacher = MomentumTeacher(model.encoder)  # it begins as the encoder does
+    return found
+
+
+def pretrained_of(directory: Path) -> dict[str, str]:
+    """What `create_weights` noted of other weights; {} where all is untrained."""
+    path = directory / PRETRAINED
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def copy_weights(source: Path, target: Path, writer: Writer = UNGUARDED) -> str:
@@ -98,6 +126,7 @@ def publish_weights(
     images,
     prompts: list[str],
     writer: Writer = UNGUARDED,
+    known: KnownTiles | None = None,
 ) -> str:
     """Write a round's weights with a probe of the captioner as it is in memory; returns the weights' hash.
 
@@ -109,6 +138,7 @@ def publish_weights(
         images: float32 array [N, 2, H, W] of the probe.
         prompts: N texts of the probe.
         writer: Writer of the run; it refuses to write when another driver has taken over.
+        known: What the model was trained on.
 
     Raises:
         DiskFull: they do not fit on the disk. The directory is what it was.
@@ -131,7 +161,7 @@ def publish_weights(
             "share_vision": model.shared_vision,
         }
     )
-    return _write(schema, directory, model, tokenizer, config, probe, writer)
+    return _write(schema, directory, model, tokenizer, config, probe, writer, known)
 
 
 def _write(
@@ -142,6 +172,8 @@ def _write(
     config: ModelConfig,
     probe: Probe | None,
     writer: Writer,
+    known: KnownTiles | None = None,
+    pretrained: Mapping[str, str] | None = None,
 ) -> str:
     disable_progress_bar()
     with _place(directory, writer) as partial:
@@ -150,6 +182,10 @@ def _write(
         write_schema(partial, schema)
         if probe is not None:
             save_probe(partial, probe)
+        if known is not None:
+            known.save(partial)
+        if pretrained:
+            (partial / PRETRAINED).write_text(json.dumps(pretrained, sort_keys=True), encoding="utf-8")
         return weights_sha256(partial)
 
 

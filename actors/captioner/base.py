@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 from pydantic import Field
 
-from actors.captioner.requests import ImageIndex, Question, Request
+from actors.captioner.requests import Question, Request
+from actors.data.image_index import ImageIndex
 from corpus.storage.models import FrozenModel
 from hcot_llm.aggregation.label_noise import SourceWeightPrior
 from hcot_llm.engines.answer import Answer
@@ -120,11 +121,19 @@ class CaptionerInputs:
 
 @dataclass(frozen=True)
 class Replicas:
-    """Processes on the cluster that a run cannot do without, and the logical CPUs and GPUs that each reserves."""
+    """Processes of a captioner on the cluster.
+
+    Attributes:
+        count: how many a run cannot do without.
+        cpus: logical CPUs that each reserves.
+        gpus: GPUs that each reserves.
+        most: how many there may be at one time.
+    """
 
     count: int
     cpus: float
     gpus: float
+    most: int
 
 
 class CaptionerConfig(FrozenModel, ABC):
@@ -175,7 +184,7 @@ class CaptionerConfig(FrozenModel, ABC):
     @property
     def replicas(self) -> Replicas:
         """What the captioner needs of the cluster."""
-        return Replicas(0, 0, 0)
+        return Replicas(0, 0, 0, 0)
 
     @property
     def shards_in_flight(self) -> int:

@@ -168,6 +168,6 @@ class ChainTiles:
 
     def _chains(self, question: Question, seeds: Sequence[int | None]) -> list[ChainQuestion]:
         tile = self._tiles[question.tile_id]
-        place = tile_knowledge(tile["lon"], tile["lat"]).sentences()
+        place = "" if tile["lon"] is None else tile_knowledge(tile["lon"], tile["lat"]).sentences()
         path = tile_path(self._corpus_dir, tile["path"])
         return [ChainQuestion(question, path, tile["sha256"], tile["gsd_m"], place, seed) for seed in seeds]

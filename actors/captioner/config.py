@@ -28,8 +28,8 @@ class DeployedConfig(CaptionerConfig):
 
     @property
     def replicas(self) -> Replicas:
-        """The least number of replicas, and what each reserves."""
-        return Replicas(self.min_replicas, self.cpus_per_replica, self.gpus_per_replica)
+        """The least and the largest number of replicas, and what each reserves."""
+        return Replicas(self.min_replicas, self.cpus_per_replica, self.gpus_per_replica, self.max_replicas)
 
     @property
     def shards_in_flight(self) -> int:

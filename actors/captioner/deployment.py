@@ -17,6 +17,8 @@ from corpus.storage.errors import UserError
 
 DEPLOYMENT = "captioner"
 DEATHS_PER_REQUEST = 3
+_LOOK_EVERY_S = 1.0
+"""Asking Ray Serve for its status takes a tenth of a CPU second."""
 
 
 def replicas_of(owner: str) -> int:
@@ -29,6 +31,14 @@ def replicas_of(owner: str) -> int:
             count for deployment in application.deployments.values() for count in deployment.replica_states.values()
         )
     )
+
+
+def remove_deployment(owner: str) -> bool:
+    """End the replicas that Ray Serve runs for an owner, wait until they are gone, and return whether any were."""
+    if (name := _application_of(owner)) not in serve.status().applications:
+        return False
+    serve.delete(name)
+    return True
 
 
 def _application_of(owner: str) -> str:
@@ -118,7 +128,7 @@ class Deployment:
                     f"offers {ray.available_resources()}; training workers may hold the rest (train.max_workers); "
                     f"last word of Ray Serve: {application.message or application.status}"
                 )
-            time.sleep(0.2)
+            time.sleep(_LOOK_EVERY_S)
 
     def call(self, send: Callable[[DeploymentHandle], Any]) -> "PendingAnswers":
         """Send a request; `.result()` of what comes back waits for the answer.

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from actors.captioner.base import PublishReceipt
 from actors.captioner.chain import ChainProgress, ChainQuestion, ChainTiles
-from actors.captioner.requests import ChainRequest, ImageIndex, Question
+from actors.captioner.requests import ChainRequest, Question
+from actors.data.image_index import ImageIndex
 from corpus.geotiff.picture import png
 from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.endpoint import Endpoint

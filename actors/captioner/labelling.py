@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from actors.captioner.base import AnyRequest, Captioner, Pending
-from actors.captioner.requests import ImageIndex, Question, Request
+from actors.captioner.requests import Question, Request
 from actors.captioner.shards import SHARD_SCHEMA, Shard, read_proposals, write_shard
+from actors.data.image_index import ImageIndex
 from corpus.storage.parquet import read_parquet
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import UNGUARDED, Writer

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ray.util.metrics import Counter
 
 from actors.captioner.base import PublishReceipt
 from actors.captioner.deployment import Deployment, PendingAnswers
 from actors.captioner.health import EngineEvent, EngineHealth
-from actors.captioner.requests import CaptionRequest, ImageIndex, Question
+from actors.captioner.requests import CaptionRequest, Question
+from actors.data.image_index import ImageIndex
 from actors.data.object_store import take
 from actors.data.shuffler import image_of
 from actors.logs import join_run_log
@@ -25,6 +27,8 @@ from hcot_llm.schema.files import read_schema
 if TYPE_CHECKING:
     from actors.captioner.native import NativeCaptionerConfig
 
+GENERATED_TOKENS = "knowlip_generated_tokens"
+"""Counter that Ray exports to Prometheus."""
 _log = logging.getLogger(__name__)
 
 
@@ -56,6 +60,7 @@ class NativeReplica:
         self._warm_up()
         self._health = self._health.on(EngineEvent.STARTED)
         self._receipt: PublishReceipt | None = None
+        self._tokens = Counter(GENERATED_TOKENS, "tokens that captioners have generated")
         _log.info("replica with the decoder of %s is ready", weights_dir)
 
     def _warm_up(self) -> None:
@@ -111,9 +116,14 @@ class NativeReplica:
             if self._publish(request.weights_dir, request.weights_sha256) is not proven:
                 # Others were published meanwhile, and these again: the engine's are the same, the tower another object.
                 embeddings = self._embed(self._captioner, request)
+            before = self._engine.generated_tokens
             if request.retries is not None:
-                return [[answer] for answer in self._engine.generate_again(embeddings, request.retries)]
-            return self._engine.generate(embeddings, request.queried, request.seed)
+                answers = [[answer] for answer in self._engine.generate_again(embeddings, request.retries)]
+            else:
+                answers = self._engine.generate(embeddings, request.queried, request.seed)
+            if tokens := self._engine.generated_tokens - before:
+                self._tokens.inc(tokens)
+            return answers
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
         """Run the bare engine on the same prompts, images and texts: without Ray Serve, for `knowlip throughput`.

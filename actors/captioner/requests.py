@@ -3,46 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-import pyarrow as pa
-
+from actors.data.image_index import ImageIndex
 from hcot_llm.prompts.chain_config import ChainConfig
 from hcot_llm.prompts.prompts import captioner_prompt, prompt_sha256
 from hcot_llm.prompts.retry import Retry
 from hcot_llm.schema.annotation_schema import AnnotationSchema
-
-if TYPE_CHECKING:
-    import ray.data
-
-
-@dataclass(frozen=True)
-class ImageIndex:
-    """Where the image of each tile lies in the object store.
-
-    Attributes:
-        blocks: References to Arrow tables with an `image` column.
-        where: tile_id -> (index into `blocks`, row).
-    """
-
-    blocks: list
-    where: dict[str, tuple[int, int]]
-
-    @staticmethod
-    def of(images: "ray.data.Dataset") -> "ImageIndex":
-        """The index of a dataset with the columns `tile_id` and `image`."""
-        import ray
-
-        blocks = images.to_arrow_refs()
-        tile_ids = ray.remote(num_cpus=0)(_tile_ids)
-        ids = ray.get([tile_ids.remote(block) for block in blocks])
-        return ImageIndex(
-            blocks, {tile_id: (block, row) for block, tiles in enumerate(ids) for row, tile_id in enumerate(tiles)}
-        )
-
-
-def _tile_ids(table: pa.Table) -> list[str]:
-    return table["tile_id"].to_pylist()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class SingleCaptioner:
     """The native captioner before one image.
 
     Args:
-        image: [2, H, W] as `corpus.geotiff.read.model_image` gives it.
+        image: [2, H, W] as `corpus.geotiff.read.model_images` gives them.
     """
 
     def __init__(self, image: np.ndarray, weights_dir: Path, config: EngineConfig) -> None:
@@ -25,12 +25,16 @@ class SingleCaptioner:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
         configure_process(config)
-        import torch
-
         from model.checkpoint import load_captioner, load_tokenizer
 
         self._captioner, self._tokenizer = load_captioner(weights_dir), load_tokenizer(weights_dir)
         self._engine = NativeEngine(weights_dir / "captioner" / "decoder", config, read_schema(weights_dir))
+        self.look_at(image)
+
+    def look_at(self, image: np.ndarray) -> None:
+        """Have the next questions be about another image [2, H, W]."""
+        import torch
+
         self._image = torch.from_numpy(image.astype(np.float32))[None]
 
     def ask(self, prompt: str, clauses: Sequence[str], seed: int) -> Answer:

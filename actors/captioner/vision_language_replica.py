@@ -11,7 +11,8 @@ import pyarrow as pa
 from actors.captioner.base import PublishReceipt
 from actors.captioner.chain import ChainProgress, ChainQuestion, ChainTiles
 from actors.captioner.deployment import Deployment, PendingAnswers
-from actors.captioner.requests import ChainRequest, ImageIndex, Question
+from actors.captioner.requests import ChainRequest, Question
+from actors.data.image_index import ImageIndex
 from actors.logs import join_run_log
 from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.vision_language import Shown, VisionLanguageConfig, VisionLanguageModel

@@ -14,12 +14,26 @@ from typing import Any
 import ray
 from ray.data._internal.cluster_autoscaler.base_autoscaling_coordinator import ResourceRequestPriority
 from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
+from ray.exceptions import GetTimeoutError
 
 RENEWED_EVERY_S, PATIENCE_S, _END_PATIENCE_S = 5.0, 30.0, 5.0
 EXPIRES_AFTER_S = 300.0
 """In seconds. Longer than a training group's own request, so that no gap between renewals puts this one behind it."""
 
 _log = logging.getLogger(__name__)
+
+
+def _requester(owner: str) -> str:
+    return f"knowlip-{owner}"
+
+
+def cancel_reservation(owner: str) -> None:
+    """Give up what a run holds back whose driver was killed. Where that is not heard, it expires."""
+    coordinator: Any = get_or_create_autoscaling_coordinator()  # Ray's actors have no types
+    try:
+        ray.get(coordinator.cancel_request.remote(_requester(owner)), timeout=PATIENCE_S)
+    except GetTimeoutError:
+        _log.warning("what %s held back from training could not be given up; it expires", owner)
 
 
 class Reservation:
@@ -34,7 +48,7 @@ class Reservation:
     """
 
     def __init__(self, owner: str, wanted: Callable[[], list[dict[str, float]]]) -> None:
-        self._owner, self._wanted = f"knowlip-{owner}", wanted
+        self._owner, self._wanted = _requester(owner), wanted
         self._known: list[dict[str, float]] = []
         self._coordinator: Any = get_or_create_autoscaling_coordinator()  # Ray's actors have no types
         self._renew()  # before the training group asks for the first time

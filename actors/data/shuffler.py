@@ -1,35 +1,42 @@
-"""Joins tiles with the current annotations and reshuffles them for a round, with Ray Data."""
+"""Reads the tiles into the object store with Ray Data, and joins them with rows about them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
 import ray.data
-from ray.data.context import ShuffleStrategy
 from ray.exceptions import RayTaskError
 
-from corpus.geotiff.read import model_image
+from actors.data.images import tile_images
+from corpus.geotiff.contrast import with_contrast
+from corpus.geotiff.sampling import Sampling, centre_of
 from corpus.storage.arrow import compute as pc
-from corpus.storage.rng import derive_seed
-from corpus.tiles import check_tile, tile_path
+from corpus.tiles import check_tile, product_of, tile_path
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """A materialised dataset as references to Arrow tables and the number of rows of each."""
-
-    refs: list
-    rows: tuple[int, ...]
-
-
-def read_images(tiles: pa.Table, corpus_dir: Path, rows_per_block: int) -> ray.data.Dataset:
+def read_images(
+    tiles: pa.Table,
+    corpus_dir: Path,
+    rows_per_block: int,
+    size: int | None = None,
+    sampling: Sampling | None = None,
+    contrast: Sequence[Sequence[float]] | None = None,
+) -> ray.data.Dataset:
     """Every tile read once with rasterio and kept in the object store (which spills to disk).
 
-    Columns: tile_id, split, image (bytes of float16 [2, H, W]). Blocks hold `rows_per_block` rows in the
-    order of the tile index, so that a scorer that takes whole blocks always sees the same batches.
+    Columns: tile_id, split, image (bytes of float16 [K, 2, S, S]), crops (K), gsd_m (metres per pixel of an image),
+    level (where the level of its decibels comes from), product (see `corpus.tiles`). Blocks hold `rows_per_block` rows
+    in the order of the tile index, so that a scorer that takes whole blocks always sees the same batches.
+
+    Args:
+        tiles: of TILE_SCHEMA.
+        corpus_dir: Folder of the corpus.
+        rows_per_block: Rows of a block.
+        size: S, side of an image; None: the tiles' own.
+        sampling: What the start weights were trained at: a tile of a larger extent is K crops. None: K is 1.
+        contrast: Of each tile what its channels' contrast is multiplied by; None: 1.
 
     Raises:
         CorpusError: a tile has changed since it was recorded. Ray makes a block that was lost with a node by reading
@@ -37,12 +44,30 @@ def read_images(tiles: pa.Table, corpus_dir: Path, rows_per_block: int) -> ray.d
     """
 
     def read(batch: pa.Table) -> pa.Table:
-        images = [model_image(_unchanged(corpus_dir, tile)).tobytes() for tile in batch.to_pylist()]
+        seen = [tile_images(_unchanged(corpus_dir, tile), tile, size, sampling) for tile in batch.to_pylist()]
         return pa.table(
-            {"tile_id": batch["tile_id"], "split": batch["split"], "image": pa.array(images, pa.large_binary())}
+            {
+                "tile_id": batch["tile_id"],
+                "split": batch["split"],
+                "image": pa.array(
+                    [
+                        with_contrast(each.images, factors).tobytes()
+                        for each, factors in zip(seen, batch["contrast"].to_pylist(), strict=True)
+                    ],
+                    pa.large_binary(),
+                ),
+                "crops": pa.array([len(each.images) for each in seen], pa.int32()),
+                "gsd_m": pa.array([each.gsd_m for each in seen], pa.float64()),
+                "level": pa.array([each.level.value for each in seen], pa.string()),
+                "product": batch["product"],
+            }
         )
 
-    source = tiles.select(["tile_id", "split", "path", "sha256"]).sort_by("tile_id")
+    factors = [[1.0, 1.0]] * tiles.num_rows if contrast is None else [list(each) for each in contrast]
+    source = tiles.select(["tile_id", "split", "path", "sha256", "gsd_m", "level_db"])
+    source = source.append_column("contrast", pa.array(factors, pa.list_(pa.float64())))
+    products = [product_of(tile) for tile in tiles.select(["platform", "band", "polarisations"]).to_pylist()]
+    source = source.append_column("product", pa.array(products, pa.string())).sort_by("tile_id")
     chunks = [source.slice(start, rows_per_block) for start in range(0, source.num_rows, rows_per_block)]
     dataset = ray.data.from_arrow([chunk.combine_chunks() for chunk in chunks])
     try:
@@ -53,7 +78,7 @@ def read_images(tiles: pa.Table, corpus_dir: Path, rows_per_block: int) -> ray.d
         raise
 
 
-def _unchanged(corpus_dir: Path, tile: Mapping[str, str]) -> Path:
+def _unchanged(corpus_dir: Path, tile: Mapping[str, Any]) -> Path:
     """The file of a tile.
 
     Raises:
@@ -64,11 +89,17 @@ def _unchanged(corpus_dir: Path, tile: Mapping[str, str]) -> Path:
     return path
 
 
+def crops_of(table: pa.Table, row: int) -> np.ndarray:
+    """The images in one row of a block, float16 [K, 2, S, S], without a copy."""
+    pixels, crops = np.frombuffer(table["image"][row].as_buffer(), dtype=np.float16), table["crops"][row].as_py()
+    side = round((pixels.size / 2 / crops) ** 0.5)
+    return pixels.reshape(crops, 2, side, side)
+
+
 def image_of(table: pa.Table, row: int) -> np.ndarray:
-    """The image in one row of a block, float16 [2, H, W], without a copy."""
-    pixels = np.frombuffer(table["image"][row].as_buffer(), dtype=np.float16)
-    side = round((pixels.size / 2) ** 0.5)
-    return pixels.reshape(2, side, side)
+    """The image in one row of a block, float16 [2, S, S], without a copy; the middle one of several crops."""
+    crops = crops_of(table, row)
+    return crops[centre_of(len(crops))]
 
 
 def join_by_tile(batch: pa.Table, rows: pa.Table) -> pa.Table:
@@ -84,43 +115,3 @@ def join_by_tile(batch: pa.Table, rows: pa.Table) -> pa.Table:
         if name != "tile_id":
             joined = joined.append_column(name, found[name])
     return joined
-
-
-def shuffle_round(
-    images: ray.data.Dataset, annotations: pa.Table, *, run_seed: int, round_: int, rows_per_block: int
-) -> Blocks:
-    """Training rows of a round in an order that depends on (run seed, round, tile) alone.
-
-    `annotations` has one row per tile (tile_id, copies and whatever the trainer reads); tiles without one are left
-    out, and a tile of several copies stands in several places. A seeded sort key fixes the order where
-    `random_shuffle(seed)` would not.
-    """
-    table = ray.put(annotations)
-
-    def join(batch: pa.Table) -> pa.Table:
-        joined = join_by_tile(batch, ray.get(table))
-        copies = joined["copies"].to_numpy()
-        row = np.repeat(np.arange(joined.num_rows), copies)
-        turn = np.arange(len(row)) - np.repeat(np.cumsum(copies) - copies, copies)
-        joined = joined.drop_columns("copies").take(row)
-        key = [
-            derive_seed(run_seed, round_, tile_id, *([int(copy)] if copy else []), "shuffle")
-            for tile_id, copy in zip(joined["tile_id"].to_pylist(), turn, strict=True)
-        ]
-        return joined.append_column("shuffle_key", pa.array(np.asarray(key, dtype=np.int64)))
-
-    joined = images.map_batches(join, batch_format="pyarrow", batch_size=None)
-    # Ray makes blocks anew that were lost with a node. Its default sort cannot: its tasks wait for ever for parts that
-    # nobody keeps. Those of this one take them as arguments.
-    joined.context.shuffle_strategy = ShuffleStrategy.SORT_SHUFFLE_PULL_BASED
-    blocks = max(1, -(-pc.sum(annotations["copies"]).as_py() // rows_per_block))
-    shuffled = joined.sort("shuffle_key").repartition(blocks).materialize()
-    refs = shuffled.to_arrow_refs()
-    rows = tuple(ray.get([_count.remote(ref) for ref in refs]))
-    keep = [index for index, count in enumerate(rows) if count]
-    return Blocks([refs[index] for index in keep], tuple(rows[index] for index in keep))
-
-
-@ray.remote(num_cpus=0)
-def _count(table: pa.Table) -> int:
-    return table.num_rows

@@ -19,9 +19,6 @@ class ScoreConfig(StrictModel):
         le=8,
         description="the encoder's distributions are averaged over so many turned and mirrored views of a tile",
     )
-    leave_one_out: bool = Field(
-        default=True, description="score every caption without each of its clauses (as many more captions a tile)"
-    )
 
     @model_validator(mode="after")
     def _bounds(self) -> "ScoreConfig":

@@ -1,23 +1,21 @@
-"""Scores every clause of every annotation with the encoder, over Ray Data."""
+"""Scores every clause of every annotation with the encoder: what one actor does with a block of tiles."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
-import ray.data
 
 from actors.data.devices import device_of
 from actors.data.dihedral import as_seen_unturned, turn
-from actors.data.shuffler import join_by_tile
+from actors.data.shuffler import crops_of, join_by_tile
 from actors.logs import join_run_log
-from actors.scorer.config import ScoreConfig
+from actors.scorer.neighbours import nearest_tiles
+from corpus.geotiff.sampling import centre_of
 from corpus.storage.rng import derive_seed
-from hcot_llm.aggregation.feedback import Feedback, leave_one_out_gains
-from hcot_llm.aggregation.matrix import AnnotationMatrix, one_hot_votes
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import read_schema
 from hcot_llm.text.render import render_caption
@@ -26,72 +24,144 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Feedback on annotated tiles, and their embeddings for evaluation.
+class ScoreOrder:
+    """What a block is scored with.
 
     Attributes:
-        feedback: The encoder's feedback on N tiles.
-        image_embeddings: float32 [N, E], in the order of `feedback.tile_ids`.
+        weights_dir: folder of the weights, whose content never changes.
+        leave_one_out: whether captions without one clause are scored too.
+        views: number of symmetries of a tile over which distributions are averaged, 1 to 8.
     """
 
-    feedback: Feedback
-    image_embeddings: np.ndarray
+    weights_dir: str
+    leave_one_out: bool
+    views: int
 
 
-class _ScoreActor:
-    """Holds the encoder; one call scores one block of tiles, whole, so that batches are always the same."""
+class ScoreActor:
+    """Scores blocks of tiles; a block is scored whole, so that batches are always the same.
 
-    def __init__(self, weights_dir: str, leave_one_out: bool, views: int, gpus: float) -> None:
-        """Load the encoder.
+    It keeps the encoder that it used last: a round's blocks are all scored with one.
 
-        Args:
-            weights_dir: Folder of the weights.
-            leave_one_out: Whether captions without one clause are scored too.
-            views: Number of symmetries of a tile over which distributions are averaged, 1 to 8.
-            gpus: Number of GPUs reserved for this actor.
-        """
+    Args:
+        gpus: Number of GPUs reserved for this actor.
+    """
+
+    def __init__(self, gpus: float) -> None:
         join_run_log()
         import torch
 
+        torch.set_num_threads(1)
+        self._device = device_of(gpus)
+        self._loaded = ""
+        self._scorer: Any = None
+        self._schema: Any = None
+        self._clause_text: Any = None
+
+    def ready(self) -> None:
+        """Returns once the actor has started."""
+
+    def score(self, block: pa.Table, rows: pa.Table, order: ScoreOrder) -> pa.Table:
+        """Score a block.
+
+        Args:
+            block: tile_id and image (bytes of float16 [2, H, W]) of n tiles.
+            rows: tile_id and values (indices, one a clause) of the tiles to score; the block's others are left out.
+            order: what the block is scored with.
+
+        Returns:
+            tile_id, zero_shot (all clauses' distributions, one after the other), image (the embedding), itc and itm (of
+            the whole caption, then without each clause), float32; of the tiles to score, in the block's order.
+        """
+        joined = join_by_tile(block, rows)
+        if not joined.num_rows:
+            return joined.select(["tile_id"])
+        self._load(order.weights_dir)
+        return _scored(joined, self._scorer, self._schema, self._clause_text, order)
+
+    def nearest(self, embeddings: np.ndarray, start: int, stop: int, count: int) -> np.ndarray:
+        """Neighbours of the tiles in rows `start` to `stop`, see `nearest_tiles`."""
+        return nearest_tiles(embeddings, start, stop, count, self._device)
+
+    def _load(self, weights_dir: str) -> None:
+        if self._loaded == weights_dir:
+            return
         from actors.weights import slot_texts
         from model.checkpoint import load_encoder, load_tokenizer
         from model.score import Scorer
 
-        torch.set_num_threads(1)
         tokenizer = load_tokenizer(Path(weights_dir))
         encoder = load_encoder(Path(weights_dir))
-        encoder.to(device_of(gpus))  # pyright: ignore[reportArgumentType]  # transformers wraps the method without its type
+        encoder.to(self._device)  # pyright: ignore[reportArgumentType]  # transformers wraps the method without its type
         self._scorer = Scorer(encoder, tokenizer)
         self._schema = read_schema(Path(weights_dir))
         self._clause_text = slot_texts(self._schema, tokenizer)
-        self._leave_one_out, self._views = leave_one_out, views
-        _log.info("scoring actor with the encoder of %s is ready", weights_dir)
+        self._loaded = weights_dir
+        _log.info("scoring actor has the encoder of %s", weights_dir)
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        import torch
 
-        images = np.stack([np.frombuffer(image, dtype=np.float16) for image in batch["image"].to_pylist()])
-        side = round((images.shape[1] / 2) ** 0.5)
-        images = images.reshape(-1, 2, side, side).astype(np.float32)
-        tokens = self._scorer.image_tokens(torch.from_numpy(images))
-        zero_shot = np.concatenate(
-            mean_over_views(self._schema, self._scorer, self._clause_text, images, self._views, tokens), axis=1
-        )
-        embeddings = self._scorer.image_embeddings(tokens).numpy()
-        captions = [
-            _captions(self._schema, tile_id, values, self._leave_one_out)
-            for tile_id, values in zip(batch["tile_id"].to_pylist(), batch["values"].to_pylist(), strict=True)
-        ]
-        itc, itm = (torch.stack(rows).numpy() for rows in self._scorer.agreement(tokens, captions))
-        return pa.table(
-            {
-                "tile_id": batch["tile_id"],
-                "zero_shot": _lists(zero_shot),
-                "image": _lists(embeddings),
-                "itc": _lists(itc),
-                "itm": _lists(itm),
-            }
-        )
+def _scored(joined: pa.Table, scorer: Any, schema: AnnotationSchema, clause_text: Any, order: ScoreOrder) -> pa.Table:
+    import torch
+
+    crops = [crops_of(joined, row) for row in range(joined.num_rows)]
+    seen = look_at(schema, scorer, clause_text, crops, order.views)
+    captions = [
+        captions_of(schema, tile_id, values, order.leave_one_out)
+        for tile_id, values in zip(joined["tile_id"].to_pylist(), joined["values"].to_pylist(), strict=True)
+    ]
+    itc, itm = (torch.stack(rows).numpy() for rows in scorer.agreement(seen.middle, captions))
+    return pa.table(
+        {
+            "tile_id": joined["tile_id"],
+            "zero_shot": _lists(np.concatenate(seen.zero_shot, axis=1)),
+            "image": _lists(seen.embeddings),
+            "itc": _lists(itc),
+            "itm": _lists(itm),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the encoder sees of N tiles.
+
+    Attributes:
+        zero_shot: Per clause float32 [N, V], its distribution over the values.
+        embeddings: float32 [N, E], unit vectors.
+        middle: Image tokens [N, tokens, width] of the middle crop of each tile.
+    """
+
+    zero_shot: list[np.ndarray]
+    embeddings: np.ndarray
+    middle: Any
+
+
+def look_at(schema: AnnotationSchema, scorer, clause_text, crops: Sequence[np.ndarray], views: int) -> Looked:
+    """Let the encoder see tiles; distributions and embeddings of several crops of a tile are averaged.
+
+    Crops are as good as views, so that of a tile of K crops each is seen from views / K.
+
+    Args:
+        schema: The schema of the clauses.
+        scorer: The encoder, see `model.score.Scorer`.
+        clause_text: Tokens of the clauses' names and values, see `actors.weights.slot_texts`.
+        crops: Of each tile real [K, 2, S, S].
+        views: Number of symmetries of a tile over which distributions are averaged, 1 to 8.
+    """
+    import torch
+
+    counts = np.asarray([len(tile) for tile in crops])
+    starts = np.cumsum(counts) - counts
+    images = np.concatenate(crops).astype(np.float32)
+    tokens = scorer.image_tokens(torch.from_numpy(images))
+    zero_shot = mean_over_views(schema, scorer, clause_text, images, -(-views // int(counts.max())), tokens)
+    embeddings = scorer.image_embeddings(tokens).numpy()
+    if counts.max() > 1:
+        zero_shot = [np.add.reduceat(slot, starts) / counts[:, None].astype(np.float32) for slot in zero_shot]
+        embeddings = np.add.reduceat(embeddings, starts)
+        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    middle = tokens[torch.from_numpy(starts + [centre_of(int(count)) for count in counts])]
+    return Looked(zero_shot, embeddings, middle if counts.max() > 1 else tokens)
 
 
 def mean_over_views(
@@ -126,7 +196,7 @@ def mean_over_views(
     return total
 
 
-def _captions(schema: AnnotationSchema, tile_id: str, indices: list[int], leave_one_out: bool) -> list[str]:
+def captions_of(schema: AnnotationSchema, tile_id: str, indices: list[int], leave_one_out: bool) -> list[str]:
     """The whole caption and, if wanted, the caption without each clause, in schema order, in the same wording.
 
     Without its only clause a caption says nothing. The whole one stands in its place, so that the gain is zero.
@@ -145,76 +215,3 @@ def _captions(schema: AnnotationSchema, tile_id: str, indices: list[int], leave_
 def _lists(array: np.ndarray) -> pa.Array:
     flat = pa.array(np.ascontiguousarray(array, dtype=np.float32).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
-
-
-def _array(table: pa.Table, column: str) -> np.ndarray:
-    lists = table[column].combine_chunks()
-    return lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
-
-
-def score_tiles(
-    images: ray.data.Dataset, annotations: AnnotationMatrix, weights_dir: Path, config: ScoreConfig, on_progress=None
-) -> Scores:
-    """Score every annotated tile.
-
-    Args:
-        images: dataset of `shuffler.read_images`; its blocks are the batches.
-        annotations: current annotations of the tiles to score.
-        weights_dir: directory of the weights that the round has published.
-        config: how many workers score, and what they score.
-        on_progress: called after every block with the tiles scored so far, and all of them.
-    """
-    by_tile = ray.put(pa.table({"tile_id": list(annotations.tile_ids), "values": annotations.values.tolist()}))
-
-    def join(batch: pa.Table) -> pa.Table:
-        return join_by_tile(batch, ray.get(by_tile))
-
-    scored = images.map_batches(join, batch_format="pyarrow", batch_size=None).map_batches(
-        _ScoreActor,
-        batch_format="pyarrow",
-        batch_size=None,
-        fn_constructor_args=(str(weights_dir), config.leave_one_out, config.views, config.gpus_per_worker),
-        num_cpus=config.cpus_per_worker,
-        num_gpus=config.gpus_per_worker or None,
-        compute=ray.data.ActorPoolStrategy(min_size=config.min_workers, max_size=config.max_workers),
-    )
-    blocks, done = [], 0
-    for batch in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
-        block = cast("pa.Table", batch)  # as batch_format says
-        if not block.num_rows:  # a block without a tile to score comes back as it was, with its images
-            continue
-        blocks.append(block)
-        done += block.num_rows
-        if on_progress is not None:
-            on_progress(done, len(annotations))
-    table = pa.concat_tables(blocks).sort_by("tile_id")
-    tile_ids = tuple(table["tile_id"].to_pylist())
-    if tile_ids != annotations.tile_ids:
-        raise RuntimeError(
-            f"{len(annotations)} tiles are annotated but {len(tile_ids)} were scored; the corpus "
-            "lacks images of the others"
-        )
-    embeddings = _array(table, "image")
-    itc, itm = _array(table, "itc"), _array(table, "itm")
-    gains = [
-        leave_one_out_gains(scores) if config.leave_one_out else np.zeros(annotations.values.shape)
-        for scores in (itc, itm)
-    ]
-    schema = annotations.schema
-    edges = np.cumsum([len(values) for values in schema.vocabulary.values()])[:-1]
-    by_clause = np.split(_array(table, "zero_shot").astype(np.float64), edges, axis=1)
-    zero_shot = dict(zip(schema.names, by_clause, strict=True))
-    votes = one_hot_votes(schema, annotations.values, nearest_tiles(embeddings, config.neighbours))
-    return Scores(Feedback(tile_ids, zero_shot, votes, itc[:, 0], itm[:, 0], *gains), embeddings)
-
-
-def nearest_tiles(embeddings: np.ndarray, count: int, chunk: int = 4096) -> np.ndarray:
-    """Rows of the nearest other tiles by cosine, int [N, min(count, N - 1)], nearest first; ties by row number."""
-    count = min(count, len(embeddings) - 1)
-    rows = []
-    for start in range(0, len(embeddings), chunk):
-        similarity = embeddings[start : start + chunk] @ embeddings.T
-        own = np.arange(len(similarity))
-        similarity[own, start + own] = -np.inf
-        rows.append(np.argsort(-similarity, axis=1, kind="stable")[:, :count])
-    return np.concatenate(rows)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import Field
 
 from actors.data.dihedral import location_after, turn
-from corpus.storage.models import StrictModel
+from actors.trainer.augment import AugmentConfig, change_radiometry, crop
 from corpus.storage.rng import derive_seed
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt
 from hcot_llm.schema.annotation_schema import AnnotationSchema
@@ -19,25 +18,12 @@ from hcot_llm.text.render import render_caption
 NO_TARGET = -100
 
 
-class AugmentConfig(StrictModel):
-    """Random changes of a training row."""
-
-    dihedral: bool = Field(default=True, description="turn by multiples of 90 degrees and mirror; locations turn along")
-    speckle_db: float = Field(default=0.5, ge=0, description="standard deviation of added speckle, in dB")
-    shortest_caption_share: float = Field(
-        default=0.5, gt=0, le=1, description="captions keep a random share of their clauses, at least this"
-    )
-    feedback_share: float = Field(
-        default=0.5, ge=0, le=1, description="share of prompts that carry last round's feedback"
-    )
-
-
 @dataclass(frozen=True)
 class TrainingRow:
     """One annotated tile as the trainer sees it; some of its clauses are to be written.
 
     Attributes:
-        image: float32 [2, H, W].
+        image: float32 [2, H, W]; [K, 2, H, W] of a tile that is looked at as K crops, of which one is shown.
         values: int [C], of the C clauses of the schema.
         caption_mask: bool [C], False for clauses that neither captions nor the clause losses show.
         loss_mask: bool [C], False for clauses that the captioner is not asked to write.
@@ -59,7 +45,7 @@ class MicroBatchText:
     """What a micro-batch of B tiles shows the model.
 
     Attributes:
-        images: float32 [B, 2, H, W], in units of 10 dB.
+        images: float32 [B, 2, H, W], in the units of the input convention.
         captions: B texts.
         prompts: B texts.
         answers: B texts.
@@ -89,9 +75,9 @@ def build_micro_batch(
     targets = np.full((len(rows), len(schema)), NO_TARGET, dtype=np.int64)
     for index, row in enumerate(rows):
         symmetry = int(generator.integers(8)) if augment.dihedral else 0
-        image = turn(row.image, symmetry)
+        image, is_part = _image(row.image, derive_seed(seed, index, "image"), augment)
+        image = turn(image, symmetry)
         if augment.speckle_db:
-            # Images are in units of 10 dB.
             image = image + generator.normal(0, augment.speckle_db / 10, image.shape).astype(np.float32)
         images.append(np.ascontiguousarray(image, dtype=np.float32))
 
@@ -102,14 +88,16 @@ def build_micro_batch(
             if where in hints:
                 hints[where] = " ".join(location_after(word, symmetry) for word in hints[where].split())
 
-        in_caption = [clause for c, clause in enumerate(names) if row.caption_mask[c]]
+        # Where something lies in a part of a tile is not known.
+        unknown = turning if is_part else ()
+        in_caption = _masked(names, row.caption_mask, unknown)
         for clause in in_caption:
             targets[index, schema.column[clause]] = schema.value_index[clause][values[clause]]
         captions.append(_caption(schema, values, in_caption, generator, augment, seed, index))
 
-        written = [clause for c, clause in enumerate(names) if row.loss_mask[c]]
+        written = _masked(names, row.loss_mask, unknown)
         queried = _some(written, generator, 1)
-        context = {clause: value for clause, value in values.items() if clause not in queried}
+        context = {clause: value for clause, value in values.items() if clause not in (*queried, *unknown)}
         shown = feedback and generator.random() < augment.feedback_share
         prompts.append(
             captioner_prompt(
@@ -123,6 +111,29 @@ def build_micro_batch(
         )
         answers.append(answer_text(schema, values, queried))
     return MicroBatchText(np.stack(images), captions, prompts, answers, targets)
+
+
+def _masked(names: Sequence[str], mask: np.ndarray, unknown: Sequence[str]) -> list[str]:
+    """The clauses of a mask without the unknown ones, unless nothing else is in it."""
+    chosen = [clause for c, clause in enumerate(names) if mask[c]]
+    return [clause for clause in chosen if clause not in unknown] or chosen
+
+
+def _image(image: np.ndarray, seed: int, augment: AugmentConfig) -> tuple[np.ndarray, bool]:
+    """What a row shows, float32 [2, H, W], and whether that is a part of the tile.
+
+    Its generator is its own, so that without these changes all other draws are what they are with them.
+    """
+    generator = np.random.default_rng(seed)
+    is_crop = image.ndim == 4
+    if is_crop:
+        image = image[int(generator.integers(len(image)))]
+    is_part = False
+    if augment.smallest_side_share < 1:
+        image, is_part = crop(image, generator, augment.smallest_side_share)
+    if augment.changes_radiometry:
+        image = change_radiometry(image, generator, augment)
+    return image, is_crop or is_part
 
 
 def _caption(schema, values, in_caption, generator, augment: AugmentConfig, seed: int, index: int) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.data.round_rows import RoundRows
+
 
 @dataclass(frozen=True)
 class TrainCommand:
@@ -19,9 +21,8 @@ class TrainCommand:
         round: number of the round, from 1.
         fold: which of the run's models; each continues its own state of the round before.
         from_scratch: begin with the run's start weights instead, and with a new optimiser, teacher and queue.
-        blocks: object references to Arrow tables, in the order of the round's shuffle.
-        block_rows: rows of each block.
-        epochs: passes over the blocks.
+        rows: Training rows in the round's order.
+        epochs: passes over the rows.
         weights_dir: Folder that the trained weights are written to.
         label_accuracy: expected share of right labels in [0, 1], by clause; None: all are right.
     """
@@ -29,8 +30,7 @@ class TrainCommand:
     round: int
     fold: int
     from_scratch: bool
-    blocks: list = field(repr=False)
-    block_rows: tuple[int, ...]
+    rows: RoundRows = field(repr=False)
     epochs: int
     weights_dir: str
     label_accuracy: tuple[float, ...] | None = None
@@ -70,6 +70,7 @@ class TrainerChannel:
         self._command: TrainCommand | None = None
         self._results: dict[tuple[int, int], RoundResult] = {}
         self._progress: dict[str, Any] = {}
+        self._losses: dict[int, dict[str, float]] = {}
         self._fruitless_starts = 0
         self._furthest, self._starts_there = 0, 0
         self._error = ""
@@ -83,7 +84,7 @@ class TrainerChannel:
 
         Worker groups that started before had no step to train: they do not count as fruitless starts.
         """
-        self._command = command
+        self._command, self._losses = command, {}
         self._fruitless_starts = 0
         self._furthest, self._starts_there = 0, 0
         self._error, self._group_failed = "", False
@@ -115,6 +116,9 @@ class TrainerChannel:
     def report_progress(self, progress: dict[str, Any]) -> bool:
         """Note a trained step; returns whether the workers are to save their state and stop."""
         self._progress = progress
+        # A group that goes on from a checkpoint trains steps again: the first losses of a step stand.
+        if "losses" in progress:
+            self._losses.setdefault(progress["total_step"], progress["losses"])
         self._fruitless_starts = 0
         if progress["step"] > self._furthest:
             self._furthest, self._starts_there = progress["step"], 0
@@ -151,6 +155,10 @@ class TrainerChannel:
     def progress(self) -> dict[str, Any]:
         """What the workers last reported; empty before the first group is built."""
         return self._progress
+
+    def losses_after(self, step: int) -> list[dict[str, float]]:
+        """Losses of the command's steps until now, of those after `step`, in order; steps count over the run."""
+        return [{"step": number, **self._losses[number]} for number in sorted(self._losses) if number > step]
 
     def report_result(self, result: RoundResult) -> None:
         """Note the result of a command."""

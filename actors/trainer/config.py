@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from actors.trainer.batches import AugmentConfig
+from actors.trainer.augment import AugmentConfig
 from corpus.storage.models import StrictModel
 
 
@@ -97,11 +97,15 @@ class TrainConfig(StrictModel):
         """Passes over the corpus in a round."""
         return self.first_round_epochs if from_scratch else self.round_epochs
 
+    def peak_learning_rate(self, from_scratch: bool) -> float:
+        """The largest learning rate of a round."""
+        return self.learning_rate if from_scratch else self.later_learning_rate
+
     def learning_rate_at(self, from_scratch: bool, step: int, steps: int) -> float:
         """Linear warm-up, then cosine, anew in every round so that each round ends with settled weights."""
         from math import cos, pi
 
-        peak = self.learning_rate if from_scratch else self.later_learning_rate
+        peak = self.peak_learning_rate(from_scratch)
         warmup = max(1, round(steps * self.warmup_share))
         if step < warmup:
             return peak * (step + 1) / warmup

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 
-class TrainingDiverged(UserError):
+class TrainingDiverged(InputError):
     """A loss became infinite or no number; the message says in which step, and what to do."""
 
 

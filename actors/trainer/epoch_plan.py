@@ -5,6 +5,7 @@ micro-batches in the same order, whatever number of ranks shares them, so a chan
 neither the data order nor the mathematics beyond the order of a floating-point sum.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,9 @@ class MicroBatch:
 class EpochPlan:
     """Order of one epoch over blocks of Arrow rows.
 
-    Blocks are visited in a new order; rows are shuffled within a window of `window_blocks` of them, so that a worker
-    needs few at a time. The last, incomplete step is dropped: every step has the same batch.
+    Parts are visited in a new order, and so are the blocks of each part; rows are shuffled within a window of
+    `window_blocks` blocks, so that a worker needs few at a time. The last, incomplete step is dropped: every step has
+    the same batch.
 
     Attributes:
         run_seed: seed of the run, or of the fold.
@@ -37,6 +39,7 @@ class EpochPlan:
         micro_batch_tiles: tiles of a micro-batch.
         micro_batches_per_step: micro-batches of a step.
         window_blocks: blocks whose rows are shuffled together.
+        part_blocks: blocks of each part, see `actors.data.round_rows`; () for a single part.
     """
 
     run_seed: int
@@ -46,6 +49,7 @@ class EpochPlan:
     micro_batch_tiles: int
     micro_batches_per_step: int
     window_blocks: int = 32
+    part_blocks: tuple[int, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -55,10 +59,8 @@ class EpochPlan:
     def micro_batches(self) -> list[list[MicroBatch]]:
         """One list of micro-batches per step."""
         generator = np.random.default_rng(derive_seed(self.run_seed, self.round, self.epoch, "epoch order"))
-        order = generator.permutation(len(self.block_rows))
         blocks, rows = [], []
-        for start in range(0, len(order), self.window_blocks):
-            window = order[start : start + self.window_blocks]
+        for window in self._windows(generator):
             block = np.concatenate([np.full(self.block_rows[b], b) for b in window])
             row = np.concatenate([np.arange(self.block_rows[b]) for b in window])
             shuffled = generator.permutation(len(block))
@@ -75,6 +77,15 @@ class EpochPlan:
                 batches.append(MicroBatch(index, block[take], row[take], seed))
             steps.append(batches)
         return steps
+
+    def _windows(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        """Blocks whose rows are shuffled together; a window lies in one part."""
+        part_blocks = np.asarray(self.part_blocks or [len(self.block_rows)])
+        first = np.cumsum(part_blocks) - part_blocks
+        for part in generator.permutation(len(part_blocks)):
+            order = first[part] + generator.permutation(part_blocks[part])
+            for start in range(0, len(order), self.window_blocks):
+                yield order[start : start + self.window_blocks]
 
 
 def assign_micro_batches(micro_batches: int, world_size: int) -> list[list[int | None]]:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ray.exceptions import RayActorError, RayError
 from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig
 
-from actors.data.shuffler import Blocks
+from actors.data.round_rows import RoundRows
 from actors.trainer.channel import RoundResult, TrainCommand, start_channel
 from actors.trainer.config import TrainConfig
 from actors.trainer.orphaned_groups import CleanTorchTrainer
@@ -27,6 +28,7 @@ FRUITLESS_STARTS = 3
 # As often without a step that no group before had trained: whatever ends them there will end the next one, too. It is
 # more, since kills that happen to come before the next checkpoint do the same.
 STARTS_AT_ONE_STEP = 10
+LOSSES_EVERY_S = 10.0
 
 
 class TrainingFailed(UserError):
@@ -169,7 +171,7 @@ class TrainerGroup:
     def train(
         self,
         round_: int,
-        blocks: Blocks,
+        rows: RoundRows,
         weights_dir: Path,
         *,
         fold: int = 0,
@@ -177,35 +179,43 @@ class TrainerGroup:
         epochs: int,
         label_accuracy: tuple[float, ...] | None = None,
         on_progress=None,
+        on_losses: Callable[[list[dict[str, float]]], None] | None = None,
     ) -> RoundResult:
-        """Train one round of one fold on shuffled blocks and leave the weights in `weights_dir`.
+        """Train one round of one fold on shuffled rows and leave the weights in `weights_dir`.
 
         Args:
             round_: number of the round.
-            blocks: the round's training rows.
+            rows: the round's training rows.
             weights_dir: Folder that the trained weights are written to.
             fold: which of the run's models.
             from_scratch: begin with the run's start weights, not with what this fold's round before came to.
-            epochs: passes over the blocks.
+            epochs: passes over the rows.
             label_accuracy: expected share of right labels, by clause, for the correction of the clause losses.
             on_progress: called about twice a second with a dict(step, steps, tiles_per_s, losses...).
+            on_losses: called every few seconds with the losses of the steps since the last call, as in a RoundResult.
         """
         command = TrainCommand(
             round_,
             fold,
             from_scratch,
-            blocks.refs,
-            blocks.rows,
+            rows,
             epochs,
             str(weights_dir),
             label_accuracy if self._config.noise_correction else None,
         )
         ray.get(self._channel.send.remote(command))
         result: Any = None
+        asked, told = time.monotonic(), 0
         while (result := ray.get(self._channel.result.remote(command.key))) is None:
             self._check()
             if on_progress is not None:
                 on_progress(ray.get(self._channel.progress.remote()))
+            if on_losses is not None and time.monotonic() - asked > LOSSES_EVERY_S:
+                asked = time.monotonic()
+                fresh: Any = ray.get(self._channel.losses_after.remote(told))
+                if fresh:
+                    told = int(fresh[-1]["step"])
+                    on_losses(fresh)
             time.sleep(0.25)
         return result
 

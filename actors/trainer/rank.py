@@ -17,10 +17,11 @@ from actors.trainer.checkpoint import TrainerPosition, load_checkpoint, save_che
 from actors.trainer.config import TrainConfig
 from actors.trainer.divergence import refusing_divergence
 from actors.trainer.epoch_plan import EpochPlan, MicroBatch
+from actors.trainer.known import known_tiles
 from actors.trainer.resume import fold_state_dir, steps_done
 from actors.trainer.step import optimiser_step
 from actors.trainer.tensors import training_batch
-from actors.trainer.window import BlockWindow
+from actors.trainer.window import RowWindow
 from actors.weights import load_training_model, publish_weights
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import Writer
@@ -117,7 +118,7 @@ class Rank:
         steps = sum(plan.steps for plan in plans)
         if steps == 0:
             raise ValueError(
-                f"{sum(command.block_rows)} training tiles make no step of "
+                f"{sum(command.rows.block_rows)} training tiles make no step of "
                 f"{self.train.micro_batches_per_step} micro-batches of {self.train.micro_batch_tiles}: "
                 "lower train.micro_batch_tiles or add tiles"
             )
@@ -125,7 +126,7 @@ class Rank:
         _log.info("round %d, fold %d: steps %d to %d", command.round, command.fold, done_before + 1, steps)
         # The losses of a checkpoint's steps are kept, or the curves would begin where a worker was killed.
         losses = list(self.position.losses) if done_before and self.position is not None else []
-        window = BlockWindow(command.blocks, {})
+        window = RowWindow(command.rows)
         step, told = 0, None
         started = time.monotonic()
         for plan in plans:
@@ -157,6 +158,8 @@ class Rank:
                             "round": command.round,
                             "step": step,
                             "steps": steps,
+                            "total_step": total,
+                            "losses": loss,
                             "tiles_per_s": tiles / (time.monotonic() - started),
                             **loss,
                         }
@@ -183,9 +186,10 @@ class Rank:
                 seed,
                 command.round,
                 epoch,
-                command.block_rows,
+                command.rows.block_rows,
                 self.train.micro_batch_tiles,
                 self.train.micro_batches_per_step,
+                part_blocks=command.rows.part_blocks,
             )
             for epoch in range(command.epochs)
         ]
@@ -202,7 +206,7 @@ class Rank:
         )
 
     def step(
-        self, batches: list[MicroBatch], window: BlockWindow, learning_rate: float, stop: bool = False
+        self, batches: list[MicroBatch], window: RowWindow, learning_rate: float, stop: bool = False
     ) -> dict[str, float]:
         """Train one optimiser step. `stop` on any rank sets `stopping` on all.
 
@@ -237,12 +241,12 @@ class Rank:
     def _save(self, position: TrainerPosition) -> None:
         save_checkpoint(self.engine, self.state_dir, position, keep=self.train.keep_checkpoints, writer=self.writer)
 
-    def _save_weights(self, command: TrainCommand, window: BlockWindow) -> str:
-        """Rank 0 writes encoder, captioner and the probe of what it holds in memory; returns the weights' hash."""
+    def _save_weights(self, command: TrainCommand, window: RowWindow) -> str:
+        """Rank 0 writes encoder, captioner, their probe and what they were trained on; returns the weights' hash."""
         if self.rank != 0:
             return ""
         rows = window.rows(
-            MicroBatch(0, np.zeros(PROBE_TILES, int), np.arange(PROBE_TILES) % command.block_rows[0], seed=0)
+            MicroBatch(0, np.zeros(PROBE_TILES, int), np.arange(PROBE_TILES) % command.rows.block_rows[0], seed=0)
         )
         built = build_micro_batch(
             self.schema,
@@ -253,5 +257,12 @@ class Rank:
             levels=self.settings["levels"],
         )
         return publish_weights(
-            self.schema, Path(command.weights_dir), self.model, self.tokenizer, built.images, built.prompts, self.writer
+            self.schema,
+            Path(command.weights_dir),
+            self.model,
+            self.tokenizer,
+            built.images,
+            built.prompts,
+            self.writer,
+            known_tiles(self.model, window, command, self.settings["run_seed"]),
         )

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
-class StateRefused(UserError):
+class StateRefused(InputError):
     """The state of training cannot be used; the message says where it lies, why, and what to do.
 
     It is missing, or another round's, or holds something else than tensors.

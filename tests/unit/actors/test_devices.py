@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from actors.data.devices import device_of
-from actors.scorer.scorer import _ScoreActor
+from actors.scorer.scorer import ScoreActor
 from actors.weights import create_weights
 from support import training_job
 from support.hcot import HCOT
@@ -19,5 +19,9 @@ def test_a_worker_computes_on_the_gpu_that_it_reserved(monkeypatch, gpus, availa
 def test_the_scoring_actor_moves_its_encoder(tmp_path, monkeypatch):
     create_weights(HCOT, tmp_path / "weights", training_job.toy_model(), seed=0)
     monkeypatch.setattr("actors.scorer.scorer.device_of", lambda gpus: "meta" if gpus else "cpu")
-    on = {gpus: _ScoreActor(str(tmp_path / "weights"), True, 1, gpus)._scorer.encoder.device.type for gpus in (0, 1)}
+    on = {}
+    for gpus in (0, 1):
+        actor = ScoreActor(gpus)
+        actor._load(str(tmp_path / "weights"))
+        on[gpus] = actor._scorer.encoder.device.type
     assert on == {0: "cpu", 1: "meta"}

@@ -1,5 +1,6 @@
 """Data order: the same whatever the number of workers, another one every epoch."""
 
+import itertools
 from collections import Counter
 
 from hypothesis import given
@@ -39,6 +40,21 @@ def test_no_row_is_seen_twice_and_few_are_left_out(block_rows, tiles, batches, w
     assert all(row < block_rows[block] for block, row in seen)
     assert sum(block_rows) - len(seen) < tiles * batches
     assert len(made.micro_batches()) == made.steps
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 3))
+def test_an_epoch_goes_from_part_to_part(part_blocks, window):
+    blocks = sum(part_blocks)
+    part_of = [part for part, count in enumerate(part_blocks) for _ in range(count)]
+    made = plan(block_rows=(8,) * blocks, part_blocks=tuple(part_blocks), window_blocks=window)
+    seen = rows(made)
+    assert len(set(seen)) == len(seen) == 8 * blocks
+    parts = [part for part, _ in itertools.groupby(part_of[block] for block, _ in seen)]
+    assert sorted(parts) == list(range(len(part_blocks))), "each part is visited once"
+
+
+def test_a_single_part_need_not_be_named():
+    assert rows(plan()) == rows(plan(part_blocks=(4,)))
 
 
 def test_order_depends_on_seed_round_and_epoch_alone():

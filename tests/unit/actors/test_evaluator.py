@@ -74,6 +74,8 @@ def test_without_truth_the_named_metrics_are_null_and_no_others_are_there(case, 
     result = Judge(HCOT, str(tmp_path / "elsewhere")).evaluate(EvaluationInputs(HCOT, rows_of(right), rows_of(right)))
     assert result.metrics == {
         "annotation_accuracy": None,
+        "flag_precision": None,
+        "flag_recall": None,
         "held_out_slot_accuracy": None,
         "held_out_mean_recall": None,
         "held_out_count_mae": None,

@@ -7,6 +7,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.trainer import channel as module
 from actors.trainer.channel import TrainCommand, TrainerChannel, start_channel
+from support.row_windows import no_rows
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def channel():
 
 
 def command(round_: int = 1) -> TrainCommand:
-    return TrainCommand(round_, 0, round_ == 1, [], (8,), 1, f"weights/round-{round_:04d}")
+    return TrainCommand(round_, 0, round_ == 1, no_rows(8), 1, f"weights/round-{round_:04d}")
 
 
 def test_groups_that_start_while_there_is_nothing_to_train_do_not_count(channel):
@@ -43,8 +44,18 @@ def test_groups_that_fail_before_the_first_command_count_and_are_not_ready(chann
 def test_a_trained_step_ends_the_count(channel):
     channel.send(command())
     channel.starting()
-    channel.report_progress({"step": 1})
+    channel.report_progress({"step": 1, "total_step": 1, "losses": {}})
     assert channel.trouble()[0] == 0
+
+
+def test_losses_are_told_step_by_step_and_the_first_of_a_step_stand_until_the_next_command(channel):
+    channel.send(command())
+    for step, loss in ((5, 2.0), (6, 1.5), (5, 2.1), (7, 1.0)):  # a group went on from a checkpoint before step 5
+        channel.report_progress({"step": step - 4, "total_step": step, "losses": {"itc": loss}})
+    assert channel.losses_after(0) == [{"step": 5, "itc": 2.0}, {"step": 6, "itc": 1.5}, {"step": 7, "itc": 1.0}]
+    assert channel.losses_after(6) == [{"step": 7, "itc": 1.0}]
+    channel.send(command(2))
+    assert channel.losses_after(0) == []
 
 
 def test_the_first_reason_of_the_latest_group_is_the_cause(channel):

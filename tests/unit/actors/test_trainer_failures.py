@@ -27,6 +27,7 @@ from corpus.storage.disk import DiskFull
 from corpus.storage.lock import LeaseLost
 from corpus.storage.writer import UNGUARDED, Writer
 from model.losses.itm import hard_negatives
+from support.row_windows import no_rows
 
 
 class Handle:
@@ -59,7 +60,7 @@ def alone(tmp_path):
 
 
 def command(round_: int, *, from_scratch: bool = False, fold: int = 0) -> TrainCommand:
-    return TrainCommand(round_, fold, from_scratch, [], (8,), 1, f"/runs/r/weights/round-{round_:04d}")
+    return TrainCommand(round_, fold, from_scratch, no_rows(8), 1, f"/runs/r/weights/round-{round_:04d}")
 
 
 # A worker that cannot be built

@@ -6,12 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.data.dihedral import as_seen_unturned, location_after, turn
-from actors.trainer.batches import (
-    NO_TARGET,
-    AugmentConfig,
-    TrainingRow,
-    build_micro_batch,
-)
+from actors.trainer.augment import AugmentConfig, change_radiometry, crop
+from actors.trainer.batches import NO_TARGET, TrainingRow, build_micro_batch
 from hcot_llm.prompts.prompts import answer_text
 from hcot_llm.schema.answers import parse_answer
 from hcot_llm.text.render import render_clause
@@ -29,7 +25,7 @@ PLACE = {
     "south": (2, 1),
     "southeast": (2, 2),
 }
-STILL = AugmentConfig(dihedral=False, speckle_db=0)
+STILL = AugmentConfig(dihedral=False, speckle_db=0, drop_polarisation_share=0)
 
 
 def bright(location: str) -> np.ndarray:
@@ -104,7 +100,7 @@ def test_image_caption_target_prompt_and_answer_say_one_location(seed, location)
     built = build(
         [row(image=bright(location), values=values_with(location), caption_mask=only, hints=hints)],
         seed,
-        AugmentConfig(speckle_db=0, feedback_share=1),
+        AugmentConfig(speckle_db=0, drop_polarisation_share=0, feedback_share=1),
     )
     now = where_bright(built.images[0])
     assert built.targets[0, column] == HCOT.value_index["target_location"][now]
@@ -116,7 +112,9 @@ def test_image_caption_target_prompt_and_answer_say_one_location(seed, location)
 
 
 def test_all_symmetries_are_drawn():
-    images = build([row(image=bright("northwest"))] * 200, augment=AugmentConfig(speckle_db=0)).images
+    images = build(
+        [row(image=bright("northwest"))] * 200, augment=AugmentConfig(speckle_db=0, drop_polarisation_share=0)
+    ).images
     asymmetric = {image.tobytes() for image in images}
     assert len(asymmetric) == 8
 
@@ -175,3 +173,91 @@ def test_captions_keep_at_least_the_configured_share():
     built = build([row()] * 40, augment=STILL.model_copy(update={"shortest_caption_share": 1.0}))
     everything = build([row()] * 40, augment=STILL.model_copy(update={"shortest_caption_share": 0.1}))
     assert min(map(len, built.captions)) > min(map(len, everything.captions))
+
+
+CHANGING = {
+    "drop_polarisation_share": 1,
+    "gain_db": 3,
+    "contrast": 2,
+    "fewest_looks": 2,
+    "smallest_side_share": 0.5,
+}
+
+
+def speckled(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.3, (2, 64, 64)).astype(np.float32)
+
+
+def changed(image: np.ndarray, seed: int = 0, **changes) -> np.ndarray:
+    return change_radiometry(
+        image, np.random.default_rng(seed), AugmentConfig(**{"drop_polarisation_share": 0, **changes})
+    )
+
+
+@pytest.mark.parametrize("key", CHANGING)
+def test_each_change_of_the_image_alone_is_drawn_from_the_seed_of_its_micro_batch(key):
+    rows, augment = [row(image=speckled())] * 4, still(**{key: CHANGING[key]})
+    one, same, other = (build(rows, seed, augment) for seed in (5, 5, 6))
+    assert one.images.tobytes() == same.images.tobytes() != other.images.tobytes()
+    assert len({image.tobytes() for image in one.images}) > 1
+    plain = build(rows, 5, still())
+    if key != "smallest_side_share":  # texts of a part of a tile say no location
+        assert (one.captions, one.prompts, one.answers) == (plain.captions, plain.prompts, plain.answers)
+
+
+def test_a_dropped_polarisation_leaves_the_other_in_both_channels():
+    image = speckled()
+    seen = {changed(image, seed, drop_polarisation_share=1).tobytes() for seed in range(20)}
+    assert seen == {np.repeat(image[[band]], 2, axis=0).tobytes() for band in (0, 1)}
+
+
+def test_gain_moves_the_level_of_both_channels_alike():
+    moved = np.stack([changed(speckled(), seed, gain_db=3) - speckled() for seed in range(400)])
+    assert np.ptp(moved, axis=(1, 2, 3)).max() < 1e-5
+    assert 10 * moved[:, 0, 0, 0].std() == pytest.approx(3, rel=0.1)
+
+
+def test_contrast_scales_decibels_about_their_mean():
+    image = speckled() + np.float32([[[-0.5]], [[0.5]]])
+    images = [changed(image, seed, contrast=2) for seed in range(200)]
+    np.testing.assert_allclose([each.mean(axis=(1, 2)) for each in images], [image.mean(axis=(1, 2))] * 200, atol=1e-5)
+    ratios = [float(each[0].std() / image[0].std()) for each in images]
+    assert 0.4 < min(ratios) < 0.65
+    assert max(ratios) > 1.5
+
+
+def test_further_speckle_is_that_of_the_looks_asked_for():
+    flat = np.zeros((2, 64, 64), np.float32)
+    powers = [10 ** changed(flat, seed, fewest_looks=4).astype(float) for seed in range(60)]
+    looks = [1 / power[0].var() for power in powers]
+    assert np.mean([power.mean() for power in powers]) == pytest.approx(1, abs=0.01)
+    assert 3.5 < min(looks) < 6
+    assert 25 < max(looks) < 36
+    assert all(np.array_equal(power[0], power[1]) for power in powers)
+
+
+@given(st.integers(0, 10**6))
+def test_a_part_of_a_plane_is_a_plane_with_a_smaller_slope(seed):
+    plane = np.broadcast_to(np.arange(64, dtype=np.float32) / 64, (2, 64, 64))
+    part, is_part = crop(plane, np.random.default_rng(seed), 0.5)
+    assert part.shape == plane.shape
+    assert is_part == (np.ptp(part) < np.ptp(plane))
+    slope = np.diff(part[0, 0])[2:-2]
+    assert slope.min() > 0.49 / 64
+    assert slope.max() <= 1 / 64 + 1e-6
+
+
+def test_of_a_part_of_a_tile_no_location_is_said():
+    column = CLAUSES.index("target_location")
+    rows = [row(values=values_with("north"), image=np.stack([bright("north")] * 9))] * 8
+    built = build(rows, 1)
+    assert (built.targets[:, column] == NO_TARGET).all()
+    assert (built.targets[:, :column] != NO_TARGET).all()
+    assert not any("target_location" in prompt for prompt in built.prompts)
+
+
+def test_a_tile_of_several_crops_shows_one_of_them():
+    crops = np.stack([np.full((2, SIDE, SIDE), level, np.float32) for level in (-1, 0, 1)])
+    shown = build([row(image=crops)] * 60, 3).images
+    assert {float(image.mean()) for image in shown} == {-1, 0, 1}
+    assert all(image.std() == 0 for image in shown)

@@ -1,0 +1,169 @@
+"""The scoring actors of a run, and how a corpus's blocks are shared out among them."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+
+from actors.scorer.config import ScoreConfig
+from actors.scorer.neighbours import pieces
+from actors.scorer.scorer import ScoreActor, ScoreOrder
+from corpus.storage.arrow import array_of, lists
+from hcot_llm.aggregation.feedback import Feedback, leave_one_out_gains
+from hcot_llm.aggregation.matrix import AnnotationMatrix, one_hot_votes, split_by_clause
+
+_GROW_AFTER_S = 10.0
+"""An actor takes about this long to start: scoring that is over sooner gains nothing by another one."""
+_LOOK_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Feedback on annotated tiles, and their embeddings for evaluation.
+
+    Attributes:
+        feedback: The encoder's feedback on N tiles.
+        image_embeddings: float32 [N, E], in the order of `feedback.tile_ids`.
+    """
+
+    feedback: Feedback
+    image_embeddings: np.ndarray
+
+
+class ScorerPool:
+    """Scores tiles with actors that live as long as the pool. They start with the first tiles.
+
+    As many as `score.min_workers` stay between rounds, because a run has room for them besides everything else. More
+    start while scoring takes long, up to `score.max_workers`. They end with the scoring: what they reserve is needed.
+    Ray starts an actor anew that has died, and gives it its block again.
+
+    Args:
+        config: how many workers score, and what each reserves.
+        actor: the class of the actors.
+    """
+
+    def __init__(self, config: ScoreConfig, actor: type[ScoreActor] = ScoreActor) -> None:
+        self._config = config
+        self._remote = ray.remote(
+            num_cpus=config.cpus_per_worker, num_gpus=config.gpus_per_worker, max_restarts=-1, max_task_retries=-1
+        )(actor)
+        self._lasting: list[Any] = []
+
+    def score(
+        self,
+        images: ray.data.Dataset,
+        annotations: AnnotationMatrix,
+        weights_dir: Path,
+        *,
+        leave_one_out: bool,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Scores:
+        """Score every annotated tile.
+
+        Args:
+            images: dataset of `shuffler.read_images`; its blocks are the batches.
+            annotations: current annotations of the tiles to score.
+            weights_dir: directory of the weights that the round has published.
+            leave_one_out: whether captions without one clause are scored too; without them no clause has a gain, and a
+                tile takes a third of the time.
+            on_progress: called after every block with the tiles scored so far, and all of them.
+        """
+        rows = ray.put(pa.table({"tile_id": list(annotations.tile_ids), "values": lists(annotations.values)}))
+        order = ScoreOrder(str(weights_dir), leave_one_out, self._config.views)
+        done = 0
+
+        def scored(block: pa.Table) -> None:
+            nonlocal done
+            done += block.num_rows
+            if on_progress is not None and block.num_rows:
+                on_progress(done, len(annotations))
+
+        blocks = self._share_out(
+            images.to_arrow_refs(), lambda actor, block: actor.score.remote(block, rows, order), scored
+        )
+        table = pa.concat_tables([block for block in blocks if block.num_rows]).sort_by("tile_id")
+        _check_all_scored(table, annotations)
+        embeddings = array_of(table["image"])
+        return _scores(table, annotations, leave_one_out, embeddings, self._nearest(embeddings))
+
+    def _nearest(self, embeddings: np.ndarray) -> np.ndarray:
+        """Rows of the nearest other tiles of each tile, int [N, K], see `nearest_tiles`."""
+        everything, count = ray.put(embeddings), self._config.neighbours
+        found = self._share_out(
+            pieces(len(embeddings)), lambda actor, piece: actor.nearest.remote(everything, *piece, count)
+        )
+        return np.concatenate(found)
+
+    def _share_out(
+        self,
+        blocks: Sequence[Any],
+        hand_out: Callable[[Any, Any], Any],
+        done: Callable[[Any], None] = lambda _: None,
+    ) -> list[Any]:
+        """What the actors make of the blocks, in the blocks' order; an actor has one block at a time.
+
+        Args:
+            blocks: What is shared out.
+            hand_out: Hands an actor a block; returns the reference of what the actor will make of it.
+            done: Called with what an actor has made of a block.
+        """
+        while len(self._lasting) < self._config.min_workers:
+            self._lasting.append(self._start())
+        idle, queue = list(self._lasting), deque(enumerate(blocks))
+        found: dict[int, Any] = {}
+        running: dict[Any, tuple[int, Any]] = {}
+        starting: dict[Any, Any] = {}
+        added: list[Any] = []
+        begun = time.monotonic()
+        try:
+            while queue or running:
+                while idle and queue:
+                    (number, block), actor = queue.popleft(), idle.pop()
+                    running[hand_out(actor, block)] = number, actor
+                if queue and not added and time.monotonic() - begun > _GROW_AFTER_S:
+                    added = [self._start() for _ in range(self._config.max_workers - self._config.min_workers)]
+                    starting = {actor.ready.remote(): actor for actor in added}
+                for ref in ray.wait([*running, *starting], num_returns=1, timeout=_LOOK_EVERY_S)[0]:
+                    if ref in starting:
+                        idle.append(starting.pop(ref))
+                        continue
+                    number, actor = running.pop(ref)
+                    found[number] = ray.get(ref)
+                    idle.append(actor)
+                    done(found[number])
+        finally:
+            for actor in added:
+                ray.kill(actor)
+        return [found[number] for number in range(len(blocks))]
+
+    def _start(self) -> Any:
+        return self._remote.remote(self._config.gpus_per_worker)
+
+
+def _check_all_scored(table: pa.Table, annotations: AnnotationMatrix) -> None:
+    if table["tile_id"].to_pylist() != list(annotations.tile_ids):
+        raise RuntimeError(
+            f"{len(annotations)} tiles are annotated but {table.num_rows} were scored; the corpus "
+            "lacks images of the others"
+        )
+
+
+def _scores(
+    table: pa.Table, annotations: AnnotationMatrix, leave_one_out: bool, embeddings: np.ndarray, nearest: np.ndarray
+) -> Scores:
+    """Feedback from the rows that the actors have written, sorted by tile."""
+    itc, itm = array_of(table["itc"]), array_of(table["itm"])
+    gains = [
+        leave_one_out_gains(scores) if leave_one_out else np.zeros(annotations.values.shape) for scores in (itc, itm)
+    ]
+    schema = annotations.schema
+    zero_shot = split_by_clause(schema, array_of(table["zero_shot"]).astype(np.float64))
+    votes = one_hot_votes(schema, annotations.values, nearest)
+    return Scores(Feedback(annotations.tile_ids, zero_shot, votes, itc[:, 0], itm[:, 0], *gains), embeddings)
