@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from actors.logs import run_log
+from corpus.storage.errors import Interrupted
 from corpus.storage.state_files import StateFolder
 from orchestrator.cluster.disk_space import naming_a_full_disk
 from orchestrator.cluster.signals import end_on_signals
@@ -154,17 +155,18 @@ def same_data(config: RunConfig, directory: RunDirectory, console: Console) -> P
 
 @contextmanager
 def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator[None]:
-    """Say how to resume where the body is interrupted. The run can go on then, so the process ends well."""
+    """Say how to resume where the body is interrupted.
+
+    Raises:
+        Interrupted: it was, and it has been said.
+    """
     end_on_signals()
     try:
         yield
-    except KeyboardInterrupt:
-        console.print(
-            f"Interrupted; what is finished is kept. Resume with: knowlip resume {directory.path}",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
+    except KeyboardInterrupt as error:
+        said = f"Interrupted; what is finished is kept. Resume with: knowlip resume {directory.path}"
+        console.print(said, highlight=False, soft_wrap=True, markup=False)
+        raise Interrupted(said) from error
 
 
 def _adopt_decisions(config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, console: Console) -> None:

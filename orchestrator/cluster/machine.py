@@ -5,11 +5,10 @@ The functions that judge take plain values. `machine_troubles` looks at the mach
 
 import os
 import resource
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from corpus.storage.disk import existing
+from corpus.storage.disk import why_unwritable
 from orchestrator.cluster.disk_space import ray_temp_dir, spill_dir
 from orchestrator.config.schema import RunConfig
 
@@ -29,22 +28,30 @@ def machine_troubles(config: RunConfig, run_dir: Path) -> list[str]:
     Returns:
         One sentence or two for each trouble, with what to do; [] where there is none.
     """
-    found = [unwritable_trouble("the run directory", run_dir, "name another one with --run-dir", refusal(run_dir))]
+    found = [
+        unwritable_trouble("the run directory", run_dir, "name another one with --run-dir", why_unwritable(run_dir))
+    ]
     if config.cluster.address is None:
         temp_dir, spill = ray_temp_dir(), spill_dir(config)
         home = os.environ.get("HOME") or None
         found += [
             socket_trouble(temp_dir),
             unwritable_trouble(
-                "Ray's sockets and logs", temp_dir, "set RAY_TMPDIR, or TMPDIR, to another folder", refusal(temp_dir)
+                "Ray's sockets and logs",
+                temp_dir,
+                "set RAY_TMPDIR, or TMPDIR, to another folder",
+                why_unwritable(temp_dir),
             ),
-            home_trouble(home, None if home is None else refusal(Path(home))),
+            home_trouble(home, None if home is None else why_unwritable(Path(home))),
             open_files_trouble(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         ]
         if spill is not None and spill != temp_dir:
             found.append(
                 unwritable_trouble(
-                    "what Ray's object store spills", spill, "name another place (cluster.spill_dir)", refusal(spill)
+                    "what Ray's object store spills",
+                    spill,
+                    "name another place (cluster.spill_dir)",
+                    why_unwritable(spill),
                 )
             )
     return [each for each in found if each is not None]
@@ -93,13 +100,3 @@ def open_files_trouble(limit: int) -> str | None:
         f"a process may open {limit} files and sockets at a time (ulimit -Hn), and the processes of a local cluster "
         f"need {MINIMUM_OPEN_FILES}: raise the limit (ulimit -n, LimitNOFILE of systemd, --ulimit of Docker)"
     )
-
-
-def refusal(path: Path) -> str | None:
-    """Why nothing can be written where `path` is or would be made; None where something can. It is tried."""
-    place = existing(path)
-    try:
-        with tempfile.TemporaryFile(dir=place, prefix=".knowlip-"):
-            return None
-    except OSError as error:
-        return error.strerror or str(error)

@@ -7,10 +7,8 @@ error says once.
 """
 
 import logging
-import os
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -26,9 +24,6 @@ _WORKER_GONE = re.compile(
     r".*?Worker PID: (?P<pid>\d+)",
     re.DOTALL,
 )
-
-_CONSTRUCTOR_NOTICE = b"has constructor arguments in the object store and max_restarts > 0"
-_PASS_ON_S = 2.0
 
 
 @contextmanager
@@ -50,40 +45,6 @@ def quiet_ray() -> Iterator[None]:
         worker.print_to_stdstream = print_in_short
         stack.callback(setattr, worker, "print_to_stdstream", original)
         yield
-
-
-@contextmanager
-def without_constructor_notice() -> Iterator[None]:
-    """Drop one line of Ray's native code from standard error: an actor of Ray Data has large constructor arguments.
-
-    Ray Data makes such actors whenever it is given a class, and keeps their arguments alive itself
-    (https://github.com/ray-project/ray/issues/53727). The line is written to the file descriptor, so the descriptor is
-    what the body gets another of; every other line is passed on as it comes.
-    """
-    sys.stderr.flush()
-    original = os.dup(2)
-    reading, writing = os.pipe()
-    os.dup2(writing, 2)
-    os.close(writing)
-
-    def pass_on() -> None:
-        with open(reading, "rb", buffering=0) as output, open(original, "wb", buffering=0) as target:
-            rest = b""
-            while chunk := output.read(65536):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    if _CONSTRUCTOR_NOTICE not in line:
-                        target.write(line + b"\n")
-            target.write(rest)
-
-    thread = threading.Thread(target=pass_on, name="standard error", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(original, 2)
-        thread.join(timeout=_PASS_ON_S)  # a process that the body started may hold the pipe open; the thread stays then
 
 
 def _is_about_something_else(record: logging.LogRecord) -> bool:

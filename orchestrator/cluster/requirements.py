@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.cluster.capacity import Resources
 from orchestrator.config.schema import RunConfig
+from orchestrator.policies.admission import Processes
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,15 @@ def requirements(config: RunConfig) -> list[Requirement]:
             Keys("score.cpus_per_worker", "score.gpus_per_worker", "score.min_workers"),
         ),
         Requirement("task of Ray Data", 1, Resources(1, 0)),
+    ]
+
+
+def most_processes(config: RunConfig) -> list[Processes]:
+    """Return the processes of `requirements`, and how many of each kind there may be at one time."""
+    most = (config.train.most_workers, config.captioner.replicas.most, config.score.max_workers, 1)
+    return [
+        Processes(kind.count, max(kind.count, number), kind.each.cpus, kind.each.gpus)
+        for kind, number in zip(requirements(config), most, strict=True)
     ]
 
 

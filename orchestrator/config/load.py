@@ -1,7 +1,7 @@
 """Reads and writes a configuration: YAML with overrides, sections in files of their own, errors in words."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from orchestrator.config.schema import ModuleName, RunConfig
 from orchestrator.state.format import FORMAT, FORMAT_KEY
 
 _FILED = ("model", "schedule", "schema")  # sections that may be given by the name of a file
+_SHIPPED = Path(__file__).resolve().parents[2] / "configs"
+"""Where such a file is looked for when it is not beside the configuration: the parts that come with the project."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -29,7 +31,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """
     if not path.is_file():
         raise ConfigError(f"There is no configuration {path}. The ones that come with the project lie in configs/.")
-    content = _read_yaml(path)
+    content = read_yaml(path)
     content.pop(FORMAT_KEY, None)  # of a configuration that was copied from a run directory
     content.setdefault("name", path.stem)
     # A section's file is opened first where single keys of it are overridden.
@@ -62,7 +64,7 @@ def load_saved_config(path: Path) -> RunConfig:
     Raises:
         ConfigError: the file is damaged.
     """
-    content = _read_yaml(path)
+    content = read_yaml(path)
     if missing := [
         name for name in (field.alias or key for key, field in RunConfig.model_fields.items()) if name not in content
     ]:
@@ -75,17 +77,26 @@ def load_saved_config(path: Path) -> RunConfig:
 
 def portable(config: RunConfig) -> dict[str, Any]:
     """The whole configuration as plain values, paths absolute."""
+    return with_paths(config, lambda path: str(Path(path).resolve()))
+
+
+def with_paths(config: RunConfig, place: Callable[[str], str]) -> dict[str, Any]:
+    """The whole configuration as plain values, each path that it names as `place` gives it."""
     content = config.model_dump(mode="json")
+    towers = [content["model"][part]["vision"] for part in ("encoder", "captioner")]
     for section, key in (
+        # What is no path is a name.
+        *((tower, "pretrained") for tower in towers if tower["pretrained"] and Path(tower["pretrained"]).exists()),
         (content, "start_weights"),
-        (content["corpus"], "data_dir"),
-        (content["corpus"], "tiles"),
-        (content["corpus"], "initial"),
-        (content["corpus"], "decisions"),
+        *((content["corpus"], key) for key in ("data_dir", "tiles", "initial", "decisions")),
+        *((content["corpus"]["labelled"], key) for key in ("labels", "image")),
         (content["cluster"], "spill_dir"),
+        *((content["benchmark"], key) for key in ("data_dir", "weights", "checkpoints_dir")),
+        *((content["benchmark"]["checkpoints"], name) for name in content["benchmark"]["checkpoints"]),
+        *((content["benchmark"]["paths"], name) for name in content["benchmark"]["paths"]),
     ):
         if section[key] is not None:
-            section[key] = str(Path(section[key]).resolve())
+            section[key] = place(section[key])
     return content
 
 
@@ -152,17 +163,22 @@ def _open_section(content: dict, section: str, path: Path) -> None:
     name = content.get(section)
     if not isinstance(name, str):
         return
-    file = path.parent / name
-    if not file.is_file():
+    file = next((each / name for each in (path.parent, _SHIPPED) if (each / name).is_file()), None)
+    if file is None:
         raise ConfigError(
-            f"The configuration's `{section}` names {file}, which does not exist. See configs/{section}/."
+            f"The configuration's `{section}` names {path.parent / name}, which does not exist. See configs/{section}/."
         )
-    content[section] = _read_yaml(file)
+    content[section] = read_yaml(file)
     if section == "schema":
         load_schema(file)  # its errors name what is wrong in the words of a schema
 
 
-def _read_yaml(path: Path) -> dict:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of keys and values; {} where it is empty.
+
+    Raises:
+        ConfigError: It is not YAML, or holds something else.
+    """
     try:
         content = load_yaml(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -18,14 +18,18 @@ from actors.captioner.base import CaptionerConfig
 from actors.captioner.native import NativeCaptionerConfig
 from actors.captioner.registry import CAPTIONERS
 from actors.scorer.config import ScoreConfig
+from actors.statistics.config import StatisticsConfig
 from actors.trainer.config import TrainConfig
 from benchmark.config import EvaluationConfig
+from benchmark.suite.config import BenchmarkConfig
 from corpus.ingest.config import IngestConfig
+from corpus.labelled.config import LabelledConfig
 from corpus.simulate.config import SceneConfig
 from corpus.storage.models import StrictModel
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import FlagConfig
 from hcot_llm.initial.config import CorruptionConfig
+from hcot_llm.initial.label_errors import LabelErrorsConfig
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import default_schema
 from model.config import ModelConfig
@@ -45,8 +49,10 @@ ModuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_
 class CorpusConfig(StrictModel):
     """Where tiles and initial annotations come from."""
 
-    kind: Literal["simulated", "geotiff"] = Field(
-        default="simulated", description="simulated scenes with known truth, or GeoTIFFs given by --tiles or `tiles`"
+    kind: Literal["simulated", "geotiff", "labelled"] = Field(
+        default="simulated",
+        description="simulated scenes with known truth, GeoTIFFs given by --tiles or `tiles`, or labelled images "
+        "without a place on Earth",
     )
     name: Name = Field(default="default", description="folder of the prepared corpus below data_dir")
     data_dir: Path = Field(default=Path("data"), description="prepared corpora are kept and reused here")
@@ -74,6 +80,10 @@ class CorpusConfig(StrictModel):
         default_factory=CorruptionConfig, description="errors of simulated initial annotations"
     )
     ingest: IngestConfig = Field(default_factory=IngestConfig, description="cutting and checking of real scenes")
+    labelled: LabelledConfig = Field(default_factory=LabelledConfig, description="the set of kind labelled")
+    label_errors: LabelErrorsConfig = Field(
+        default_factory=LabelErrorsConfig, description="errors that are put into the labels of kind labelled"
+    )
     rows_per_block: int = Field(default=64, ge=1, description="tiles in one block of Ray Data, the batch of the scorer")
 
     @property
@@ -81,6 +91,8 @@ class CorpusConfig(StrictModel):
         """The key that says how large the tiles are, and their side in pixels."""
         if self.kind == "simulated":
             return "corpus.simulated.tile_size_pixels", self.simulated.tile_size_pixels
+        if self.kind == "labelled":
+            return "corpus.labelled.tile_px", self.labelled.tile_px
         return "corpus.ingest.tile_px", self.ingest.tile_px
 
 
@@ -137,24 +149,28 @@ class RunConfig(StrictModel):
     annotation_schema: AnnotationSchema = Field(
         default_factory=default_schema,
         alias="schema",
-        description="what annotations say: a YAML file beside this one, or its content; `knowlip schema check` "
-        "reads it",
+        description="what annotations say: a YAML file beside this one or in configs/, or its content; `knowlip schema "
+        "check` reads it",
     )
     rounds: int = Field(default=3, ge=1, description="rounds of the loop")
     start_weights: Path | None = Field(
         default=None, description="weights directory of an earlier run of the same model to start from; null: untrained"
     )
     corpus: CorpusConfig = Field(default_factory=CorpusConfig)
-    model: ModelConfig = Field(default_factory=ModelConfig, description="a YAML file beside this one, or its content")
+    model: ModelConfig = Field(
+        default_factory=ModelConfig, description="a YAML file beside this one or in configs/, or its content"
+    )
     schedule: ScheduleConfig = Field(
-        default_factory=ScheduleConfig, description="a YAML file beside this one, or its content"
+        default_factory=ScheduleConfig, description="a YAML file beside this one or in configs/, or its content"
     )
     train: TrainConfig = Field(default_factory=TrainConfig)
     captioner: Annotated[SerializeAsAny[CaptionerConfig], CAPTIONERS] = Field(default_factory=NativeCaptionerConfig)
     score: ScoreConfig = Field(default_factory=ScoreConfig)
+    statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)
     flag: FlagConfig = Field(default_factory=FlagConfig)
     acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    benchmark: BenchmarkConfig = Field(default_factory=BenchmarkConfig, description="`knowlip benchmark`")
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     watchdog: WatchdogConfig = Field(default_factory=WatchdogConfig)
@@ -170,15 +186,6 @@ class RunConfig(StrictModel):
             raise ValueError(
                 f"schedule.phase has {len(self.schedule.phase)} entries, one a round, and the run ends "
                 f"after {self.rounds}: set rounds to {len(self.schedule.phase)} or more"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _scores_what_is_flagged(self) -> "RunConfig":
-        if self.flag.leave_one_out and not self.score.leave_one_out:
-            raise ValueError(
-                "flag.leave_one_out is true and score.leave_one_out is false, so nothing would ever be "
-                "flagged by it: set score.leave_one_out to true, or flag.leave_one_out to false"
             )
         return self
 

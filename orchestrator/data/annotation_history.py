@@ -1,32 +1,42 @@
 """The corpus between two rounds: current annotations, their version, and the shuffled rows of the next round."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import ray.data
 
-from actors.captioner.requests import ImageIndex
-from actors.data.shuffler import Blocks, read_images, shuffle_round
+from actors.data.image_index import ImageIndex
+from actors.data.matching import contrast_factors
+from actors.data.round_rows import RoundRows, shuffle_round
+from actors.data.shuffler import read_images
+from actors.statistics.source import StatisticsSource
 from corpus.annotations import AnnotationError, AnnotationStore
 from corpus.digest import annotation_digest
-from hcot_llm.aggregation.feedback import feedback_hints
-from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
+from corpus.geotiff.sampling import image_gsd_m
+from hcot_llm.aggregation.acceptance import AcceptanceConfig
+from hcot_llm.aggregation.feedback import hints_of_all
+from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table, select
 from hcot_llm.aggregation.people import PeoplesWord, with_decisions
-from hcot_llm.aggregation.relabel import LabelUpdate
+from hcot_llm.aggregation.relabel import LabelUpdate, statistics_confidence
 from hcot_llm.prompts.prompts import prompt_sha256
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaMismatch
 from orchestrator.config.schema import RunConfig
-from orchestrator.data.annotation_rows import annotation_rows
+from orchestrator.data.annotation_rows import COLUMNS_BEFORE, COLUMNS_SEEN, annotation_rows
 from orchestrator.data.prepare import PreparedCorpus
+from orchestrator.data.statistics_source import open_statistics
 from orchestrator.data.training_targets import TrainingTargets, label_accuracy, training_rows, training_view
 from orchestrator.decisions.corpus import entered, read_word
 from orchestrator.policies.folds import Findings, Fold, make_folds
 from orchestrator.policies.schedule import Schedule
 from orchestrator.state.records import RoundRecord
 from orchestrator.state.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from model.known_tiles import TrainedInput
 
 
 @dataclass(frozen=True)
@@ -43,10 +53,12 @@ class CorpusState:
         version: Version of the annotations in the Delta table.
         digest: hash of the annotations' content.
         folds: the run's models.
-        blocks: the round's shuffled training rows, of each fold.
+        rows: the round's shuffled training rows, of each fold.
         loss_mask: bool [training tiles, clauses], the clauses that the captioner is trained to write in this round.
         label_accuracy: Per clause the expected share of right values among those that are training targets.
         people: What people have decided; None: nothing.
+        image_gsd_m: Metres per pixel of each tile's images, of which a large tile's are other than its own.
+        statistics: what shallow classifiers say of all N tiles; None where they are no label source.
     """
 
     prepared: PreparedCorpus
@@ -58,10 +70,16 @@ class CorpusState:
     version: int
     digest: str
     folds: tuple[Fold, ...]
-    blocks: tuple[Blocks, ...]
+    rows: tuple[RoundRows, ...]
     loss_mask: np.ndarray
     label_accuracy: tuple[float, ...] = ()
     people: PeoplesWord | None = None
+    image_gsd_m: dict[str, float] = field(default_factory=dict)
+    statistics: StatisticsSource | None = None
+
+    def acceptance(self, config: AcceptanceConfig) -> AcceptanceConfig:
+        """How sources are weighed: with statistics the accuracy of initial annotations is their confidence already."""
+        return config if self.statistics is None else config.stated
 
     @property
     def training(self) -> AnnotationMatrix:
@@ -72,18 +90,6 @@ class CorpusState:
     def training_initial(self) -> AnnotationMatrix:
         """Initial annotations of the training tiles."""
         return select(self.initial, self.in_training)
-
-
-def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
-    """The rows of a matrix where mask is true."""
-    rows = np.flatnonzero(mask)
-    return AnnotationMatrix(
-        matrix.schema,
-        tuple(matrix.tile_ids[row] for row in rows),
-        matrix.values[rows],
-        matrix.confidence[rows],
-        matrix.source[rows],
-    )
 
 
 def open_corpus(
@@ -116,7 +122,7 @@ def open_corpus(
         rows = annotation_rows(with_decisions(initial, people), prepared.initial, 0, [""] * len(initial), "")
         version = store.commit(rows, run_id=run_id, round_=0, metadata=_metadata(schema))
     _check_schema(store, version, schema)
-    table = store.read(version)
+    table = store.read(version, COLUMNS_SEEN)
     digest = annotation_digest(table)
     if records and records[-1].corpus_digest != digest:
         raise AnnotationError(
@@ -124,7 +130,10 @@ def open_corpus(
             f"(digest {digest[:12]}... instead of {records[-1].corpus_digest[:12]}...). Restore the table from a "
             "copy, or start a new run."
         )
-    images = read_images(prepared.tiles, prepared.corpus_dir, config.corpus.rows_per_block)
+    size, trained = config.model.encoder.vision.image_size_px, _trained_input(config, directory)
+    sampling, contrast = (None, None) if trained is None else (trained.sampling, trained.contrast)
+    factors = contrast_factors(contrast, prepared.tiles.to_pylist(), prepared.corpus_dir, size, sampling)
+    images = read_images(prepared.tiles, prepared.corpus_dir, config.corpus.rows_per_block, size, sampling, factors)
     split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
     annotations = entered(matrix_from_table(schema, table), people, initial, store, run_id)
     in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
@@ -134,10 +143,14 @@ def open_corpus(
         else TrainingTargets.first(int(in_training.sum()), len(schema))
     )
     folds = make_folds(annotations.tile_ids, in_training, config.schedule.folds, config.seed)
+    image_index = ImageIndex.of(images)
+    statistics = open_statistics(config, directory, prepared, image_index, initial, ~in_training)
+    if statistics is not None:
+        initial = statistics.believed(initial)
     corpus = CorpusState(
         prepared,
         images,
-        ImageIndex.of(images),
+        image_index,
         annotations,
         initial,
         in_training,
@@ -147,8 +160,32 @@ def open_corpus(
         (),
         targets.loss_mask,
         people=people,
+        image_gsd_m={
+            tile["tile_id"]: image_gsd_m(tile["height"], tile["width"], tile["gsd_m"], size, sampling)
+            for tile in prepared.tiles.select(["tile_id", "height", "width", "gsd_m"]).to_pylist()
+        },
+        statistics=statistics,
     )
-    return _shuffled(config, corpus, targets, last_round + 1)
+    if statistics is None or last_round:
+        return _shuffled(config, corpus, targets, last_round + 1)
+    confidence = _doubts(config, corpus, statistics)
+    trusted = confidence[in_training] >= config.acceptance.minimum_trust
+    targets = TrainingTargets(targets.caption_mask & trusted, targets.loss_mask & trusted, targets.hints)
+    return _shuffled(config, replace(corpus, loss_mask=targets.loss_mask), targets, 1, confidence)
+
+
+def _doubts(config: RunConfig, corpus: CorpusState, statistics: StatisticsSource) -> np.ndarray:
+    """Probability of every initial annotation before an encoder was trained, float32 [N, clauses].
+
+    Round 1 is trained on annotations that are as probable as those of later rounds have to be.
+    """
+    return statistics_confidence(
+        statistics.distributions,
+        corpus.annotations,
+        corpus.initial,
+        ~corpus.in_training,
+        corpus.acceptance(config.acceptance),
+    ).astype(np.float32)
 
 
 def next_corpus(
@@ -179,16 +216,19 @@ def next_corpus(
     store, training, schema = AnnotationStore(directory.annotations), corpus.in_training, config.annotation_schema
     people = read_word(directory.path, schema, update.matrix.tile_ids)
     matrix = entered(update.matrix, people, corpus.initial, store, directory.run_id)
-    table = annotation_rows(matrix, store.read(corpus.version), round_, findings.weights_sha256, prompt_sha256())
-    version = store.commit(table, run_id=directory.run_id, round_=round_, metadata=_metadata(schema))
-    table = store.read(version)
+    before, hashes = store.read(corpus.version, COLUMNS_BEFORE), findings.weights_sha256
+    version = store.commit(
+        annotation_rows(matrix, before, round_, hashes, prompt_sha256()),
+        run_id=directory.run_id,
+        round_=round_,
+        metadata=_metadata(schema),
+    )
+    table = store.read(version, COLUMNS_SEEN)
     annotations = matrix_from_table(schema, table)
     caption_mask, loss_mask = _schedule(config).masks(
         round_, findings.flagged[training], annotations.confidence[training]
     )
-    hints = [
-        list(feedback_hints(schema, findings.feedback, row, schema.names).values()) for row in np.flatnonzero(training)
-    ]
+    hints = hints_of_all(schema, findings.feedback, np.flatnonzero(training))
     targets = TrainingTargets(caption_mask, loss_mask, hints)
     targets.write(directory.feedback(round_), directory.writer)
     corpus = replace(
@@ -200,6 +240,16 @@ def next_corpus(
         people=people,
     )
     return _shuffled(config, corpus, targets, round_ + 1)
+
+
+def _trained_input(config: RunConfig, directory: RunDirectory) -> "TrainedInput | None":
+    """What the run's start weights were trained at; None where they are untrained, or do not say."""
+    from model.known_tiles import KnownTiles
+
+    own = directory.weights(0)  # made after the corpus was opened for the first time
+    start = own if own.exists() else config.start_weights
+    known = None if start is None else KnownTiles.load(start)
+    return None if known is None else known.input
 
 
 def _metadata(schema: AnnotationSchema) -> dict[str, str]:
@@ -221,20 +271,30 @@ def _check_schema(store: AnnotationStore, version: int, schema: AnnotationSchema
         )
 
 
-def _shuffled(config: RunConfig, corpus: CorpusState, targets: TrainingTargets, round_: int) -> CorpusState:
-    """The corpus with the rows of round `round_`, shuffled for every fold."""
+def _shuffled(
+    config: RunConfig,
+    corpus: CorpusState,
+    targets: TrainingTargets,
+    round_: int,
+    confidence: np.ndarray | None = None,
+) -> CorpusState:
+    """The corpus with the rows of a round, shuffled for every fold; confidence: in place of the annotations' own."""
     plan, drawn = _schedule(config).plan(round_), {"run_seed": config.seed, "round_": round_}
     if corpus.people is not None:
         targets = targets.with_decided(corpus.people.decided[corpus.in_training])
         corpus = replace(corpus, loss_mask=targets.loss_mask)
-    view = training_view(corpus.training, corpus.training_initial, targets, plan, **drawn)
-    rows = training_rows(corpus.training, view, targets, corpus.prepared.knowledge, plan, **drawn)
+    training = corpus.training
+    if confidence is not None:
+        training = replace(training, confidence=confidence[corpus.in_training])
+    view = training_view(training, corpus.training_initial, targets, plan, **drawn)
+    rows = training_rows(training, view, targets, corpus.prepared.knowledge, plan, **drawn)
     mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
     return replace(
         corpus,
         label_accuracy=label_accuracy(view),
-        blocks=tuple(
-            shuffle_round(corpus.images, table, rows_per_block=config.corpus.rows_per_block, **drawn) for table in mine
+        rows=tuple(
+            shuffle_round(corpus.image_index, table, rows_per_block=config.corpus.rows_per_block, **drawn)
+            for table in mine
         ),
     )
 

@@ -6,9 +6,16 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.annotations import ANNOTATION_SCHEMA
+from corpus.digest import DIGEST_COLUMNS
+from corpus.storage.arrow import compute as pc
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.text.render import render_clause
+
+COLUMNS_BEFORE = ("tile_id", "clause", "value", "text")
+"""What `annotation_rows` reads of the version before."""
+COLUMNS_SEEN = (*DIGEST_COLUMNS, "confidence")
+"""What a round reads of the annotations; the others say how they came about."""
 
 
 def annotation_rows(
@@ -18,38 +25,58 @@ def annotation_rows(
 
     Args:
         matrix: the annotations of N tiles.
-        previous: rows with tile_id, clause, value and text: the version before, or the initial annotations.
+        previous: rows with COLUMNS_BEFORE: the version before, or the initial annotations.
         round_: number of the round that the rows are of; 0 for the initial annotations.
         weights_sha256: N hashes, of the model that labelled each tile.
         prompt_hash: Version of the captioner's prompts, see `prompt_sha256`.
     """
-    texts = {
-        (tile_id, clause): (value, text)
-        for tile_id, clause, value, text in zip(
-            *(previous[name].to_pylist() for name in ("tile_id", "clause", "value", "text")), strict=True
-        )
-    }
-    schema = matrix.schema
-    columns: dict[str, list] = {name: [] for name in ("tile_id", "clause", "value", "text", "level", "source")}
-    for row, tile_id in enumerate(matrix.tile_ids):
-        for column, (clause, words) in enumerate(schema.vocabulary.items()):
-            value = words[matrix.values[row, column]]
-            old_value, text = texts[tile_id, clause]
-            if old_value != value:
-                text = render_clause(schema, clause, value, variant=derive_seed(tile_id, clause, "wording") % 1000)
-            for name, entry in zip(
-                columns, (tile_id, clause, value, text, schema.level[clause], matrix.source[row, column]), strict=True
-            ):
-                columns[name].append(entry)
-    count = len(columns["tile_id"])
-    arrays = {name: pa.array(entries, ANNOTATION_SCHEMA.field(name).type) for name, entries in columns.items()}
+    schema, tiles, clauses = matrix.schema, len(matrix), len(matrix.schema)
+    value, keys = matrix.words, matrix.keys
+    before = previous.take(pa.array(_places(matrix, previous)))
+    text = before["text"].combine_chunks().cast(pa.string())
+    changed = np.flatnonzero(~pc.equal(before["value"], value).to_numpy())
+    if len(changed):
+        new = [
+            render_clause(schema, clause, word, variant=derive_seed(tile_id, clause, "wording") % 1000)
+            for tile_id, clause, word in zip(
+                *(each.take(pa.array(changed)).to_pylist() for each in (keys["tile_id"], keys["clause"], value)),
+                strict=True,
+            )
+        ]
+        mask = np.zeros(len(text), bool)
+        mask[changed] = True
+        text = pc.replace_with_mask(text, mask, pa.array(new, pa.string()))
     return pa.table(
         {
-            **arrays,
+            **keys,
+            "value": value,
+            "text": text,
+            "level": pa.array(np.tile([schema.level[clause] for clause in schema.names], tiles), pa.int8()),
+            "source": pa.array(matrix.source.reshape(-1), pa.string()),
             "confidence": pa.array(matrix.confidence.reshape(-1), pa.float32()),
-            "round": pa.array([round_] * count, pa.int32()),
-            "weights_sha256": pa.array(np.repeat(np.asarray(weights_sha256, object), len(schema)), pa.string()),
-            "prompt_sha256": pa.array([prompt_hash] * count),
+            "round": pa.array(np.full(len(text), round_), pa.int32()),
+            "weights_sha256": pa.array(weights_sha256, pa.string()).take(
+                pa.array(np.repeat(np.arange(tiles), clauses))
+            ),
+            "prompt_sha256": pa.array(np.full(len(text), prompt_hash, object), pa.string()),
         },
         schema=ANNOTATION_SCHEMA,
     )
+
+
+def _places(matrix: AnnotationMatrix, previous: pa.Table) -> np.ndarray:
+    """Rows of `previous` in the order of the matrix's words, int64 [N * C]; of rows about one clause the last.
+
+    Raises:
+        KeyError: `previous` says nothing of a clause of a tile.
+    """
+    clauses = len(matrix.schema)
+    tile = pc.index_in(previous["tile_id"], pa.array(matrix.tile_ids, pa.string()))
+    clause = pc.index_in(previous["clause"], pa.array(matrix.schema.names, pa.string()))
+    tile, clause = (pc.fill_null(each, -1).to_numpy() for each in (tile, clause))
+    rows = np.flatnonzero((tile >= 0) & (clause >= 0))
+    places = np.full(len(matrix) * clauses, -1, np.int64)
+    places[tile[rows] * clauses + clause[rows]] = rows
+    for missing in np.flatnonzero(places < 0)[:1]:
+        raise KeyError((matrix.tile_ids[missing // clauses], matrix.schema.names[missing % clauses]))
+    return places

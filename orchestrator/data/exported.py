@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.annotations import AnnotationError, AnnotationStore, Commit
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.tiles import read_tiles
 from export.source import CommittedRound, ExportSource
 from hcot_llm.schema.errors import SchemaMismatch
@@ -17,7 +17,7 @@ from orchestrator.state.records import RoundRecord, check_recorded_schema, read_
 from orchestrator.state.run_directory import RunDirectory
 
 
-class ExportedRoundError(UserError):
+class ExportedRoundError(InputError):
     """A version or round that cannot be exported; the message says which there are."""
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from corpus.ingest.quarantine import Quarantine
 from corpus.simulate.truth import FACT_VALUES
+from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import UNGUARDED
@@ -40,9 +41,17 @@ def check_annotations(config: CorpusConfig, schema: AnnotationSchema) -> Initial
 
     Raises:
         SchemaError: names the clauses that cannot be annotated.
+        ConfigError: a labelled set is given a file of initial annotations.
         hcot_llm.initial.rows.InitialFileError: names the bad rows of the file.
     """
     check_cost(schema)
+    if config.kind == "labelled":
+        if config.initial is not None:
+            raise ConfigError(
+                "corpus.initial is for kinds simulated and geotiff: a labelled set has its labels in its own table. "
+                "Leave one of the two out."
+            )
+        return None
     if config.initial is not None:
         if config.kind == "geotiff":
             check_maps(schema)

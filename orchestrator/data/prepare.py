@@ -21,18 +21,20 @@ import pyarrow.parquet as pq
 from corpus.ingest.ingest import cut_scenes, summary_of
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
 from corpus.ingest.record import read_records, write_records
+from corpus.labelled.labels import read_labels
 from corpus.simulate.write import simulate_corpus
 from corpus.storage.arrow import compute as pc
 from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
 from corpus.storage.writer import UNGUARDED
-from corpus.tiles import TILES_FILE, CorpusError, check_tiles, read_tiles
+from corpus.tiles import TILES_FILE, CorpusError, check_tiles, file_sha256, read_tiles
 from hcot_llm.initial.statements import InitialFile
 from hcot_llm.knowledge.knowledge import tile_knowledge
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import check_same, read_schema, write_schema
 from orchestrator.config.schema import CorpusConfig
 from orchestrator.data.initial import annotate_real, annotate_simulated, check_annotations, summary_in
+from orchestrator.data.labelled import annotate_labelled, write_tiles_and_truth
 from orchestrator.data.scenes import SceneState, contents_table, list_scenes, listing, with_contents
 
 # Fewer scenes than this are drawn before two processes have started.
@@ -116,6 +118,14 @@ def prepare_corpus(
         root = config.data_dir / f"{config.name}-{digest}"
         with _alone(root):
             _make_simulated(config, schema, root, run_seed, initial, progress)
+        truth, scenes = root / "truth", {}
+    elif config.kind == "labelled":
+        labelled = config.labelled.resolved()  # a run that is resumed has its paths absolute
+        content = file_sha256(labelled.labels) if labelled.labels is not None and labelled.labels.is_file() else ""
+        digest = _digest(labelled, config.label_errors, run_seed, content, config.initial_confidence, *said)
+        root = config.data_dir / f"{config.name}-{digest}"
+        with _alone(root):
+            _make_labelled(config, schema, root, run_seed, progress)
         truth, scenes = root / "truth", {}
     else:
         if config.tiles is None:
@@ -238,6 +248,26 @@ def _make_simulated(
     _write_knowledge(corpus_dir, progress)
 
 
+def _make_labelled(
+    config: CorpusConfig, schema: AnnotationSchema, root: Path, run_seed: int, progress: Progress
+) -> None:
+    corpus_dir = root / "corpus"
+    if not (corpus_dir / INITIAL_FILE).exists():
+        images = read_labels(config.labelled, schema.vocabulary)
+        if not (root / "truth" / "truth.parquet").exists():  # written after the tiles
+            write_tiles_and_truth(
+                images,
+                config.labelled,
+                schema,
+                root,
+                lambda done, total: progress("reading labelled images", done, total),
+            )
+        table = annotate_labelled(images, config.label_errors, config.initial_confidence, schema, root, run_seed)
+        write_schema(corpus_dir, schema)
+        _write(table, corpus_dir / INITIAL_FILE)
+    _write_knowledge(corpus_dir, progress)
+
+
 def _make_real(
     config: CorpusConfig,
     schema: AnnotationSchema,
@@ -284,7 +314,7 @@ def _write_knowledge(corpus_dir: Path, progress: Progress) -> None:
     tiles = read_tiles(corpus_dir)
     lines = []
     for index, (lon, lat) in enumerate(zip(tiles["lon"].to_pylist(), tiles["lat"].to_pylist(), strict=True)):
-        lines.append(tile_knowledge(lon, lat).line())
+        lines.append("" if lon is None else tile_knowledge(lon, lat).line())
         progress("looking up geography", index + 1, tiles.num_rows)
     _write(pa.table({"tile_id": tiles["tile_id"], "line": lines}), path)
 

@@ -1,5 +1,7 @@
 """A round's findings and label update as the evidence that is kept of it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hcot_llm.aggregation.people import UNDECIDED, PeoplesWord
@@ -9,7 +11,12 @@ from orchestrator.policies.folds import Findings
 from orchestrator.state.evidence import Evidence, Weights
 
 
-def evidence_of(findings: Findings, update: LabelUpdate, people: PeoplesWord | None = None) -> Evidence:
+def evidence_of(
+    findings: Findings,
+    update: LabelUpdate,
+    people: PeoplesWord | None = None,
+    statistics: Mapping[str, np.ndarray] | None = None,
+) -> Evidence:
     """What every source said of all tiles, as it is kept."""
     feedback, proposals, schema = findings.feedback, findings.proposals, update.matrix.schema
     return Evidence(
@@ -21,6 +28,7 @@ def evidence_of(findings: Findings, update: LabelUpdate, people: PeoplesWord | N
             "neighbours": feedback.neighbours,
             "alone": update.alone,
             "posterior": update.posterior,
+            **({} if statistics is None else {"statistics": statistics}),
         },
         {
             "flagged": findings.flagged,

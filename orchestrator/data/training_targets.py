@@ -1,6 +1,6 @@
 """The training targets that a round leaves for the next one, and the training rows made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.storage.arrow import array_of, lists
 from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
 from corpus.storage.writer import Writer
@@ -30,7 +31,7 @@ class TrainingTargets:
 
     caption_mask: np.ndarray
     loss_mask: np.ndarray
-    hints: list[list[str]]
+    hints: Sequence[Sequence[str]] | pa.Array
 
     @staticmethod
     def first(tiles: int, clauses: int) -> "TrainingTargets":
@@ -47,9 +48,9 @@ class TrainingTargets:
         """Read what `write` wrote."""
         table = read_parquet(path)
         return TrainingTargets(
-            np.asarray(table["caption_mask"].to_pylist()),
-            np.asarray(table["loss_mask"].to_pylist()),
-            table["hints"].to_pylist(),
+            array_of(table["caption_mask"]),
+            array_of(table["loss_mask"]),
+            table["hints"].combine_chunks(),
         )
 
     def write(self, path: Path, writer: Writer) -> None:
@@ -57,8 +58,8 @@ class TrainingTargets:
         path.parent.mkdir(parents=True, exist_ok=True)
         writer.remove_unfinished(path.parent)
         columns = {
-            "caption_mask": self.caption_mask.tolist(),
-            "loss_mask": self.loss_mask.tolist(),
+            "caption_mask": lists(self.caption_mask),
+            "loss_mask": lists(self.loss_mask),
             "hints": self.hints,
         }
         with writer.place(path, "the encoder's feedback") as partial:
@@ -161,9 +162,9 @@ def training_rows(
     return pa.table(
         {
             "tile_id": list(training.tile_ids),
-            "values": view.values.tolist(),
-            "caption_mask": view.caption_mask.tolist(),
-            "loss_mask": view.loss_mask.tolist(),
+            "values": lists(view.values),
+            "caption_mask": lists(view.caption_mask),
+            "loss_mask": lists(view.loss_mask),
             "copies": copies(training.tile_ids, rare, plan.rare_landform_factor, run_seed, round_) * has_target,
             "knowledge": [knowledge[tile_id] for tile_id in training.tile_ids],
             "hints": targets.hints,

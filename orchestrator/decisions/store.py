@@ -15,7 +15,7 @@ from typing import Final, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.storage.lock import lease_lock
 from corpus.storage.parquet import read_parquet
 from corpus.storage.writer import UNGUARDED
@@ -29,7 +29,7 @@ _COLUMNS: Final = pa.schema(
 )
 
 
-class DecisionError(UserError):
+class DecisionError(InputError):
     """Decisions that cannot be read, taken in or taken back; the message names each place and what to do."""
 
 

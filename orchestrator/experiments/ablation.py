@@ -11,10 +11,11 @@ from typing import IO, cast
 
 from rich.console import Console
 
+from corpus.storage.errors import Interrupted
 from corpus.storage.state_files import StateFolder
 from corpus.storage.writer import UNGUARDED
 from orchestrator.cluster.signals import ending_on_signals
-from orchestrator.experiments.baselines import judge_encoder, judge_fusion, judge_initial
+from orchestrator.experiments.baselines import JUDGES
 from orchestrator.experiments.cells import Cell, make_cells
 from orchestrator.experiments.config import AblationConfig, AblationFailed
 from orchestrator.experiments.table import AblationTable
@@ -26,7 +27,12 @@ _ROUND = re.compile(r"round \d+: ")  # the line a run prints after each round
 
 
 def run_ablation(
-    ablation: AblationConfig, out: Path | None, rows: list[str] | None, seeds: list[int] | None, console: Console
+    ablation: AblationConfig,
+    out: Path | None,
+    rows: list[str] | None,
+    seeds: list[int] | None,
+    console: Console,
+    conditions: list[str] | None = None,
 ) -> Path:
     """Run what is missing of the chosen rows and seeds.
 
@@ -36,6 +42,7 @@ def run_ablation(
         rows: Names of the rows to run; None runs all.
         seeds: Seeds to run; None runs those of the ablation.
         console: Where progress is printed.
+        conditions: Names of the conditions to run under; None runs under all.
 
     Returns:
         The directory of the table.
@@ -46,7 +53,7 @@ def run_ablation(
         RunDirectoryError: The directory holds runs of another configuration.
     """
     out = (out or Path("runs") / ablation.name).resolve()
-    cells = make_cells(ablation, out, rows, seeds)
+    cells = make_cells(ablation, out, rows, seeds, conditions)
     # All that lies there, as it has to fit into the table: that is found before hours are spent on more.
     finished = _finished(ablation, out)
     missing = [cell for cell in cells if (cell.name, cell.seed) not in finished]
@@ -77,23 +84,21 @@ def run_ablation(
             _write_table(ablation, out, tracker)
             status = "finished"
             console.print(f"table {out / 'ablation.md'}", highlight=False, soft_wrap=True, markup=False)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         status = "interrupted"
-        console.print("Interrupted; what is finished is kept. Go on with the same command.", highlight=False)
+        said = "Interrupted; what is finished is kept. Go on with the same command."
+        console.print(said, highlight=False)
+        raise Interrupted(said) from error
     finally:
         tracker.finish(status)
     return out
 
 
 def _run(cell: Cell, console: Console) -> None:
-    if cell.row.kind == "initial":
-        judge_initial(cell, console)
-    elif cell.row.kind == "posterior_fusion":
-        judge_fusion(cell, console)
-    elif cell.row.kind == "encoder_alone":
-        judge_encoder(cell, console)
-    else:
+    if cell.row.kind == "loop":
         _run_loop(cell, console)
+    else:
+        JUDGES[cell.row.kind](cell, console)
 
 
 def _run_loop(cell: Cell, console: Console) -> None:
@@ -126,20 +131,20 @@ def _run_loop(cell: Cell, console: Console) -> None:
             run.send_signal(signal.SIGTERM)
             log.write(printed.read())
             raise
+    if run.returncode == Interrupted.exit_status:
+        raise KeyboardInterrupt  # the run was told to end, and ended well
     if run.returncode:
         raise AblationFailed(
             f"Row {cell.name} with seed {cell.seed} failed (exit status {run.returncode}); its output "
             f"lies in {cell.log}. Rows that are finished are kept: mend the cause and give the same "
             "command."
         )
-    if cell.result() is None:
-        raise KeyboardInterrupt  # the run was told to end, and ended well
 
 
 def _write_table(ablation: AblationConfig, out: Path, tracker: Tracker) -> None:
     """All that is finished below `out`, whichever rows and seeds this call was about."""
     results = _finished(ablation, out)
-    table = AblationTable({name: row.description for name, row in ablation.rows.items()}, results)
+    table = AblationTable(ablation.names(), results)
     note = (
         f"Base {ablation.base}"
         + "".join(f", {key}={value}" for key, value in ablation.overrides.items())
@@ -158,11 +163,11 @@ def _finished(ablation: AblationConfig, out: Path) -> dict[tuple[str, int], dict
     Raises:
         RunDirectoryError: a directory below `out` holds a run of another configuration.
     """
-    found = {(cell.name, cell.seed): cell.result() for cell in make_cells(ablation, out, seeds=_seeds_below(out))}
+    found = {(cell.name, cell.seed): cell.result() for cell in cells_below(ablation, out)}
     return {key: {**result[0], "seconds": result[1]} for key, result in found.items() if result is not None}
 
 
-def _seeds_below(out: Path) -> list[int]:
-    """Every seed that something below `out` was run with."""
+def cells_below(ablation: AblationConfig, out: Path) -> list[Cell]:
+    """Cells of every seed that something below `out` was run with."""
     names = (path.name.rpartition("-seed")[2] for path in out.glob("*-seed*") if path.is_dir())
-    return sorted({int(name) for name in names if name.isdecimal()})
+    return make_cells(ablation, out, seeds=sorted({int(name) for name in names if name.isdecimal()}))

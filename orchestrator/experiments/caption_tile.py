@@ -1,81 +1,189 @@
-"""One GeoTIFF in, its HCoT annotation out, with the weights of a run."""
+"""One GeoTIFF in, its HCoT annotation out, with the weights of a run.
+
+A raster of a larger extent than the weights were trained at is cut into tiles of that extent, each with an annotation.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from actors.captioner.single import SingleCaptioner
-from corpus.geotiff.read import model_image, tile_position
+from corpus.geotiff.contrast import EVERY_PRODUCT, factors_to_match, with_contrast
+from corpus.geotiff.read import TilePosition, model_images, tile_position, window_positions
 from hcot_llm.aggregation.consistency import contradictions
 from hcot_llm.engines.answer import Answer
 from hcot_llm.knowledge.knowledge import Knowledge, tile_knowledge
 from hcot_llm.prompts.corrections import Answered, plan_corrections
 from hcot_llm.prompts.prompts import captioner_prompt
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.text.render import render_clause
 from orchestrator.config.schema import RunConfig
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 
+NOT_KNOWN = "the weights do not say what they were trained on, so nothing tells whether a tile is foreign to them"
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """How a captioner's word on tiles is to be taken.
+
+    Attributes:
+        known: The weights' training tiles, see `model.known_tiles.KnownTiles`; None: the weights do not say.
+        distance: float64 [N], 1 at the limit beyond which a tile is foreign; None without `known`.
+    """
+
+    known: Any
+    distance: np.ndarray | None
+
+    def of(self, tile: int) -> float | None:
+        """Distance of a tile."""
+        return None if self.distance is None else float(self.distance[tile])
+
+    def tempered(self, distributions: Mapping[str, np.ndarray], schema: AnnotationSchema, tile: int) -> dict:
+        """Distributions over the values of clauses with no more confidence than the distance of the tile leaves."""
+        if self.distance is None:
+            return dict(distributions)
+        distance = self.distance[[tile]]
+        return {
+            clause: self.known.tempered(of[None], schema.column[clause], distance)[0]
+            for clause, of in distributions.items()
+        }
+
 
 def caption_tile(tile: Path, run_dir: Path) -> dict:
-    """Annotate one tile with the weights of a run's last round.
+    """Annotate a GeoTIFF with the weights of a run's last round.
 
     As in a run, clauses that contradict one another are queried again (captioner.corrections).
 
     Args:
-        tile: GeoTIFF of the tile.
+        tile: the GeoTIFF.
         run_dir: Directory of the run.
 
     Returns:
-        Position, knowledge, for each clause its value, text, level and confidence, and the messages of the remaining
-        contradictions.
+        Position and knowledge of the whole; for each clause its value, text, level and confidence, of several tiles
+        those of the mean of their distributions; the messages of the remaining contradictions; whether any tile is
+        foreign to the weights; and `tiles`, each with the same, its distance, and the error if it has no annotation.
 
     Raises:
         TileError: The tile cannot be used.
         RunDirectoryError: The run has no weights yet.
     """
     directory, config = RunDirectory.open(run_dir)
-    position = tile_position(tile)
-    size = config.model.captioner.vision.image_size_px
-    image = model_image(tile, size=size)
+    whole = tile_position(tile)
     weights = sorted((directory.path / "weights").glob("round-*"))
-    if len(weights) < 2:
+    from model.known_tiles import KnownTiles
+
+    known = KnownTiles.load(weights[-1]) if weights else None
+    seen = model_images(
+        tile,
+        gsd_m=whole.gsd_m,
+        size=config.model.captioner.vision.image_size_px,
+        sampling=None if known is None else known.input.sampling,
+        most=None,
+    )
+    if len(weights) < 2:  # asked after the pixels: a tile that cannot be used is refused whatever the run has come to
         raise RunDirectoryError(f"{run_dir} has no trained weights yet. Wait for its first round, or name another run.")
-    schema, knowledge = config.annotation_schema, tile_knowledge(position.lon, position.lat)
+    contrast = (1.0, 1.0) if known is None else factors_to_match(known.input.contrast[EVERY_PRODUCT], seen.images)
+    images = with_contrast(seen.images, contrast)
+    familiarity = _familiarity(known, weights[-1], images)
     engine = config.captioner.decoder_engine.model_copy(
         update={"fault_share": 0}
     )  # faults are injected into runs alone
-    captioner = SingleCaptioner(image, weights[-1], engine)
-    answer = captioner.ask(_prompt(knowledge, {}, schema.names, config), schema.names, config.seed)
-    if answer.error is not None:
+    captioner = SingleCaptioner(images[0], weights[-1], engine)
+    tiles, distributions, errors = [], [], []
+    for number, position in enumerate(window_positions(tile, seen.windows)):
+        captioner.look_at(images[number])
+        answer = _annotate(captioner, replace(position, gsd_m=seen.gsd_m), config)
+        place = {"window": seen.windows[number].model_dump(), "lon": position.lon, "lat": position.lat}
+        tiles.append({**place, **_familiar(familiarity.of(number)), "error": answer.error})
+        if answer.error is not None:
+            errors.append(answer.error)
+            continue
+        distributions.append(familiarity.tempered(answer.distributions, config.annotation_schema, number))
+        tiles[-1] |= _said(config.annotation_schema, answer.values, distributions[-1], seen.gsd_m)
+    if not distributions:
         raise RunDirectoryError(
-            f"The captioner of {weights[-1]} gave no valid annotation of {tile} ({answer.error}). "
+            f"The captioner of {weights[-1]} gave no valid annotation of {tile} ({errors[0]}). "
             "Train it longer, or name another run with --run."
         )
+    return {
+        "tile": str(tile),
+        "lon": whole.lon,
+        "lat": whole.lat,
+        "crs": whole.crs,
+        "knowledge": tile_knowledge(whole.lon, whole.lat).model_dump(mode="json"),
+        "weights": weights[-1].name,
+        "gsd_m": seen.gsd_m,
+        "radiometry": seen.level.value,
+        "contrast": [round(factor, 3) for factor in contrast],
+        "foreign": None if known is None else any(each["foreign"] for each in tiles),
+        **_summary(
+            config.annotation_schema, [each for each in tiles if each["error"] is None], distributions, seen.gsd_m
+        ),
+        "tiles": tiles,
+    }
+
+
+def _familiarity(known, weights_dir: Path, images: np.ndarray) -> Familiarity:
+    if known is None:
+        return Familiarity(None, None)
+    from actors.scorer.stored_encoder import distances_of
+
+    return Familiarity(known, distances_of(weights_dir, known, images))
+
+
+def _annotate(captioner: SingleCaptioner, position: TilePosition, config: RunConfig) -> Answer:
+    """The answer to all clauses of what the captioner looks at, corrected as in a run; it may be unusable."""
+    schema, knowledge = config.annotation_schema, tile_knowledge(position.lon, position.lat)
+    answer = captioner.ask(_prompt(knowledge, {}, schema.names, config), schema.names, config.seed)
+    if answer.error is not None:
+        return answer
     for _ in range(config.captioner.corrections):
         answer = _corrected(answer, captioner, knowledge, position.gsd_m, config)
+    return answer
+
+
+def _familiar(distance: float | None) -> dict:
+    """Whether a tile is foreign, and its distance."""
+    if distance is None:
+        return {"foreign": None, "distance": None}
+    return {"foreign": distance > 1, "distance": round(distance, 3)}
+
+
+def _said(
+    schema: AnnotationSchema, values: Mapping[str, str], distributions: Mapping[str, np.ndarray], gsd_m: float
+) -> dict:
+    """Clauses with the confidence in their values, and what contradicts itself in them."""
     clauses = [
         {
             "clause": clause,
             "level": schema.level[clause],
-            "value": answer.values[clause],
-            "text": render_clause(schema, clause, answer.values[clause], variant=0),
-            "confidence": round(float(answer.distributions[clause].max()), 4),
+            "value": values[clause],
+            "text": render_clause(schema, clause, values[clause], variant=0),
+            "confidence": round(float(distributions[clause][schema.value_index[clause][values[clause]]]), 4),
         }
         for clause in schema.names
     ]
     return {
-        "tile": str(tile),
-        "lon": position.lon,
-        "lat": position.lat,
-        "crs": position.crs,
-        "knowledge": knowledge.model_dump(mode="json"),
-        "weights": weights[-1].name,
         "clauses": clauses,
-        "contradictions": [found.message for found in contradictions(schema, answer.values, gsd_m=position.gsd_m)],
+        "contradictions": [found.message for found in contradictions(schema, values, gsd_m=gsd_m)],
     }
+
+
+def _summary(
+    schema: AnnotationSchema, tiles: Sequence[dict], distributions: Sequence[Mapping[str, np.ndarray]], gsd_m: float
+) -> dict:
+    """What is said of the whole: of a single tile the same; of several the most probable values by their mean."""
+    if len(tiles) == 1:
+        return {name: tiles[0][name] for name in ("clauses", "contradictions")}
+    mean = {clause: np.mean([each[clause] for each in distributions], axis=0) for clause in schema.names}
+    values = {clause: schema.vocabulary[clause][int(of.argmax())] for clause, of in mean.items()}
+    return _said(schema, values, mean, gsd_m)
 
 
 def _prompt(knowledge: Knowledge, context: Mapping[str, str], queried: Sequence[str], config: RunConfig) -> str:
@@ -105,11 +213,14 @@ def _corrected(
 
 def print_caption(annotation: dict, console: Console) -> None:
     """The annotation as a table."""
-    console.print(
-        f"{annotation['tile']}  {annotation['lon']:.4f} E {annotation['lat']:.4f} N  {annotation['crs']}",
-        highlight=False,
-        soft_wrap=True,
-    )
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    say(f"{annotation['tile']}  {annotation['lon']:.4f} E {annotation['lat']:.4f} N  {annotation['crs']}")
+    tiles = annotation["tiles"]
+    if len(tiles) > 1:
+        say(f"Cut into {len(tiles)} tiles of the extent that the weights were trained at; below is their mean.")
     table = Table("level", "clause", "value", "confidence", "text", box=None, header_style="bold")
     for clause in annotation["clauses"]:
         table.add_row(
@@ -117,4 +228,16 @@ def print_caption(annotation: dict, console: Console) -> None:
         )
     console.print(table)
     for message in annotation["contradictions"]:
-        console.print(f"Contradictory: {message}", highlight=False)
+        say(f"Contradictory: {message}")
+    if unusable := sum(tile["error"] is not None for tile in tiles):
+        say(f"The captioner gave no valid annotation of {unusable} of the tiles; they are not in it.")
+    if annotation["foreign"] is None:
+        say(f"Note: {NOT_KNOWN}.")
+    elif annotation["foreign"]:
+        foreign = [tile["distance"] for tile in tiles if tile["foreign"]]
+        many = f"{len(foreign)} of {len(tiles)} tiles are" if len(tiles) > 1 else "This tile is"
+        say(
+            f"{many} foreign: unlike what these weights were trained on (distance up to {max(foreign):.1f} times that "
+            "of a training tile in a thousand). The confidence is lowered towards how frequent each value was in "
+            "training; do not rely on the values."
+        )

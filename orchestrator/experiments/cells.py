@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -12,7 +14,7 @@ from corpus.storage.models import FrozenModel
 from corpus.storage.state_files import read_json, write_json
 from orchestrator.config.load import flatten, load_config, portable
 from orchestrator.config.schema import RunConfig
-from orchestrator.experiments.config import AblationConfig, RowConfig
+from orchestrator.experiments.config import AblationConfig, RowConfig, full_name
 from orchestrator.state.records import is_over, read_records
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 
@@ -31,13 +33,15 @@ class Cell:
     """One row of an ablation with one seed.
 
     Attributes:
-        name: name of the row.
+        name: name of the row, after its condition where there are any.
         row: The row of the ablation.
         seed: seed of the run.
         base: the configuration that all rows override.
         settings: the `key=value` overrides of `base` that make `config`.
         config: the run's configuration.
         directory: Directory of the run, or of the row's result.
+        row_name: name of the row alone.
+        condition: what it runs under; None: the ablation has no conditions.
         source: the cell whose weights this one uses; None: it uses none.
     """
 
@@ -48,6 +52,8 @@ class Cell:
     settings: list[str]
     config: RunConfig
     directory: Path
+    row_name: str
+    condition: str | None = None
     source: "Cell | None" = None
 
     @property
@@ -58,7 +64,7 @@ class Cell:
     @property
     def config_sha256(self) -> str:
         """SHA-256 of the run's whole configuration, hexadecimal."""
-        return hashlib.sha256(json.dumps(portable(self.config), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(_of_a_run(portable(self.config)), sort_keys=True).encode()).hexdigest()
 
     @property
     def started(self) -> bool:
@@ -100,8 +106,8 @@ class Cell:
         return read_records(self.source.directory)[-1].weights_sha256 if self.source.result() else "unfinished"
 
     def _check_same(self) -> None:
-        there = flatten(RunDirectory.open(self.directory)[1])
-        here = flatten(RunConfig.model_validate(portable(self.config)))
+        there = _of_a_run(flatten(RunDirectory.open(self.directory)[1]))
+        here = _of_a_run(flatten(RunConfig.model_validate(portable(self.config))))
         changed = [
             f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
             for key in sorted({*there, *here})
@@ -114,39 +120,56 @@ class Cell:
             )
 
 
+def _of_a_run(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run of the loop depends on: all keys but those of the benchmark, which lies elsewhere on each machine."""
+    return {key: value for key, value in content.items() if key.split(".")[0] != "benchmark"}
+
+
 def make_cells(
-    ablation: AblationConfig, out: Path, rows: list[str] | None = None, seeds: list[int] | None = None
+    ablation: AblationConfig,
+    out: Path,
+    rows: list[str] | None = None,
+    seeds: list[int] | None = None,
+    conditions: list[str] | None = None,
 ) -> list[Cell]:
-    """All (row, seed) pairs in the order in which they run: every row of a seed before the next seed.
+    """All (condition, row, seed) in the order in which they run: every row of a seed before the next seed.
 
     Args:
         ablation: The ablation to run.
         out: the directory of the ablation.
         rows: run only these, and the rows whose weights they use; None: all.
         seeds: run only these; None: those of the ablation.
+        conditions: run only under these; None: under all.
 
     Raises:
-        ConfigError: a row that the ablation does not have, or overrides that make no valid configuration.
+        ConfigError: a row or condition that the ablation does not have, or overrides that make no valid configuration.
     """
-    if unknown := set(rows or []) - set(ablation.rows):
-        raise ConfigError(
-            f"--rows {', '.join(sorted(unknown))}: no such row. The ablation has: {', '.join(ablation.rows)}."
-        )
+    for option, asked, known in (("rows", rows, ablation.rows), ("conditions", conditions, ablation.conditions)):
+        if unknown := set(asked or []) - set(known):
+            raise ConfigError(
+                f"--{option} {', '.join(sorted(unknown))}: the ablation has none of that name. "
+                f"It has: {', '.join(known) or 'none'}."
+            )
     chosen = ablation.with_needed(list(ablation.rows) if rows is None else rows)
+    under = [None] if not ablation.conditions else list(ablation.conditions) if conditions is None else conditions
     cells = []
     for seed in ablation.seeds if seeds is None else seeds:
-        of_seed: dict[str | None, Cell] = {}
-        for name in chosen:
-            settings, row = ablation.settings(name, seed), ablation.rows[name]
-            of_seed[name] = Cell(
-                name,
-                row,
-                seed,
-                ablation.base,
-                settings,
-                load_config(ablation.base, settings),
-                (out / f"{name}-seed{seed}").resolve(),
-                of_seed.get(row.weights_of),
-            )
-        cells += of_seed.values()
+        for condition in under:
+            of_seed: dict[str | None, Cell] = {}
+            for name in chosen:
+                settings, row = ablation.settings(name, seed, condition), ablation.rows[name]
+                label = full_name(name, condition)
+                of_seed[name] = Cell(
+                    label,
+                    row,
+                    seed,
+                    ablation.base,
+                    settings,
+                    load_config(ablation.base, settings),
+                    (out / f"{label}-seed{seed}").resolve(),
+                    name,
+                    condition,
+                    of_seed.get(row.weights_of),
+                )
+            cells += of_seed.values()
     return cells

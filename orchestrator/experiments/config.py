@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from benchmark.baselines.noisy.config import NetworkConfig
 from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.models import FrozenModel
 from corpus.storage.yaml import load_yaml
@@ -20,7 +21,10 @@ _ROW_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Set for every (row, seed) by the ablation itself.
 _OWN_KEYS = {"seed", "name"}
 # Kinds of rows that use the encoder of another one.
-_RESTING = ("posterior_fusion", "encoder_alone")
+_RESTING = ("posterior_fusion", "encoder_alone", "confident_learning")
+Kind = Literal[
+    "loop", "initial", "posterior_fusion", "encoder_alone", "confident_learning", "trees", "statistics", "network"
+]
 
 
 class AblationFailed(UserError):
@@ -31,14 +35,20 @@ class RowConfig(FrozenModel):
     """One row of the table."""
 
     description: str = Field(description="what the row is, one line of the table's legend")
-    kind: Literal["loop", "initial", "posterior_fusion", "encoder_alone"] = Field(
+    kind: Kind = Field(
         default="loop",
-        description="a run of the loop; the initial annotations, unchanged; one fusion of them with the "
-        "encoder of another row's last round; or what that encoder alone finds most probable",
+        description="a run of the loop; the initial annotations, unchanged; one fusion of them with the encoder of "
+        "another row's last round; what that encoder alone finds most probable; its values where confident learning "
+        "finds the annotation wrong; trees on intensity statistics, weighed once with the initial annotations; the "
+        "loop's own statistics source by itself; or "
+        "networks of a standard recipe against wrong labels",
     )
+    network: NetworkConfig | None = Field(default=None, description="kind network: the recipe")
     overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys of the run's configuration")
     weights_of: str | None = Field(
-        default=None, description="kinds posterior_fusion and encoder_alone: the earlier row whose encoder they use"
+        default=None,
+        description="kinds posterior_fusion, encoder_alone and confident_learning: the earlier row whose encoder they "
+        "use",
     )
 
 
@@ -51,6 +61,11 @@ class AblationConfig(FrozenModel):
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1, description="every row runs once with each")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="who is told of the table")
     rows: dict[str, RowConfig] = Field(min_length=1, description="by name; lower-case words joined by hyphens")
+    conditions: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="name -> dotted keys of the run's configuration, such as a corpus and its errors; every row runs "
+        "under each; none: the rows run once",
+    )
 
     @field_validator("seeds")
     @classmethod
@@ -63,6 +78,11 @@ class AblationConfig(FrozenModel):
     def _consistent(self) -> "AblationConfig":
         if own := _OWN_KEYS & set(self.overrides):
             raise ValueError(f"overrides: {', '.join(sorted(own))} cannot be overridden; seeds are set by `seeds`")
+        for name in self.conditions:
+            if not _ROW_NAME.fullmatch(name):
+                raise ValueError(f"condition '{name}': a name is made of lower-case words and digits joined by hyphens")
+            if own := _OWN_KEYS & set(self.conditions[name]):
+                raise ValueError(f"condition '{name}': {', '.join(sorted(own))} cannot be overridden")
         earlier: set[str] = set()
         for name, row in self.rows.items():
             _check_row(name, row, earlier)
@@ -70,15 +90,29 @@ class AblationConfig(FrozenModel):
                 earlier.add(name)
         return self
 
-    def settings(self, row: str, seed: int) -> list[str]:
+    def settings(self, row: str, seed: int, condition: str | None = None) -> list[str]:
         """The `key=value` overrides of one run, as --set takes them."""
-        values = {**self.overrides, **self.rows[row].overrides, "seed": seed}
+        under = {} if condition is None else self.conditions[condition]
+        values = {**self.overrides, **under, **self.rows[row].overrides, "seed": seed}
         return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+
+    def names(self) -> dict[str, str]:
+        """Description of each row under each condition, by the name that it has in the table."""
+        return {
+            full_name(name, condition): row.description
+            for condition in self.conditions or (None,)
+            for name, row in self.rows.items()
+        }
 
     def with_needed(self, rows: list[str]) -> list[str]:
         """`rows` and those whose weights they use, in the order of the file."""
         needed = {*rows, *(self.rows[name].weights_of for name in rows)}
         return [name for name in self.rows if name in needed]
+
+
+def full_name(row: str, condition: str | None) -> str:
+    """Name of a row under a condition, in the table and as a directory."""
+    return row if condition is None else f"{condition}-{row}"
 
 
 def load_ablation(path: Path, settings: Sequence[str] = ()) -> AblationConfig:
@@ -117,6 +151,8 @@ def _check_row(name: str, row: RowConfig, earlier: set[str]) -> None:
         raise ValueError(f"row '{name}': only a row of kind loop has overrides")
     if (row.kind in _RESTING) != (row.weights_of is not None):
         raise ValueError(f"row '{name}': weights_of belongs to kinds {' and '.join(_RESTING)}, which need it")
+    if (row.kind == "network") != (row.network is not None):
+        raise ValueError(f"row '{name}': `network` belongs to kind network, which needs it")
     if row.weights_of is not None and row.weights_of not in earlier:
         raise ValueError(f"row '{name}': weights_of must name a row of kind loop above it, not '{row.weights_of}'")
     for key in row.overrides:

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from actors.evaluator import Judge
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import Feedback
 from hcot_llm.aggregation.people import PeoplesWord, Said, peoples_word
@@ -21,13 +20,14 @@ from hcot_llm.aggregation.relabel import Proposals, update_labels
 from orchestrator.data.inputs import read_inputs
 from orchestrator.decisions.people import DEFAULT_KIND, PEOPLE
 from orchestrator.report.story import Story, read_story
+from orchestrator.report.tables import titled_table
 from orchestrator.review.usefulness import ask_first
 from orchestrator.state.evidence import Evidence
 
 RANDOM_DRAWS = 5
 
 
-class NothingToMeasure(UserError):
+class NothingToMeasure(InputError):
     """A run of which the gain of decisions cannot be measured; the message says why."""
 
 
@@ -85,14 +85,7 @@ def print_gain(run_dir: Path, most: int, console: Console) -> None:
     expected = PEOPLE[DEFAULT_KIND].accuracy
     for accuracy in (1.0, expected):
         gains = measure_gain(run_dir, most, accuracy)
-        table = Table(
-            title=f"Right clauses gained by decisions of a person who is right in {accuracy:.0%}",
-            title_justify="left",
-            title_style="bold",
-            box=None,
-            pad_edge=False,
-            header_style="dim",
-        )
+        table = titled_table(f"Right clauses gained by decisions of a person who is right in {accuracy:.0%}")
         for name in ("chosen", "decisions", "decided clauses", "other clauses", "in all", "a decision", "times random"):
             table.add_column(name, justify="left" if name == "chosen" else "right")
         for gain in gains:

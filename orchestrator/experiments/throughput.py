@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from rich.table import Table
 from actors.captioner.labelling import make_request, write_questions
 from actors.captioner.native import NativeCaptionerConfig
 from actors.captioner.native_replica import NativeCaptioner
-from actors.captioner.requests import ImageIndex
-from actors.scorer.scorer import score_tiles
+from actors.data.image_index import ImageIndex
+from actors.scorer.pool import ScorerPool
 from corpus.storage.errors import ConfigError
 from orchestrator.cluster.connect import start_cluster
 from orchestrator.config.load import load_config
@@ -102,10 +103,13 @@ def throughput(directory: RunDirectory, config: RunConfig, captioner: NativeCapt
         corpus = open_corpus(config, directory, prepared, records)
         alone = config.score.model_copy(update={"min_workers": 1, "max_workers": 1})
         together = config.score.model_copy(update={"min_workers": config.score.max_workers})
-        score_tiles(corpus.images, corpus.annotations, weights, alone)  # the first time also imports and caches
-        (_, score_alone_s), (scores, score_s) = (
-            _timed(score_tiles, corpus.images, corpus.annotations, weights, each) for each in (alone, together)
-        )
+        timed = []
+        for workers in (alone, together):
+            pool = ScorerPool(workers)
+            score = partial(pool.score, corpus.images, corpus.annotations, weights)
+            score(leave_one_out=False)  # the first time also starts, imports and loads
+            timed.append(_timed(partial(score, leave_one_out=config.flag.leave_one_out)))
+        (_, score_alone_s), (scores, score_s) = timed
         asked = np.random.default_rng(0).random(corpus.annotations.values.shape) < 0.4
         questions = write_questions(
             asked,

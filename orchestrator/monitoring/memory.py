@@ -5,18 +5,19 @@ size (PSS) is summed, which counts every page once. Where the system does not te
 shared part is summed, which leaves shared pages out.
 """
 
-import os
 import threading
 import time
 from pathlib import Path
 
-import psutil
 from pydantic import Field
 
 from corpus.storage.disk import DiskFull
 from corpus.storage.lock import LeaseLost
 from corpus.storage.models import StrictModel
 from corpus.storage.state_files import StateFolder, read_json
+from orchestrator.monitoring.node_memory import OtherNodes
+from orchestrator.monitoring.processes import CpuMeter, processes_here
+from orchestrator.monitoring.run_processes import has_pss, measure
 
 _FILE = "memory.json"
 _SAVED_EVERY_S = 10.0  # so that a run that is killed has its peak on disk
@@ -36,21 +37,29 @@ class MemoryReport(StrictModel):
 class MemorySampler:
     """A thread that sums the memory of this process, its children, and the Ray processes they started.
 
-    Ray's daemons leave the driver's process tree, so they are found by the session they belong to. Only this machine is
-    sampled, not the other nodes of a cluster.
+    On a cluster of its own a run's processes are all of that cluster, Ray's daemons included. On one that others use
+    too they are those of this run alone, on all nodes; Ray's daemons and object stores belong to nobody there.
 
     Args:
         directory: Where memory.json is written. It is read first: a run that goes on keeps its earlier peak.
+        shared: Whether the cluster may be used by others too.
         interval_s: Seconds between two samples, at least.
+        cpu: Is told of the processes of each sample, so that it misses none that ends soon.
     """
 
-    def __init__(self, directory: StateFolder, interval_s: float = 1.0) -> None:
-        self._directory, self._interval_s = directory, interval_s
+    def __init__(
+        self,
+        directory: StateFolder,
+        shared: bool = False,
+        interval_s: float = 1.0,
+        cpu: CpuMeter | None = None,
+    ) -> None:
+        self._directory, self._shared, self._interval_s, self._cpu = directory, shared, interval_s, cpu
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._begun = time.monotonic()
-        has_pss = hasattr(psutil.Process().memory_full_info(), "pss")
-        self._size, self._method = (_pss, "pss") if has_pss else (_unshared, "rss minus shared")
+        self._others = OtherNodes() if shared else None
+        self._method = "pss" if has_pss() else "rss minus shared"
         self._report = read_memory(directory.path) or MemoryReport(
             peak_rss_bytes=0, peak_by_process={}, peak_at_s=0, samples=0, method=self._method
         )
@@ -73,12 +82,14 @@ class MemorySampler:
     def sample(self) -> int:
         """Sum once, keep the sum if it is the peak, and return it in bytes."""
         held: dict[str, int] = {}
-        for process in _processes_of_this_run():
-            try:
-                kind, size = _kind(process), self._size(process)
-            except psutil.Error:  # it ended meanwhile
-                continue
-            held[kind] = held.get(kind, 0) + size
+        processes = processes_here(self._shared)
+        if self._cpu is not None:
+            self._cpu.add(processes)
+        found = measure(processes)
+        if self._others is not None:
+            found += self._others.held()
+        for each in found:
+            held[each.kind] = held.get(each.kind, 0) + each.size
         total = sum(held.values())
         update: dict = {"samples": self._report.samples + 1}
         if total > self._report.peak_rss_bytes:
@@ -118,49 +129,3 @@ def read_memory(run_dir: Path) -> MemoryReport | None:
     """
     path = Path(run_dir) / _FILE
     return read_json(run_dir, path, MemoryReport) if path.exists() else None
-
-
-def _processes_of_this_run() -> list[psutil.Process]:
-    """Return this process, the daemons of its Ray session, and all their descendants."""
-    session = _ray_session()
-    found: dict[int, psutil.Process] = {}
-    children: dict[int, list[psutil.Process]] = {}
-    for process in psutil.process_iter():
-        try:
-            children.setdefault(process.ppid(), []).append(process)
-            if process.pid == os.getpid() or (session and any(session in part for part in process.cmdline())):
-                found[process.pid] = process
-        except psutil.Error:
-            continue
-    todo = list(found.values())
-    while todo:
-        for child in children.get(todo.pop().pid, []):
-            if child.pid not in found:
-                found[child.pid] = child
-                todo.append(child)
-    return list(found.values())
-
-
-def _pss(process: psutil.Process) -> int:
-    return process.memory_full_info().pss
-
-
-def _unshared(process: psutil.Process) -> int:
-    info = process.memory_info()
-    return max(info.rss - getattr(info, "shared", 0), 0)
-
-
-def _ray_session() -> str | None:
-    """Return the name of the Ray session that this process is connected to: all its daemons have it as an argument."""
-    import ray
-
-    return ray.get_runtime_context().get_session_name() if ray.is_initialized() else None
-
-
-def _kind(process: psutil.Process) -> str:
-    """Return a short name: the Ray role (ray::Captioner...), or the program's name."""
-    words = process.cmdline()
-    title = words[0] if words else process.name()
-    if title.startswith("ray::"):
-        return title.split(".")[0].split("(")[0][:60]
-    return Path(title).name[:60] or process.name()

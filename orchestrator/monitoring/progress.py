@@ -58,7 +58,7 @@ class Progress:
         self.advance(done, total)
 
     def round_done(self, record: RoundRecord) -> None:
-        """One line a round, which stays."""
+        """One line a round, which stays; it is whole however narrow the console is."""
         accuracy = record.metrics.get("annotation_accuracy")
         counts = record.counts
         said = f"annotation accuracy {accuracy:.4f}" if accuracy is not None else "no truth to compare with"
@@ -67,6 +67,7 @@ class Progress:
             f"regenerated {counts.regenerated:,}, accepted {counts.accepted:,}, rejected {counts.rejected:,}, "
             f"invalid {counts.invalid:,}; {record.timings.total_s:.0f} s",
             highlight=False,
+            soft_wrap=True,
         )
         if record.end is not None:
-            self.console.print(f"the run ends here: {record.end}", highlight=False)
+            self.console.print(f"the run ends here: {record.end}", highlight=False, soft_wrap=True)

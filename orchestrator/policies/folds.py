@@ -14,6 +14,7 @@ import numpy as np
 from corpus.storage.errors import ConfigError
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import Feedback
+from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.relabel import Proposals
 
 
@@ -87,6 +88,7 @@ class Findings:
     """Findings of all folds on all N tiles.
 
     Attributes:
+        annotations: The annotations that were judged, as they stood before the round.
         feedback: The encoders' feedback.
         flagged: bool [N, C], flagged clauses.
         queried: bool [N, C], the flagged ones that the captioner was queried about.
@@ -95,6 +97,7 @@ class Findings:
         first: Findings of the first fold, whose model is the one that the round publishes.
     """
 
+    annotations: AnnotationMatrix
     feedback: Feedback
     flagged: np.ndarray
     queried: np.ndarray
@@ -103,13 +106,14 @@ class Findings:
     first: FoldFindings
 
 
-def join_findings(tile_ids: Sequence[str], parts: Sequence[FoldFindings]) -> Findings:
+def join_findings(annotations: AnnotationMatrix, parts: Sequence[FoldFindings]) -> Findings:
     """Join the folds' findings: those on a tile come from the one model that counts there and was not trained on it.
 
     Args:
-        tile_ids: Ids of all N tiles, in the corpus's order.
+        annotations: Annotations of all N tiles, which the folds' models have judged.
         parts: Findings of each fold.
     """
+    tile_ids = annotations.tile_ids
 
     def joined(of: Callable[[FoldFindings], np.ndarray]) -> np.ndarray:
         arrays = [of(part) for part in parts]
@@ -135,6 +139,7 @@ def join_findings(tile_ids: Sequence[str], parts: Sequence[FoldFindings]) -> Fin
         for row in np.flatnonzero(part.fold.speaks):
             hashes[row] = part.weights_sha256
     return Findings(
+        annotations,
         feedback,
         joined(lambda part: part.flagged),
         joined(lambda part: part.queried),

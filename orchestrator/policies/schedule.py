@@ -93,6 +93,15 @@ class ScheduleConfig(StrictModel):
         default=None,
         description="a run ends after a round that accepted a smaller share of what it regenerated; null: never",
     )
+    flat_rounds: int | None = Field(
+        default=None,
+        ge=1,
+        description="a run ends after so many rounds in a row that did not raise the held-out likelihood by "
+        "schedule.flat_gain; null: never",
+    )
+    flat_gain: float = Field(
+        default=0.001, ge=0, description="rise of the held-out likelihood, in nats a clause, below which it is flat"
+    )
     initial_caption_share: ByRound[_Share] = Field(
         default=(0.0,),
         description="of a round's training tiles, shown with the initial values and not the newest, by round",
@@ -102,6 +111,17 @@ class ScheduleConfig(StrictModel):
         description="how often a tile annotated with a rare landform is shown in an epoch, by round; a fraction "
         "is drawn",
     )
+
+
+def schedule_label(config: ScheduleConfig) -> str:
+    """Name a schedule by what it has in other ways than the default one, such as "phase 1, 2, 3; folds 2"."""
+    here, default = config.model_dump(mode="json"), ScheduleConfig().model_dump(mode="json")
+    changed = [f"{key} {_in_words(value)}" for key, value in here.items() if value != default[key]]
+    return "; ".join(changed) or "default"
+
+
+def _in_words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @dataclass(frozen=True)
@@ -186,6 +206,26 @@ class Schedule:
         return (
             f"round {round_} accepted {share:.1%} of what it regenerated, less than schedule.acceptance_floor "
             f"({floor:.1%})"
+        )
+
+    def why_flat(self, held_out: Sequence[float | None]) -> str | None:
+        """Say why the run ends as its held-out likelihood rises no more; None where it goes on.
+
+        No truth is read. Where a round lacks the likelihood nothing ends.
+
+        Args:
+            held_out: Held-out likelihood of every round until now, in nats a clause.
+        """
+        rounds, gain = self._config.flat_rounds, self._config.flat_gain
+        known = [value for value in held_out if value is not None]
+        if rounds is None or len(held_out) <= rounds or len(known) < len(held_out):
+            return None
+        best, recent = max(known[:-rounds]), max(known[-rounds:])
+        if recent - best >= gain:
+            return None
+        return (
+            f"the held-out likelihood was {best:.4f} {rounds} rounds ago and at most {recent:.4f} since, a rise of "
+            f"less than schedule.flat_gain ({gain:g})"
         )
 
 

@@ -13,6 +13,7 @@ from orchestrator.report import plots
 from orchestrator.report.change_map import draw_change_map
 from orchestrator.report.places import sites_of
 from orchestrator.report.story import Story
+from orchestrator.report.tables import titled_table
 
 _TRANSITIONS = 3
 _TILES = 10
@@ -119,13 +120,8 @@ def _draw(story: Story, found: Difference, path: Path) -> Path | None:
 def _table(found: Difference) -> Table:
     tiles, changed = len(found.tile_ids), int(found.changed.any(axis=1).sum())
     heading = f"{_name(found.first)} against {_name(found.second)}"
-    table = Table(
-        title=f"{heading.capitalize()}: {int(found.changed.sum()):,} clauses of {changed:,} of {tiles:,} tiles",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        header_style="dim",
+    table = titled_table(
+        f"{heading.capitalize()}: {int(found.changed.sum()):,} clauses of {changed:,} of {tiles:,} tiles"
     )
     table.add_column("clause", no_wrap=True)
     for name in ("changed", "share", "mean p"):

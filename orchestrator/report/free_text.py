@@ -8,12 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from hcot_llm.schema.errors import SchemaError
 from hcot_llm.text.freetext import ClauseShare, clause_shares
 
 
-class RecordsError(UserError):
+class RecordsError(InputError):
     """A file of free-text records that cannot be used; the message says what, where and what to do."""
 
 

@@ -8,10 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.report.reasons import Saying
+from orchestrator.report.reasons import SOURCES, Saying
 from orchestrator.report.story import Step, Story, check_clause, read_story
-
-_SOURCES = ("initial", "encoder", "captioner", "neighbours", "rules", "person")
 
 
 def print_history(run_dir: Path, tile_id: str, clause: str | None, console: Console) -> None:
@@ -76,7 +74,7 @@ def _print_clause(story: Story, tile_id: str, clause: str, console: Console) -> 
     table.add_column("round")
     table.add_column("value", no_wrap=True)
     table.add_column("p", justify="right")
-    for name in _SOURCES:
+    for name in SOURCES:
         if name == "initial" or any(each.source == name for step in steps for each in step.sayings):
             table.add_column(f"{name}", no_wrap=True)
     shown = [str(column.header) for column in table.columns[3:]]

@@ -1,7 +1,6 @@
 """`knowlip gallery`: a run's annotations as one HTML page that needs nothing else: map, pictures, histories."""
 
 import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -10,25 +9,22 @@ from typing import Any, Final
 
 import numpy as np
 from jinja2 import Environment
-from PIL import Image
 
-from corpus.geotiff.picture import stretch
 from corpus.geotiff.read import read_backscatter
 from corpus.geotiff.reasons import TileError
 from corpus.storage.lock import lease_lock
 from corpus.storage.writer import UNGUARDED
 from corpus.tiles import CorpusError, tile_path
+from orchestrator.report.picture import jpeg
 from orchestrator.report.places import land_outlines, sites_of
+from orchestrator.report.reasons import SOURCES
 from orchestrator.report.story import Step, Story, read_story
 from orchestrator.state.records import read_initial_summary, read_records
 from orchestrator.state.run_directory import RunDirectory
 
 PAGE: Final = "gallery.html"
 DEFAULT_TILES: Final = 150
-_SIDE: Final = 256
-_QUALITY: Final = 82
 _TEMPLATE: Final = "gallery.html.j2"
-_SOURCES: Final = ("initial", "encoder", "captioner", "neighbours", "rules", "person")
 
 
 def write_gallery(run_dir: Path, out: Path | None = None, tiles: int = DEFAULT_TILES) -> Path:
@@ -87,7 +83,7 @@ def page_data(story: Story, tiles: int) -> dict[str, Any]:
         "clauses": [
             {"name": clause.name, "group": clause.group, "values": list(clause.values)} for clause in schema.clauses
         ],
-        "sources": list(_SOURCES),
+        "sources": list(SOURCES),
         "accuracy": _accuracy(story),
         "land": [np.round(ring, 1).ravel().tolist() for ring in land_outlines()] if len(sites) > 1 else [],
         "sites": [
@@ -119,17 +115,21 @@ def _tile(story: Story, tile: str, about: Mapping[str, Any] | None) -> dict[str,
         "acquired": str(facts.get("acquired", ""))[:10],
         "gsd": round(facts["gsd_m"], 2) if facts else None,
         "width": facts.get("width"),
-        "lon": round(facts["lon"], 4) if facts else None,
-        "lat": round(facts["lat"], 4) if facts else None,
+        "lon": _degrees(facts.get("lon")),
+        "lat": _degrees(facts.get("lat")),
         "pictures": [] if about is None or story.corpus is None else _pictures(story.corpus.folder, about),
         "steps": [[_step(story, step) for step in story.steps(tile, clause)] for clause in story.schema.names],
     }
 
 
+def _degrees(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
 def _step(story: Story, step: Step) -> list[Any]:
     """[value, percent, source, why, [[source, value, percent, weight], ...]] with values and sources as texts."""
     sayings = [
-        [_SOURCES.index(each.source), each.value, _whole(each.probability), each.weight and round(each.weight, 2)]
+        [SOURCES.index(each.source), each.value, _whole(each.probability), each.weight and round(each.weight, 2)]
         for each in step.sayings
     ]
     return [step.value, _whole(step.confidence), step.source, step.why, sayings]
@@ -147,11 +147,7 @@ def _pictures(corpus_dir: Path, about: Mapping[str, Any]) -> list[list[Any]]:
         decibels = tile.array[band]
         known = decibels[np.isfinite(decibels)]
         limits = [0, 0] if known.size == 0 else np.round(np.percentile(known, [1, 99.5])).astype(int).tolist()
-        picture = Image.fromarray(np.round(255 * stretch(decibels)).astype(np.uint8))
-        picture.thumbnail((_SIDE, _SIDE))
-        file = io.BytesIO()
-        picture.save(file, format="JPEG", quality=_QUALITY)
-        uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+        uri = f"data:image/jpeg;base64,{base64.b64encode(jpeg(decibels)).decode()}"
         found.append([tile.polarisations[band], uri, *limits])
     return found
 

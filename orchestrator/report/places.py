@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from rasterio.crs import CRS
 from rasterio.features import shapes
 from rasterio.transform import from_origin
-from rasterio.warp import transform
 
-from hcot_llm.knowledge.geodata import land_cover_overview
+from corpus.geotiff.metadata import lonlat
+from hcot_llm.knowledge.geodata import EARTH_RADIUS_KM, land_cover_overview
 
-_KM_PER_DEGREE = math.pi * 6371.0088 / 180
+_KM_PER_DEGREE = math.pi * EARTH_RADIUS_KM / 180
 _SITE_KM = 60.0
 """Tiles that are nearer to one another than this are of one site."""
 
@@ -33,13 +34,13 @@ class Site:
 
 
 def sites_of(tiles: pa.Table, wanted: Collection[str]) -> list[Site]:
-    """The sites of the wanted tiles, the one with most tiles first.
+    """The sites of the wanted tiles, the one with most tiles first. Tiles without a place on Earth are of none.
 
     Args:
         tiles: of TILE_SCHEMA.
         wanted: ids of the tiles that are shown.
     """
-    rows = [row for row in tiles.to_pylist() if row["tile_id"] in wanted]
+    rows = [row for row in tiles.to_pylist() if row["tile_id"] in wanted and row["lon"] is not None]
     groups: list[list[dict]] = []
     middles: list[tuple[float, float]] = []
     for row in rows:  # each joins the nearest site that is near enough
@@ -65,7 +66,7 @@ def _outline(row: dict, lon: float, lat: float) -> np.ndarray:
     a, b, c, d, e, f = row["transform"]
     corners = [(0, 0), (row["width"], 0), (row["width"], row["height"]), (0, row["height"])]
     xs, ys = zip(*((a * x + b * y + c, d * x + e * y + f) for x, y in corners), strict=True)
-    lons, lats = transform(row["crs"], "EPSG:4326", xs, ys)[:2]
+    lons, lats = lonlat(CRS.from_user_input(row["crs"]), xs, ys)
     east = [((each - lon + 180) % 360 - 180) * _KM_PER_DEGREE * math.cos(math.radians(lat)) for each in lons]
     north = [(each - lat) * _KM_PER_DEGREE for each in lats]
     return np.stack([east, north], axis=1)

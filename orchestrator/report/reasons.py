@@ -7,18 +7,23 @@ import numpy as np
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.people import PERSON
-from orchestrator.state.evidence import Evidence
+from orchestrator.state.evidence import SOMETIMES, Evidence
 
 _RULES_COUNT = 0.1
 """A change of probability by the rules that is worth a sentence."""
 _LIKELY = 0.5
+SOURCES = ("initial", "encoder", "captioner", "neighbours", "statistics", "rules", "person")
+"""Sources of a saying, in the order in which they are shown."""
+_WHO = {"seed": "It went back to the initial value", "statistics": "Classifiers on statistics proposed it"}
+"""Source of a value -> who brought it up; any other value the captioner proposed."""
 
 
 @dataclass(frozen=True)
 class Saying:
     """What one source says of a clause.
 
-    source: initial, encoder, captioner, neighbours, rules or person. value: its favourite. probability: of that value.
+    source: initial, encoder, captioner, neighbours, statistics, rules or person. value: its favourite. probability: of
+    that value.
     of_kept: the probability it gives the value that the clause has after the round. weight: how far it was believed;
     None where that is not a number of its own.
     """
@@ -62,7 +67,7 @@ def sayings_of(
     sure = float(first.confidence[at, column])
     weights = dict(zip(evidence.weights.models, evidence.weights.source_weights[clause], strict=True))
     found = [Saying("initial", words[initial], sure, sure if initial == kept else (1 - sure) / max(len(words) - 1, 1))]
-    for name in ("encoder", "captioner", "neighbours"):
+    for name in ("encoder", "captioner", "neighbours", *(each for each in SOMETIMES if each in evidence.distributions)):
         said = evidence.distributions[name][clause][row]
         if not np.isnan(said).any():
             best = int(said.argmax())
@@ -102,7 +107,7 @@ def why(evidence: Evidence | None, outcome: Outcome) -> str:
     rules, whole = _rules(evidence, row, outcome), _whole(evidence, row, outcome.clause)
     if value == before:
         return _why_it_stayed(evidence, row, outcome) + (rules if _flag(evidence, "rejected", outcome) else "") + whole
-    who = "It went back to the initial value" if outcome.source == "seed" else "The captioner proposed it"
+    who = _WHO.get(outcome.source, "The captioner proposed it")
     new, old = _probability(evidence, row, outcome.clause, value), _probability(evidence, row, outcome.clause, before)
     return f"{who}; weighed with all sources it is {new:.2f} probable, {before} {old:.2f}." + rules + whole
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from actors.scorer.stored_encoder import zero_shot_of
+from actors.scorer.stored_encoder import view_of
 from benchmark.metrics.block_bootstrap import MeanScore, block_of, mean_score
 from benchmark.reference import (
     FIELDS,
@@ -37,6 +37,7 @@ from hcot_llm.schema.files import check_same, read_schema
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import read_inputs
 from orchestrator.data.prepare import PreparedCorpus
+from orchestrator.report.tables import titled_table
 from orchestrator.state.records import read_records
 from orchestrator.state.run_directory import RunDirectory
 
@@ -85,6 +86,8 @@ class ReferenceReport:
         not_found: Number of windows that are not.
         rounds: Number of recorded rounds.
         initial_log_likelihood: Mean over clauses and tiles, of the initial annotations under weights; None for a run.
+        foreign_share: Of all tiles, the share unlike those that the weights were trained on; None where these do not
+            say.
     """
 
     by_group: dict[str, list[FieldReport]]
@@ -93,6 +96,7 @@ class ReferenceReport:
     not_found: int
     rounds: int
     initial_log_likelihood: float | None = None
+    foreign_share: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -157,8 +161,8 @@ def score_weights(config: RunConfig, corpus: PreparedCorpus, weights_dir: Path, 
     second = read_reference(second_path, schema.vocabulary) if second_path.is_file() else []
     tiles = {tile["tile_id"]: tile for tile in corpus.tiles.to_pylist()}
     found = _tiles_of(windows, reference.parent, config, set(tiles))
-    paths = [corpus.corpus_dir / tile["path"] for tile in tiles.values()]
-    zero_shot = zero_shot_of(weights_dir, paths, views=config.score.views)
+    seen = view_of(weights_dir, corpus.corpus_dir, list(tiles.values()), views=config.score.views)
+    zero_shot = seen.zero_shot
     said = {
         tile_id: {clause: schema.vocabulary[clause][int(of[row].argmax())] for clause, of in zero_shot.items()}
         for row, tile_id in enumerate(tiles)
@@ -175,6 +179,7 @@ def score_weights(config: RunConfig, corpus: PreparedCorpus, weights_dir: Path, 
     return replace(
         _compare(found, tiles, answers, second, len(windows), 0, by_split=False),
         initial_log_likelihood=_log_likelihood(zero_shot, initial, list(tiles)),
+        foreign_share=None if seen.distance is None else float((seen.distance > 1).mean()),
     )
 
 
@@ -304,6 +309,10 @@ def print_reference_report(report: ReferenceReport, console: Console) -> None:
             f"Mean log-likelihood of the initial annotations under the weights: {report.initial_log_likelihood:.3f}.",
             highlight=False,
         )
+    if report.foreign_share is not None:
+        console.print(
+            f"{report.foreign_share:.0%} of the tiles are unlike the weights' training tiles.", highlight=False
+        )
     console.print(
         f"{report.windows} windows of the reference are tiles of this run, {report.not_found} are not; annotations "
         f"after {report.rounds} rounds. Each cell: accuracy in % (kappa: agreement beyond chance). 2nd reader: how far "
@@ -316,14 +325,7 @@ def print_reference_report(report: ReferenceReport, console: Console) -> None:
 
 def _table(name: str, fields: list[FieldReport]) -> Table:
     count = fields[0].scores["initial"].windows
-    table = Table(
-        title=f"Against the reference: {name}, {count} windows",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        header_style="dim",
-    )
+    table = titled_table(f"Against the reference: {name}, {count} windows")
     answers = [answer for answer in ANSWERS if answer in fields[0].scores]
     for heading in ("clause", *answers, "2nd reader"):
         table.add_column(heading, justify="left" if heading == "clause" else "right", no_wrap=True)

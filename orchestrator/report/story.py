@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from corpus.annotations import AnnotationStore
 from corpus.storage.arrow import compute as pc
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.tiles import CorpusError, read_tiles
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.schema.annotation_schema import AnnotationSchema
@@ -26,7 +26,7 @@ from orchestrator.state.records import read_records
 from orchestrator.state.run_directory import RunDirectory
 
 
-class UnknownInRun(UserError):
+class UnknownInRun(InputError):
     """A tile, clause or round that a run does not have; the message names the nearest or all."""
 
 

@@ -1,7 +1,5 @@
 """What a run came to: one JSON object, or tables for people."""
 
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +7,17 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.monitoring.memory import read_memory
-from orchestrator.monitoring.status import read_status
-from orchestrator.state.lease import killed_driver, read_lease
-from orchestrator.state.records import PHASES, RoundRecord, is_over, read_initial_summary, read_records
+from orchestrator.report.tables import titled_table
+from orchestrator.state.records import ACCURACY, PHASES, RoundRecord, read_initial_summary, read_records
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.state.run_end import read_end
-from orchestrator.tracking.base import TrackedRun
-from orchestrator.tracking.registry import make_tracker
 
-ACCURACY = "annotation_accuracy"
+_OF_THE_LAST_ROUND = {
+    "false_repair_share": "false_repair_rate",
+    "ece": "expected_calibration_error",
+    "flag_precision": "flag_precision",
+    "hint_follow_rate": "hint_follow_rate",
+}
+"""Key of the report -> metric of a round's record."""
 
 
 def report(run_dir: Path) -> dict[str, Any]:
@@ -36,6 +36,12 @@ def report(run_dir: Path) -> dict[str, Any]:
                 "final"); None without truth.
             peak_rss_bytes: Peak memory of all processes in bytes; None where it was not measured.
             quarantined: Number of input files set aside; None before start-up.
+            false_repair_share: Share of the clauses that were right in the initial annotations and are wrong after
+                the last round; None without truth, as the next two.
+            ece: Expected calibration error of the annotations' confidence after the last round.
+            flag_precision: Share of the clauses flagged in the last round that were wrong.
+            hint_follow_rate: Share of the captioner's answers of the last round that repeat the encoder's hint where
+                that contradicts the current value; None where no prompt has hints.
 
     Raises:
         RunDirectoryError: There is no run.
@@ -44,15 +50,17 @@ def report(run_dir: Path) -> dict[str, Any]:
     directory, _ = RunDirectory.open(Path(run_dir))
     records, memory = read_records(directory.path), read_memory(directory.path)
     initial = read_initial_summary(directory.path)
+    metrics = records[-1].metrics if records else {}
     return {
         "rounds": [record.model_dump(mode="json") for record in records],
         "seed_accuracy": None if initial is None else initial.annotation_accuracy,
-        "final_accuracy": records[-1].metrics.get(ACCURACY) if records else None,
+        "final_accuracy": metrics.get(ACCURACY),
         "accuracy_by_clause": _by_clause(
             initial.accuracy_by_clause if initial else None, records[-1].accuracy_by_clause if records else None
         ),
         "peak_rss_bytes": None if memory is None else memory.peak_rss_bytes,
         "quarantined": None if initial is None else initial.quarantined,
+        **{key: metrics.get(metric) for key, metric in _OF_THE_LAST_ROUND.items()},
     }
 
 
@@ -78,56 +86,6 @@ def print_report(run_dir: Path, console: Console) -> None:
         console.print("; ".join(facts) + ".", highlight=False)
 
 
-def print_status(run_dir: Path, console: Console) -> None:
-    """Say how far a run has come and where its results lie."""
-    directory, config = RunDirectory.open(Path(run_dir))
-    records = read_records(directory.path)
-    lines = [f"run directory  {directory.path}", f"rounds         {len(records)} of {config.rounds} recorded"]
-    if records:
-        last = records[-1]
-        lines += [
-            f"accuracy       {_percent(last.metrics.get(ACCURACY))} after round {last.round}",
-            f"annotations    version {last.corpus_version} of {directory.annotations}",
-            f"weights        {directory.weights(last.round)}",
-        ]
-        if last.end:
-            lines.append(f"ended early    {last.end}")
-    tracker = make_tracker(config.tracking, TrackedRun(directory, config.name, directory.run_id))
-    if tracker.view is not None:
-        lines.append(f"look at it     {tracker.view}")
-    if now := _now(directory.path):
-        lines.insert(2, f"now            {now}")
-    if tracker.waiting:
-        lines.append(f"waiting        {tracker.waiting} entries for {config.tracking.kind}")
-    end = read_end(directory.path)
-    killed = killed_driver(directory.path) if end is None else None
-    if end is not None:
-        when = datetime.fromtimestamp(end.at, UTC)
-        lines.append(
-            f"driver         {end.status} at {when:%Y-%m-%d %H:%M:%S} UTC{f': {end.error}' if end.error else ''}"
-        )
-    elif killed is not None:
-        lines.append(f"driver         {killed} was killed; trackers show the run as running until it is resumed")
-    finished = end is not None and end.status == "finished"
-    if not is_over(records, config.rounds) or tracker.waiting or killed is not None or not finished:
-        lines.append(f"go on with     knowlip resume {directory.path}")
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-
-def _now(run_dir: Path) -> str | None:
-    """What the driver does; None where it has ended in order or has not begun."""
-    now = read_status(run_dir)
-    if now is None or now.phase == "ended":
-        return None
-    where = f"round {now.round}, {now.phase}" if now.round else now.phase
-    minutes = (time.time() - now.since) / 60
-    lease = read_lease(run_dir)
-    if lease is not None and lease.is_held():
-        return f"{where}, for {minutes:.1f} min ({lease.owner})"
-    return f"its driver died in {where}; `knowlip resume` goes on"
-
-
 def _by_clause(initial: dict | None, final: dict | None) -> dict[str, dict[str, float | None]] | None:
     if not initial and not final:
         return None
@@ -142,7 +100,7 @@ _HEADING = {"startup": "start", "unaccounted": "other", "evaluate": "eval"}  # a
 
 
 def _rounds_table(records: list[RoundRecord], initial_accuracy: float | None) -> Table:
-    table = _table(
+    table = titled_table(
         "Rounds: annotation accuracy, clauses, trainers",
         "round",
         "accuracy",
@@ -173,14 +131,14 @@ def _rounds_table(records: list[RoundRecord], initial_accuracy: float | None) ->
 
 def _time_table(records: list[RoundRecord]) -> Table:
     names = ("startup", *PHASES, "unaccounted", "total")
-    table = _table("Seconds by phase", "round", *(_HEADING.get(name, name) for name in names))
+    table = titled_table("Seconds by phase", "round", *(_HEADING.get(name, name) for name in names))
     for record in records:
         table.add_row(str(record.round), *(f"{getattr(record.timings, f'{name}_s'):.1f}" for name in names))
     return table
 
 
 def _clause_table(by_clause: dict[str, dict[str, float | None]]) -> Table:
-    table = _table("Annotation accuracy by clause", "clause", "initial", "last", "change")
+    table = titled_table("Annotation accuracy by clause", "clause", "initial", "last", "change")
     for clause, values in by_clause.items():
         initial, final = values["seed"], values["final"]
         table.add_row(
@@ -189,14 +147,6 @@ def _clause_table(by_clause: dict[str, dict[str, float | None]]) -> Table:
             _percent(final),
             "" if initial is None or final is None else f"{100 * (final - initial):+.1f}",
         )
-    return table
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
     return table
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from corpus.geotiff.read import read_backscatter
 from corpus.storage.disk import writing
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.storage.lock import lease_lock
 from corpus.storage.models import StateModel
 from corpus.storage.rng import derive_seed
@@ -37,7 +37,7 @@ _SURE: Final = 0.98
 """Where all sources agree, and the posterior is at least this, the answer is taken to be known: a control."""
 
 
-class ReviewError(UserError):
+class ReviewError(InputError):
     """A review that cannot be exported; the message says what to do."""
 
 

@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 
 from corpus.registry import Registry
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from orchestrator.report.story import Story
 from orchestrator.state.evidence import Evidence
 
 _TERM: Final = re.compile(r"\s*([a-z_]+)\s*(<=|>=|!=|<|>|=)\s*(.+?)\s*")
 
 
-class FilterError(UserError):
+class FilterError(InputError):
     """A filter that cannot be read; the message says which part, and what there is."""
 
 

@@ -57,9 +57,14 @@ def _range(decibels: np.ndarray) -> str:
 
 def _line(about: Mapping[str, Any]) -> str:
     when = f", {str(about['acquired'])[:10]}" if about["acquired"] else ""
+    return f"{about['platform']} {about['band']}, {float(about['gsd_m']):g} m a pixel{when}{_place(about)}"
+
+
+def _place(about: Mapping[str, Any]) -> str:
+    if about["lon"] is None:
+        return ""
     lat, lon = float(about["lat"]), float(about["lon"])
-    where = f"{abs(lat):.3f}{'N' if lat >= 0 else 'S'} {abs(lon):.3f}{'E' if lon >= 0 else 'W'}"
-    return f"{about['platform']} {about['band']}, {float(about['gsd_m']):g} m a pixel{when}, {about['city']} {where}"
+    return f", {about['city']} {abs(lat):.3f}{'N' if lat >= 0 else 'S'} {abs(lon):.3f}{'E' if lon >= 0 else 'W'}"
 
 
 def _north(draw: ImageDraw.ImageDraw, x: int, y: int, font) -> None:

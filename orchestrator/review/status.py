@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from orchestrator.decisions.agreement import Agreement, agreement
 from orchestrator.decisions.corpus import read_word
 from orchestrator.decisions.people import people_of
 from orchestrator.decisions.store import read_entries, standing
+from orchestrator.report.tables import titled_table
 from orchestrator.state.run_directory import RunDirectory
 
 
@@ -51,7 +51,7 @@ def print_status(run_dir: Path, console: Console) -> None:
     if not found["entries"]:
         console.print("Nobody has decided anything yet. `knowlip review RUN_DIR --export FORMAT` writes questions.")
         return
-    table = _table("People", "person", "kind", "answers", "controls", "right", "believed")
+    table = titled_table("People", "person", "kind", "answers", "controls", "right", "believed")
     for person in found["people"]:
         table.add_row(
             person["name"],
@@ -63,7 +63,7 @@ def print_status(run_dir: Path, console: Console) -> None:
         )
     console.print(table)
     if found["agreement"]:
-        table = _table("Agreement", "clause", "shared", "same", "Cohen's kappa", "alpha")
+        table = titled_table("Agreement", "clause", "shared", "same", "Cohen's kappa", "alpha")
         for each in found["agreement"]:
             kappa = ", ".join(
                 f"{pair['people'][0]}/{pair['people'][1]} {_number(pair['kappa'])}" for pair in each["kappa"]
@@ -95,11 +95,3 @@ def _agreement_as_json(each: Agreement) -> dict[str, Any]:
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f}"
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
-    return table

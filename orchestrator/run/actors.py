@@ -1,23 +1,27 @@
 """The actors of a run: how trainer, captioner and evaluator are made from its configuration."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 
 from actors.captioner.base import Captioner, CaptionerInputs
-from actors.captioner.deployment import replicas_of
-from actors.data.reservation import Reservation
+from actors.captioner.deployment import remove_deployment, replicas_of
+from actors.data.reservation import Reservation, cancel_reservation
 from actors.evaluator import Evaluator
+from actors.scorer.pool import ScorerPool
 from actors.trainer.group import TrainerGroup
-from actors.weights import copy_weights, create_weights
+from actors.weights import copy_weights, create_weights, pretrained_of
 from corpus.storage.rng import derive_seed
 from orchestrator.cluster.capacity import capacity_of
 from orchestrator.cluster.requirements import beside_training
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.prepare import PreparedCorpus
+from orchestrator.state.records import read_initial_summary
 from orchestrator.state.run_directory import RunDirectory
 
+_log = logging.getLogger(__name__)
 EvaluatorHandle = Any
 """An actor of actors.evaluator. Ray gives its remote methods no types."""
 
@@ -29,6 +33,7 @@ class Actors:
     trainer: TrainerGroup
     captioner: Captioner
     evaluator: EvaluatorHandle
+    scorers: ScorerPool
 
 
 def make_start_weights(config: RunConfig, directory: RunDirectory) -> None:
@@ -44,6 +49,17 @@ def make_start_weights(config: RunConfig, directory: RunDirectory) -> None:
         )
 
 
+def started_from(directory: RunDirectory) -> dict[str, str]:
+    """Which towers of the run's first weights started from a ViT of others: section -> SHA-256 of its file.
+
+    Its record has it once those weights are deleted.
+    """
+    if directory.weights(0).exists():
+        return pretrained_of(directory.weights(0))
+    before = read_initial_summary(directory.path)
+    return {} if before is None else dict(before.pretrained)
+
+
 def owner_of(directory: RunDirectory) -> str:
     """A name for what a run holds on a cluster. Runs of one name may lie in several places."""
     return f"{directory.run_id}-{derive_seed(str(directory.path.resolve())) % 2**32:08x}"
@@ -55,6 +71,17 @@ def make_reservation(config: RunConfig, directory: RunDirectory) -> Reservation 
         return None
     owner = owner_of(directory)
     return Reservation(owner, lambda: beside_training(config, replicas_of(owner), capacity_of(ray.nodes()).total))
+
+
+def end_leftovers(owner: str) -> None:
+    """End what outlives the killed driver of another run: its captioner, and what it held back from training groups.
+
+    Args:
+        owner: what `owner_of` returned there.
+    """
+    if remove_deployment(owner):
+        _log.warning("the captioner of %s, whose driver was killed, was ended: its room was needed", owner)
+    cancel_reservation(owner)
 
 
 def make_trainer(config: RunConfig, directory: RunDirectory) -> TrainerGroup:

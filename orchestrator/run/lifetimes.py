@@ -15,6 +15,7 @@ from actors.trainer.group import TrainerGroup
 from corpus.storage.disk import DiskFull, is_disk_full
 from corpus.storage.lock import LeaseLost
 from corpus.storage.state_files import StateFolder
+from orchestrator.cluster.admission import Turn
 from orchestrator.cluster.connect import leave
 from orchestrator.monitoring.memory import MemorySampler
 from orchestrator.monitoring.status import write_status
@@ -124,12 +125,15 @@ def end_recorded(directory: StateFolder, ending: Ending) -> Iterator[None]:
 
 
 @contextmanager
-def tracked(tracker: Tracker, ending: Ending) -> Iterator[None]:
-    """Close the run in the tracker, where it is open by then, with the status of its ending."""
+def tracked(tracker: Tracker, ending: Ending, last_words: Callable[[RunStatus], str]) -> Iterator[None]:
+    """Close the run in the tracker, where it is open by then, with the status of its ending and a description."""
     try:
         yield
     finally:
-        tracker.finish(ending.status)
+        try:
+            tracker.describe(last_words(ending.status))
+        finally:
+            tracker.finish(ending.status)
 
 
 @contextmanager
@@ -139,6 +143,15 @@ def reserved(reservation: Reservation, is_ours: Callable[[], bool]) -> Iterator[
         yield
     finally:
         reservation.close(cancel=is_ours())
+
+
+@contextmanager
+def claiming(turn: Turn) -> Iterator[None]:
+    """Claim room on a shared cluster, and give the claim up once everything that used it has ended."""
+    try:
+        yield
+    finally:
+        turn.close()
 
 
 @contextmanager

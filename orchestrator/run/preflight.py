@@ -78,17 +78,23 @@ def _short_in_sum(kinds: list[Requirement], need: Resources, total: Resources) -
 def check_tile_size(config: RunConfig) -> None:
     """Compare the side of the tiles with that of the images which the models take.
 
+    Larger tiles are averaged to images, or read as crops (docs/input.md). Pixels that are not there are not made up.
+
     Raises:
         ConfigError: names both keys and values.
     """
     key, side = config.corpus.tile_size
-    for part in ("encoder", "captioner"):
-        takes = getattr(config.model, part).vision.image_size_px
-        if takes != side:
-            raise ConfigError(
-                f"{key} is {side} and model.{part}.vision.image_size_px is {takes}, but the models look "
-                "at whole tiles: set both to the same number of pixels."
-            )
+    sizes = {part: getattr(config.model, part).vision.image_size_px for part in ("encoder", "captioner")}
+    if sizes["encoder"] != sizes["captioner"]:
+        raise ConfigError(
+            f"model.encoder.vision.image_size_px is {sizes['encoder']} and model.captioner.vision.image_size_px is "
+            f"{sizes['captioner']}, but both look at the same images: set both to the same number of pixels."
+        )
+    if side < sizes["encoder"]:
+        raise ConfigError(
+            f"{key} is {side} and model.encoder.vision.image_size_px is {sizes['encoder']}, but tiles may not be "
+            "smaller than what the models look at: raise the former, or lower the latter and the captioner's."
+        )
 
 
 def check_start_weights(folder: Path, model: ModelConfig, schema: AnnotationSchema) -> None:
@@ -132,6 +138,19 @@ def check_start_weights(folder: Path, model: ModelConfig, schema: AnnotationSche
         )
 
 
+def check_pretrained(model: ModelConfig) -> None:
+    """Look at the weights of timm or Hugging Face that towers are to start from.
+
+    Raises:
+        model.pretrained.PretrainedError: there are none, or they are of another size.
+    """
+    for part, vision in (("encoder", model.encoder.vision), ("captioner", model.captioner.vision)):
+        if vision.pretrained is not None:
+            from model.pretrained import check_size, read_pretrained
+
+            check_size(read_pretrained(vision.pretrained), vision, f"model.{part}.vision")
+
+
 def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
     """Check what the run starts from, and the whole configuration against itself and the cluster.
 
@@ -144,6 +163,8 @@ def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
     check_annotations(config.corpus, config.annotation_schema)
     if config.start_weights is not None and (directory is None or not directory.weights(0).exists()):
         check_start_weights(config.start_weights, config.model, config.annotation_schema)
+    if config.start_weights is None and (directory is None or not directory.weights(0).exists()):
+        check_pretrained(config.model)
     config.captioner.check()
     check(config, cluster_capacity(config))
 

@@ -1,22 +1,28 @@
 """Collects what the steps of one round return, and writes its record last."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from actors.captioner.base import PublishReceipt
-from actors.scorer.scorer import Scores
+from actors.scorer.pool import Scores
 from actors.trainer.channel import RoundResult
+from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
+from hcot_llm.aggregation.feedback import hint_follow_rates
 from hcot_llm.aggregation.posterior import ways_to_be_wrong
 from hcot_llm.aggregation.relabel import LabelUpdate, Proposals
 from orchestrator.data.annotation_history import CorpusState
+from orchestrator.data.round_evidence import evidence_of
 from orchestrator.policies.folds import Findings, Fold, FoldFindings
+from orchestrator.policies.retention import CHAMPION_METRIC
 from orchestrator.policies.schedule import Schedule
+from orchestrator.report.repairs import sample_repairs
 from orchestrator.run.steps import Evaluation, Round
 from orchestrator.state.loss_history import write_losses
 from orchestrator.state.records import Counts, RoundRecord, write_record
-from orchestrator.tracking.base import TrackedRound, Tracker
+from orchestrator.tracking.base import Repair, TrackedRound, Tracker
 
 _log = logging.getLogger(__name__)
 
@@ -31,31 +37,47 @@ class RoundRecorder:
         schedule: decides whether the run ends after this round.
         tracker: is told of losses, figures, corpus, weights and the record.
         child: the tracker's run of this round.
+        earlier: Records of the rounds before.
     """
 
-    def __init__(self, round_: Round, schedule: Schedule, tracker: Tracker, child: TrackedRound) -> None:
+    def __init__(
+        self,
+        round_: Round,
+        schedule: Schedule,
+        tracker: Tracker,
+        child: TrackedRound,
+        earlier: Sequence[RoundRecord] = (),
+    ) -> None:
         self.findings: list[FoldFindings] = []
-        self._round, self._schedule = round_, schedule
+        self._round, self._schedule, self._earlier = round_, schedule, earlier
         self._tracker, self._child = tracker, child
         self._trained: list[RoundResult] = []
         self._captioner = "native"
         self._metrics: dict[str, float | None] = {}
         self._counts: Counts | None = None
         self._corpus: CorpusState | None = None
+        self._trained_on: CorpusState | None = None
         self._by_clause: dict[str, float | None] = {}
+        self._repairs: list[Repair] = []
 
     def add_training(self, result: RoundResult) -> None:
-        """Take what a fold's training came to. Steps of different folds' models are different curves."""
+        """Take what a fold's training came to."""
         self._trained.append(result)
-        suffix = f"_fold_{result.fold}" if result.fold else ""
-        curves = [
-            {name if name == "step" else f"{name}{suffix}": value for name, value in losses.items()}
-            for losses in result.losses
-        ]
         with self._round.phase("train"):
             if result.losses and not result.fold:
                 write_losses(self._round.directory, self._round.number, result.losses)
-            self._tracker.log_losses(self._child, curves)
+            self.add_losses(result.fold, result.losses)
+
+    def add_losses(self, fold: int, losses: Sequence[Mapping[str, float]]) -> None:
+        """Track losses of steps, also while a fold is trained. Steps of different folds' models are different curves.
+
+        A tracker enters each step once, so that all of a round may be given again when it is trained.
+        """
+        suffix = f"_fold_{fold}" if fold else ""
+        curves = [
+            {name if name == "step" else f"{name}{suffix}": value for name, value in row.items()} for row in losses
+        ]
+        self._tracker.log_losses(self._child, curves)
 
     def add_labelling(
         self,
@@ -100,6 +122,7 @@ class RoundRecorder:
             findings: Findings of all folds.
             update: the label update.
         """
+        self._trained_on = corpus
         training, flagged, proposals = corpus.in_training, findings.flagged, findings.proposals
         self._counts = Counts(
             scored=int(flagged[training].size),
@@ -113,6 +136,9 @@ class RoundRecorder:
         self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
         if proposals.injected:
             self._metrics["faults_injected"] = sum(proposals.injected.values())
+        if self._round.config.captioner.feedback_in_prompt:
+            rates = hint_follow_rates(findings.annotations, findings.feedback, proposals.proposed[:, :, 0])
+            self._metrics |= dict(zip(("hint_follow_rate", "hint_follow_rate_at_random"), rates, strict=True))
         if corpus.people is not None:
             self._metrics["decided_by_people"] = int(corpus.people.decided.sum())
         wrong = update.wholly_wrong[training].mean(axis=0)
@@ -122,6 +148,22 @@ class RoundRecorder:
         for clause, source_weights in update.source_weights.items():
             for model, source_weight in zip(update.models, source_weights, strict=True):
                 self._metrics[f"source_weight_{model}_{clause}"] = source_weight
+        with self._round.phase("label"):
+            self._repairs = self._some_repairs(corpus, findings, update)
+
+    def _some_repairs(self, corpus: CorpusState, findings: Findings, update: LabelUpdate) -> list[Repair]:
+        config, number = self._round.config, self._round.number
+        statistics = None if corpus.statistics is None else corpus.statistics.distributions
+        return sample_repairs(
+            evidence_of(findings, update, corpus.people, statistics),
+            corpus.initial,
+            corpus.annotations,
+            update.matrix,
+            corpus.prepared.tiles,
+            corpus.prepared.corpus_dir,
+            count=config.tracking.traces,
+            seed=derive_seed(config.seed, number, "traces"),
+        )
 
     def add_evaluation(self, corpus: CorpusState, evaluation: Evaluation) -> None:
         """Take the evaluation of the refreshed corpus, and track it with the corpus and the published weights."""
@@ -131,7 +173,11 @@ class RoundRecorder:
         directory = self._round.directory
         with self._round.phase("evaluate"):
             self._tracker.log_files(self._child, evaluation.figures, "figures")
-            self._tracker.log_corpus(self._child, directory.annotations, corpus.version, corpus.digest)
+            self._tracker.log_repairs(self._child, self._repairs)
+            table = directory.annotations
+            if (before := self._trained_on) is not None:
+                self._tracker.log_corpus(self._child, table, before.version, before.digest, "training")
+            self._tracker.log_corpus(self._child, table, corpus.version, corpus.digest, "output")
             self._tracker.log_checkpoint(
                 self._child, directory.weights(self._round.number), self._trained[0].weights_sha256
             )
@@ -172,5 +218,15 @@ class RoundRecorder:
             metrics={**self._metrics, **final},
             accuracy_by_clause=self._by_clause or None,
             timings=round_.clock.timings(),
-            end=self._schedule.why_end(round_.number, counts.regenerated, counts.accepted) if goes_on else None,
+            cpu_s=round_.clock.cpu_times(),
+            end=self._why_end(counts) if goes_on else None,
         )
+
+    def _why_end(self, counts: Counts) -> str | None:
+        held_out = [
+            *(record.metrics.get(CHAMPION_METRIC) for record in self._earlier),
+            self._metrics.get(CHAMPION_METRIC),
+        ]
+        return self._schedule.why_end(
+            self._round.number, counts.regenerated, counts.accepted
+        ) or self._schedule.why_flat(held_out)

@@ -6,17 +6,24 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
 from actors.captioner.base import Captioner
+from actors.scorer.pool import ScorerPool
 from actors.trainer.group import TrainerGroup
 from corpus.storage.lock import LeaseLost
+from hcot_llm.prompts.prompts import prompt_sha256, prompt_texts
+from orchestrator.cluster.admission import Turn, owner_in_words
 from orchestrator.cluster.connect import start_cluster
 from orchestrator.cluster.disk_space import why_ray_waits
 from orchestrator.cluster.pending import pending_demand
+from orchestrator.cluster.requirements import most_processes
 from orchestrator.config.load import flatten
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_history import CorpusState, open_corpus
 from orchestrator.data.prepare import PreparedCorpus
-from orchestrator.monitoring.memory import MemorySampler
+from orchestrator.monitoring.gauges import RunGauges
+from orchestrator.monitoring.memory import MemorySampler, read_memory
+from orchestrator.monitoring.processes import CpuMeter
 from orchestrator.monitoring.progress import Progress
+from orchestrator.monitoring.status import WAITING
 from orchestrator.monitoring.watchdog import Watchdog
 from orchestrator.policies.schedule import Schedule
 from orchestrator.report.figures import draw_run
@@ -27,16 +34,22 @@ from orchestrator.run.actors import (
     make_reservation,
     make_start_weights,
     make_trainer,
+    owner_of,
     start_captioner,
     start_evaluator,
 )
+from orchestrator.run.origin import origin_tags
 from orchestrator.run.phases import Phases
 from orchestrator.run.recorder import RoundRecorder
+from orchestrator.run.room import wait_for_room
 from orchestrator.run.steps import Round, retain, summarise_initial
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import PhaseClock, RoundRecord, check_recorded_schema, is_over, read_records
 from orchestrator.state.run_directory import RunDirectory
+from orchestrator.state.run_end import RunStatus
 from orchestrator.tracking.base import TrackedRun
+from orchestrator.tracking.description import Description
+from orchestrator.tracking.facts import facts_of
 from orchestrator.tracking.registry import make_tracker
 
 
@@ -58,15 +71,21 @@ class Session:
         self.records: list[RoundRecord] = []
         self.schedule = Schedule(config.schedule, config.train, config.acceptance)
         self.lease = LeaseKeeper(directory)
-        self.tracker = make_tracker(config.tracking, TrackedRun(directory, config.name, directory.run_id))
+        self.tracker = make_tracker(
+            config.tracking, TrackedRun(directory, config.name, directory.run_id, facts=facts_of(config))
+        )
+        self._gauges = RunGauges(directory.run_id, config.rounds)
+        self._description = Description(config.rounds, str(directory.path))
         self.watchdog = Watchdog(
             config.watchdog,
             self._what_is_waited_for,
             self._warn_of_stall,
             exit_after_s=config.cluster.grace_period_s + 90,
         )
-        self._memory = MemorySampler(directory)
-        self._startup_s = 0.0
+        shared = config.cluster.address is not None
+        self._cpu = CpuMeter(shared)
+        self._memory = MemorySampler(directory, shared, cpu=self._cpu)
+        self._startup_s, self._startup_cpu_s = 0.0, 0.0
         self._ending = lifetimes.Ending()
         # Services end in the reverse order in which they are entered. Actors start last, but end after the tracker,
         # which is told as soon as possible how the run ended. So they have a stack of their own, entered before it.
@@ -85,8 +104,11 @@ class Session:
             enter(lifetimes.sampled(self._memory))
             enter(self._actors)
             enter(lifetimes.end_recorded(self.directory, self._ending))
-            enter(lifetimes.tracked(self.tracker, self._ending))
+            enter(lifetimes.tracked(self.tracker, self._ending, self._last_words))
             self.tracker.start(flatten(self.config))
+            self.tracker.log_prompts(prompt_texts(), prompt_sha256())
+            if tags := origin_tags():
+                self.tracker.log_tags(tags)
         except BaseException as error:  # Python calls __exit__ only of what was entered
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -118,20 +140,25 @@ class Session:
     def start(self) -> tuple[CorpusState, Actors]:
         """Connect to the cluster, open the corpus as the last recorded round left it, and start the actors.
 
-        Start-up is paid once a run; its time is entered in the record of the first round that follows.
+        On a cluster that runs share, wait first until this one is admitted. Start-up is paid once a run; its time, the
+        waiting left out, is entered in the record of the first round that follows.
 
         Raises:
+            AdmissionFailed: the cluster does not say whether the run may begin.
             AnnotationError: the annotations are not those that the last round recorded.
             TrainingFailed: no training worker started.
         """
         if self._prepared is None:
             raise RuntimeError("a session without a corpus runs no rounds")
-        begun = time.monotonic()
+        begun, cpu_begun = time.monotonic(), self._cpu.total_s()
         with self._phases().enter("start-up"):
             start_cluster(self.config)
+        if self.config.cluster.address is not None:
+            begun += self._wait_for_room()
+        with self._phases().enter("start-up"):
             corpus = open_corpus(self.config, self.directory, self._prepared, self.records)
             actors = self.start_actors(corpus)
-        self._startup_s = time.monotonic() - begun
+        self._startup_s, self._startup_cpu_s = time.monotonic() - begun, self._cpu.total_s() - cpu_begun
         return corpus, actors
 
     def start_actors(self, corpus: CorpusState) -> Actors:
@@ -142,17 +169,18 @@ class Session:
             self._actors.enter_context(lifetimes.reserved(reservation, self._is_ours))
         trainer = self.hold_trainer(make_trainer(config, directory))
         evaluator = start_evaluator(config, corpus.prepared)
-        summarise_initial(directory, corpus, evaluator)
+        self._description.initial = summarise_initial(directory, corpus, evaluator)
+        self.tracker.log_initial(self._description.initial)
         trainer.wait_until_ready()
         captioner = self.hold_captioner(start_captioner(config, directory, corpus.prepared))
-        return Actors(trainer, captioner, evaluator)
+        return Actors(trainer, captioner, evaluator, ScorerPool(config.score))
 
     def remaining_rounds(self) -> Iterator[Round]:
         """The rounds after the last recorded one, until all are recorded or the schedule ends the run."""
         while not is_over(self.records, self.config.rounds):
             number = self.records[-1].round + 1 if self.records else 1
             phases = self._phases(number)
-            clock = PhaseClock(startup_s=self._startup_s)
+            clock = PhaseClock(self._startup_s, self._startup_cpu_s, self._cpu.total_s)
             plan = self.schedule.plan(number)
             yield Round(number, plan, self.config, self.directory, phases, clock)
 
@@ -160,13 +188,20 @@ class Session:
     def recording(self, round_: Round) -> Iterator[RoundRecorder]:
         """Run the body as a round: its record is written last, and then old rounds' files are deleted."""
         with self.tracker.round(round_.number) as child:
-            recorder = RoundRecorder(round_, self.schedule, self.tracker, child)
+            recorder = RoundRecorder(round_, self.schedule, self.tracker, child, tuple(self.records))
+            round_.phases.on_losses = recorder.add_losses
             yield recorder
             record = recorder.write()
             self.progress.round_done(record)
             self.records.append(record)
-        self._startup_s = 0.0
+            self._gauges.recorded(record)
+            self._track_memory(record.round)
+        self._startup_s, self._startup_cpu_s = 0.0, 0.0
         self.retain()
+
+    def _track_memory(self, number: int) -> None:
+        if (memory := read_memory(self.directory.path)) is not None:
+            self.tracker.log_metrics({"detail/memory/peak_gib": memory.peak_rss_bytes / 2**30}, step=number)
 
     def retain(self) -> None:
         """Delete the files of old rounds that the retention policy lets go."""
@@ -180,7 +215,32 @@ class Session:
                 self.tracker.log_files(None, [write_run_gallery(self.directory)], "gallery")
 
     def _phases(self, number: int | None = None) -> Phases:
-        return Phases(self.directory, self.progress, self.watchdog, number, self.config.rounds)
+        return Phases(
+            self.directory, self.progress, self.watchdog, number, self.config.rounds, self._describe, self._gauges
+        )
+
+    def _describe(self, phase: str, round_: int | None) -> None:
+        self._description.records = self.records
+        self.tracker.describe(self._description.enter(phase, round_))
+
+    def _last_words(self, status: RunStatus) -> str:
+        self._description.records = self.records
+        return self._description.ended(status)
+
+    def _wait_for_room(self) -> float:
+        """Wait until a shared cluster admits the run; return for how many seconds. The claim ends with the actors."""
+        begun = time.monotonic()
+        turn = Turn(owner_of(self.directory), owner_in_words(self.directory.path), most_processes(self.config))
+        self._actors.enter_context(lifetimes.claiming(turn))
+        phases = self._phases()
+        with phases.enter(WAITING):
+            wait_for_room(turn, phases, self.tracker, self._say, self._describe_waiting)
+        return time.monotonic() - begun
+
+    def _describe_waiting(self, said: str) -> None:
+        self._description.waits = said
+        self._gauges.waits(True)
+        self.tracker.describe(self._description.now())
 
     def _is_ours(self) -> bool:
         try:
@@ -196,6 +256,7 @@ class Session:
         self._say(f"Warning: {said}")
         try:
             self.tracker.log_tags({"knowlip.stalled": said})
+            self._describe_waiting(said)
         except Exception as error:  # the watchdog's thread has to go on; the loop meets the same where it writes
             self._say(f"The tracker was not told: {error}")
 

@@ -11,23 +11,23 @@ import ray
 from actors.captioner.base import Captioner, PublishReceipt
 from actors.captioner.labelling import ask, write_questions
 from actors.evaluator import rows_of
-from actors.scorer.scorer import Scores, score_tiles
+from actors.scorer.pool import ScorerPool, Scores
 from actors.trainer.channel import RoundResult
 from actors.trainer.group import TrainerGroup
-from benchmark.base import EvaluationInputs, HeldOutTiles, TaskResult
+from benchmark.base import EvaluationInputs, Flags, HeldOutTiles, TaskResult
 from hcot_llm.aggregation.feedback import flagged_clauses
 from hcot_llm.aggregation.held_out_likelihood import held_out_log_likelihood
+from hcot_llm.aggregation.matrix import select
 from hcot_llm.aggregation.relabel import LabelUpdate, Proposals, current_confidence, update_labels
-from orchestrator.cluster.ray_output import without_constructor_notice
 from orchestrator.config.schema import RunConfig
-from orchestrator.data.annotation_history import CorpusState, next_corpus, select
+from orchestrator.data.annotation_history import CorpusState, next_corpus
 from orchestrator.data.round_evidence import evidence_of
-from orchestrator.policies.folds import Findings, Fold
+from orchestrator.policies.folds import Findings, Fold, FoldFindings, join_findings
 from orchestrator.policies.retention import CHAMPION_METRIC, plan_retention
 from orchestrator.policies.schedule import Phase, RoundPlan
 from orchestrator.policies.selection import choose_queried
 from orchestrator.report.figures import draw_round, gallery_tile_ids
-from orchestrator.run.actors import EvaluatorHandle
+from orchestrator.run.actors import EvaluatorHandle, started_from
 from orchestrator.run.phases import Phases
 from orchestrator.state.deletion import carry_out, find_leftovers
 from orchestrator.state.evidence import write_evidence
@@ -87,13 +87,14 @@ def train(round_: Round, corpus: CorpusState, fold: Fold, trainer: TrainerGroup)
     with round_.phase("train"):
         return trainer.train(
             round_.number,
-            corpus.blocks[fold.number],
+            corpus.rows[fold.number],
             round_.weights(fold),
             fold=fold.number,
             from_scratch=round_.plan.from_scratch,
             epochs=round_.plan.epochs,
             label_accuracy=corpus.label_accuracy,
             on_progress=round_.phases.step_trained,
+            on_losses=lambda losses: round_.phases.losses_trained(fold.number, losses),
         )
 
 
@@ -103,17 +104,17 @@ def publish(round_: Round, fold: Fold, weights: RoundResult, captioner: Captione
         return captioner.publish(round_.weights(fold), weights.weights_sha256)
 
 
-def score(round_: Round, corpus: CorpusState, fold: Fold) -> Scores:
+def score(round_: Round, corpus: CorpusState, fold: Fold, scorers: ScorerPool) -> Scores:
     """Score every clause of the tiles in `fold.scored` with the fold's encoder.
 
     Tiles that are held out of training are scored as well: label sources are calibrated and evaluated on them.
     """
-    with round_.phase("score"), without_constructor_notice():
-        return score_tiles(
+    with round_.phase("score"):
+        return scorers.score(
             corpus.images,
             select(corpus.annotations, fold.scored),
             round_.weights(fold),
-            round_.config.score,
+            leave_one_out=round_.config.flag.leave_one_out,
             on_progress=round_.phases.tiles_done,
         )
 
@@ -134,7 +135,9 @@ def find_flagged(round_: Round, corpus: CorpusState, fold: Fold, scores: Scores)
     with round_.phase("score"):
         annotations, initial = select(corpus.annotations, fold.scored), select(corpus.initial, fold.scored)
         people = None if corpus.people is None else corpus.people.of(fold.scored)
-        confidence = current_confidence(scores.feedback, annotations, initial, ~labels, config.acceptance, people)
+        statistics = None if corpus.statistics is None else corpus.statistics.of(fold.scored)
+        acceptance = corpus.acceptance(config.acceptance)
+        confidence = current_confidence(scores.feedback, annotations, initial, ~labels, acceptance, people, statistics)
         flagged = flagged_clauses(scores.feedback, confidence, config.flag)
         if people is not None:
             flagged &= ~people.decided
@@ -165,7 +168,7 @@ def relabel(
             annotations,
             scores.feedback,
             corpus.prepared.knowledge,
-            corpus.prepared.gsd_m,
+            corpus.image_gsd_m,
             run_seed=round_.config.seed,
             round_=round_.number,
             use_feedback=settings.feedback_in_prompt,
@@ -187,9 +190,16 @@ def relabel(
         )
 
 
+def join(corpus: CorpusState, parts: Sequence[FoldFindings]) -> Findings:
+    """Join what the folds' models found on the annotations as they stand."""
+    return join_findings(corpus.annotations, parts)
+
+
 def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> LabelUpdate:
     """Weigh all label sources, update the labels where the evidence is better, and write down who said what."""
-    acceptance = round_.config.acceptance.model_copy(update={"minimum_margin": round_.plan.acceptance_margin})
+    acceptance = corpus.acceptance(round_.config.acceptance)
+    acceptance = acceptance.model_copy(update={"minimum_margin": round_.plan.acceptance_margin})
+    statistics = None if corpus.statistics is None else corpus.statistics.distributions
     with round_.phase("label"):
         update = update_labels(
             findings.feedback,
@@ -200,8 +210,9 @@ def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> LabelUp
             acceptance,
             captioner=round_.config.captioner.prior,
             people=corpus.people,
+            statistics=statistics,
         )
-        evidence = evidence_of(findings, update, corpus.people)
+        evidence = evidence_of(findings, update, corpus.people, statistics)
         write_evidence(round_.directory.evidence(round_.number), evidence, round_.directory.writer)
         return update
 
@@ -217,7 +228,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
 
     This is the only step that looks at truth. Of several models only the published one, the first fold's, is evaluated.
     """
-    first, directory = findings.first, round_.directory
+    first, directory, training = findings.first, round_.directory, corpus.in_training
     held_out = ~corpus.in_training[first.fold.scored]
     unseen = {clause: array[held_out] for clause, array in first.feedback.zero_shot.items()}
     with round_.phase("evaluate"):
@@ -234,6 +245,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
                 image_embeddings=first.image_embeddings[held_out],
                 weights_dir=directory.weights(round_.number),
             ),
+            flagged_clauses=Flags(rows_of(select(findings.annotations, training)), findings.flagged[training].ravel()),
         )
         evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs)
         result = ray.get(evaluated)
@@ -248,26 +260,30 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
         return Evaluation(metrics, dict(result.accuracy_by_clause), figures)
 
 
-def summarise_initial(directory: RunDirectory, corpus: CorpusState, evaluator: EvaluatorHandle) -> None:
+def summarise_initial(directory: RunDirectory, corpus: CorpusState, evaluator: EvaluatorHandle) -> InitialSummary:
     """Write what the run starts from: the accuracy of the initial annotations, where there is truth, and the tiles."""
     rows = rows_of(corpus.training_initial)
     inputs = EvaluationInputs(corpus.annotations.schema, rows, rows)
     evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs, ["annotation_accuracy"])
     found = ray.get(evaluated)
-    write_initial_summary(
-        directory,
-        InitialSummary(
-            annotation_accuracy=found.metrics["annotation_accuracy"],
-            accuracy_by_clause=dict(found.accuracy_by_clause) or None,
-            tiles=len(corpus.annotations),
-            quarantined=corpus.prepared.quarantined,
-            simulated=corpus.prepared.simulated,
-        ),
+    summary = InitialSummary(
+        annotation_accuracy=found.metrics["annotation_accuracy"],
+        accuracy_by_clause=dict(found.accuracy_by_clause) or None,
+        metrics=dict(found.metrics),
+        tiles=len(corpus.annotations),
+        quarantined=corpus.prepared.quarantined,
+        simulated=corpus.prepared.simulated,
+        pretrained=started_from(directory),
     )
+    write_initial_summary(directory, summary)
+    return summary
 
 
 def retain(directory: RunDirectory, records: Sequence[RoundRecord], config: RunConfig, tracker: Tracker) -> None:
     """Delete the files that the retention policy lets go, now that a round is recorded; the tracker is told first."""
     plan = plan_retention(records, find_leftovers(directory), config.retention)
     tracker.log_tags({"knowlip.champion_round": str(plan.champion)})
+    held_out = records[-1].metrics.get(CHAMPION_METRIC) if records else None
+    if held_out is not None and plan.champion == records[-1].round:
+        tracker.log_champion(records[-1].round, held_out)
     carry_out(plan, directory, tell=tracker.log_deletion)

@@ -23,6 +23,8 @@ from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 DISTRIBUTIONS = ("encoder", "captioner", "neighbours", "alone", "posterior")
 """Columns with a probability for each value. alone: all sources but the rules; posterior: with the rules."""
+SOMETIMES = ("statistics",)
+"""Columns of label sources that not every run has."""
 _FLAGS = ("flagged", "queried", "accepted", "rejected")
 _GAINS = ("itc_gain", "itm_gain")
 _METADATA = b"knowlip"
@@ -52,7 +54,8 @@ class Evidence:
     Attributes:
         schema: of the clauses.
         tile_ids: N, sorted.
-        distributions: name of DISTRIBUTIONS -> clause -> float [N, V]; rows of NaN where a source was not asked.
+        distributions: name of DISTRIBUTIONS, or of SOMETIMES -> clause -> float [N, V]; rows of NaN where a source was
+            not asked.
         flags: flagged, queried, accepted, rejected -> bool [N, C].
         proposed: int [N, C, K], the captioner's answers, as value indices; NOT_PROPOSED where there is none.
         gains: itc_gain, itm_gain -> float [N, C], what the caption gains without the clause.
@@ -92,7 +95,7 @@ def evidence_table(evidence: Evidence) -> pa.Table:
         "tile_id": pa.array(list(evidence.tile_ids) * len(schema), pa.string()),
         "clause": pa.array(np.repeat(np.asarray(schema.names, dtype=object), tiles), pa.string()),
     }
-    for name in DISTRIBUTIONS:
+    for name in evidence.distributions:
         columns[name] = pa.chunked_array([_lists(evidence.distributions[name][clause]) for clause in schema.names])
     by_clause = evidence.proposed.transpose(1, 0, 2).reshape(tiles * len(schema), -1)
     kept = by_clause != NOT_PROPOSED
@@ -145,7 +148,7 @@ def read_evidence(path: Path, schema: AnnotationSchema) -> Evidence | None:
         tuple(table["tile_id"].slice(0, tiles).to_pylist()),
         {
             name: {clause: _array(part[name], len(schema.vocabulary[clause])) for clause, part in slices.items()}
-            for name in DISTRIBUTIONS
+            for name in (*DISTRIBUTIONS, *(each for each in SOMETIMES if each in table.column_names))
         },
         {name: table[name].to_numpy().reshape(shape).T for name in _FLAGS},
         proposed.reshape(len(schema), tiles, -1).transpose(1, 0, 2),

@@ -1,30 +1,31 @@
 """The version of the files in a run directory, and the one refusal of directories that another version wrote."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.storage.yaml import load_yaml
 
-FORMAT = 3
+FORMAT = 5
 """Of the files that this version writes. It grows when a file, a key or a value gets another name or meaning."""
 FORMAT_KEY = "format"
 """Of config.yaml, which every run directory has; a directory without it is of format 1."""
-_VERSIONS = {1: "0.1.0", 2: "0.2.0 before its release"}
+_VERSIONS = {1: "0.1.0", 2: "0.2.0 before its release", 3: "0.2.0", 4: "0.3.0 before its release"}
 """The last version of knowlip that reads each older format."""
 
 
-class FormatError(UserError):
+class FormatError(InputError):
     """A run directory that another version of knowlip wrote; the message names the version to use."""
 
 
-def check_format(run_dir: Path, config: Path) -> None:
-    """See that this version reads what a run directory holds.
+def check_format(run_dir: Path, config: Path) -> dict[str, Any]:
+    """See that this version reads what a run directory holds, and return the content of its configuration as it is.
 
     Args:
         run_dir: The run directory, for the message.
-        config: Its config.yaml. Where it is no mapping, whoever reads the file says so.
+        config: Its config.yaml. Where it is no mapping, {} is returned, and whoever reads the file says so.
 
     Raises:
         FormatError: Another version of knowlip wrote the directory.
@@ -32,12 +33,12 @@ def check_format(run_dir: Path, config: Path) -> None:
     try:
         content = load_yaml(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
-        return
+        return {}
     if not isinstance(content, dict):
-        return
+        return {}
     found = content.get(FORMAT_KEY, 1)
     if found == FORMAT:
-        return
+        return content
     if isinstance(found, int) and found in _VERSIONS:
         version = _VERSIONS[found]
         raise FormatError(

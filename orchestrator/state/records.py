@@ -2,18 +2,23 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
 from corpus.storage.models import StateModel
 from corpus.storage.state_files import RecordError, StateFolder, read_json
-from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaMismatch
 
+if TYPE_CHECKING:
+    from hcot_llm.schema.annotation_schema import AnnotationSchema
+
 PHASES = ("train", "publish", "score", "label", "refresh", "evaluate")
+ACCURACY = "annotation_accuracy"
+"""Name of the metric that a run is about."""
 _SHA256 = r"^[0-9a-f]{64}$"
 _FILE_NAME = re.compile(r"\d{4,}\.json")
 
@@ -81,6 +86,11 @@ class RoundRecord(StateModel):
         default=None, description="annotation accuracy; null without truth"
     )
     timings: Timings
+    cpu_s: dict[str, float] | None = Field(
+        default=None,
+        description="CPU time in seconds that the run's processes on the driver's node used, by phase; startup and "
+        "unaccounted are phases here; null where it was not measured",
+    )
     end: str | None = Field(
         default=None, description="why the run ends after this round although it has more; else null"
     )
@@ -96,9 +106,16 @@ class InitialSummary(StateModel):
 
     annotation_accuracy: float | None = Field(description="of the initial annotations; null without truth")
     accuracy_by_clause: dict[str, float | None] | None = None
+    metrics: dict[str, float | None] = Field(
+        default_factory=dict, description="what the rounds' records have too, of the initial annotations"
+    )
     tiles: int = Field(ge=0)
     quarantined: int = Field(ge=0)
     simulated: bool
+    pretrained: dict[str, str] = Field(
+        default_factory=dict,
+        description="towers that started from weights of timm or Hugging Face: section of the model -> file's SHA-256",
+    )
 
 
 class PhaseClock:
@@ -106,12 +123,18 @@ class PhaseClock:
 
     Args:
         startup_s: Seconds spent on start-up before this clock was made. A run's first round has them.
+        startup_cpu_s: CPU time of the run's processes during the start-up, in seconds.
+        cpu_s: Returns the CPU time that the run's processes have used until now, in seconds; None: not measured.
     """
 
-    def __init__(self, startup_s: float = 0.0) -> None:
-        self._startup_s = startup_s
+    def __init__(
+        self, startup_s: float = 0.0, startup_cpu_s: float = 0.0, cpu_s: Callable[[], float] | None = None
+    ) -> None:
+        self._startup_s, self._startup_cpu_s, self._cpu_s = startup_s, startup_cpu_s, cpu_s
         self._begun = time.monotonic()
+        self._cpu_begun = cpu_s() if cpu_s else 0.0
         self._spent = dict.fromkeys(PHASES, 0.0)
+        self._cpu_spent = dict.fromkeys(PHASES, 0.0)
         self._current: str | None = None
 
     @contextmanager
@@ -126,9 +149,12 @@ class PhaseClock:
         if self._current is not None:
             raise ValueError(f"phase {name!r} begins inside phase {self._current!r}; phases do not overlap")
         self._current, begun = name, time.monotonic()
+        cpu_begun = self._cpu_s() if self._cpu_s else 0.0
         try:
             yield
         finally:
+            if self._cpu_s:
+                self._cpu_spent[name] += self._cpu_s() - cpu_begun
             self._spent[name] += time.monotonic() - begun
             self._current = None
 
@@ -140,6 +166,17 @@ class PhaseClock:
         return Timings(
             startup_s=startup, **phases, total_s=total, unaccounted_s=round(total - startup - sum(phases.values()), 3)
         )
+
+    def cpu_times(self) -> dict[str, float] | None:
+        """Return the CPU time up to now in seconds, by phase, rounded to milliseconds; None where it is not measured.
+
+        `startup` and `unaccounted` are phases here.
+        """
+        if self._cpu_s is None:
+            return None
+        rest = self._cpu_s() - self._cpu_begun - sum(self._cpu_spent.values())
+        spent = {"startup": self._startup_cpu_s, **self._cpu_spent, "unaccounted": max(rest, 0.0)}
+        return {phase: round(seconds, 3) for phase, seconds in spent.items()}
 
 
 def record_path(run_dir: Path, round_: int) -> Path:
@@ -190,7 +227,7 @@ def read_records(run_dir: Path) -> list[RoundRecord]:
     return records
 
 
-def check_recorded_schema(run_dir: Path, records: Sequence[RoundRecord], schema: AnnotationSchema) -> None:
+def check_recorded_schema(run_dir: Path, records: Sequence[RoundRecord], schema: "AnnotationSchema") -> None:
     """See that a run's records are of the schema that its configuration has now.
 
     Args:

@@ -5,21 +5,23 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.storage.links import link_out_of
 from corpus.storage.lock import LOCK, lease_lock
 from corpus.storage.state_files import StateFolder, read_json
 from corpus.storage.writer import Writer, is_unfinished
-from orchestrator.config.load import load_saved_config, save_config
-from orchestrator.config.schema import RunConfig
 from orchestrator.state.format import check_format
 from orchestrator.state.records import RoundRecord, record_path
+
+if TYPE_CHECKING:
+    from orchestrator.config.schema import RunConfig
 
 _CONFIG = "config.yaml"
 
 
-class RunDirectoryError(UserError):
+class RunDirectoryError(InputError):
     """A run directory that cannot be made or used; the message says what to do."""
 
 
@@ -46,6 +48,11 @@ class RunDirectory(StateFolder):
     def annotations(self) -> Path:
         """Delta table of the annotations, a version a round."""
         return self.path / "annotations"
+
+    @property
+    def statistics(self) -> Path:
+        """File of what shallow classifiers say of the tiles, where they are a label source."""
+        return self.path / "statistics.parquet"
 
     @property
     def figures(self) -> Path:
@@ -92,13 +99,15 @@ class RunDirectory(StateFolder):
             )
 
     @staticmethod
-    def create(config: RunConfig, path: Path | None, root: Path = Path("runs")) -> "RunDirectory":
+    def create(config: "RunConfig", path: Path | None, root: Path = Path("runs")) -> "RunDirectory":
         """Make a new directory: the given one, which must be empty or absent, or runs/<config>-<UTC time>.
 
         Raises:
             RunDirectoryError: The directory is not empty, or is a file.
             LockHeld: A process that makes a run there was stopped in the middle of it.
         """
+        from orchestrator.config.load import save_config
+
         chosen = path or root / f"{config.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         RunDirectory.check_free(chosen)
         chosen.mkdir(parents=True, exist_ok=True)
@@ -113,7 +122,7 @@ class RunDirectory(StateFolder):
         return directory
 
     @staticmethod
-    def open(path: Path) -> tuple["RunDirectory", RunConfig]:
+    def open(path: Path) -> tuple["RunDirectory", "RunConfig"]:
         """Open an existing run and read its configuration.
 
         Raises:
@@ -121,14 +130,26 @@ class RunDirectory(StateFolder):
             FormatError: Another version of knowlip wrote it.
             ConfigError: Its configuration is damaged.
         """
+        from orchestrator.config.load import load_saved_config
+
+        directory, _ = RunDirectory.find(path)
+        return directory, load_saved_config(directory.config)
+
+    @staticmethod
+    def find(path: Path) -> tuple["RunDirectory", dict[str, Any]]:
+        """Open an existing run; its configuration is returned as its file has it, unchecked: that takes no time.
+
+        Raises:
+            RunDirectoryError: There is no run in `path`, or a link in it leads out of it.
+            FormatError: Another version of knowlip wrote it.
+        """
         directory = RunDirectory(path.resolve())
         if not directory.config.is_file():
             raise RunDirectoryError(
                 f"{path} is not a run directory: it has no {_CONFIG}. Runs lie in runs/, the last one at runs/latest."
             )
         _refuse_links(directory.path)
-        check_format(path, directory.config)
-        return directory, load_saved_config(directory.config)
+        return directory, check_format(path, directory.config)
 
 
 def _is_something(path: Path) -> bool:

@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from corpus.storage.errors import UserError
 from corpus.storage.state_files import StateFolder
-from orchestrator.state.records import RoundRecord
+from orchestrator.state.records import InitialSummary, RoundRecord
 from orchestrator.state.run_end import RunStatus
+
+WAITING_TAG = "knowlip.waiting"
+"""Tag of a run that waits, or has waited, for room on its cluster."""
+CorpusRole = Literal["training", "output"]
+"""What a version of the annotations is to a round: what it trained on, or what it made."""
 
 
 class TrackerAway(Exception):
@@ -29,13 +34,43 @@ class TrackedRun:
             write once another driver has taken over.
         experiment: Name that runs of one configuration share.
         name: Name of the run.
-        kind: What is tracked: a run of the loop, or an ablation.
+        kind: What is tracked: a run of the loop, an ablation, or a search.
+        facts: What is known beside the configuration: user, source, version, git_commit, schedule.
     """
 
     directory: StateFolder
     experiment: str
     name: str
-    kind: Literal["loop", "ablation"] = "loop"
+    kind: Literal["loop", "ablation", "search"] = "loop"
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A clause of a tile whose value a round has changed, and who said what of it.
+
+    Attributes:
+        tile_id: The tile.
+        clause: The clause.
+        before: Its value before the round.
+        value: Its value after the round.
+        confidence: Probability of `value`, 0 to 1.
+        source: Who the value came from.
+        why: In words, why it changed.
+        sayings: Source -> value, probability of it, of_kept_value (probability of `value`), weight. The last source is
+            that of all together, with the rules. Numbers that are not known are missing.
+        picture: The tile as JPEG; None where it cannot be read.
+    """
+
+    tile_id: str
+    clause: str
+    before: str
+    value: str
+    confidence: float
+    source: str
+    why: str
+    sayings: Mapping[str, Mapping[str, str | float]]
+    picture: bytes | None = None
 
 
 class TrackedRound(Protocol):
@@ -72,6 +107,10 @@ class Tracker(Protocol):
         """Begin the run, or go on with it. `params` is the configuration with dotted keys, secrets included."""
         ...
 
+    def log_initial(self, summary: InitialSummary) -> None:
+        """Tell what the run starts from: the values before its first round. Told again by every start, equal ones."""
+        ...
+
     def round(self, number: int) -> AbstractContextManager[TrackedRound]:
         """Track a round while the body runs. A round that was interrupted, and runs again, is the same one."""
         ...
@@ -84,12 +123,16 @@ class Tracker(Protocol):
         """Tell the numbers of a round. The record is written to the run directory after this call."""
         ...
 
+    def log_repairs(self, round_: TrackedRound, repairs: Sequence[Repair]) -> None:
+        """Tell a sample of the clauses that the round has changed. A round that runs again tells equal ones again."""
+        ...
+
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
         """Tell numbers of the whole run."""
         ...
 
-    def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str) -> None:
-        """Tell which version of the annotations, a Delta table below the run directory, the round has made."""
+    def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str, role: CorpusRole) -> None:
+        """Tell which version of the annotations, a Delta table below the run directory, the round trains on or made."""
         ...
 
     def log_checkpoint(self, round_: TrackedRound, weights_dir: Path, weights_sha256: str) -> None:
@@ -102,6 +145,18 @@ class Tracker(Protocol):
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Tell facts of the whole run; a later value takes the place of an earlier one."""
+        ...
+
+    def log_prompts(self, texts: Mapping[str, str], sha256: str) -> None:
+        """Tell what the captioner is asked with: name of a template -> its text, and the hash of all of them."""
+        ...
+
+    def describe(self, text: str) -> None:
+        """Tell in Markdown how the run stands now; it takes the place of the last description."""
+        ...
+
+    def log_champion(self, number: int, held_out: float) -> None:
+        """Tell that round `number` is the best of the run now, by a metric of held-out tiles; larger is better."""
         ...
 
     def log_deletion(self, number: int) -> None:

@@ -2,6 +2,8 @@
 
 Ray Train v2 has no MLflow callback, so the loop owns the runs. Everything goes through the outbox in the run directory,
 so that the loop goes on while the tracking server is away.
+
+MLflow itself is imported where it is used: `knowlip status` asks a tracker what waits and where to look, at once.
 """
 
 import json
@@ -10,23 +12,29 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage
-
 from corpus.storage.redaction import without_user
 from corpus.storage.state_files import RecordError, read_json
-from orchestrator.state.records import RoundRecord, record_path
+from orchestrator.state.records import InitialSummary, RoundRecord, record_path
 from orchestrator.state.run_end import RunStatus, status_of
-from orchestrator.tracking.base import TrackedRound, TrackedRun, TrackerAway, TrackerUnusable
+from orchestrator.tracking.base import (
+    CorpusRole,
+    Repair,
+    TrackedRound,
+    TrackedRun,
+    TrackerAway,
+    TrackerUnusable,
+)
+from orchestrator.tracking.charts import LOSS, first_stands, of_initial, of_record
 from orchestrator.tracking.mlflow_address import why_deleted, why_unusable
-from orchestrator.tracking.mlflow_delivery import Delivery
 from orchestrator.tracking.mlflow_store import (
+    RUNS_FILE,
     TrackedRuns,
+    local_store,
     local_uri,
-    reaching_store,
     say,
     sign_in,
     tracking_uri,
@@ -38,7 +46,8 @@ IN_RUN_DIR = "the run directory"
 _STATUS: dict[RunStatus, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentials?)$", re.IGNORECASE)
 _PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
-_TIMES = "time/"
+_DESCRIPTION = "mlflow.note.content"
+_FACTS = {"user": "mlflow.user", "source": "mlflow.source.name", "git_commit": "mlflow.source.git.commit"}
 _LONGEST = 500  # characters of a parameter's value that every MLflow store takes
 _UNSAFE = re.compile(r"[^A-Za-z0-9_\-. :/]")
 
@@ -58,7 +67,7 @@ class MlflowRound:
 class MlflowTracker:
     """Writes one run of the loop to MLflow.
 
-    The store is a SQLite file in the run directory, unless MLFLOW_TRACKING_URI names another one. A store that
+    The store is a SQLite file (`local_store`), unless MLFLOW_TRACKING_URI names another one. A store that
     cannot be reached is no error: what is written waits in the run directory. What the store refuses is one, and so is
     that it has lost the run; the next start enters it there again.
     """
@@ -81,6 +90,11 @@ class MlflowTracker:
         """
         if not (named := os.environ.get("MLFLOW_TRACKING_URI")):
             return
+        from mlflow import MlflowClient
+        from mlflow.entities import LifecycleStage
+
+        from orchestrator.tracking.mlflow_reach import reaching_store
+
         try:
             with reaching_store():
                 client = MlflowClient(tracking_uri=self._uri)
@@ -135,6 +149,8 @@ class MlflowTracker:
             _key(name): _text(value) for name, value in params.items() if not _SECRET.search(name.rsplit(".", 1)[-1])
         }
         self._outbox.write("params", LOOP, {"params": texts})
+        if facts := self._run.facts:
+            self.log_tags({_FACTS.get(name, f"knowlip.{name}"): value for name, value in facts.items()})
 
     def finish(self, status: RunStatus) -> None:
         """Close the parent run, and try to deliver all that waits."""
@@ -150,6 +166,10 @@ class MlflowTracker:
         self._open()
         with self._entering_again():
             self._outbox.flush()
+
+    def log_initial(self, summary: InitialSummary) -> None:
+        """What the run starts from, as step 0 of the parent's charts."""
+        self.log_metrics(of_initial(summary), step=0)
 
     @contextmanager
     def round(self, number: int) -> Iterator[MlflowRound]:
@@ -170,7 +190,7 @@ class MlflowTracker:
     def log_losses(self, round_: TrackedRound, losses: Sequence[Mapping[str, float]]) -> None:
         """Per-step losses: one mapping a step, with `step` counted over the run; also on the parent, as one curve."""
         points = [
-            (f"loss/{_key(name)}", float(value), int(row["step"]))
+            (f"{LOSS}{_key(name)}", float(value), int(row["step"]))
             for row in losses
             for name, value in row.items()
             if name != "step"
@@ -179,14 +199,7 @@ class MlflowTracker:
 
     def log_record(self, round_: TrackedRound, record: RoundRecord) -> None:
         """The numbers of a round's record, on its own run and, with the round as step, on the parent."""
-        values = {name: value for name, value in record.metrics.items() if value is not None}
-        values |= {f"count/{name}": value for name, value in record.counts.model_dump().items()}
-        values |= {f"{_TIMES}{name}": value for name, value in record.timings.model_dump().items()}
-        values |= {
-            f"accuracy/{name}": value for name, value in (record.accuracy_by_clause or {}).items() if value is not None
-        }
-        values["world_size"] = record.world_size
-        points = [(_key(name), float(value), record.round) for name, value in values.items()]
+        points = [(_key(name), float(value), record.round) for name, value in of_record(record).items()]
         self._log_metrics(round_.number, points, with_parent=True)
         self._outbox.write(
             "tags",
@@ -200,14 +213,26 @@ class MlflowTracker:
             },
         )
 
+    def log_repairs(self, round_: TrackedRound, repairs: Sequence[Repair]) -> None:
+        """Enter each repair as a trace of the round's run and of the parent, with a span for each label source."""
+        if repairs:
+            pictures = {f"{at}.jpg": each.picture for at, each in enumerate(repairs) if each.picture is not None}
+            values = {"repairs": [{**asdict(each), "picture": None} for each in repairs]}
+            self._outbox.write("repairs", round_.number, values, files=pictures)
+
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
         """Numbers of the parent run."""
         self._log_metrics(LOOP, [(_key(name), float(value), step) for name, value in values.items()])
 
-    def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str) -> None:
-        """Enter a version of the annotations (a Delta table) as a dataset that this round trained on."""
+    def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str, role: CorpusRole) -> None:
+        """Enter a version of the annotations (a Delta table) as a dataset of the round, with its role as context.
+
+        MLflow has no datasets among the outputs of a run.
+        """
         self._outbox.write(
-            "dataset", round_.number, {"table": self._inside(table), "version": version, "digest": digest}
+            "dataset",
+            round_.number,
+            {"table": self._inside(table), "version": version, "digest": digest, "context": role},
         )
 
     def log_checkpoint(self, round_: TrackedRound, weights_dir: Path, weights_sha256: str) -> None:
@@ -229,6 +254,27 @@ class MlflowTracker:
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Tags of the parent run; a later value takes the place of an earlier one."""
         self._outbox.write("tags", LOOP, {"tags": dict(tags)})
+
+    def log_prompts(self, texts: Mapping[str, str], sha256: str) -> None:
+        """Enter the templates as a version of a prompt, unless one has this hash, and tag the parent run with it.
+
+        Harmless before `start`.
+        """
+        if self._opened is not None:
+            text = "\n".join(f"{{# {name} #}}\n{text}" for name, text in sorted(texts.items()))
+            self._outbox.write("prompt", LOOP, {"sha256": sha256, "text": text})
+
+    def describe(self, text: str) -> None:
+        """Set the description of the parent run. Harmless before `start`."""
+        if self._opened is not None:
+            self.log_tags({_DESCRIPTION: text})
+
+    def log_champion(self, number: int, held_out: float) -> None:
+        """Register a round's logged model, and have the alias `champion` name it if it beats the one that has it.
+
+        The registered model has the name of the experiment, so that its champion is the best of all its runs.
+        """
+        self._outbox.write("champion", number, {"held_out": held_out})
 
     def log_deletion(self, number: int) -> None:
         """The weights of a round are about to be deleted: its run and its logged model say so from now on."""
@@ -254,7 +300,7 @@ class MlflowTracker:
 
     @property
     def _file(self) -> Path:
-        return self._run_dir / "mlflow_runs.json"
+        return self._run_dir / RUNS_FILE
 
     @property
     def _where(self) -> str:
@@ -262,6 +308,10 @@ class MlflowTracker:
         return IN_RUN_DIR if self._uri == local_uri(self._run_dir) else without_user(self._uri)
 
     def _open(self) -> None:
+        from mlflow import MlflowClient
+
+        from orchestrator.tracking.mlflow_delivery import Delivery
+
         if self._file.exists():
             runs = read_json(self._run_dir, self._file, TrackedRuns)
             if runs.tracking_uri != self._where:
@@ -272,7 +322,8 @@ class MlflowTracker:
         else:
             runs = TrackedRuns(tracking_uri=self._where)
         self._save(runs)  # the key must be on disk before a run is created with it
-        location = (self._run_dir / "mlartifacts").as_uri() if self._where == IN_RUN_DIR else None
+        folder = local_store(self._run_dir)
+        location = (folder / "mlartifacts").as_uri() if self._where == IN_RUN_DIR else None
         client = MlflowClient(tracking_uri=self._uri)
         outbox = Outbox(self._run.directory, Delivery(client, self._run, runs, lambda: self._save(runs), location))
         for entry in outbox.entries():
@@ -329,4 +380,4 @@ def _text(value: Any) -> str:
 def _identity(number: int, point: Sequence[Any]) -> tuple[int, str, int, str]:
     key, value, step = point
     # As text, since NaN is not equal to itself.
-    return number, key, step, "" if key.startswith(_TIMES) else repr(value)
+    return number, key, step, "" if first_stands(key) else repr(value)

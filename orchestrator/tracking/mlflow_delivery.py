@@ -21,14 +21,20 @@ from pydantic import ValidationError
 
 from corpus.storage.disk import is_disk_full
 from corpus.storage.redaction import without_user
-from corpus.storage.state_files import RecordError
+from corpus.storage.state_files import RecordError, read_json
 from orchestrator.tracking.base import TrackedRun
-from orchestrator.tracking.mlflow_store import RUN_ID, TrackedRuns, is_away, reaching_store, say
+from orchestrator.tracking.mlflow_prompts import PROMPT, enter_prompt
+from orchestrator.tracking.mlflow_reach import is_away, reaching_store
+from orchestrator.tracking.mlflow_store import RUN_ID, RUNS_FILE, TrackedRuns, say
+from orchestrator.tracking.mlflow_traces import Traces
 from orchestrator.tracking.outbox import LOOP, OUTBOX, Entry, RunGone
 
 _BATCH = 1000  # metrics in one request: the server's limit
 _PARAMS = 100
 _LONGEST_REASON = 300  # characters; a server may answer with a page
+CHAMPION = "champion"
+"""Alias of the best version of a registered model."""
+_HELD_OUT = "knowlip.held_out"
 _GONE, _TAKEN = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
 # Of a place for artifacts that is a path.
 _REFUSALS = {errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
@@ -57,6 +63,7 @@ class Delivery:
         self._run_dir = run.directory.path.resolve()
         self._artifact_location = artifact_location
         self._said_refused = False
+        self._traces = Traces(client, runs.key)
         # Whatever the outbox names, nothing else is called.
         self._kinds: dict[str, Callable[..., None]] = {
             "close": self._close,
@@ -66,7 +73,10 @@ class Delivery:
             "dataset": self._dataset,
             "model": self._model,
             "deletion": self._deletion,
+            "champion": self._champion,
             "files": self._files,
+            "repairs": self._repairs,
+            "prompt": self._prompt,
         }
 
     def __call__(self, entry: Entry) -> None:
@@ -138,6 +148,8 @@ class Delivery:
             return found[0].info.run_id
         if entry.run == LOOP:
             name, tags = self._run.name, {"knowlip.kind": self._run.kind, "knowlip.run_dir": self._run_dir.name}
+            if (above := self._run_above()) is not None:
+                tags[MLFLOW_PARENT_RUN_ID] = above
         elif self._runs.parent is None:
             raise self._gone(entry)
         else:
@@ -151,6 +163,22 @@ class Delivery:
             }
         tags["knowlip.key"] = key
         return self._client.create_run(experiment_id, start_time=entry.at_ms, run_name=name, tags=tags).info.run_id
+
+    def _run_above(self) -> str | None:
+        """The MLflow run of the ablation or search whose directory holds this run's; None where there is none.
+
+        It counts only if this store has it, since a run directory may have come from elsewhere.
+        """
+        file = self._run_dir.parent / RUNS_FILE
+        if not file.exists():
+            return None
+        above = read_json(file.parent, file, TrackedRuns).parent
+        try:
+            return None if above is None else self._client.get_run(above).info.run_id
+        except MlflowException as error:
+            if error.error_code != _GONE:
+                raise
+            return None
 
     def _experiment(self) -> str:
         """The id of the run's experiment, which is made if there is none of its name."""
@@ -200,12 +228,14 @@ class Delivery:
     def _tags(self, run_id: str, entry: Entry, tags: dict[str, str]) -> None:
         self._client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
 
-    def _dataset(self, run_id: str, entry: Entry, table: str, version: int, digest: str) -> None:
+    def _dataset(
+        self, run_id: str, entry: Entry, table: str, version: int, digest: str, context: str = "training"
+    ) -> None:
         source = {"path": str(self._run_dir / table), "delta_table_version": version}
         # MLflow keeps at most 36 characters of a digest.
         dataset = Dataset(f"annotations version {version}", digest[:32], "delta_table", json.dumps(source))
-        training = [InputTag(MLFLOW_DATASET_CONTEXT, "training")]
-        self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=training)])
+        role = [InputTag(MLFLOW_DATASET_CONTEXT, context)]
+        self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=role)])
 
     def _model(self, run_id: str, entry: Entry, weights: str, weights_sha256: str) -> None:
         name = f"round-{entry.run:04d}"
@@ -236,11 +266,68 @@ class Delivery:
         if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:
             self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=entry.run)])
 
+    def _champion(self, run_id: str, entry: Entry, held_out: float) -> None:
+        name, key = self._run.experiment, f"{self._runs.key}/{entry.run}"
+        models = self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'")
+        if not models:
+            return  # the store had refused it
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != _TAKEN:
+                raise
+        version = self._version_of(key)
+        if version is None:
+            model = models[-1]
+            version = self._client.create_model_version(
+                name,
+                model.artifact_location,
+                run_id=run_id,
+                # MLflow 3.17 forgets `model_id` in its SQL stores, so the model is a tag as well.
+                model_id=model.model_id,
+                tags={
+                    "knowlip.key": key,
+                    "knowlip.model_id": model.model_id,
+                    "knowlip.round": str(entry.run),
+                    _HELD_OUT: repr(held_out),
+                },
+                description=f"Round {entry.run} of {self._run.name}. The weights lie in the run directory.",
+            ).version
+        best = self._client.get_registered_model(name).aliases.get(CHAMPION)
+        if best is None or float(self._client.get_model_version(name, best).tags.get(_HELD_OUT, "-inf")) < held_out:
+            self._client.set_registered_model_alias(name, CHAMPION, str(version))
+
+    def _version_of(self, key: str) -> int | None:
+        """The version of the registered model that a round of this run was entered as."""
+        found = self._client.search_model_versions(f"name = '{self._run.experiment}'")
+        return next((int(each.version) for each in found if each.tags.get("knowlip.key") == key), None)
+
     def _deletion(self, run_id: str, entry: Entry) -> None:
         tags = {"knowlip.weights": "deleted by retention"}
         self._client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
         for model in self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'"):
             self._client.set_logged_model_tags(model.model_id, tags)
+        if (version := self._version_of(f"{self._runs.key}/{entry.run}")) is not None:
+            for name, text in tags.items():
+                self._client.set_model_version_tag(self._run.experiment, str(version), name, text)
+
+    def _repairs(self, run_id: str, entry: Entry, repairs: list[dict[str, Any]]) -> None:
+        if self._runs.parent is None:
+            raise self._gone(entry)
+        runs = [run_id, self._runs.parent]
+        if not self._traces.enter(self._experiment(), runs, entry.run, entry.at_ms, repairs, entry.files):
+            say(
+                f"Warning: the MLflow server of this run ({self._runs.tracking_uri}) is older than 3.4 and holds "
+                f"no traces, so the repairs of round {entry.run} are told by `knowlip gallery {self._run_dir}` alone."
+            )
+
+    def _prompt(self, run_id: str, entry: Entry, sha256: str, text: str) -> None:
+        if not enter_prompt(self._client, self._experiment(), run_id, sha256, text):
+            say(
+                f"Warning: the MLflow store of this run ({self._runs.tracking_uri}) has a registered model "
+                f"called {PROMPT}, so the captioner's prompts are not in its prompt registry. Give the model another "
+                "name."
+            )
 
     def _files(self, run_id: str, entry: Entry, folder: str) -> None:
         with tempfile.TemporaryDirectory(prefix="knowlip-") as place:

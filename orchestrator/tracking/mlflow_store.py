@@ -1,43 +1,26 @@
-"""Which MLflow store and which of its runs a run is written to, how a reader looks at it, and whether it answers."""
+"""Which MLflow store and which of its runs a run is written to, and how a reader looks at it; without MLflow itself."""
 
 import os
 import shlex
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-import requests
-from mlflow.exceptions import MlflowException
 from pydantic import Field, StringConstraints, TypeAdapter
 from rich.console import Console
 
-from corpus.storage.disk import causes
 from corpus.storage.models import StrictModel
 from corpus.storage.redaction import without_user
-from orchestrator.tracking.base import TrackerAway
 from orchestrator.tracking.mlflow_address import absolute
 from orchestrator.tracking.outbox import LOOP
 
-# The outbox does the waiting, so a request is tried once and not for MLflow's four minutes.
-_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-_AWAY = (
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    requests.exceptions.RetryError,
-    requests.exceptions.ChunkedEncodingError,
-)
-# A proxy that lost its server, a token that ran out: what waits arrives once somebody has mended it.
-_AWAY_CODES = {"TEMPORARILY_UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND"}
-# The same from where artifacts go, which answers without MLflow's codes; 5xx as well.
-_AWAY_STATUSES = {401, 403, 404, 408, 429}
-# MLflow 3.17 has no code of its own for a run or an experiment that a user has deleted and can restore.
-_DELETED = "must be in the 'active' state"
-
-
+RUNS_FILE = "mlflow_runs.json"
+"""Of a run directory; see TrackedRuns."""
+SHARED = "runs"
+"""Name of a folder whose runs share a store."""
+_STORE = "mlflow.db"
 # Part of a path below mlartifacts/.
 RunId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+\z")]
 RUN_ID = TypeAdapter(RunId)
@@ -64,13 +47,25 @@ class TrackedRuns(StrictModel):
         self.experiment_id, self.parent, self.rounds = None, None, {}
 
 
+def local_store(run_dir: Path) -> Path:
+    """Return the folder of the SQLite store and the artifacts of a run that no server is named for.
+
+    Runs below a folder called `runs`, and the runs of an ablation below that, share the store there, so that they can
+    be compared. A run elsewhere has a store of its own, and so has one that began with its own.
+    """
+    run_dir = Path(run_dir).resolve()
+    if (run_dir / _STORE).exists():
+        return run_dir
+    return next((folder for folder in list(run_dir.parents)[:2] if folder.name == SHARED), run_dir)
+
+
 def local_uri(run_dir: Path) -> str:
-    """Return the URI of the SQLite store inside a run directory."""
-    return f"sqlite:///{Path(run_dir).resolve() / 'mlflow.db'}"
+    """Return the URI of the SQLite store of a run that no server is named for."""
+    return f"sqlite:///{local_store(run_dir) / _STORE}"
 
 
 def tracking_uri(run_dir: Path) -> str:
-    """Return where a run is tracked: MLFLOW_TRACKING_URI, its path made absolute, or the store inside its directory."""
+    """Return where a run is tracked: MLFLOW_TRACKING_URI, its path made absolute, or `local_store`."""
     named = os.environ.get("MLFLOW_TRACKING_URI")
     return absolute(named, Path.cwd()) if named else local_uri(run_dir)
 
@@ -99,40 +94,6 @@ def sign_in(uri: str) -> str:
     os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
     os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
     return without_user(uri)
-
-
-@contextmanager
-def reaching_store() -> Iterator[None]:
-    """Requests of the body do not wait long, and raise TrackerAway for what somebody can mend without us."""
-    mine = {name: value for name, value in _IMPATIENT.items() if name not in os.environ}
-    os.environ.update(mine)
-    try:
-        yield
-    except (MlflowException, requests.exceptions.RequestException, ConnectionError, TimeoutError) as error:
-        if is_away(error):
-            raise TrackerAway(" ".join(str(error).split())) from error
-        raise
-    finally:
-        for name in mine:
-            del os.environ[name]
-
-
-def is_away(error: BaseException) -> bool:
-    """Return whether an error of a request means that the store, or the place for artifacts, is away for now.
-
-    It is away if it does not answer, says that it is overloaded or broken (408, 429, 5xx), refuses us as a whole (401,
-    403, 404 of a proxy), or if the run or its experiment is deleted there and can be restored.
-    """
-    if isinstance(error, MlflowException) and (error.error_code in _AWAY_CODES or _DELETED in str(error)):
-        return True
-    if isinstance(error, (ConnectionError, TimeoutError)):  # of a place for artifacts that is no HTTP server
-        return True
-    if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
-        return error.response.status_code in _AWAY_STATUSES or error.response.status_code >= 500
-    # MLflow raises its own exception while it handles the one of requests.
-    first = next((each for each in causes(error) if isinstance(each, _AWAY)), None)
-    # A certificate that is not trusted stays so.
-    return first is not None and not isinstance(first, requests.exceptions.SSLError)
 
 
 def say(text: str) -> None:

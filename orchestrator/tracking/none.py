@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.state.records import RoundRecord
+from orchestrator.state.records import InitialSummary, RoundRecord
 from orchestrator.state.run_end import RunStatus
-from orchestrator.tracking.base import TrackedRound, TrackedRun
+from orchestrator.tracking.base import CorpusRole, Repair, TrackedRound, TrackedRun
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class NoTracker:
     def start(self, params: Mapping[str, Any]) -> None:
         """Do nothing."""
 
+    def log_initial(self, summary: InitialSummary) -> None:
+        """Do nothing."""
+
     @contextmanager
     def round(self, number: int) -> Iterator[UntrackedRound]:
         """Give a handle without an id."""
@@ -46,10 +49,13 @@ class NoTracker:
     def log_record(self, round_: TrackedRound, record: RoundRecord) -> None:
         """Do nothing."""
 
+    def log_repairs(self, round_: TrackedRound, repairs: Sequence[Repair]) -> None:
+        """Do nothing."""
+
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
         """Do nothing."""
 
-    def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str) -> None:
+    def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str, role: CorpusRole) -> None:
         """Do nothing."""
 
     def log_checkpoint(self, round_: TrackedRound, weights_dir: Path, weights_sha256: str) -> None:
@@ -59,6 +65,15 @@ class NoTracker:
         """Do nothing."""
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Do nothing."""
+
+    def log_prompts(self, texts: Mapping[str, str], sha256: str) -> None:
+        """Do nothing."""
+
+    def describe(self, text: str) -> None:
+        """Do nothing."""
+
+    def log_champion(self, number: int, held_out: float) -> None:
         """Do nothing."""
 
     def log_deletion(self, number: int) -> None:

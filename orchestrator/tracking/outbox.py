@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.storage.disk import DiskFull, disk_full, is_disk_full, writing
-from corpus.storage.errors import UserError
+from corpus.storage.errors import InputError
 from corpus.storage.lock import LockHeld
 from corpus.storage.state_files import RecordError, StateFolder
 from orchestrator.tracking.base import TrackerAway
@@ -46,7 +46,7 @@ COMMIT;
 """
 
 
-class RunGone(UserError):
+class RunGone(InputError):
     """The server has lost what an entry is for; the entry waits until `Outbox.begin_again`.
 
     Args:
@@ -112,14 +112,17 @@ class Outbox:
         self._pause_s, self._not_before = 0.0, float("-inf")
         self.last_problem: str | None = None
 
-    def write(self, kind: str, run: int, values: dict[str, Any], files: Sequence[Path] = ()) -> None:
+    def write(
+        self, kind: str, run: int, values: dict[str, Any], files: Sequence[Path] | Mapping[str, bytes] = ()
+    ) -> None:
         """Enter one thing to tell, and deliver what waits unless the server is known to be away.
 
         Args:
             kind: See Entry.
             run: See Entry.
             values: See Entry.
-            files: Copied now, since they may change before they are delivered.
+            files: Files, which are copied now, since they may change before they are delivered; or their content by
+                name.
 
         Raises:
             DiskFull: The entry does not fit on the disk.
@@ -127,11 +130,11 @@ class Outbox:
         with self._lock:
             self._directory.writer.check()
             row = (kind, run, int(time.time() * 1000), json.dumps(values))
-            contents = [(file.name, file.read_bytes()) for file in files]
+            given = files if isinstance(files, Mapping) else {file.name: file.read_bytes() for file in files}
             with self._changing(f"what MLflow is to be told ({kind})") as db:
                 insert = "INSERT INTO entries (kind, run, at_ms, content) VALUES (?, ?, ?, ?)"
                 number = db.execute(insert, row).lastrowid
-                db.executemany("INSERT INTO files VALUES (?, ?, ?)", [(number, *each) for each in contents])
+                db.executemany("INSERT INTO files VALUES (?, ?, ?)", [(number, *each) for each in given.items()])
             if self._clock() >= self._not_before:
                 self.flush()
 

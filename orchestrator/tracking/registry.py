@@ -33,8 +33,16 @@ class TrackingConfig(FrozenModel):
 
     kind: str = Field(
         default="mlflow",
-        description="mlflow: the server that MLFLOW_TRACKING_URI names, or a store in the run directory; none; or a "
-        "kind that a plugin has registered",
+        description="mlflow: the server that MLFLOW_TRACKING_URI names, or a store that the runs of a folder share "
+        "(docs/mlflow.md); none; or a kind that a plugin has registered",
+    )
+
+    traces: int = Field(
+        default=8,
+        ge=0,
+        le=100,
+        description="Repairs of a round that the tracker is told in full, drawn at random: picture, label sources with "
+        "their weights, rules, decision (docs/mlflow.md); 0: none",
     )
 
     @field_validator("kind")

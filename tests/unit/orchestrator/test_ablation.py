@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import shutil
 import signal
@@ -14,13 +15,13 @@ import yaml
 from mlflow import MlflowClient
 from rich.console import Console
 
-from corpus.storage.errors import ConfigError
+from corpus.storage.errors import ConfigError, Interrupted
 from orchestrator.experiments import ablation as ablation_module
 from orchestrator.experiments.ablation import run_ablation
 from orchestrator.experiments.cells import Cell, make_cells
 from orchestrator.experiments.config import AblationFailed, load_ablation
 from orchestrator.experiments.table import AblationTable
-from orchestrator.state.records import write_record
+from orchestrator.state.records import InitialSummary, write_initial_summary, write_record
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.tracking.mlflow_store import local_uri
 from support.paths import ROOT
@@ -78,15 +79,17 @@ def quiet() -> Console:
     return Console(quiet=True)
 
 
-@pytest.mark.parametrize("name", ["ablation.yaml", "ablation_small.yaml"])
+@pytest.mark.parametrize("name", ["ablation.yaml", "ablation_small.yaml", "real_noise.yaml"])
 def test_every_row_that_comes_with_the_project_is_a_valid_run(name, tmp_path):
     ablation = load_ablation(ROOT / "configs" / name)
     cells = make_cells(ablation, tmp_path)
-    assert len(cells) == len(ablation.rows) * len(ablation.seeds)
-    # One corpus a seed: nothing about it differs between rows.
-    for seed in ablation.seeds:
-        assert len({cell.config.corpus.model_dump_json() for cell in cells if cell.seed == seed}) == 1
-        assert {cell.config.seed for cell in cells if cell.seed == seed} == {seed}
+    conditions = list(ablation.conditions) or [None]
+    assert len(cells) == len(ablation.rows) * len(ablation.seeds) * len(conditions)
+    # One corpus a seed and a condition: nothing about it differs between rows.
+    for seed, condition in itertools.product(ablation.seeds, conditions):
+        of_both = [cell for cell in cells if (cell.seed, cell.condition) == (seed, condition)]
+        assert len({cell.config.corpus.model_dump_json() for cell in of_both}) == 1
+        assert {cell.config.seed for cell in of_both} == {seed}
     # Rows of the loop are different configurations.
     loops = [cell.config.model_dump_json() for cell in cells if cell.row.kind == "loop"]
     assert len(set(loops)) == len(loops)
@@ -188,7 +191,7 @@ def test_a_mistyped_key_of_a_row_is_found_before_anything_runs(write, tmp_path, 
 
 
 def test_a_row_that_is_not_there_is_answered_with_those_that_are(write, tmp_path):
-    with pytest.raises(ConfigError, match="nobody: no such row. The ablation has: none, both"):
+    with pytest.raises(ConfigError, match="nobody: the ablation has none of that name. It has: none, both"):
         make_cells(load_ablation(write()), tmp_path, ["nobody"])
 
 
@@ -302,8 +305,8 @@ def test_an_old_row_that_does_not_fit_is_found_before_anything_runs(write, tmp_p
 
 
 def test_a_run_that_fails_is_named_with_its_output(write, tmp_path, process):
-    process("print('no memory left'); raise SystemExit(3)")
-    with pytest.raises(AblationFailed, match=r"Row none with seed 0 failed \(exit status 3\).*none-seed0.log"):
+    process("print('no memory left'); raise SystemExit(1)")
+    with pytest.raises(AblationFailed, match=r"Row none with seed 0 failed \(exit status 1\).*none-seed0.log"):
         run_ablation(load_ablation(write()), tmp_path / "out", None, None, quiet())
     assert "no memory left" in (tmp_path / "out" / "none-seed0.log").read_text()
 
@@ -313,8 +316,7 @@ def test_a_cell_is_run_or_resumed_by_the_command_line(write, tmp_path, process):
     out = tmp_path / "out"
     out.mkdir()
     cell = make_cells(load_ablation(write()), out)[0]
-    with pytest.raises(KeyboardInterrupt):  # it left no record
-        ablation_module._run_loop(cell, quiet())
+    ablation_module._run_loop(cell, quiet())
     command = json.loads(cell.log.read_text())
     assert command == [
         "run",
@@ -327,8 +329,7 @@ def test_a_cell_is_run_or_resumed_by_the_command_line(write, tmp_path, process):
         "seed=0",
     ]
     pretend(cell, 0.8, rounds=1)
-    with pytest.raises(KeyboardInterrupt):
-        ablation_module._run_loop(cell, quiet())
+    ablation_module._run_loop(cell, quiet())
     assert json.loads(cell.log.read_text().splitlines()[-1]) == ["resume", str(cell.directory)]
 
 
@@ -341,17 +342,39 @@ def test_rounds_of_a_run_are_shown_as_they_end(write, tmp_path, process):
     assert console.export_text() == "  round 1: annotation accuracy 0.9\n"
 
 
+def test_finished_rows_are_printed_as_json(write, tmp_path, runs, call):
+    def fill(cell, console):
+        pretend(cell, 0.9)
+        summary = InitialSummary(annotation_accuracy=0.8, tiles=64, quarantined=0, simulated=True)
+        write_initial_summary(unguarded(cell.directory), summary)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ablation_module, "_run_loop", fill)
+        status, out, error = call("ablate", write(), "--out", tmp_path / "out", "--rows", "both", "--json")
+    assert status == 0, error
+    assert [(row["row"], row["seed"]) for row in json.loads(out)] == [("both", 0), ("both", 1)]
+    first = json.loads(out)[0]
+    assert (first["dataset"], first["noise"]) == ("smoke", "error_scale=1")
+    assert (first["label_accuracy"], first["initial_label_accuracy"], first["ece"]) == (0.9, 0.8, None)
+    assert first["seconds"] > 0
+    assert set(first) == {
+        *("row", "dataset", "noise", "seed", "label_accuracy", "initial_label_accuracy"),
+        *("false_repair_share", "test_accuracy", "ece", "seconds"),
+    }
+
+
 def test_an_interrupted_ablation_ends_its_run_and_waits_for_it(write, tmp_path, process, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     process(
         "import os, signal, sys\n"
-        "def end(*_):\n    print('state saved', flush=True); sys.exit(0)\n"
+        "def end(*_):\n    print('state saved', flush=True); sys.exit(3)\n"
         "signal.signal(signal.SIGTERM, end)\n"
         "os.kill(os.getppid(), signal.SIGTERM)\n"
         "signal.pause()\n"
     )
     before = signal.getsignal(signal.SIGTERM)
-    run_ablation(load_ablation(write()), tmp_path / "out", None, None, quiet())
+    with pytest.raises(Interrupted):
+        run_ablation(load_ablation(write()), tmp_path / "out", None, None, quiet())
     assert "state saved" in (tmp_path / "out" / "none-seed0.log").read_text()
     assert signal.getsignal(signal.SIGTERM) is before
     client = MlflowClient(local_uri(tmp_path / "out"))

@@ -5,6 +5,7 @@ import builtins
 
 import pytest
 
+from corpus.annotations import AnnotationError, ConcurrentCommitError
 from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.models import StateModel, StrictModel
 from support.paths import ROOT
@@ -41,7 +42,7 @@ def test_every_error_is_a_user_error_or_known_as_internal():
     others = {
         name
         for (_, name), bases in BASES.items()
-        if any(map(is_builtin_error, bases)) and "UserError" not in bases and name != "UserError"
+        if any(map(is_builtin_error, bases)) and not {"UserError", "InputError"} & {*bases, name}
     }
     assert others == INTERNAL
 
@@ -69,14 +70,19 @@ def test_a_state_model_is_frozen_and_refuses_a_number_that_is_not_finite():
         State(loss=1.0).loss = 2.0  # pyright: ignore[reportAttributeAccessIssue]  # refused, which is what is shown
 
 
-def test_the_command_line_prints_a_user_error_as_one_paragraph_and_exits_with_1(monkeypatch, capsys, tmp_path):
+def test_the_command_line_prints_a_user_error_as_one_paragraph_and_exits_with_its_status(monkeypatch, capsys, tmp_path):
     import orchestrator.cli as cli
 
     monkeypatch.setattr("sys.argv", ["knowlip", "status", str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit) as end:
         cli.main()
-    assert end.value.code == 1
+    assert end.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("Error: ")
     assert said.count("\n") == 1
     assert issubclass(ConfigError, UserError)
+
+
+def test_a_scheduler_is_told_to_try_again_only_what_may_be_gone_the_next_time():
+    statuses = {error.__name__: error.exit_status for error in (ConfigError, AnnotationError, ConcurrentCommitError)}
+    assert statuses == {"ConfigError": 2, "AnnotationError": 2, "ConcurrentCommitError": 1}

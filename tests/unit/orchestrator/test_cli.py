@@ -29,12 +29,12 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(call, tmp_path):
-    """Call with bad input: one paragraph on stderr, status 1, no traceback, nothing left behind."""
+    """Call with bad input: one paragraph on stderr, status 2 or 1, no traceback, nothing left behind."""
 
-    def refused(*arguments):
+    def refused(*arguments, expected=2):
         before = sorted(tmp_path.rglob("*"))
         status, _, error = call(*arguments)
-        assert status == 1
+        assert status == expected
         assert error.startswith("Error: ")
         assert "Traceback" not in error
         assert "  File " not in error
@@ -54,7 +54,7 @@ def test_help_names_every_command(call):
 
 def test_the_old_name_of_throughput_is_answered_with_the_new_one(refused, call):
     assert "`knowlip bench` is called `knowlip throughput` now" in refused("bench", "--run", "runs/latest")
-    assert "bench" not in call("--help")[1]
+    assert not re.search(r"^\W*bench ", call("--help")[1], re.MULTILINE)
 
 
 def test_a_missing_configuration_is_named(refused):
@@ -83,7 +83,7 @@ def test_a_run_directory_that_is_not_empty_is_refused(refused, tmp_path):
 
 
 def test_too_many_cpus_are_named_with_their_keys(refused):
-    error = refused("run", SMOKE, "--set", "train.min_workers=500", "--set", "train.max_workers=500")
+    error = refused("run", SMOKE, "--set", "train.min_workers=500", "--set", "train.max_workers=500", expected=1)
     assert "503 CPUs are needed" in error
     assert "6 are there" in error
     assert "cluster.local_cpus" in error
@@ -91,7 +91,7 @@ def test_too_many_cpus_are_named_with_their_keys(refused):
 
 def test_too_much_memory_is_named_with_its_key(refused):
     assert "9999 GiB of memory are needed (cluster.memory_gib)" in refused(
-        "run", SMOKE, "--set", "cluster.memory_gib=9999"
+        "run", SMOKE, "--set", "cluster.memory_gib=9999", expected=1
     )
 
 
@@ -146,7 +146,7 @@ def test_a_tile_that_cannot_be_captioned_is_refused_with_its_reason(call, tmp_pa
     make, why = BAD_TILES[kind]
     make(tmp_path / "tile.tif")
     status, _, error = call("caption", tmp_path / "tile.tif", "--run", "run")
-    assert status == 1
+    assert status == 2
     assert "Traceback" not in error
     assert "tile.tif" in error
     assert why in " ".join(error.split())
@@ -155,14 +155,14 @@ def test_a_tile_that_cannot_be_captioned_is_refused_with_its_reason(call, tmp_pa
 def test_a_run_without_weights_captions_nothing(call, tmp_path):
     RunDirectory.create(load_config(SMOKE), tmp_path / "run")
     status, _, error = call("caption", write_geotiff(tmp_path / "tile.tif", speckled_dn()), "--run", "run")
-    assert status == 1
+    assert status == 2
     assert "has no trained weights yet" in error
 
 
 def test_a_url_is_no_tile(call, tmp_path):
     RunDirectory.create(load_config(SMOKE), tmp_path / "run")
     status, _, error = call("caption", "https://example.com/tile.tif", "--run", "run")
-    assert status == 1
+    assert status == 2
     assert "virtual or remote" in " ".join(error.split())
 
 
@@ -295,7 +295,7 @@ def test_an_ablation_of_nothing_is_not_one_of_all(call, option, value, tmp_path)
 @pytest.mark.parametrize("name", ["a [b] [/c]", "[bold red]x[/]", "[link=file]:smile:", "back\\[slash"])
 def test_names_with_brackets_are_printed_as_they_are(call, tmp_path, name):
     status, _, error = call("run", f"{name}.yaml")
-    assert status == 1
+    assert status == 2
     assert f"Error: There is no configuration {name}.yaml." in error
     directory = RunDirectory.create(load_config(SMOKE), tmp_path / name.replace("/", "-"))
     status, out, _ = call("status", directory.path)

@@ -12,7 +12,7 @@ from orchestrator.config.schema import RunConfig
 from support.paths import ROOT
 
 # An ablation is rows of configurations; test_ablation.py has those.
-CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if not path.stem.startswith("ablation"))
+CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if "\nbase: " not in path.read_text())
 SMOKE = ROOT / "configs" / "smoke.yaml"
 
 
@@ -24,6 +24,17 @@ def write(path: Path, text: str) -> Path:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_configurations_that_come_along_are_valid(path):
     assert load_config(path).name == path.stem
+
+
+def test_a_configuration_from_elsewhere_names_parts_that_come_along(tmp_path):
+    default = (ROOT / "configs" / "default.yaml").read_text()
+    assert load_config(write(tmp_path / "mine.yaml", default)) == load_config(ROOT / "configs" / "default.yaml")
+
+
+def test_a_part_beside_the_configuration_counts_before_one_that_comes_along(tmp_path):
+    (tmp_path / "schedule").mkdir()
+    write(tmp_path / "schedule" / "default.yaml", "phase: [2]")
+    assert load_config(write(tmp_path / "mine.yaml", "schedule: schedule/default.yaml")).schedule.phase == (2,)
 
 
 def test_the_default_run_is_as_large_as_promised():
@@ -85,7 +96,6 @@ def test_keys_that_contradict_each_other_are_explained_without_a_dump():
     [
         (["captioner.min_replicas=2"], r"captioner: .*min_replicas \(2\) is larger than max_replicas \(1\)"),
         (["score.min_workers=3"], r"score: .*min_workers \(3\) is larger than max_workers \(2\)"),
-        (["score.leave_one_out=false"], "flag.leave_one_out is true and score.leave_one_out is false"),
         (
             ["acceptance.use_encoder=false", "acceptance.use_captioner=false"],
             "acceptance.use_encoder and acceptance.use_captioner are both false",
@@ -102,7 +112,6 @@ def test_values_that_do_not_go_together_are_refused(overrides, said):
     [
         ["captioner.min_replicas=2", "captioner.max_replicas=2"],
         ["score.min_workers=2"],
-        ["score.leave_one_out=false", "flag.leave_one_out=false"],
         ["acceptance.use_encoder=false"],
         ["acceptance.use_captioner=false"],
     ],
@@ -171,8 +180,9 @@ def test_a_saved_configuration_says_all_and_can_be_read_from_anywhere(tmp_path, 
     monkeypatch.chdir("/")
     again = load_config(tmp_path / "saved.yaml")
     assert again.corpus.data_dir == tmp_path / "relative"
-    assert again.model_copy(update={"corpus": config.corpus}) == config
+    assert again.model_copy(update={"corpus": config.corpus, "benchmark": config.benchmark}) == config
     assert set(yaml.safe_load((tmp_path / "saved.yaml").read_text())) == {
+        "benchmark",
         "format",
         "schema",
         *RunConfig.model_fields,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 from corpus.ingest.record import read_records
-from orchestrator import cli
 from orchestrator.config.load import load_config
 from orchestrator.data.prepare import prepare_corpus
 from support.delivered import decibels, hyp3_product, power, put, sigma0
@@ -34,20 +32,9 @@ KEYS = [
 ]
 
 
-@pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """Call the command line in an empty folder: (status, standard output, standard error)."""
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["knowlip", *map(str, arguments)])
-        monkeypatch.setattr(cli.console, "file", sys.stdout)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, error = capsys.readouterr()
-        return end.value.code, out, error
-
-    return call
 
 
 @pytest.fixture
@@ -96,13 +83,13 @@ def test_the_whole_reasoning_on_one_file(call, folder):
     assert "amplitude: corpus.ingest.units says so" in out
     assert status == 0
     status, _, error = call("data", "check", SMOKE, "--tiles", folder, "--explain", "absent.tif")
-    assert status == 1
+    assert status == 2
     assert "No scene of" in error
 
 
 def test_a_configuration_that_names_no_scenes_is_told(call):
     status, _, error = call("data", "check", SMOKE)
-    assert status == 1
+    assert status == 2
     assert "--tiles" in error
 
 

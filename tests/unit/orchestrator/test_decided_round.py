@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from actors.scorer.scorer import Scores
+from actors.scorer.pool import Scores
 from corpus.annotations import AnnotationStore
 from hcot_llm.aggregation.people import PERSON
+from model.known_tiles import KnownTiles
 from orchestrator.data import annotation_history
 from orchestrator.data.annotation_history import next_corpus, open_corpus
 from orchestrator.data.training_targets import TrainingTargets
@@ -23,13 +24,8 @@ from orchestrator.run.phases import Phases
 from orchestrator.run.steps import Round, aggregate, find_flagged
 from orchestrator.state.evidence import read_evidence
 from orchestrator.state.records import PhaseClock, read_records
-from support.made_run import made_findings, make_run
+from support.made_run import made_findings
 from support.unguarded import unguarded
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("decided"), tiles=24)
 
 
 @pytest.fixture
@@ -79,7 +75,7 @@ def test_a_run_that_goes_on_begins_with_what_people_decided_meanwhile(made, dire
     assert corpus.annotations.values[row, column] == index
     assert corpus.annotations.source[row, column] == PERSON
     assert corpus.initial.source[row, column] == "seed"
-    [table] = corpus.blocks
+    [table] = corpus.rows
     shown = {each["tile_id"]: each for each in table.to_pylist()}
     assert shown[tile]["values"][column] == index
     assert shown[tile]["loss_mask"][column]
@@ -131,3 +127,34 @@ def test_a_decision_made_while_a_round_is_under_way_is_in_what_the_round_commits
     row = after.annotations.tile_ids.index(tile)
     assert after.annotations.values[row, made.config.annotation_schema.column["road"]] == index
     assert after.people is not None
+
+
+def test_tiles_are_read_at_the_extent_that_the_start_weights_were_trained_at(made, directory, monkeypatch, tmp_path):
+    """Named in the configuration before the run has a copy of them, and from the copy afterwards."""
+    shown = []
+    monkeypatch.setattr(annotation_history, "read_images", lambda *arguments: shown.append(arguments[-3:]))
+    schema = made.config.annotation_schema
+    known = KnownTiles.of(
+        np.random.default_rng(0).normal(0, 1, (64, 20)).astype(np.float32),
+        np.zeros((64, len(schema)), int),
+        [len(values) for values in schema.vocabulary.values()],
+        image_size_px=128,
+        gsd_m=[2.0] * 64,
+        levels=["absolute"] * 64,
+    )
+    (tmp_path / "start").mkdir()
+    known.save(tmp_path / "start")
+    started = made.config.model_copy(update={"start_weights": tmp_path / "start"})
+    records = read_records(directory.path)
+    whole = open_corpus(made.config, directory, made.prepared, records)
+    crops = open_corpus(started, directory, made.prepared, records)
+    shutil.rmtree(directory.weights(0), ignore_errors=True)
+    shutil.move(tmp_path / "start", directory.weights(0))
+    again = open_corpus(started, directory, made.prepared, records)
+    assert [each[:2] for each in shown] == [(128, None), (128, known.input.sampling), (128, known.input.sampling)]
+    assert set(shown[0][2]) == {(1.0, 1.0)}
+    assert shown[1][2] == shown[2][2] != shown[0][2], "the contrast of a product is matched to the start weights'"
+    own = made.prepared.gsd_m
+    assert whole.image_gsd_m == pytest.approx(own)
+    assert crops.image_gsd_m == again.image_gsd_m
+    assert {round(crops.image_gsd_m[tile] / own[tile], 2) for tile in own if own[tile] == 10} == {0.5}

@@ -17,12 +17,6 @@ from orchestrator.report.story import read_story
 from orchestrator.review.applying import commit_decisions
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.run_directory import RunDirectory
-from support.made_run import make_run
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("decisions"), tiles=24)
 
 
 @pytest.fixture

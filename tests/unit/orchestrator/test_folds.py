@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from corpus.storage.errors import ConfigError
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.feedback import Feedback
+from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.relabel import Proposals
 from orchestrator.policies.folds import FoldFindings, join_findings, make_folds
 from support.hcot import CLAUSES, HCOT, VOCABULARY
@@ -15,6 +16,10 @@ from support.hcot import CLAUSES, HCOT, VOCABULARY
 TILES = [f"tile-{index:03d}" for index in range(60)]
 IN_TRAINING = np.arange(len(TILES)) % 6 != 0
 WATER = CLAUSES.index("water")
+SHAPE = len(TILES), len(CLAUSES)
+ANNOTATIONS = AnnotationMatrix(
+    HCOT, tuple(TILES), np.zeros(SHAPE, int), np.ones(SHAPE, np.float32), np.full(SHAPE, "seed")
+)
 
 
 @given(folds=st.integers(2, 5), seed=st.integers(0, 1000))
@@ -98,7 +103,7 @@ def findings(fold, level: float, asked: bool = True) -> FoldFindings:
 
 def test_each_tile_is_judged_by_the_one_model_that_speaks_for_it_and_has_not_seen_it():
     folds = make_folds(TILES, IN_TRAINING, 2, 0)
-    joined = join_findings(TILES, [findings(folds[0], 0.2), findings(folds[1], 0.6)])
+    joined = join_findings(ANNOTATIONS, [findings(folds[0], 0.2), findings(folds[1], 0.6)])
     expected = np.where(folds[0].speaks, 0.2, 0.6)
     assert (expected[~IN_TRAINING] == 0.2).any()
     assert (expected[~IN_TRAINING] == 0.6).any()
@@ -121,7 +126,7 @@ def test_each_tile_is_judged_by_the_one_model_that_speaks_for_it_and_has_not_see
 def test_one_folds_findings_are_all_findings_bit_for_bit():
     [only] = make_folds(TILES, IN_TRAINING, 1, 0)
     part = findings(only, 1 / 3)
-    joined = join_findings(TILES, [part])
+    joined = join_findings(ANNOTATIONS, [part])
     for clause in CLAUSES:
         np.testing.assert_array_equal(joined.feedback.zero_shot[clause], part.feedback.zero_shot[clause])
         np.testing.assert_array_equal(joined.proposals.distributions[clause], part.proposals.distributions[clause])

@@ -9,7 +9,8 @@ from rich.console import Console
 from corpus.storage.errors import UserError
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import RunConfig
-from orchestrator.report.summary import print_report, print_status
+from orchestrator.report.status import print_status
+from orchestrator.report.summary import print_report
 from orchestrator.start import resume_run
 from orchestrator.state.format import FORMAT, FormatError
 from orchestrator.state.records import write_record

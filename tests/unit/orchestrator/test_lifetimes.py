@@ -65,29 +65,30 @@ def run(session: Session, ends: list[str], error: BaseException | None, trouble:
     return ends
 
 
+TOLD = ["tracker.describe", "tracker.finish"]
 LAST = ["cluster.leave", "lease.release", "watchdog.stop"]
 
 
 def test_a_run_that_finished_closes_every_service_and_leaves_the_cluster_before_the_lease(session):
-    assert run(*session, None) == ["tracker.finish", "captioner.shutdown", "trainer.close", *LAST]
+    assert run(*session, None) == [*TOLD, "captioner.shutdown", "trainer.close", *LAST]
 
 
 def test_after_an_error_the_workers_are_let_go_and_not_waited_for(session):
     with pytest.raises(ValueError, match="the run's own"):
         run(*session, ValueError("the run's own"))
-    assert session[1] == ["tracker.finish", "captioner.shutdown", "trainer.let_go", *LAST]
+    assert session[1] == [*TOLD, "captioner.shutdown", "trainer.let_go", *LAST]
 
 
 def test_after_an_interruption_the_workers_save_their_state_before_anything_else_ends(session):
     with pytest.raises(KeyboardInterrupt):
         run(*session, KeyboardInterrupt())
-    assert session[1] == ["trainer.stop", "tracker.finish", "captioner.shutdown", *LAST]
+    assert session[1] == ["trainer.stop", *TOLD, "captioner.shutdown", *LAST]
 
 
 def test_an_end_that_fails_keeps_no_other_service_from_ending(session):
     with pytest.raises(ConnectionError, match="Ray is gone"):
         run(*session, None, ConnectionError("Ray is gone"))
-    assert session[1] == ["tracker.finish", "captioner.shutdown", "trainer.close", *LAST]
+    assert session[1] == [*TOLD, "captioner.shutdown", "trainer.close", *LAST]
 
 
 def test_a_later_end_goes_by_how_the_run_ended_and_not_by_what_failed_meanwhile(session):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from corpus.storage.disk import why_unwritable
 from corpus.storage.errors import UserError
 from orchestrator.cluster.disk_space import Place, ray_temp_dir, shortfalls, spill_dir, store_shortfall
 from orchestrator.cluster.environment import LOOPBACK, past_proxies, prepare_environment
@@ -12,7 +13,6 @@ from orchestrator.cluster.machine import (
     home_trouble,
     machine_troubles,
     open_files_trouble,
-    refusal,
     socket_trouble,
 )
 from orchestrator.config.load import load_config
@@ -114,7 +114,7 @@ def test_a_home_that_is_missing_or_cannot_be_written_is_named_with_what_to_do(re
     missing = home_trouble(None, None)
     assert missing is not None
     assert missing.startswith("HOME is not set")
-    said = home_trouble(str(read_only), refusal(read_only))
+    said = home_trouble(str(read_only), why_unwritable(read_only))
     assert said is not None
     assert f"nothing can be written to HOME, {read_only} (Read-only file system)" in said
     assert "export HOME=" in said

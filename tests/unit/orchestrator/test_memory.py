@@ -7,6 +7,7 @@ import pytest
 
 from corpus.storage.state_files import RecordError
 from orchestrator.monitoring.memory import MemorySampler, read_memory
+from orchestrator.monitoring.processes import CpuMeter
 from support.unguarded import unguarded
 
 HOLD = "import sys; held = bytearray(b'x') * (80 * 2**20); print('ready', flush=True); sys.stdin.read()"
@@ -23,6 +24,25 @@ def test_children_count_and_the_peak_outlives_them(tmp_path):
     assert during - before > 70 * 2**20
     assert report.peak_rss_bytes == during == sum(report.peak_by_process.values())
     assert read_memory(tmp_path) == report
+
+
+BURN = """
+import sys, time
+while time.process_time() < 0.5:
+    pass
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_cpu_time_of_a_child_counts_and_stays_when_the_child_has_ended(tmp_path):
+    meter = CpuMeter()
+    before = meter.total_s()
+    with subprocess.Popen([sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline().strip() == b"ready"
+        MemorySampler(unguarded(tmp_path), cpu=meter).sample()
+        child.stdin.close()
+    assert meter.total_s() - before >= 0.5
 
 
 def test_a_resumed_run_keeps_the_higher_peak(tmp_path):

@@ -8,13 +8,15 @@ import time
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
 from corpus.storage.errors import ConfigError
 from hcot_llm.schema.files import write_schema
+from model.pretrained import PretrainedError
 from orchestrator.cluster.capacity import ClusterCapacity, Resources, capacity_of, cluster_capacity
 from orchestrator.cluster.placement import find_unplaced
 from orchestrator.cluster.requirements import Requirement, total_requirement
-from orchestrator.config.load import load_config
+from orchestrator.config.load import load_config, portable
 from orchestrator.config.schema import RunConfig
 from orchestrator.run.preflight import PreflightError, check, check_start_weights, check_tile_size, preflight
 from orchestrator.state.run_directory import RunDirectory
@@ -23,7 +25,7 @@ from support.paths import ROOT
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
 
-RUNS = [path for path in sorted(SMOKE.parent.glob("*.yaml")) if not path.stem.startswith("ablation")]
+RUNS = [path for path in sorted(SMOKE.parent.glob("*.yaml")) if "\nbase: " not in path.read_text()]
 
 PLENTY = Resources(cpus=64, gpus=8, memory_gib=512)
 
@@ -112,13 +114,13 @@ def test_configurations_that_come_along_look_at_whole_tiles(path):
         ),
         (
             "sentinel1",
-            ["corpus.ingest.tile_px=256"],
-            "corpus.ingest.tile_px is 256 and model.encoder.vision.image_size_px is 128",
+            ["corpus.ingest.tile_px=64"],
+            "corpus.ingest.tile_px is 64 and model.encoder.vision.image_size_px is 128",
         ),
         (
             "smoke",
             ["model.captioner.vision={image_size_px: 256}"],
-            "corpus.simulated.tile_size_pixels is 128 and model.captioner.vision.image_size_px is 256",
+            "model.encoder.vision.image_size_px is 128 and model.captioner.vision.image_size_px is 256",
         ),
     ],
 )
@@ -370,3 +372,22 @@ def test_a_local_cluster_is_checked_without_starting_it():
     with pytest.raises(PreflightError, match="cluster is too small"):
         preflight(load_config(SMOKE, ["train.min_workers=1000", "train.max_workers=1000"]))
     assert not ray.is_initialized()
+
+
+def test_weights_of_another_size_that_a_tower_is_to_start_from_are_named_before_anything_starts(tmp_path):
+    width = {"embeddings.patch_embeddings.projection.weight": torch.zeros(8, 3, 16, 16)}
+    save_file(width | {"embeddings.position_embeddings": torch.zeros(1, 5, 8)}, tmp_path / "model.safetensors")
+    patch = ["model.encoder.vision.stem=patch", f"model.encoder.vision.pretrained={tmp_path}"]
+    with pytest.raises(PretrainedError, match=r"model.encoder.vision.width is \d+, there 8"):
+        preflight(load_config(SMOKE, patch))
+    nowhere = load_config(SMOKE, ["model.encoder.vision.pretrained=vit_nowhere"])
+    with pytest.raises(PretrainedError, match="weights not found at vit_nowhere"):
+        preflight(nowhere)
+
+
+def test_a_folder_that_a_tower_starts_from_is_kept_absolute_and_a_name_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vit").mkdir()
+    for source, kept in (("vit", str(tmp_path / "vit")), ("vit_base_patch16_224", "vit_base_patch16_224")):
+        model = portable(load_config(SMOKE, [f"model.encoder.vision.pretrained={source}"]))["model"]
+        assert model["encoder"]["vision"]["pretrained"] == kept

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from corpus.storage.yaml import dump_yaml, load_yaml
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaMismatch
 from orchestrator.config.load import load_config
+from orchestrator.run.actors import started_from
 from orchestrator.start import resume_run
 from orchestrator.state.records import (
     Counts,
@@ -151,6 +153,18 @@ def test_the_clock_accounts_for_all_time():
     assert result.total_s == pytest.approx(2 + result.train_s + result.score_s + result.unaccounted_s, abs=0.002)
 
 
+def test_the_clock_gives_cpu_time_to_the_phase_in_which_it_was_used():
+    used = iter([10.0, 11.0, 14.0, 20.0, 20.5, 21.0])  # at the start, around train, around score, now
+    clock = PhaseClock(startup_s=2.0, startup_cpu_s=9.0, cpu_s=lambda: next(used))
+    with clock.phase("train"):
+        pass
+    with clock.phase("score"):
+        pass
+    nothing = dict.fromkeys(("publish", "label", "refresh", "evaluate"), 0.0)
+    assert clock.cpu_times() == {"startup": 9.0, "train": 3.0, "score": 0.5, **nothing, "unaccounted": 7.5}
+    assert PhaseClock().cpu_times() is None
+
+
 def test_phases_neither_overlap_nor_are_invented():
     clock = PhaseClock()
     with pytest.raises(ValueError, match="do not overlap"), clock.phase("train"), clock.phase("score"):
@@ -164,6 +178,18 @@ def test_the_summary_of_the_initial_annotations_is_read_as_it_was_written(tmp_pa
     write_initial_summary(unguarded(tmp_path), summary)
     write_initial_summary(unguarded(tmp_path), summary)
     assert read_initial_summary(tmp_path) == summary
+
+
+def test_what_towers_started_from_is_recorded_and_outlives_the_first_weights(tmp_path):
+    directory = unguarded(tmp_path)
+    assert started_from(directory) == {}
+    directory.weights(0).mkdir(parents=True)
+    (directory.weights(0) / "pretrained.json").write_text('{"encoder.vision": "ab"}')
+    found = started_from(directory)
+    summary = InitialSummary(annotation_accuracy=None, tiles=6, quarantined=1, simulated=False, pretrained=found)
+    write_initial_summary(directory, summary)
+    shutil.rmtree(directory.weights(0))
+    assert started_from(directory) == {"encoder.vision": "ab"}
 
 
 def resumed_with_another_schema(tmp_path) -> Path:
@@ -194,7 +220,7 @@ def test_a_finished_run_whose_schema_was_changed_is_refused_too(tmp_path, call, 
     path = resumed_with_another_schema(tmp_path)
     write_record(unguarded(path), record(2))
     status, _, said = call("resume", path)
-    assert status == 1
+    assert status == 2
     assert "Round 1" in said
     assert "Traceback" not in said
 

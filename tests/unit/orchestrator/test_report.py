@@ -9,13 +9,15 @@ from rich.console import Console
 from orchestrator.config.load import save_config
 from orchestrator.config.schema import RunConfig
 from orchestrator.monitoring.memory import MemoryReport
-from orchestrator.report.summary import print_report, print_status, report
+from orchestrator.report.status import print_status
+from orchestrator.report.summary import print_report, report
 from orchestrator.state.records import Counts, InitialSummary, write_initial_summary, write_record
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.records import record
 from support.unguarded import unguarded
 
 KEYS = {"rounds", "seed_accuracy", "final_accuracy", "accuracy_by_clause", "peak_rss_bytes", "quarantined"}
+KEYS |= {"false_repair_share", "ece", "flag_precision", "hint_follow_rate"}
 
 
 @pytest.fixture
@@ -42,7 +44,9 @@ def fill(run_dir, accuracy):
         write_record(
             unguarded(run_dir),
             record(
-                number, metrics={"annotation_accuracy": accuracy}, accuracy_by_clause=accuracy and {"terrain": 0.95}
+                number,
+                metrics={"annotation_accuracy": accuracy, "false_repair_rate": accuracy and 0.01 * number},
+                accuracy_by_clause=accuracy and {"terrain": 0.95},
             ),
         )
     unguarded(run_dir).write_json(
@@ -57,6 +61,7 @@ def test_with_truth_a_report_has_accuracies(run_dir):
     assert set(found) == KEYS
     assert len(found["rounds"]) == 2
     assert (found["seed_accuracy"], found["final_accuracy"], found["quarantined"]) == (0.8, 0.93, 2)
+    assert (found["false_repair_share"], found["hint_follow_rate"]) == (0.02, None)
     assert found["accuracy_by_clause"] == {"terrain": {"seed": 0.8, "final": 0.95}}
     assert (
         found["rounds"][0]["counts"]
@@ -73,6 +78,7 @@ def test_without_truth_accuracies_are_null(run_dir):
     fill(run_dir, None)
     found = report(run_dir)
     assert found["seed_accuracy"] is found["final_accuracy"] is found["accuracy_by_clause"] is None
+    assert found["false_repair_share"] is None
     assert "unknown" in printed(print_report, run_dir)
 
 

@@ -14,7 +14,7 @@ import support.json_lines_tracker  # noqa: F401  # registers its kind
 from corpus.storage.lock import LeaseLost
 from corpus.storage.state_files import RecordError, StateFolder
 from orchestrator.config.load import load_config
-from orchestrator.report.summary import print_status
+from orchestrator.report.status import print_status
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import write_record
 from orchestrator.state.run_directory import RunDirectory

@@ -7,7 +7,7 @@ from actors.trainer.config import TrainConfig
 from corpus.storage.errors import ConfigError
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from orchestrator.config.load import flatten, load_config, save_config
-from orchestrator.policies.schedule import Phase, Schedule, ScheduleConfig
+from orchestrator.policies.schedule import Phase, Schedule, ScheduleConfig, schedule_label
 from orchestrator.state.records import is_over
 from support.hcot import CLAUSES
 from support.paths import ROOT
@@ -171,3 +171,36 @@ def test_a_schedule_that_is_not_there_is_named():
 def test_a_run_that_ends_before_its_last_phase_is_refused():
     with pytest.raises(ConfigError, match="schedule.phase has 3 entries, one a round, and the run ends after 2: set"):
         load_config(SMOKE, ["schedule=schedule/paper.yaml", "rounds=2"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [({}, "default"), ({"phase": [1, 2, 3], "epochs": 4}, "phase 1, 2, 3; epochs 4"), ({"folds": 2}, "folds 2")],
+)
+def test_a_schedule_is_called_by_what_it_has_in_other_ways_than_the_default(settings, label):
+    assert schedule_label(ScheduleConfig(**settings)) == label
+
+
+@pytest.mark.parametrize(
+    ("held_out", "ends"),
+    [
+        ([-0.9], False),
+        ([-0.9, -0.8995], True),  # a rise of less than the gain
+        ([-0.9, -0.8], False),
+        ([-0.9, -0.7, -0.8], True),
+        ([-0.9, None], False),
+        ([None, None], False),
+    ],
+)
+def test_a_run_whose_held_out_likelihood_rises_no_more_ends_if_the_schedule_says_so(held_out, ends):
+    said = schedule(flat_rounds=1, flat_gain=0.001).why_flat(held_out)
+    assert (said is not None) == ends
+    assert said is None or "schedule.flat_gain (0.001)" in said
+    assert schedule().why_flat(held_out) is None
+
+
+def test_more_rounds_of_patience_forgive_one_that_was_worse():
+    patient = schedule(flat_rounds=2, flat_gain=0)
+    assert patient.why_flat([-0.9, -1.0]) is None
+    assert patient.why_flat([-0.9, -1.0, -0.8]) is None
+    assert patient.why_flat([-0.9, -1.0, -0.95]).startswith("the held-out likelihood was -0.9000 2 rounds ago")

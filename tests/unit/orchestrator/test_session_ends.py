@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 from corpus.storage.disk import DiskFull
+from corpus.storage.errors import Interrupted
 from corpus.storage.lock import LeaseLost
 from orchestrator import start as running
 from orchestrator.config.load import load_config
@@ -141,7 +142,10 @@ def test_a_tracker_that_is_added_from_outside_is_told_what_a_session_does(tmp_pa
         session.records = [record(1)]
         session.retain()
     found = told(session.directory.path)
-    assert [each["what"] for each in found] == ["start", "begin", "record", "end", "tags", "finish"]
+    what = ["start", "prompts", "begin", "record", "end", "tags", "describe", "finish"]
+    assert [each["what"] for each in found] == what
+    assert found[-2]["text"].startswith("**finished** after 1 of 2 rounds")
+    assert "unknown → 0.9100 after round 1" in found[-2]["text"]
     assert found[0] == {"what": "start", "experiment": "smoke", "seed": 0}
     assert found[-1] == {"what": "finish", "status": "finished"}
     assert not list(session.directory.path.glob("mlflow*"))
@@ -286,10 +290,25 @@ def test_a_resume_that_is_ended_before_its_loop_begins_says_how_to_go_on(tmp_pat
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
     said = io.StringIO()
     try:
-        running.resume_run(directory.path, Console(file=said, width=1000))
+        with pytest.raises(Interrupted) as end:
+            running.resume_run(directory.path, Console(file=said, width=1000))
+        assert end.value.exit_status == 3, "a scheduler that takes 0 for success would not go on with the run"
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
     assert f"Interrupted; what is finished is kept. Resume with: knowlip resume {directory.path}" in said.getvalue()
     assert not (directory.path / "corpus.json").exists()
     assert read_lease(directory.path) is None
+
+
+def test_losses_and_the_phase_reach_the_tracker_while_a_round_goes_on(tmp_path):
+    session, _ = session_in(tmp_path / "run", "tracking.kind=json_lines")
+    with pytest.raises(ValueError, match="the body's own"), session:
+        round_ = next(session.remaining_rounds())
+        with session.recording(round_), round_.phase("train"):
+            round_.phases.losses_trained(0, [{"step": 4, "itc": 2.0}])
+            assert told(session.directory.path)[-1] == {"what": "losses", "round": 1, "steps": [4]}
+            raise ValueError("the body's own")
+    texts = [each["text"] for each in told(session.directory.path) if each["what"] == "describe"]
+    assert texts[0].startswith("**round 1 of 2, train**")
+    assert texts[-1].startswith("**failed** after 0 of 2 rounds, in round 1 of 2, train; go on with `knowlip resume ")

@@ -12,13 +12,7 @@ from orchestrator.report.difference import compare_rounds
 from orchestrator.report.places import sites_of
 from orchestrator.report.story import UnknownInRun, read_story
 from orchestrator.state.evidence import evidence_table, read_evidence, write_evidence
-from support.made_run import make_run
 from support.unguarded import unguarded
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("story"))
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +83,10 @@ def test_history_is_printed_for_a_tile_and_for_a_clause_and_as_json(made, story,
 def test_an_unknown_tile_or_clause_is_answered_with_the_nearest(made, story, call):
     tile = story.states[0].tile_ids[0]
     status, _, error = call("history", made.path, f"{tile}x")
-    assert status == 1
+    assert status == 2
     assert f"Did you mean '{tile}'?" in " ".join(error.split())
     status, _, error = call("history", made.path, tile, "raod")
-    assert status == 1
+    assert status == 2
     assert "Did you mean 'road'?" in " ".join(error.split())
 
 

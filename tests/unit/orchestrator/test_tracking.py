@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -17,10 +18,11 @@ from corpus.storage.disk import DiskFull
 from corpus.storage.errors import UserError
 from corpus.storage.redaction import without_user
 from corpus.storage.state_files import RecordError, StateFolder
-from orchestrator.state.records import write_record
-from orchestrator.tracking.base import TrackerAway
+from orchestrator.state.records import InitialSummary, write_record
+from orchestrator.tracking.base import TrackedRun, TrackerAway
+from orchestrator.tracking.charts import HEADLINES
 from orchestrator.tracking.mlflow import MlflowTracker
-from orchestrator.tracking.mlflow_store import local_uri, tracking_uri, ui_command
+from orchestrator.tracking.mlflow_store import local_store, local_uri, tracking_uri, ui_command
 from orchestrator.tracking.outbox import Entry, Outbox, RunGone
 from support.records import record
 from support.tracked_runs import content, losses, write_round
@@ -67,7 +69,8 @@ def test_one_run_is_tracked_from_its_parameters_to_its_model(tmp_path):
     parent = started(tracker, PARAMS)
     with tracker.round(1) as child:
         tracker.log_losses(child, losses(0, 1200))
-        tracker.log_corpus(child, run_dir / "annotations", 3, "d" * 64)
+        tracker.log_corpus(child, run_dir / "annotations", 2, "c" * 64, "training")
+        tracker.log_corpus(child, run_dir / "annotations", 3, "d" * 64, "output")
         tracker.log_checkpoint(child, weights, "a" * 64)
         tracker.log_files(child, [figure], "figures")
         tracker.log_record(child, record(1))
@@ -84,13 +87,11 @@ def test_one_run_is_tracked_from_its_parameters_to_its_model(tmp_path):
     round_run = client.get_run(child.run_id)
     assert round_run.info.status == "FINISHED"
     assert round_run.data.tags["mlflow.parentRunId"] == parent
-    assert len(client.get_metric_history(child.run_id, "loss/itc")) == 1200
-    assert round_run.data.metrics["count/accepted"] == 12
-    assert round_run.data.metrics["time/train_s"] == 1.0
-    assert round_run.data.metrics["accuracy/terrain"] == 0.9
-    [dataset] = round_run.inputs.dataset_inputs
-    assert dataset.dataset.digest == "d" * 32
-    assert json.loads(dataset.dataset.source)["delta_table_version"] == 3
+    assert len(client.get_metric_history(child.run_id, "detail/loss/itc")) == 1200
+    assert round_run.data.metrics["detail/count/accepted"] == 12
+    assert round_run.data.metrics["detail/time/train_s"] == 1.0
+    assert round_run.data.metrics["detail/accuracy/terrain"] == 0.9
+    assert datasets(round_run) == {"training": (2, "c" * 32), "output": (3, "d" * 32)}
     [output] = round_run.outputs.model_outputs
     model = client.get_logged_model(output.model_id)
     assert model.status == "READY"
@@ -98,6 +99,140 @@ def test_one_run_is_tracked_from_its_parameters_to_its_model(tmp_path):
     assert model.params["directory"] == str(weights)
     assert not list((run_dir / "mlartifacts").rglob("*.safetensors")), "weights are kept once, in the run directory"
     assert [each.path for each in client.list_artifacts(child.run_id, "figures")] == ["figures/losses.png"]
+
+
+def datasets(run) -> dict[str, tuple[int, str]]:
+    """(version of the Delta table, digest) by context of the datasets of a run."""
+    return {
+        each.tags[0].value: (json.loads(each.dataset.source)["delta_table_version"], each.dataset.digest)
+        for each in run.inputs.dataset_inputs
+    }
+
+
+def test_the_initial_annotations_are_step_0_of_every_chart_that_has_an_initial_value(tmp_path):
+    summary = InitialSummary(
+        annotation_accuracy=0.8,
+        accuracy_by_clause={"terrain": 0.7, "road": None},
+        metrics={"annotation_kappa": 0.6, "annotation_accuracy_stated": 0.75, "expected_calibration_error": None},
+        tiles=8,
+        quarantined=0,
+        simulated=True,
+    )
+    tracker = tracker_in(tmp_path)
+    parent = started(tracker, {})
+    for _ in range(2):  # every start tells it
+        tracker.log_initial(summary)
+    with tracker.round(1) as child:
+        tracker.log_record(child, record(1, metrics={"annotation_accuracy": 0.91, "annotation_kappa": 0.7}))
+    client = MlflowClient(tracking_uri(tmp_path))
+
+    def history(key):
+        return [(point.step, point.value) for point in client.get_metric_history(parent, key)]
+
+    assert history("annotation_accuracy") == [(0, 0.8), (1, 0.91)]
+    assert history("annotation_kappa") == [(0, 0.6), (1, 0.7)]
+    assert history("detail/accuracy/terrain") == [(0, 0.7), (1, 0.9)]
+    assert history("detail/annotation_accuracy_stated") == [(0, 0.75)]
+    assert history("false_repair_rate") == [(0, 0.0)]
+    assert history("expected_calibration_error") == history("detail/accuracy/road") == []
+
+
+def test_few_headlines_stand_in_one_group_and_all_else_below_detail(tmp_path):
+    tracker = tracker_in(tmp_path)
+    parent = started(tracker, {})
+    metrics = dict.fromkeys((*HEADLINES[:6], "source_weight_encoder_road", "true_repairs"), 0.5)
+    with tracker.round(1) as child:
+        tracker.log_losses(child, losses(0, 2))
+        tracker.log_record(child, record(1, metrics=metrics, cpu_s={"train": 3600.0, "score": 1800.0}))
+    found = MlflowClient(tracking_uri(tmp_path)).get_run(parent).data.metrics
+    assert 5 <= len(HEADLINES) <= 8
+    assert {name for name in found if "/" not in name} == set(HEADLINES)
+    assert {name.split("/")[0] for name in found if "/" in name} == {"detail"}
+    assert found["detail/cpu/train_hours"] == 1.0
+    assert found["detail/cpu/total_hours"] == 1.5
+    assert found["accepted_share"] == pytest.approx(12 / 19)
+    assert found["detail/speed/scored_clauses_per_s"] == 100.0
+
+
+def test_losses_that_came_while_training_keep_their_times_and_are_not_told_again(tmp_path):
+    tracker = tracker_in(tmp_path)
+    parent = started(tracker, {})
+    with tracker.round(1) as child:
+        tracker.log_losses(child, losses(0, 3))
+        told = time.time() * 1000
+        time.sleep(0.05)
+        rows = losses(0, 5)
+        rows[1] = {**rows[1], "itc": 9.0}  # trained again by a group of another size
+        tracker.log_losses(child, rows)
+    client = MlflowClient(tracking_uri(tmp_path))
+    for run in (parent, child.run_id):
+        points = sorted(client.get_metric_history(run, "detail/loss/itc"), key=lambda point: point.step)
+        assert [(point.step, point.value) for point in points] == [(row["step"], row["itc"]) for row in losses(0, 5)]
+        assert all((point.timestamp <= told) == (point.step < 3) for point in points)
+
+
+def test_the_facts_of_a_run_are_tags_by_which_mlflow_shows_them(tmp_path):
+    facts = {"user": "me", "source": "knowlip run smoke", "git_commit": "c0ffee", "schedule": "folds 2"}
+    tracker = MlflowTracker(TrackedRun(StateFolder(tmp_path), "e", "r", facts=facts))
+    tracker.describe("not started yet")
+    tracker.start({})
+    tracker.describe("**round 1 of 3, train**")
+    tracker.describe("**finished**")
+    tags = MlflowClient(tracking_uri(tmp_path)).get_run(tracker.run_id()).data.tags
+    assert tags["mlflow.user"] == "me"
+    assert tags["mlflow.source.name"] == "knowlip run smoke"
+    assert tags["mlflow.source.git.commit"] == "c0ffee"
+    assert tags["knowlip.schedule"] == "folds 2"
+    assert tags["mlflow.note.content"] == "**finished**"
+
+
+def champion(client: MlflowClient) -> tuple[str | None, str | None]:
+    """(run, round) of the version of the registered model that the alias names."""
+    version = client.get_model_version_by_alias("e", "champion")
+    return version.run_id, version.tags["knowlip.round"]
+
+
+def test_the_champion_moves_only_when_the_held_out_metric_improves_also_from_run_to_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    client, ids = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db"), []
+    for name, values in (("first", [-0.9, -0.5, -0.7]), ("second", [-0.6, -0.4])):
+        run_dir = tmp_path / name
+        run_dir.mkdir()
+        tracker = tracker_in(run_dir)
+        tracker.start({})
+        for number, value in enumerate(values, start=1):
+            ids.append(write_round(tracker, run_dir, number).run_id)
+            tracker.log_champion(number, value)
+            best = max(range(len(ids)), key=lambda index: [-0.9, -0.5, -0.7, -0.6, -0.4][index])
+            assert champion(client)[0] == ids[best]
+        tracker.log_deletion(1)
+        tracker.finish("finished")
+    versions = client.search_model_versions("name = 'e'")
+    assert len(versions) == 5
+    deleted = {each.run_id for each in versions if each.tags.get("knowlip.weights") == "deleted by retention"}
+    assert deleted == {ids[0], ids[3]}
+    assert all(client.get_logged_model(each.tags["knowlip.model_id"]).source_run_id == each.run_id for each in versions)
+    undeliver(tmp_path / "second", tmp_path / "second" / "losses.png")
+    tracker_in(tmp_path / "second").deliver()
+    assert waiting(tmp_path / "second") == 0
+    assert len(client.search_model_versions("name = 'e'")) == 5
+    assert champion(client) == (ids[4], "2")
+
+
+def test_runs_below_a_folder_runs_share_its_store_and_those_of_an_ablation_are_its_children(tmp_path, empty_store):
+    runs = tmp_path / "runs"
+    for name in ("one", "two", "ablation/none-seed0", "deep/er/run"):
+        (runs / name).mkdir(parents=True)
+    shutil.copy(empty_store, runs / "mlflow.db")
+    above = MlflowTracker(TrackedRun(StateFolder(runs / "ablation"), "e", "ablation", kind="ablation"))
+    parents = [started(tracker, {}) for tracker in (above, *(tracker_in(runs / name) for name in ("one", "two")))]
+    child = started(tracker_in(runs / "ablation" / "none-seed0"), {})
+    client = MlflowClient(f"sqlite:///{runs}/mlflow.db")
+    found = {run.info.run_id: run.data.tags.get("mlflow.parentRunId") for run in client.search_runs(["1"])}
+    assert found == {**dict.fromkeys(parents), child: parents[0]}
+    assert local_store(runs / "deep" / "er" / "run") == runs / "deep" / "er" / "run"
+    (runs / "one" / "mlflow.db").touch()  # it began when every run had a store of its own
+    assert local_store(runs / "one") == runs / "one"
 
 
 def test_a_crash_is_marked_and_the_restart_goes_on_with_the_same_runs(tmp_path):
@@ -183,7 +318,7 @@ def test_a_round_that_runs_again_enters_equal_losses_once(tmp_path):
     with second.round(1) as child:
         second.log_losses(child, [*losses(0, 3), {"step": 3, "itc": float("nan")}])
         second.log_losses(child, losses(4, 1))
-    history = MlflowClient(tracking_uri(tmp_path)).get_metric_history(child.run_id, "loss/itc")
+    history = MlflowClient(tracking_uri(tmp_path)).get_metric_history(child.run_id, "detail/loss/itc")
     assert [point.step for point in history] == [0, 1, 2, 3, 4]
 
 
@@ -256,8 +391,8 @@ def test_times_of_a_round_that_runs_again_are_entered_once(tmp_path):
             tracker.log_record(child, record(1).model_copy(update={"timings": timings}))
     client = MlflowClient(tracking_uri(tmp_path))
     for run in (parent, child.run_id):
-        assert [point.value for point in client.get_metric_history(run, "time/train_s")] == [1.0]
-        assert len(client.get_metric_history(run, "count/accepted")) == 1
+        assert [point.value for point in client.get_metric_history(run, "detail/time/train_s")] == [1.0]
+        assert len(client.get_metric_history(run, "detail/count/accepted")) == 1
 
 
 def test_a_run_that_was_deleted_in_mlflow_ends_nothing_and_gets_all_once_it_is_restored(tmp_path):
@@ -274,7 +409,7 @@ def test_a_run_that_was_deleted_in_mlflow_ends_nothing_and_gets_all_once_it_is_r
     tracker_in(tmp_path).deliver()
     assert waiting(tmp_path) == 0
     assert client.get_run(parent).info.status == "FINISHED"
-    assert [point.step for point in client.get_metric_history(parent, "loss/total")] == [0]
+    assert [point.step for point in client.get_metric_history(parent, "detail/loss/total")] == [0]
 
 
 def delete_for_good(client: MlflowClient, run_id: str) -> None:
@@ -328,11 +463,11 @@ def test_what_the_store_has_lost_ends_the_run_and_is_entered_again_by_the_next_s
     assert len(ids) == 3
     assert ids <= set(found)
     assert all(found[run][0] == "FINISHED" for run in ids)
-    assert [point[0] for point in found[entered][3]["loss/itc"]] == list(range(20, 60))
+    assert [point[0] for point in found[entered][3]["detail/loss/itc"]] == list(range(20, 60))
     assert found[entered][2] == {"rounds": "2"}
     for number in (1, 2):
         _, _, _, points, digests, models, figures = found[runs["rounds"][str(number)]]
-        assert [point[0] for point in points["loss/itc"]] == list(range(20 * number, 20 * number + 20))
+        assert [point[0] for point in points["detail/loss/itc"]] == list(range(20 * number, 20 * number + 20))
         assert digests == [f"{number}" * 32]
         assert len(models) == 1
     assert figures == ["figures/losses.png"]  # that were not sent before

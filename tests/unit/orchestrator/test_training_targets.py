@@ -49,7 +49,7 @@ def test_training_targets_are_read_as_they_were_written(tmp_path):
     again = TrainingTargets.read(tmp_path / "feedback" / "round-0001.parquet")
     np.testing.assert_array_equal(again.caption_mask, targets.caption_mask)
     np.testing.assert_array_equal(again.loss_mask, targets.loss_mask)
-    assert again.hints == targets.hints
+    assert again.hints.to_pylist() == targets.hints
 
 
 def test_the_losses_expect_as_many_errors_as_the_targets_have():

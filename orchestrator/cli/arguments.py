@@ -1,0 +1,50 @@
+"""What several commands share: the console, their arguments, and the configuration that these give."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from orchestrator.config.schema import RunConfig
+
+console = Console(markup=False, emoji=False)  # names are printed as they are, brackets and colons too
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a configuration key, for instance --set rounds=5. Repeatable."
+    ),
+]
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="A YAML configuration, for instance configs/default.yaml.")
+]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory, for instance runs/latest.")]
+Tiles = Annotated[Path | None, typer.Option("--tiles", metavar="DIR", help="Folder or list of GeoTIFFs to run on.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+def progress_console(as_json: bool) -> Console:
+    """Where progress is printed: beside one JSON object on standard output it goes to standard error."""
+    return Console(stderr=True, markup=False, emoji=False, quiet=console.quiet) if as_json else console
+
+
+def load(path: Path, tiles: Path | None, settings: list[str] | None) -> "RunConfig":
+    """Read a configuration with what the command line sets on top.
+
+    Args:
+        path: the YAML file.
+        tiles: value of --tiles, which makes the corpus one of GeoTIFFs.
+        settings: values of --set, as key=value.
+
+    Raises:
+        UserError: the configuration cannot be used.
+    """
+    from orchestrator.config.load import load_config
+
+    overrides = list(settings or [])
+    if tiles is not None:
+        overrides += ["corpus.kind=geotiff", f"corpus.tiles={json.dumps(str(tiles))}"]
+    return load_config(path, overrides)

@@ -1,0 +1,92 @@
+"""Commands that start, continue and follow a run."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.arguments import AsJson, Config, RunDir, Settings, Tiles, console, load
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        help="Job server of a cluster: RUN_DIR is the name of a run that was submitted there.",
+    ),
+]
+
+
+def run(
+    config: Config,
+    tiles: Tiles = None,
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", metavar="D", help="Where to write; default runs/<config>-<UTC time>.")
+    ] = None,
+    settings: Settings = None,
+) -> None:
+    """Run the closed loop: train, publish, score, relabel, accept, refresh, evaluate, round by round."""
+    from orchestrator.start import start_run
+
+    start_run(load(config, tiles, settings), run_dir, console)
+
+
+def resume(run_dir: RunDir) -> None:
+    """Continue a run after its last recorded round."""
+    from orchestrator.start import resume_run
+
+    resume_run(run_dir, console)
+
+
+def status(run_dir: RunDir, as_json: AsJson = False, address: Address = None) -> None:
+    """Say what a run does, how far it has come, what it waits for, and where its results lie."""
+    if address is not None:
+        from orchestrator.jobs.client import Jobs
+        from orchestrator.jobs.listing import print_remote_status, remote_status
+
+        found = remote_status(Jobs(address), str(run_dir))
+        if as_json:
+            print(json.dumps(found, indent=2))
+        else:
+            print_remote_status(found, console)
+        return
+    from orchestrator.report.status import print_status, status_as_json
+
+    if as_json:
+        print(json.dumps(status_as_json(run_dir), indent=2))
+    else:
+        print_status(run_dir, console)
+
+
+def logs(
+    run_dir: RunDir = Path("runs/latest"),
+    level: Annotated[str, typer.Option("--level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    logger: Annotated[
+        str, typer.Option("--logger", metavar="NAME", help="Only this part, for instance actors.trainer.")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+    address: Address = None,
+) -> None:
+    """Print what the processes of a run logged, driver and actors, in order of time."""
+    if address is not None:
+        from orchestrator.jobs.client import Jobs
+        from orchestrator.jobs.submit import wait
+
+        jobs = Jobs(address)
+        job = jobs.last(str(run_dir))
+        if follow:
+            raise typer.Exit(wait(jobs, job, console))
+        print(jobs.logs(job), end="")
+        return
+    from orchestrator.monitoring.logs import follow_logs, format_line, read_logs
+    from orchestrator.state.run_directory import RunDirectory
+
+    RunDirectory.open(run_dir)
+    if level.upper() not in (known := logging.getLevelNamesMapping()):
+        raise typer.BadParameter(f"--level {level}: it is one of DEBUG, INFO, WARNING, ERROR.")
+    read = follow_logs if follow else read_logs
+    for line in read(run_dir, known[level.upper()], logger):
+        print(format_line(line, as_json), flush=follow)

@@ -1,0 +1,128 @@
+"""Makes the corpus of a labelled set: its tiles, the labels as truth, and labels with errors as initial annotations.
+
+The errors are made before the loop, as those of simulated scenes are. The loop sees the wrong labels only.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.geotiff.read import model_image
+from corpus.geotiff.statistics import WEAK, intensity_statistics
+from corpus.labelled.config import LabelledConfig
+from corpus.labelled.labels import LabelledImage, read_labels
+from corpus.labelled.write import write_labelled
+from corpus.storage.rng import derive_seed
+from corpus.storage.writer import UNGUARDED
+from corpus.tiles import read_tiles, tile_path
+from hcot_llm.initial.annotations import expected_accuracy, stated_annotations
+from hcot_llm.initial.label_errors import LabelErrorsConfig, with_errors
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from orchestrator.config.schema import CorpusConfig
+
+_FOLDS = 5
+
+
+def write_tiles_and_truth(
+    images: Sequence[LabelledImage],
+    config: LabelledConfig,
+    schema: AnnotationSchema,
+    root: Path,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Write `root`/corpus with a tile of every image, and `root`/truth with its labels.
+
+    Raises:
+        LabelError: an image cannot be used; the message names its line.
+    """
+    write_labelled(images, root / "corpus", config, progress)
+    (root / "truth").mkdir(exist_ok=True)
+    columns = {
+        "tile_id": [image.tile_id for image in images],
+        **{clause: [image.values[clause] for image in images] for clause in schema.names},
+    }
+    with UNGUARDED.place(root / "truth" / "truth.parquet") as partial:
+        pq.write_table(pa.table(columns), partial)
+
+
+def annotate_labelled(
+    images: Sequence[LabelledImage],
+    errors: LabelErrorsConfig,
+    confidence: float | None,
+    schema: AnnotationSchema,
+    root: Path,
+    run_seed: int,
+) -> pa.Table:
+    """Return the initial annotations, INITIAL_SCHEMA: the labels with errors, of held-out images too.
+
+    Args:
+        images: of the set.
+        errors: that are made.
+        confidence: what the annotations state; None: the schema's accuracy of the clause.
+        schema: of the annotations.
+        root: of the corpus.
+        run_seed: Seed of the run.
+    """
+    features = _weak_statistics(root / "corpus") if errors.kind == "image_dependent" else None
+    said = {
+        clause: _wrong_labels(images, clause, schema, errors, features, derive_seed(run_seed, "label errors", clause))
+        for clause in schema.names
+    }
+    values = {image.tile_id: {clause: said[clause][row] for clause in schema.names} for row, image in enumerate(images)}
+    stated = {
+        clause: expected_accuracy(schema, clause) if confidence is None else confidence for clause in schema.names
+    }
+    return stated_annotations(schema, values, stated, derive_seed(run_seed, "label wording"))
+
+
+def groups_of(config: CorpusConfig, schema: AnnotationSchema) -> dict[str, str]:
+    """tile_id -> what the images of one object share; empty where tiles are no images of a labelled set."""
+    if config.kind != "labelled":
+        return {}
+    return {image.tile_id: image.group for image in read_labels(config.labelled, schema.vocabulary)}
+
+
+def _wrong_labels(
+    images: Sequence[LabelledImage],
+    clause: str,
+    schema: AnnotationSchema,
+    errors: LabelErrorsConfig,
+    features: np.ndarray | None,
+    seed: int,
+) -> list[str]:
+    words = schema.vocabulary[clause]
+    labels = np.asarray([schema.value_index[clause][image.values[clause]] for image in images])
+    groups = [image.group for image in images]
+    taken_for = None if features is None else _taken_for(features, labels, len(words), groups)
+    wrong = with_errors(labels, len(words), errors, groups=groups, seed=seed, taken_for=taken_for)
+    return [words[value] for value in wrong]
+
+
+def _taken_for(features: np.ndarray, labels: np.ndarray, values: int, groups: Sequence[str]) -> np.ndarray:
+    """What a weak classifier takes each image for, taught by images of other groups; float [N, V]."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    present, indices = np.unique(labels, return_inverse=True)
+    found = np.zeros((len(labels), values))
+    said = cross_val_predict(
+        classifier, features, indices, groups=np.asarray(groups), cv=GroupKFold(_FOLDS), method="predict_proba"
+    )
+    found[:, present] = np.asarray(said)
+    return found
+
+
+def _weak_statistics(corpus_dir: Path) -> np.ndarray:
+    """A few statistics of the level and spread of each tile, float32 [N, WEAK]."""
+    tiles = read_tiles(corpus_dir)
+    images = [
+        model_image(tile_path(corpus_dir, path), level_db=level)[:1]
+        for path, level in zip(tiles["path"].to_pylist(), tiles["level_db"].to_pylist(), strict=True)
+    ]
+    return intensity_statistics(np.stack(images))[:, :WEAK]

@@ -1,0 +1,63 @@
+"""What is sent with a submission: the whole configuration, and the code where the cluster does not have it."""
+
+import shlex
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orchestrator
+from corpus.storage.yaml import dump_yaml
+from orchestrator.config.load import with_paths
+from orchestrator.config.schema import RunConfig
+
+CONFIG = "run.yaml"
+_PACKAGES = ("actors", "benchmark", "corpus", "export", "hcot_llm", "model", "orchestrator")
+_KNOWLIP = "python -c 'from orchestrator.cli import main; main()'"
+"""Works where knowlip is installed, and where its code was sent along."""
+
+
+def run_dir_of(name: str, storage: PurePosixPath) -> PurePosixPath:
+    """Return where a submitted run writes, on storage that all nodes see."""
+    return storage / "runs" / name
+
+
+def on_cluster(config: RunConfig, storage: PurePosixPath) -> dict[str, Any]:
+    """Return the whole configuration for a cluster: relative paths lie below the storage root.
+
+    Args:
+        config: of the run, as it was read here.
+        storage: an absolute path of the cluster's nodes.
+    """
+    content = with_paths(config, lambda path: str(storage / path))  # an absolute path stays as it is
+    content["cluster"] |= {"address": "auto", "spill_dir": None}
+    return content
+
+
+def pack(config: RunConfig, storage: PurePosixPath, folder: Path, code: bool) -> None:
+    """Write what a submission needs into an empty folder.
+
+    Args:
+        config: of the run.
+        storage: see `on_cluster`.
+        folder: the folder.
+        code: whether to send knowlip's own packages too, as they are here.
+    """
+    (folder / CONFIG).write_text(dump_yaml(on_cluster(config, storage)), encoding="utf-8")
+    if code:
+        root = Path(orchestrator.__file__).resolve().parents[1]
+        for package in _PACKAGES:
+            shutil.copytree(root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def run_command(run_dir: PurePosixPath) -> str:
+    """Return the shell command of a submission: it begins the run, or goes on where an earlier attempt stopped."""
+    place = shlex.quote(str(run_dir))
+    return (
+        f"if [ -e {place}/config.yaml ]; then exec {_KNOWLIP} resume {place}; "
+        f"else exec {_KNOWLIP} run {CONFIG} --run-dir {place}; fi"
+    )
+
+
+def status_command(run_dir: PurePosixPath) -> str:
+    """Return the shell command that prints the status of a run as JSON."""
+    return f"exec {_KNOWLIP} status {shlex.quote(str(run_dir))} --json"

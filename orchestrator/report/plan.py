@@ -1,0 +1,101 @@
+"""`knowlip plan`: what each round of a run would do, by the schedule that runs it, and what the run needs at least."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cluster.requirements import most_processes, requirements
+from orchestrator.config.schema import RunConfig
+from orchestrator.policies.schedule import Phase, Schedule
+from orchestrator.report.tables import titled_table
+
+_FOLLOWS = {
+    Phase.TRAIN: "nothing",
+    Phase.FLAG: "flags; they leave the next targets",
+    Phase.REFILL: "flags are written again and weighed",
+}
+
+
+def plan_as_json(config: RunConfig) -> dict[str, Any]:
+    """The plan of a configuration.
+
+    Returns:
+        A dictionary with these keys:
+            rounds: for each round its number, the fields of `RoundPlan` and peak_learning_rate.
+            models: Number of models that each round trains.
+            ends_early_below: Share of accepted answers below which the run ends; None: never.
+            processes: Of each kind of process its name, how many there are at least and at most, and CPUs and GPUs of
+                one. On a cluster that runs share a run waits until there is room for the most.
+    """
+    schedule = Schedule(config.schedule, config.train, config.acceptance)
+    rounds = []
+    for number in range(1, config.rounds + 1):
+        plan = schedule.plan(number)
+        said = asdict(plan) | {
+            "phase": int(plan.phase),
+            "peak_learning_rate": config.train.peak_learning_rate(plan.from_scratch),
+        }
+        rounds.append({"round": number} | said)
+    return {
+        "rounds": rounds,
+        "models": schedule.folds,
+        "ends_early_below": config.schedule.acceptance_floor,
+        "processes": [
+            {
+                "name": kind.name,
+                "least": kind.count,
+                "most": claimed.most,
+                "cpus": kind.each.cpus,
+                "gpus": kind.each.gpus,
+            }
+            for kind, claimed in zip(requirements(config), most_processes(config), strict=True)
+        ],
+    }
+
+
+def print_plan(config: RunConfig, console: Console) -> None:
+    """Print the plan as two tables."""
+    found = plan_as_json(config)
+    console.print(_rounds(found))
+    if found["models"] > 1:
+        console.print(f"Each round trains {found['models']} models, each without the tiles that it labels.")
+    if found["ends_early_below"] is not None:
+        console.print(f"The run ends after a round that accepted less than {found['ends_early_below']:.0%}.")
+    console.print(_processes(found))
+
+
+def _rounds(found: dict[str, Any]) -> Table:
+    table = titled_table(
+        "Rounds",
+        "round",
+        "starts",
+        "passes",
+        "peak rate",
+        "initial captions",
+        "rare tiles",
+        "written again, at most",
+        "least margin",
+    )
+    table.add_column("what follows training")
+    for each in found["rounds"]:
+        writes = each["phase"] == Phase.REFILL
+        table.add_row(
+            str(each["round"]),
+            "from scratch" if each["from_scratch"] else "warm",
+            str(each["epochs"]),
+            f"{each['peak_learning_rate']:g}",
+            f"{each['initial_caption_share']:.0%}",
+            f"x {each['rare_landform_factor']:g}",
+            *((f"{each['regenerated_share']:.0%}", f"{each['acceptance_margin']:g}") if writes else ("-", "-")),
+            _FOLLOWS[Phase(each["phase"])],
+        )
+    return table
+
+
+def _processes(found: dict[str, Any]) -> Table:
+    table = titled_table("Processes", "process", "at least", "at most", "CPUs each", "GPUs each")
+    for kind in found["processes"]:
+        table.add_row(kind["name"], str(kind["least"]), str(kind["most"]), f"{kind['cpus']:g}", f"{kind['gpus']:g}")
+    return table

@@ -1,0 +1,72 @@
+"""Which chart a number is shown on: few headlines in one group, all else below `detail/`.
+
+MLflow makes a group of charts for each prefix of a name, and one for names without any, which stands first.
+"""
+
+from collections.abc import Mapping
+
+from orchestrator.state.records import InitialSummary, RoundRecord
+
+HEADLINES = (
+    "annotation_accuracy",
+    "annotation_kappa",
+    "false_repair_rate",
+    "expected_calibration_error",
+    "flag_precision",
+    "held_out_log_likelihood",
+    "accepted_share",
+    "seconds",
+)
+"""Is it improving, does it break anything, and what does it take: names of numbers in the first group."""
+DETAIL = "detail/"
+LOSS, COUNT, TIME, CPU, SPEED = (f"{DETAIL}{name}/" for name in ("loss", "count", "time", "cpu", "speed"))
+# Losses of a step are told while it is trained; a worker group of another size comes to others in the last digits.
+_FIRST_STANDS = (LOSS, TIME, CPU, SPEED, f"{DETAIL}memory/")
+
+
+def chart(name: str) -> str:
+    """The name under which a metric of a round is shown."""
+    return name if name in HEADLINES else f"{DETAIL}{name}"
+
+
+def is_measured(name: str) -> bool:
+    """Whether a number is a measurement, which a round that runs again gets another value of."""
+    return first_stands(name) and not name.startswith(LOSS)
+
+
+def first_stands(name: str) -> bool:
+    """Whether the first value that is told of a step counts, and later ones are left out."""
+    return name == "seconds" or name.startswith(_FIRST_STANDS)
+
+
+def of_record(record: RoundRecord) -> dict[str, float]:
+    """All numbers of a round by the name of their chart; those that are unknown are left out."""
+    counts, timings = record.counts, record.timings
+    values = {chart(name): value for name, value in record.metrics.items() if value is not None}
+    if counts.regenerated:
+        values["accepted_share"] = counts.accepted / counts.regenerated
+    values["seconds"] = timings.total_s
+    values |= {f"{COUNT}{name}": value for name, value in counts.model_dump().items()}
+    values |= {f"{TIME}{name}": value for name, value in timings.model_dump().items()}
+    if record.cpu_s is not None:
+        values |= {f"{CPU}{phase}_hours": seconds / 3600 for phase, seconds in record.cpu_s.items()}
+        values[f"{CPU}total_hours"] = sum(record.cpu_s.values()) / 3600
+    if timings.score_s:
+        values[f"{SPEED}scored_clauses_per_s"] = counts.scored / timings.score_s
+    if timings.label_s:
+        values[f"{SPEED}regenerated_clauses_per_s"] = counts.regenerated / timings.label_s
+    values |= _by_clause(record.accuracy_by_clause)
+    values[f"{DETAIL}world_size"] = record.world_size
+    return values
+
+
+def of_initial(summary: InitialSummary) -> dict[str, float]:
+    """Step 0 of the charts: what the run starts from. Nothing is repaired or broken yet."""
+    known = {name: value for name, value in summary.metrics.items() if value is not None}
+    if summary.annotation_accuracy is not None:
+        known |= {"annotation_accuracy": summary.annotation_accuracy, "false_repair_rate": 0.0, "true_repair_rate": 0.0}
+    return {chart(name): value for name, value in known.items()} | _by_clause(summary.accuracy_by_clause)
+
+
+def _by_clause(accuracies: Mapping[str, float | None] | None) -> dict[str, float]:
+    return {f"{DETAIL}accuracy/{clause}": value for clause, value in (accuracies or {}).items() if value is not None}

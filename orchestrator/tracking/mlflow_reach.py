@@ -1,0 +1,60 @@
+"""Whether an MLflow store answers, and what counts as being away."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from mlflow.exceptions import MlflowException
+
+from corpus.storage.disk import causes
+from orchestrator.tracking.base import TrackerAway
+
+# The outbox does the waiting, so a request is tried once and not for MLflow's four minutes.
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+_AWAY = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.RetryError,
+    requests.exceptions.ChunkedEncodingError,
+)
+# A proxy that lost its server, a token that ran out: what waits arrives once somebody has mended it.
+_AWAY_CODES = {"TEMPORARILY_UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND"}
+# The same from where artifacts go, which answers without MLflow's codes; 5xx as well.
+_AWAY_STATUSES = {401, 403, 404, 408, 429}
+# MLflow 3.17 has no code of its own for a run or an experiment that a user has deleted and can restore.
+_DELETED = "must be in the 'active' state"
+
+
+@contextmanager
+def reaching_store() -> Iterator[None]:
+    """Requests of the body do not wait long, and raise TrackerAway for what somebody can mend without us."""
+    mine = {name: value for name, value in _IMPATIENT.items() if name not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    except (MlflowException, requests.exceptions.RequestException, ConnectionError, TimeoutError) as error:
+        if is_away(error):
+            raise TrackerAway(" ".join(str(error).split())) from error
+        raise
+    finally:
+        for name in mine:
+            del os.environ[name]
+
+
+def is_away(error: BaseException) -> bool:
+    """Return whether an error of a request means that the store, or the place for artifacts, is away for now.
+
+    It is away if it does not answer, says that it is overloaded or broken (408, 429, 5xx), refuses us as a whole (401,
+    403, 404 of a proxy), or if the run or its experiment is deleted there and can be restored.
+    """
+    if isinstance(error, MlflowException) and (error.error_code in _AWAY_CODES or _DELETED in str(error)):
+        return True
+    if isinstance(error, (ConnectionError, TimeoutError)):  # of a place for artifacts that is no HTTP server
+        return True
+    if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
+        return error.response.status_code in _AWAY_STATUSES or error.response.status_code >= 500
+    # MLflow raises its own exception while it handles the one of requests.
+    first = next((each for each in causes(error) if isinstance(each, _AWAY)), None)
+    # A certificate that is not trusted stays so.
+    return first is not None and not isinstance(first, requests.exceptions.SSLError)

@@ -1,0 +1,51 @@
+"""How the data path grows is measured with the product's own code, and told with its exponents."""
+
+import pytest
+
+from orchestrator.experiments.scale import exponent, plan_of, plot_of, read_reports, table_of
+from orchestrator.experiments.scale_path import PHASES, PathReport, PhaseReport, measure_path
+
+
+def made_up(tiles: int) -> PathReport:
+    """Every phase takes a thousandth of a second a tile, but neighbours, which are quadratic."""
+    phases = {
+        phase: PhaseReport(
+            wall_s=1, cpu_s=tiles**2 / 1e6 if phase == "neighbours" else tiles / 1000, peak_mib=100 + tiles / 1000
+        )
+        for phase in PHASES
+    }
+    return PathReport(tiles=tiles, before_mib=100, phases=phases, raw_cpu_s=tiles / 1000)
+
+
+def test_a_made_up_corpus_goes_through_every_phase_of_a_round(tmp_path):
+    found = measure_path(200, tmp_path)
+    assert tuple(found.phases) == PHASES
+    assert all(each.cpu_s > 0 and each.peak_mib >= 50 for each in found.phases.values())
+    assert PathReport.model_validate_json(found.model_dump_json()) == found
+
+
+def test_exponents_are_fitted_to_the_larger_sizes():
+    slope, scale = exponent([1000, 4000, 16000], [9.0, 4.0, 16.0])
+    assert slope == pytest.approx(1)
+    assert scale == pytest.approx(1e-3)
+    assert exponent([1000], [1.0]) is None
+
+
+def test_table_plan_and_plot_tell_what_was_measured(tmp_path):
+    for tiles in (16000, 4000):
+        (tmp_path / f"tiles-{tiles}.json").write_text(made_up(tiles).model_dump_json())
+    reports = read_reports(tmp_path)
+    table = table_of(reports)
+    assert "| phase | where | 4,000 | 16,000 | exponent |" in table
+    assert "| neighbours | workers | 16.00 | 256.00 | 2.00 |" in table
+    assert "| weigh | driver | 4.00 | 16.00 | 1.00 |" in table
+    assert "| commit and read, times raw pyarrow | driver | 2.0 | 2.0 |" in table
+    plan = plan_of(reports)
+    assert "140 CPU minutes in the driver" in plan  # seven phases of 1,200 s
+    assert "400.3 CPU hours on the workers" in plan
+    assert "1.3 GiB of memory of the driver" in plan
+    assert len(plot_of(reports).axes[0].lines) == len(PHASES)
+
+
+def test_one_size_makes_no_plan():
+    assert "two sizes" in plan_of([made_up(4000)])
