@@ -1,100 +1,38 @@
-"""The manifests: schema of Kubernetes, documented fields of KubeRay, and what keeps a cluster safe and elastic."""
+"""The overlays of k8s/, built: schemas of Kubernetes, and what keeps a cluster safe, elastic and alive."""
 
-from typing import Any, Literal
+import json
+import re
+from functools import cache
 
 import kubernetes_validate
 import pytest
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator.config.schema import ClusterConfig
+from actors.captioner.native_replica import GENERATED_TOKENS
+from orchestrator.monitoring.gauges import DESCRIPTIONS
+from support.kustomize import (
+    FOLDER,
+    OPTIONAL,
+    OVERLAYS,
+    bytes_of,
+    container,
+    named,
+    needs_kustomize,
+    of_kind,
+    other_pods,
+    overlay,
+    own_overlay,
+    ray_cluster,
+    ray_pods,
+)
 from support.paths import ROOT
+from support.pod_security import violations
 
-FOLDER = ROOT / "k8s"
+pytestmark = needs_kustomize
 KUBERNETES = "1.31"
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class AuthOptions(Strict):
-    mode: Literal["token", "disabled"]
-    secretName: str | None = None
-
-
-class AutoscalerOptions(Strict):
-    version: Literal["v1", "v2"] | None = None
-    idleTimeoutSeconds: int | None = Field(default=None, ge=1)
-    upscalingMode: Literal["Default", "Aggressive", "Conservative"] | None = None
-    resources: dict[str, dict[str, str]] | None = None
-    securityContext: dict[str, Any] | None = None
-
-
-class HeadGroupSpec(Strict):
-    template: dict[str, Any]
-    rayStartParams: dict[str, str]
-    serviceType: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-
-
-class WorkerGroupSpec(Strict):
-    groupName: str
-    replicas: int = Field(ge=0)
-    minReplicas: int = Field(ge=0)
-    maxReplicas: int = Field(ge=1)
-    rayStartParams: dict[str, str]
-    template: dict[str, Any]
-
-    @model_validator(mode="after")
-    def _in_order(self):
-        assert self.minReplicas <= self.replicas <= self.maxReplicas
-        return self
-
-
-class RayClusterSpec(Strict):
-    rayVersion: str
-    headGroupSpec: HeadGroupSpec
-    workerGroupSpecs: list[WorkerGroupSpec] = Field(min_length=1)
-    enableInTreeAutoscaling: bool = False
-    autoscalerOptions: AutoscalerOptions | None = None
-    authOptions: AuthOptions
-
-
-class RayJobSpec(Strict):
-    entrypoint: str
-    submissionMode: Literal["K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode"]
-    backoffLimit: int = Field(ge=0)
-    shutdownAfterJobFinishes: bool
-    ttlSecondsAfterFinished: int = Field(ge=0)
-    activeDeadlineSeconds: int | None = Field(default=None, ge=1)
-    rayClusterSpec: RayClusterSpec
-
-
-class Resource(Strict):
-    apiVersion: Literal["ray.io/v1"]
-    kind: Literal["RayCluster", "RayJob"]
-    metadata: dict[str, Any]
-    spec: dict[str, Any]
-
-
-def documents(name: str) -> list[dict]:
-    return [each for each in yaml.safe_load_all((FOLDER / name).read_text()) if each]
-
-
-def cluster_spec(name: str) -> RayClusterSpec:
-    [content] = documents(name)
-    resource = Resource.model_validate(content)
-    if resource.kind == "RayJob":
-        return RayJobSpec.model_validate(resource.spec).rayClusterSpec
-    return RayClusterSpec.model_validate(resource.spec)
-
-
-def pods(name: str) -> list[dict]:
-    """Every pod template of a file, by hand for KubeRay's own kinds."""
-    if name.startswith("ray"):
-        spec = cluster_spec(name)
-        return [spec.headGroupSpec.template, *(group.template for group in spec.workerGroupSpecs)]
-    return [each["spec"]["template"] for each in documents(name) if each["kind"] == "Deployment"]
+FOREIGN = {"RayJob", "RayCluster", "PodMonitor"}
+PART_OF = "app.kubernetes.io/part-of"
+COMPONENT = "app.kubernetes.io/component"
 
 
 def as_pod(template: dict) -> dict:
@@ -106,113 +44,192 @@ def as_pod(template: dict) -> dict:
     }
 
 
-RAY = ["rayjob.yaml", "raycluster.yaml"]
-PODS = [*RAY, "mlflow.yaml"]
+@cache
+def check_schema(text: str) -> None:
+    """Overlays have most manifests in common: each is looked at once."""
+    kubernetes_validate.validate(json.loads(text), KUBERNETES, strict=True)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.yaml") if path.name not in RAY))
-def test_plain_manifests_fit_the_schema(name):
-    for content in documents(name):
-        kubernetes_validate.validate(content, KUBERNETES, strict=True)
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_manifest_and_pod_fits_the_schema_of_kubernetes(name):
+    plain = [each for each in overlay(name) if each["kind"] not in FOREIGN]
+    for content in [*plain, *map(as_pod, [*ray_pods(overlay(name)), *other_pods(overlay(name))])]:
+        check_schema(json.dumps(content))
 
 
-@pytest.mark.parametrize("name", PODS)
-def test_pods_fit_the_schema(name):
-    assert pods(name)
-    for template in pods(name):
-        kubernetes_validate.validate(as_pod(template), KUBERNETES, strict=True)
+@pytest.mark.parametrize("component", OPTIONAL)
+def test_a_component_that_no_overlay_has_fits_it_too(component, tmp_path):
+    manifests = own_overlay(tmp_path, ["run", component, "image"], OPTIONAL[component])
+    for content in manifests:
+        if content["kind"] not in FOREIGN:
+            check_schema(json.dumps(content))
 
 
 def test_the_schema_is_seen_to_bite():
-    broken = as_pod(pods("mlflow.yaml")[0])
+    broken = json.loads(json.dumps(as_pod(other_pods(overlay("cpu"))[0])))
     broken["spec"]["containers"][0]["imagePullPolicies"] = "Always"
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(broken, KUBERNETES, strict=True)
+        check_schema(json.dumps(broken))
 
 
-@pytest.mark.parametrize("name", PODS)
-def test_pods_run_without_root_and_have_probes_and_limits(name):
-    for template in pods(name):
-        spec = template["spec"]
-        assert spec["securityContext"]["runAsNonRoot"] is True
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in spec["containers"]:
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
-            assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
-            assert {"readinessProbe", "livenessProbe"} <= set(container)
-            assert container["resources"]["requests"]
-            assert container["resources"]["limits"]
+def test_the_overlays_are_those_that_are_promised():
+    assert OVERLAYS == ["cluster", "cpu", "gpu", "kueue", "local", "postgres", "restricted"]
 
 
-@pytest.mark.parametrize("name", RAY)
-def test_the_cluster_is_elastic_and_asks_for_a_token(name):
-    spec = cluster_spec(name)
-    assert spec.authOptions.mode == "token"
-    assert spec.enableInTreeAutoscaling
-    assert any(group.minReplicas < group.maxReplicas for group in spec.workerGroupSpecs)
+def test_no_overlay_copies_a_manifest():
+    """An overlay names what it is made of; what it changes stands in a component once."""
+    for name in OVERLAYS:
+        assert {path.name for path in (FOLDER / "overlays" / name).iterdir()} <= {"kustomization.yaml", "run.yaml"}
 
 
-@pytest.mark.parametrize("name", RAY)
-def test_a_job_that_is_stopped_has_time_to_save_its_state(name):
-    """Ray kills a job three seconds after SIGTERM unless the head is told otherwise."""
-    [head] = [
-        container
-        for template in pods(name)
-        for container in template["spec"]["containers"]
-        if container["name"] == "ray-head"
-    ]
-    [wait_s] = [float(each["value"]) for each in head["env"] if each["name"] == "RAY_JOB_STOP_WAIT_TIME_S"]
-    assert wait_s >= 2 * ClusterConfig().grace_period_s
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_namespace_that_is_restricted_admits_every_pod(name):
+    for template in [*ray_pods(overlay(name)), *other_pods(overlay(name))]:
+        assert violations(template["spec"]) == []
+    autoscaler = ray_cluster(overlay(name)).get("autoscalerOptions")
+    if autoscaler is not None:  # KubeRay puts it into the head's pod
+        pod = ray_pods(overlay(name))[0]["spec"]
+        side_car = {"name": "autoscaler", "securityContext": autoscaler["securityContext"]}
+        assert violations(pod | {"containers": [side_car]}) == []
 
 
-def test_volumes_exist():
-    claims = {each["metadata"]["name"] for each in documents("storage.yaml")}
-    for name in PODS:
-        for template in pods(name):
-            volumes = {each["name"]: each for each in template["spec"]["volumes"]}
-            used = [each["name"] for container in template["spec"]["containers"] for each in container["volumeMounts"]]
-            assert set(used) == set(volumes)
-            assert {
-                each["persistentVolumeClaim"]["claimName"]
-                for each in volumes.values()
-                if "persistentVolumeClaim" in each
-            } <= claims
+def test_the_rules_of_a_restricted_namespace_are_seen_to_bite():
+    spec = json.loads(json.dumps(ray_pods(overlay("cpu"))[0]["spec"]))
+    spec["containers"][0]["securityContext"]["capabilities"]["drop"] = []
+    spec["volumes"].append({"name": "host", "hostPath": {"path": "/"}})
+    del spec["securityContext"]["runAsNonRoot"]
+    assert violations(spec) == ["volume host of kind hostPath", "ray-head: runAsNonRoot", "ray-head: capabilities.drop"]
 
 
-def test_versions_and_images_agree_with_the_project():
-    root = FOLDER.parent
-    lock = (root / "requirements.lock").read_text()
-    for name in RAY:
-        assert f"\nray=={cluster_spec(name).rayVersion}\n" in lock
-    images = {
-        container["image"] for name in PODS for template in pods(name) for container in template["spec"]["containers"]
+def test_the_restricted_overlay_enforces_it_on_a_namespace_of_its_own():
+    [namespace] = of_kind(overlay("restricted"), "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    everywhere = {"Namespace", "PriorityClass"}
+    assert {each["metadata"].get("namespace") for each in overlay("restricted") if each["kind"] not in everywhere} == {
+        namespace["metadata"]["name"]
     }
-    assert images == {"knowlip:0.2.0"}
-    assert 'version = "0.2.0"' in (root / "pyproject.toml").read_text()
+    closed = named(overlay("restricted"), "NetworkPolicy", "knowlip-closed")
+    assert closed["spec"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
 
 
-def test_the_job_and_the_cluster_are_the_same_cluster():
-    assert cluster_spec("rayjob.yaml") == cluster_spec("raycluster.yaml")
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_pods_have_limits_and_those_that_stay_have_probes(name):
+    for template in [*ray_pods(overlay(name)), *other_pods(overlay(name))]:
+        only = container(template)
+        assert only["resources"]["requests"]
+        assert only["resources"]["limits"]
+        if template["metadata"]["labels"].get(COMPONENT) != "submitter":
+            assert {"readinessProbe", "livenessProbe"} <= set(only)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_pods_have_a_priority_that_exists_and_a_run_takes_no_place_of_others(name):
+    classes = {each["metadata"]["name"]: each for each in of_kind(overlay(name), "PriorityClass")}
+    for template in ray_pods(overlay(name)):
+        assert classes[template["spec"]["priorityClassName"]]["preemptionPolicy"] == "Never"
+    for template in other_pods(overlay(name)):
+        assert template["spec"]["priorityClassName"] in classes
+    assert classes["knowlip-service"]["value"] > classes["knowlip-run"]["value"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_cluster_asks_for_a_token_and_grows_where_nothing_fixes_its_size(name):
+    spec = ray_cluster(overlay(name))
+    assert spec["authOptions"]["mode"] == "token"
+    [group] = spec["workerGroupSpecs"]
+    grows = name not in {"kueue", "local"}
+    assert spec["enableInTreeAutoscaling"] is grows
+    assert (group["minReplicas"] < group["maxReplicas"]) is grows
+    assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_object_store_fits_into_shared_memory_and_that_into_the_pod(name):
+    """Above shared memory Ray falls back to disk; what lies in shared memory counts as the pod's."""
+    spec = ray_cluster(overlay(name))
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        [size] = [each["emptyDir"]["sizeLimit"] for each in pod["volumes"] if each["name"] == "shared-memory"]
+        [mount] = [each for each in container(group["template"])["volumeMounts"] if each["name"] == "shared-memory"]
+        assert mount["mountPath"] == "/dev/shm"
+        assert int(group["rayStartParams"]["object-store-memory"]) <= bytes_of(size)
+        assert bytes_of(size) <= 0.5 * bytes_of(container(group["template"])["resources"]["limits"]["memory"])
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_what_pods_mount_exists(name):
+    claims = {each["metadata"]["name"] for each in of_kind(overlay(name), "PersistentVolumeClaim")}
+    maps = {each["metadata"]["name"] for each in of_kind(overlay(name), "ConfigMap")}
+    for template in [*ray_pods(overlay(name)), *other_pods(overlay(name))]:
+        volumes = template["spec"].get("volumes", [])
+        text = yaml.dump([volumes, container(template)])
+        assert set(re.findall(r"claimName: (\S+)", text)) <= claims
+        assert set(re.findall(r"configMap(?:Ref)?:\s+name: (\S+)", text)) <= maps
+        mounted = {each["name"] for each in container(template).get("volumeMounts", [])}
+        made = {each["name"] for each in volumes} | ({"data"} if "postgres" in text else set())
+        assert mounted <= made
+        assert {each["name"] for each in volumes} <= mounted
 
 
 def test_ray_is_reached_by_named_pods_only():
-    """Not by the pod of any Job: of those only the submitter that KubeRay starts for the RayJob, under its name."""
-    [job] = documents("rayjob.yaml")
-    [policy] = [each for each in documents("networkpolicy.yaml") if each["metadata"]["name"] == "knowlip-ray"]
+    policy = named(overlay("cpu"), "NetworkPolicy", "knowlip-ray")["spec"]
+    ray, submitter = ({PART_OF: "knowlip", COMPONENT: each} for each in ("ray", "submitter"))
+    assert policy["podSelector"] == {"matchLabels": ray}
     allowed = [
-        (peer["podSelector"], [port["port"] for port in rule.get("ports", [])])
-        for rule in policy["spec"]["ingress"]
+        (peer["podSelector"]["matchLabels"], [port["port"] for port in rule.get("ports", [])])
+        for rule in policy["ingress"]
         for peer in rule["from"]
     ]
     assert allowed == [
-        ({"matchLabels": {"app.kubernetes.io/part-of": "knowlip"}}, []),
-        ({"matchLabels": {"batch.kubernetes.io/job-name": job["metadata"]["name"]}}, [8265]),
-        ({"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}}, [8265]),
+        (ray, []),
+        (submitter, [8265]),
+        ({"app.kubernetes.io/name": "kuberay-operator"}, [8265]),
+        ({"app.kubernetes.io/name": "prometheus"}, [8080]),
     ]
-    for name in RAY:
-        assert all(template["metadata"]["labels"]["app.kubernetes.io/part-of"] == "knowlip" for template in pods(name))
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_pods_have_the_labels_by_which_policies_know_them(name):
+    for template in ray_pods(overlay(name)):
+        assert {PART_OF: "knowlip", COMPONENT: "ray"}.items() <= template["metadata"]["labels"].items()
+    submitters = [each for each in other_pods(overlay(name)) if container(each)["image"].startswith("knowlip:")]
+    for template in submitters:
+        assert {PART_OF: "knowlip", COMPONENT: "submitter"}.items() <= template["metadata"]["labels"].items()
+    assert len(submitters) == 1
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_drained_node_waits_for_the_head_and_the_last_worker(name):
+    budgets = of_kind(overlay(name), "PodDisruptionBudget")
+    head, *workers = ray_pods(overlay(name))
+    for budget, templates in zip(budgets, ([head], workers), strict=True):
+        selector = dict(budget["spec"]["selector"]["matchLabels"])
+        assert budget["spec"]["minAvailable"] == 1
+        assert selector.pop("ray.io/node-type") == ("head" if templates == [head] else "worker")
+        assert all(selector.items() <= each["metadata"]["labels"].items() for each in templates)
 
 
 def test_no_secret_is_written_down():
-    for path in FOLDER.glob("*.yaml"):
-        assert all(content["kind"] != "Secret" for content in yaml.safe_load_all(path.read_text()))
+    for name in OVERLAYS:
+        assert of_kind(overlay(name), "Secret") == []
+        assert "secretGenerator" not in (FOLDER / "overlays" / name / "kustomization.yaml").read_text()
+
+
+def test_prometheus_reads_the_metrics_port_of_every_pod_of_ray(tmp_path):
+    manifests = own_overlay(tmp_path, ["run", "monitoring", "image"])
+    [monitor] = of_kind(manifests, "PodMonitor")
+    assert set(monitor["spec"]) == {"selector", "podMetricsEndpoints"}
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    for template in ray_pods(manifests):
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        assert endpoint["port"] in [port["name"] for port in container(template)["ports"]]
+    dashboard = named(manifests, "ConfigMap", "knowlip-grafana")
+    assert json.loads(dashboard["data"]["grafana_dashboard.json"])["uid"] == "knowlip"
+
+
+def test_the_dashboard_asks_only_for_gauges_that_a_run_has():
+    content = (ROOT / "k8s" / "components" / "monitoring" / "grafana_dashboard.json").read_text()
+    asked = set(re.findall(r"ray_(knowlip_\w+)", content))
+    there = {*DESCRIPTIONS, f"{GENERATED_TOKENS}_total"}
+    assert asked == there
+    assert len({panel["id"] for panel in json.loads(content)["panels"]}) == len(json.loads(content)["panels"])
