@@ -10,7 +10,7 @@ export PYTHON
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env run lint test test-fast throughput chaos same lock clean
+.PHONY: help env run lint docs test test-fast throughput scale chaos same lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,14 @@ test-fast: env ## run the unit tests alone, which start no cluster, engine or se
 test: env ## run all tests: ARGS='-k losses'
 	tools/test.sh $(ARGS)
 
+docs: env ## build the documentation as a site in build/docs; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+
 throughput: env ## measure and print the numbers of the README
 	$(BIN)/knowlip throughput $(ARGS)
+
+scale: env ## measure how a round's data path grows with the corpus: ARGS='--sizes 1000,4000 --out runs/scale'
+	$(BIN)/knowlip scale $(ARGS)
 
 chaos: env ## inject every fault into real runs: ARGS='--out runs/chaos --seeds 20 --only captioner'
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)

@@ -1,4 +1,4 @@
-"""Write requirements.lock: every package of pyproject.toml (extras cpu, export, test and lint) and all that these need.
+"""Write requirements.lock: every package of pyproject.toml, with all extras but gpu, and all that these need.
 
 Versions are those installed in the running environment, so: install the changed direct dependency there with pip,
 run the tests, then `make lock`. With --check nothing is written and a difference is an error.
@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
-EXTRAS = ("cpu", "export", "test", "lint")
+EXTRAS = ("cpu", "export", "baselines", "test", "docs", "lint")
 
 # Requirements of vLLM that its engine never imports here, found by running it with the module blocked.
 SERVER = "of vLLM's own HTTP server, and not imported for chat completions; here Ray Serve serves the engine"
@@ -56,15 +56,12 @@ HEADER = """\
 
 
 def direct_requirements() -> list[Requirement]:
-    """Requirements named in pyproject.toml, with the extras cpu, export, test and lint, and what building needs."""
+    """Requirements named in pyproject.toml, with all extras but gpu, and what building needs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     named = [
         *project["dependencies"],
-        *extras["cpu"],
-        *extras["export"],
-        *extras["test"],
-        *extras["lint"],
+        *(line for extra in EXTRAS for line in extras[extra]),
         "setuptools",
         "wheel",
     ]

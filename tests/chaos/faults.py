@@ -19,7 +19,7 @@ LIVES_IN = {
 """Phases in which a process is killed, at their start and inside; of a trainer, each rank."""
 
 ABSENT = {
-    "scorer": "Ray Data starts the scorer's actors in score and ends them with it",
+    "scorer": "the scorer's actors wait for the next score, and Ray starts one that has died anew",
 }
 """Why a kind of process is not killed in the other phases."""
 

@@ -13,6 +13,7 @@ from chaos import targets
 from chaos.compare import Comparison
 from chaos.driver import ChaosError, Driver, NotSurvived
 from chaos.faults import BOUNDARY, Fault
+from corpus.storage.errors import Interrupted
 from orchestrator.monitoring.status import read_status
 from orchestrator.state.lease import LASTS_S
 
@@ -96,15 +97,15 @@ def _kill(driver: Driver, injection: Injection, outcome: Outcome) -> None:
 
 
 def _terminate(driver: Driver, injection: Injection, outcome: Outcome) -> None:
-    """The driver has to end by itself, with status 0, to say how to go on, and to save what it has trained.
+    """The driver has to end by itself, with status 3, to say how to go on, and to save what it has trained.
 
     Nothing may have been trained when it strikes round 1, whose phase begins with the workers' start.
     """
     state = trainer_state_dir(outcome.run_dir)
     before = latest_checkpoint(state)
     driver.process.send_signal(signal.SIGTERM)
-    if (status := driver.wait()) != 0:
-        outcome.complaints.append(f"SIGTERM: exit status {status} instead of 0")
+    if (status := driver.wait()) != Interrupted.exit_status:
+        outcome.complaints.append(f"SIGTERM: exit status {status} instead of {Interrupted.exit_status}")
     if "Resume with: knowlip resume" not in driver.said():
         outcome.complaints.append("SIGTERM: it did not say how to resume")
     if injection.fault.phase == "train" and before is not None:

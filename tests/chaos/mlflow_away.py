@@ -12,6 +12,7 @@ from chaos.driver import ChaosError, Driver, start, wait_for_phase
 from chaos.injection import Outcome
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
+from orchestrator.tracking.charts import is_measured
 from orchestrator.tracking.mlflow_store import local_uri
 from support.ports import free_port
 from support.trackers import waiting
@@ -101,7 +102,7 @@ def tracked(client: MlflowClient, run_name: str) -> dict:
 
 
 def _is_time(key: str) -> bool:
-    return key.startswith("time/")
+    return is_measured(key)
 
 
 def differences(found: dict, wanted: dict) -> list[str]:

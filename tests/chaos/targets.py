@@ -18,7 +18,7 @@ TITLE = {
     "train controller": "ray::TrainController",
     "captioner": "ray::ServeReplica:captioner",
     "serve controller": "ray::ServeController",
-    "scorer": "ray::MapWorker",
+    "scorer": "ray::ScoreActor",
     "evaluator": "ray::Judge",
     "trainer channel": "ray::TrainerChannel",
 }

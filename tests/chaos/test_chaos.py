@@ -138,7 +138,7 @@ def test_mlflow_has_every_point_of_an_undisturbed_run_once(smoke_run, struck):
         tracked(MlflowClient(tracking_uri(each)), each.name) for each in (smoke_run.run_dir, struck.run_dir)
     )
     assert differences(found, wanted) == []
-    assert len(found["parent"][0][1]["loss/total"]) > 2
+    assert len(found["parent"][0][1]["detail/loss/total"]) > 2
 
 
 def test_the_comparison_sees_a_difference(smoke_run, struck, tmp_path):

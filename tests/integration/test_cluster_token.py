@@ -72,6 +72,8 @@ def test_a_local_cluster_obeys_its_token_alone_and_its_captioner_has_no_port(tmp
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {
         "HOME": str(tmp_path),
+        # What vLLM finds out of a model's class is kept; finding it out anew takes a minute of one core.
+        "VLLM_CACHE_ROOT": os.environ.get("VLLM_CACHE_ROOT", str(Path.home() / ".cache" / "vllm")),
         "PYTHONPATH": str(ROOT),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }

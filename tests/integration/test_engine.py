@@ -128,11 +128,11 @@ def test_new_weights_change_the_output_and_stale_ones_are_refused(restored, trai
 
 
 def test_weights_that_differ_a_little_are_refused_too(restored, trained_captioner, tmp_path):
-    """A hundredth of one matrix: other tokens need not follow, other log-probabilities do."""
+    """Three hundredths of one matrix: other tokens need not follow, other log-probabilities do."""
     decoder = tmp_path / "decoder"
     shutil.copytree(trained_captioner.decoder_dir, decoder)
     tensors = load_file(decoder / "model.safetensors")
-    tensors["lm_head.weight"] = tensors["lm_head.weight"] * 1.01
+    tensors["lm_head.weight"] = tensors["lm_head.weight"] * 1.03
     save_file(tensors, decoder / "model.safetensors", metadata={"format": "pt"})
     restored.reload(decoder)
     probe = load_probe(trained_captioner.weights_dir)

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from actors.data.object_store import take
+from actors.data.round_rows import RoundRows
 from actors.trainer.epoch_plan import MicroBatch
-from actors.trainer.window import BlockWindow
+from actors.trainer.window import RowWindow
 from actors.weights import create_weights
 from corpus.storage.disk import DiskFull
 from orchestrator.cluster.disk_space import naming_a_full_disk
@@ -116,21 +117,30 @@ def test_a_trainer_holds_few_blocks_of_a_corpus_that_is_larger_than_the_store(sp
                 {
                     "tile_id": [f"tile-{number}"],
                     "image": pa.array([bytes(4 * 1600**2)], pa.large_binary()),
-                    "values": [[number]],
-                    "caption_mask": [[True]],
-                    "loss_mask": [[True]],
-                    "knowledge": ["plain coast"],
-                    "hints": [[""]],
+                    "crops": [1],
                 }
             )
         )
         for number in range(12)
     ]
-    window, one_row = BlockWindow(refs, {}, holds=3), np.zeros(1, int)
+    said = pa.table(
+        {
+            "tile_id": [f"tile-{number}" for number in range(12)],
+            "values": [[number] for number in range(12)],
+            "caption_mask": [[True]] * 12,
+            "loss_mask": [[True]] * 12,
+            "knowledge": ["plain coast"] * 12,
+            "hints": [[""]] * 12,
+            "image_block": list(range(12)),
+            "image_row": [0] * 12,
+        }
+    )
+    order = RoundRows(refs, [ray.put(said)], part_blocks=(12,), block_rows=(1,) * 12)
+    window, one_row = RowWindow(order, holds=3), np.zeros(1, int)
     for _ in range(2):
         for number in range(12):
             [row] = window.rows(MicroBatch(0, np.array([number]), one_row, seed=0))
             assert row.tile_id == f"tile-{number}"
-            assert len(window.tables) <= 3
-            assert number in window.tables
-    assert list(window.tables) == [9, 10, 11]
+            assert len(window.images) <= 3
+            assert number in window.images
+    assert list(window.images) == [9, 10, 11]

@@ -24,6 +24,7 @@ from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.shared_run import knowlip
 
 REPORT_KEYS = {"rounds", "seed_accuracy", "final_accuracy", "accuracy_by_clause", "peak_rss_bytes", "quarantined"}
+REPORT_KEYS |= {"false_repair_share", "ece", "flag_precision", "hint_follow_rate"}
 
 
 @pytest.fixture(scope="module")
@@ -174,24 +175,30 @@ def test_mlflow_holds_one_run_with_a_child_for_every_round(smoke_run, directory)
     for record, child in zip(smoke_run.records, children, strict=True):
         assert child.info.status == "FINISHED"
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        history = client.get_metric_history(child.info.run_id, "loss/total")
+        history = client.get_metric_history(child.info.run_id, "detail/loss/total")
         assert [point.step for point in history] == list(range(steps + 1, steps + 1 + len(history)))
         assert history
         kept = read_losses(RunDirectory(smoke_run.run_dir), record.round)[record.round]
         assert [(row["step"], row["total"]) for row in kept] == [(point.step, point.value) for point in history]
         steps += len(history)
         assert child.data.metrics["annotation_accuracy"] == record.metrics["annotation_accuracy"]
-        assert child.data.metrics["count/accepted"] == record.counts.accepted
-        [dataset] = child.inputs.dataset_inputs
-        assert dataset.dataset.digest == record.corpus_digest[:32]
-        assert json.loads(dataset.dataset.source)["delta_table_version"] == record.corpus_version
+        assert child.data.metrics["detail/count/accepted"] == record.counts.accepted
+        trained_on, made = sorted(
+            (json.loads(each.dataset.source)["delta_table_version"], each.dataset.digest, each.tags[0].value)
+            for each in child.inputs.dataset_inputs
+        )
+        assert trained_on[0] == record.corpus_version - 1
+        assert trained_on[2] == "training"
+        assert made == (record.corpus_version, record.corpus_digest[:32], "output")
         [output] = child.outputs.model_outputs
         logged = client.get_logged_model(output.model_id)
         assert logged.status == "READY"
         assert logged.params["weights_sha256"] == record.weights_sha256
         figures = {item.path for item in client.list_artifacts(child.info.run_id, "figures")}
         assert figures >= {"figures/gallery.png", "figures/losses.png", "figures/accuracy_by_clause.png"}
-    assert len(client.get_metric_history(parent.info.run_id, "loss/total")) == steps
+    assert len(client.get_metric_history(parent.info.run_id, "detail/loss/total")) == steps
+    accuracies = client.get_metric_history(parent.info.run_id, "annotation_accuracy")
+    assert [point.step for point in accuracies] == [0, 1, 2], "the initial annotations are step 0"
     parents = {item.path for item in client.list_artifacts(parent.info.run_id, "figures")}
     assert "figures/time_per_phase.png" in parents
     assert [item.path for item in client.list_artifacts(parent.info.run_id, "gallery")] == ["gallery/gallery.html"]

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 import shapely
 from affine import Affine
@@ -13,6 +14,7 @@ from corpus.storage.parquet import read_parquet
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import read_schema
 from hcot_llm.text.render import render_clause
+from orchestrator.state.evidence import read_evidence
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.mlflow_store import tracking_uri
 from support.geoparquet import write_geoparquet
@@ -27,10 +29,10 @@ CHIPS = 40
 
 @pytest.fixture(scope="module")
 def landscape_run(tmp_path_factory) -> Run:
-    """Simulated scenes of which only terrain and water are annotated; their truth is known."""
+    """Simulated scenes of which only terrain and water are annotated; their truth is known. Classifiers speak, too."""
     cwd = tmp_path_factory.mktemp("landscape")
     schema = write_schema_file(cwd / "landscape.yaml", LANDSCAPE)
-    small = ("corpus.simulated.tiles=48", "corpus.simulated.cities=8")
+    small = ("corpus.simulated.tiles=48", "corpus.simulated.cities=8", "statistics.enabled=true", "statistics.turns=1")
     return run_loop_once(cwd, cwd / "data", f"schema={schema}", *small, *ONE_SHORT_ROUND)
 
 
@@ -97,6 +99,15 @@ def check_caption(run: Run, schema: AnnotationSchema) -> None:
 
 def test_a_run_annotates_the_clauses_of_another_schema_and_no_others(landscape_run):
     check_what_every_run_leaves(landscape_run, landscape)
+
+
+def test_what_classifiers_on_statistics_say_is_kept_and_told(landscape_run):
+    evidence = read_evidence(RunDirectory(landscape_run.run_dir).evidence(1), landscape)
+    assert evidence is not None
+    assert evidence.weights.models == ("encoder", "captioner", "statistics")
+    assert not np.isnan(evidence.distributions["statistics"]["water"]).any()
+    done = knowlip("history", landscape_run.run_dir, evidence.tile_ids[0], "water", cwd=landscape_run.cwd)
+    assert "statistics" in done.stdout, done.stderr[-3000:]
 
 
 def test_metrics_of_another_schema_are_of_its_clauses_and_groups(landscape_run):

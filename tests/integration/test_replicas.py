@@ -76,7 +76,12 @@ def make_request(clean_corpus):
 
     def make(weights: Path, weights_sha256: str) -> CaptionRequest:
         block = ray.put(
-            pa.table({"image": [image.numpy().astype(np.float16).tobytes() for image in clean_corpus.images[:TILES]]})
+            pa.table(
+                {
+                    "image": [image.numpy().astype(np.float16).tobytes() for image in clean_corpus.images[:TILES]],
+                    "crops": [1] * TILES,
+                }
+            )
         )
         return CaptionRequest(
             str(weights),

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from actors.captioner.labelling import ask
-from actors.captioner.requests import CaptionRequest, ImageIndex, Question
+from actors.captioner.requests import CaptionRequest, Question
+from actors.data.image_index import ImageIndex
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.engines.fault_injection import ANSWER_FAULTS
 from hcot_llm.engines.native import NativeEngine

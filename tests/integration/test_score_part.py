@@ -1,6 +1,7 @@
 """A fold's model scores its own tiles alone: those scores are what the whole corpus would have given them."""
 
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -12,32 +13,36 @@ import pytest
 import ray
 import ray.data
 
-import actors.scorer.scorer
+import actors.scorer.pool
 from actors.scorer.config import ScoreConfig
-from actors.scorer.scorer import Scores, _ScoreActor, score_tiles
+from actors.scorer.pool import ScorerPool, Scores
+from actors.scorer.scorer import ScoreActor, ScoreOrder
 from actors.weights import create_weights
-from hcot_llm.aggregation.matrix import AnnotationMatrix
-from orchestrator.data.annotation_history import select
+from hcot_llm.aggregation.matrix import AnnotationMatrix, select
 from support import training_job
 from support.hcot import CLAUSES, HCOT
 
 TILES, BLOCK = 12, 4
 
 
-class MeetingActor(_ScoreActor):
+class MeetingActor(ScoreActor):
     """The scoring actor. It goes on when two of them are there, or after two minutes, and notes who scored."""
 
-    def __init__(self, weights_dir: str, *rest) -> None:
-        super().__init__(weights_dir, *rest)
-        self._there = Path(weights_dir).parent
-        (self._there / f"{os.getpid()}.scorer").touch()
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        deadline = time.monotonic() + 120
-        while len(list(self._there.glob("*.scorer"))) < 2 and time.monotonic() < deadline:
+    def score(self, block: pa.Table, rows: pa.Table, order: ScoreOrder) -> pa.Table:
+        there, deadline = Path(order.weights_dir).parent, time.monotonic() + 120
+        (there / f"{os.getpid()}.scorer").touch()
+        while len(list(there.glob("*.scorer"))) < 2 and time.monotonic() < deadline:
             time.sleep(0.1)
-        (self._there / f"{os.getpid()}.scored").touch()
-        return super().__call__(batch)
+        (there / f"{os.getpid()}.scored").touch()
+        return super().score(block, rows, order)
+
+
+class NotingActor(ScoreActor):
+    """The scoring actor. It notes its process for every block."""
+
+    def score(self, block: pa.Table, rows: pa.Table, order: ScoreOrder) -> pa.Table:
+        (Path(order.weights_dir).parent / f"{os.getpid()}.noted").touch()
+        return super().score(block, rows, order)
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,17 @@ class ToScore:
     annotations: AnnotationMatrix
     images: ray.data.Dataset
 
-    def score(self, part: np.ndarray | None = None, **bounds: int) -> Scores:
+    def score(self, part: np.ndarray | None = None, pool: ScorerPool | None = None, **bounds: int) -> Scores:
         annotations = self.annotations if part is None else select(self.annotations, part)
-        return score_tiles(self.images, annotations, self.weights, ScoreConfig(neighbours=2, **bounds))
+        pool = pool or self.pool(**bounds)
+        return pool.score(self.images, annotations, self.weights, leave_one_out=True)
+
+    def pool(self, actor: type[ScoreActor] = ScoreActor, **bounds: int) -> ScorerPool:
+        return ScorerPool(ScoreConfig(neighbours=2, **bounds), actor)
+
+    def noted(self) -> set[int]:
+        """Process ids of the actors that have scored."""
+        return {int(path.stem) for path in self.weights.parent.glob("*.noted")}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +78,9 @@ def to_score(tmp_path_factory):
         np.ones((TILES, len(CLAUSES)), np.float32),
         np.full((TILES, len(CLAUSES)), "seed", object),
     )
-    table = pa.table({"tile_id": table["tile_id"], "split": ["train"] * TILES, "image": table["image"]})
+    table = pa.table(
+        {"tile_id": table["tile_id"], "split": ["train"] * TILES, "image": table["image"], "crops": table["crops"]}
+    )
     ray.init("local", num_cpus=4, object_store_memory=200 * 2**20, include_dashboard=False)
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the actors' processes cannot import a test
     try:
@@ -100,9 +115,21 @@ def test_neighbours_vote_within_the_part(scored):
 
 
 def test_scorers_grow_to_the_upper_bound_under_load_and_no_further(to_score, scored, monkeypatch):
-    monkeypatch.setattr(actors.scorer.scorer, "_ScoreActor", MeetingActor)
-    scores = to_score.score(min_workers=1, max_workers=2)
+    monkeypatch.setattr(actors.scorer.pool, "_GROW_AFTER_S", 0.0)
+    scores = to_score.score(pool=to_score.pool(MeetingActor, min_workers=1, max_workers=2))
     assert [len(list(to_score.weights.parent.glob(f"*.{what}"))) for what in ("scorer", "scored")] == [2, 2]
     _, [whole, _] = scored
     np.testing.assert_array_equal(scores.image_embeddings, whole.image_embeddings)
     np.testing.assert_array_equal(scores.feedback.itc_gain, whole.feedback.itc_gain)
+
+
+def test_one_actor_scores_all_rounds_and_one_that_died_between_them_is_replaced(to_score, scored):
+    pool = to_score.pool(NotingActor, max_workers=1)
+    rounds = [to_score.score(pool=pool) for _ in range(2)]
+    [first] = to_score.noted()
+    os.kill(first, signal.SIGKILL)
+    rounds.append(to_score.score(pool=pool))
+    assert len(to_score.noted()) == 2
+    _, [whole, _] = scored
+    for scores in rounds:
+        np.testing.assert_array_equal(scores.feedback.itc_gain, whole.feedback.itc_gain)

@@ -76,11 +76,11 @@ def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, m
     assert set(found) == {parent, *runs["rounds"].values()}
     assert len(found) == 4
     assert {status for status, *_ in found.values()} == {"FINISHED"}
-    steps = [point[0] for point in found[parent][3]["loss/itc"]]
+    steps = [point[0] for point in found[parent][3]["detail/loss/itc"]]
     assert steps == [*range(0, 20), *range(40, 60), *range(60, 80)]
     for number in (2, 3):
         _, _, _, points, digests, models, figures = found[runs["rounds"][str(number)]]
-        assert [point[0] for point in points["loss/itc"]] == list(range(20 * number, 20 * number + 20))
+        assert [point[0] for point in points["detail/loss/itc"]] == list(range(20 * number, 20 * number + 20))
         assert [point[:2] for point in points["annotation_accuracy"]] == [(number, 0.91)]
         assert digests == [f"{number}" * 32]
         assert len(models) == 1

@@ -73,7 +73,7 @@ def test_a_killed_replica_is_replaced_and_the_shard_is_answered_once(captioner, 
     [replica] = [
         process
         for process in psutil.Process().children(recursive=True)
-        if "ServeReplica:captioner" in " ".join(process.cmdline())
+        if process.status() != psutil.STATUS_ZOMBIE and "ServeReplica:captioner" in " ".join(process.cmdline())
     ]
     replica.kill()
     found = answers(captioner, tile_ids, tmp_path, tiles_per_shard=2)

@@ -8,10 +8,12 @@ from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
 from corpus.digest import annotation_digest
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import UNGUARDED
+from hcot_llm.aggregation.matrix import matrix_from_table
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.text.render import render_clause
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import RunConfig
+from orchestrator.data.annotation_rows import annotation_rows
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.policies.retention import CHAMPION_METRIC
@@ -30,12 +32,14 @@ def finished_run(folder: Path, *settings: str, rounds: int = 3) -> Path:
     config = load_config(ROOT / "configs" / "smoke.yaml", options)
     directory = RunDirectory.create(config, folder / "run", folder)
     directory.writer = UNGUARDED
-    prepared = prepare_corpus(config.corpus, config.annotation_schema, run_seed=config.seed)
+    schema = config.annotation_schema
+    prepared = prepare_corpus(config.corpus, schema, run_seed=config.seed)
     keep_or_check_inputs(directory.path, prepared)
-    table, store = _initial(config, prepared.initial), AnnotationStore(directory.annotations)
+    store, initial = AnnotationStore(directory.annotations), matrix_from_table(schema, prepared.initial)
+    table = annotation_rows(initial, prepared.initial, 0, [""] * len(initial), "")
     commit(config, store, table, 0)
     for number in range(1, rounds + 1):
-        table, changed = _changed(config.annotation_schema, table, number)
+        table, changed = _changed(schema, table, number)
         version = commit(config, store, table, number)
         counts = Counts(
             scored=table.num_rows, flagged=changed, regenerated=changed, accepted=changed, rejected=0, invalid=0
@@ -46,7 +50,7 @@ def finished_run(folder: Path, *settings: str, rounds: int = 3) -> Path:
             run_id="run",
             corpus_version=version,
             corpus_digest=annotation_digest(table),
-            schema_sha256=config.annotation_schema.digest,
+            schema_sha256=schema.digest,
             counts=counts,
             metrics=metrics,
         )
@@ -59,19 +63,6 @@ def commit(config: RunConfig, store: AnnotationStore, table: pa.Table, round_: i
     schema = config.annotation_schema
     metadata = {"schema": schema.name, "schema_sha256": schema.digest}
     return store.commit(table, run_id="run", round_=round_, metadata=metadata)
-
-
-def _initial(config: RunConfig, initial: pa.Table) -> pa.Table:
-    level = config.annotation_schema.level
-    count = initial.num_rows
-    columns = {name: initial[name] for name in ("tile_id", "clause", "value", "text", "confidence")} | {
-        "level": pa.array([level[clause] for clause in initial["clause"].to_pylist()], pa.int8()),
-        "source": pa.array(["seed"] * count),
-        "round": pa.array([0] * count, pa.int32()),
-        "weights_sha256": pa.array([""] * count),
-        "prompt_sha256": pa.array([""] * count),
-    }
-    return pa.table(columns).select(ANNOTATION_SCHEMA.names).cast(ANNOTATION_SCHEMA)
 
 
 def _changed(schema: AnnotationSchema, table: pa.Table, round_: int) -> tuple[pa.Table, int]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.state.records import RoundRecord
+from orchestrator.state.records import InitialSummary, RoundRecord
 from orchestrator.state.run_end import RunStatus
-from orchestrator.tracking.base import TrackedRound, TrackedRun
+from orchestrator.tracking.base import CorpusRole, Repair, TrackedRound, TrackedRun
 from orchestrator.tracking.registry import TRACKERS
 
 FILE = "told.jsonl"
@@ -49,6 +49,9 @@ class JsonLinesTracker:
     def start(self, params: Mapping[str, Any]) -> None:
         self._tell("start", experiment=self._run.experiment, seed=params["seed"])
 
+    def log_initial(self, summary: InitialSummary) -> None:
+        self._tell("initial", accuracy=summary.annotation_accuracy)
+
     @contextmanager
     def round(self, number: int) -> Iterator[JsonLinesRound]:
         self._tell("begin", round=number)
@@ -61,11 +64,14 @@ class JsonLinesTracker:
     def log_record(self, round_: TrackedRound, record: RoundRecord) -> None:
         self._tell("record", round=round_.number, metrics=record.metrics)
 
+    def log_repairs(self, round_: TrackedRound, repairs: Sequence[Repair]) -> None:
+        self._tell("repairs", round=round_.number, clauses=[f"{each.tile_id} {each.clause}" for each in repairs])
+
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
         self._tell("metrics", values=dict(values), step=step)
 
-    def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str) -> None:
-        self._tell("corpus", round=round_.number, table=table.name, version=version, digest=digest)
+    def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str, role: CorpusRole) -> None:
+        self._tell("corpus", round=round_.number, table=table.name, version=version, digest=digest, role=role)
 
     def log_checkpoint(self, round_: TrackedRound, weights_dir: Path, weights_sha256: str) -> None:
         self._tell("checkpoint", round=round_.number, weights=weights_dir.name, sha256=weights_sha256)
@@ -75,6 +81,15 @@ class JsonLinesTracker:
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         self._tell("tags", tags=dict(tags))
+
+    def log_prompts(self, texts: Mapping[str, str], sha256: str) -> None:
+        self._tell("prompts", names=sorted(texts), sha256=sha256)
+
+    def describe(self, text: str) -> None:
+        self._tell("describe", text=text)
+
+    def log_champion(self, number: int, held_out: float) -> None:
+        self._tell("champion", round=number)
 
     def log_deletion(self, number: int) -> None:
         self._tell("deletion", round=number)

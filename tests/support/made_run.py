@@ -73,7 +73,7 @@ def made_findings(run: RunConfig, initial, current, truth, training, round_: int
     [fold] = make_folds(initial.tile_ids, training, 1, 0)
     embeddings = np.zeros((len(initial), 4), np.float32)
     part = FoldFindings(fold, "a" * 64, feedback, embeddings, flagged, flagged, proposals)
-    return join_findings(initial.tile_ids, [part])
+    return join_findings(initial, [part])
 
 
 def in_training(prepared: PreparedCorpus, tile_ids: tuple[str, ...]) -> np.ndarray:

@@ -16,7 +16,8 @@ from actors.captioner.base import CaptionerInputs, PublishReceipt
 from actors.captioner.config import DeployedConfig
 from actors.captioner.deployment import Deployment, PendingAnswers
 from actors.captioner.registry import CAPTIONERS
-from actors.captioner.requests import ImageIndex, Question
+from actors.captioner.requests import Question
+from actors.data.image_index import ImageIndex
 from corpus.storage.errors import UserError
 from hcot_llm.aggregation.label_noise import UNTRAINED, SourceWeightPrior
 from hcot_llm.engines.answer import Answer

@@ -44,7 +44,7 @@ def write_round(tracker: MlflowTracker, run_dir, number: int, meanwhile=lambda: 
         meanwhile()
         figure.write_bytes(b"round %d" % number)
         tracker.log_files(child, [figure], "figures")
-        tracker.log_corpus(child, run_dir / "annotations", number, f"{number}" * 64)
+        tracker.log_corpus(child, run_dir / "annotations", number, f"{number}" * 64, "output")
         tracker.log_checkpoint(child, weights, "a" * 64)
         tracker.log_record(child, record(number))
     return child

@@ -18,9 +18,9 @@ from actors.trainer.config import TrainConfig
 from actors.trainer.epoch_plan import EpochPlan
 from actors.trainer.rank import Rank
 from actors.trainer.resume import steps_done
-from actors.trainer.window import BlockWindow
 from model.config import ModelConfig
 from support.hcot import CLAUSES, VOCABULARY
+from support.row_windows import no_rows, window_of
 
 TILES, SIDE, STEPS, CURVE_EPOCHS = 48, 32, 4, 3
 # Three micro-batches a step: with two workers, one of them has nothing to do in the second pass.
@@ -64,7 +64,7 @@ def toy_model() -> ModelConfig:
 
 
 def training_table(tiles: int = TILES, seed: int = 0) -> pa.Table:
-    """Rows as the shuffler makes them: random images and annotations."""
+    """Rows with random images and annotations."""
     generator = np.random.default_rng(seed)
     images = generator.normal(0, 1, (tiles, 2, SIDE, SIDE)).astype(np.float16)
     values = np.stack([generator.integers(len(VOCABULARY[clause]), size=tiles) for clause in CLAUSES], axis=1)
@@ -73,6 +73,10 @@ def training_table(tiles: int = TILES, seed: int = 0) -> pa.Table:
         {
             "tile_id": [f"tile-{index:03d}" for index in range(tiles)],
             "image": pa.array([image.tobytes() for image in images], pa.large_binary()),
+            "crops": pa.array([1] * tiles, pa.int32()),
+            "gsd_m": [10.0] * tiles,
+            "level": ["absolute"] * tiles,
+            "product": ["Sentinel-1 C VV+VH"] * tiles,
             "values": values.tolist(),
             "caption_mask": caption_mask,
             "loss_mask": caption_mask,
@@ -92,7 +96,7 @@ class Job:
             {"run_seed": 0, "start_dir": str(start_dir), "state_dir": str(state_dir), "feedback": True, "levels": True},
             TRAIN,
         )
-        self.window = BlockWindow([], {0: training_table()})
+        self.window = window_of(training_table())
         plans = [
             EpochPlan(0, 1, epoch, (TILES,), TRAIN.micro_batch_tiles, TRAIN.micro_batches_per_step)
             for epoch in range(epochs)
@@ -179,7 +183,7 @@ def train_and_restart(folder: Path) -> dict:
 
 
 COMMANDS = [
-    TrainCommand(round_, fold, round_ in (1, 3), [], (TILES,), 1, "") for round_ in (1, 2, 3) for fold in (0, 1)
+    TrainCommand(round_, fold, round_ in (1, 3), no_rows(TILES), 1, "") for round_ in (1, 2, 3) for fold in (0, 1)
 ]
 
 

@@ -139,7 +139,7 @@ def test_what_mlflow_is_told_waits_for_room_and_arrives_once(disk, monkeypatch):
     with again.round(1) as child:
         again.log_losses(child, [{"step": step, "total": float(step) if step > 1 else 3.0} for step in range(1, 200)])
     again.finish("finished")
-    history = MlflowClient(tracking_uri(disk.path)).get_metric_history(child.run_id, "loss/total")
+    history = MlflowClient(tracking_uri(disk.path)).get_metric_history(child.run_id, "detail/loss/total")
     assert [point.step for point in history] == list(range(1, 200))
 
 

@@ -22,7 +22,12 @@ FORBIDDEN = {
 # Inside a package, from the bottom: a part imports parts of earlier rows, never of its own row or of a later one. A
 # part is a sub-package or a file. Files of one part may import each other, as long as there is no cycle.
 ORDER = (
-    (("corpus.storage",), ("corpus.cities",), ("corpus.geotiff", "corpus.tiles"), ("corpus.ingest", "corpus.simulate")),
+    (
+        ("corpus.storage",),
+        ("corpus.cities",),
+        ("corpus.geotiff", "corpus.tiles"),
+        ("corpus.ingest", "corpus.simulate", "corpus.labelled"),
+    ),
     (
         ("hcot_llm.schema",),
         ("hcot_llm.text", "hcot_llm.knowledge", "hcot_llm.aggregation"),
@@ -53,13 +58,14 @@ ORDER = (
         ("orchestrator.monitoring", "orchestrator.cluster", "orchestrator.tracking", "orchestrator.data"),
         ("orchestrator.report",),
         ("orchestrator.review",),
-        ("orchestrator.run.phases", "orchestrator.run.actors", "orchestrator.run.lifetimes"),
-        ("orchestrator.run.steps",),
+        ("orchestrator.run.phases", "orchestrator.run.actors", "orchestrator.run.lifetimes", "orchestrator.run.origin"),
+        ("orchestrator.run.steps", "orchestrator.run.room"),
         ("orchestrator.run.recorder",),
         ("orchestrator.run.session", "orchestrator.run.preflight"),
         ("orchestrator.loop",),
+        ("orchestrator.simulation",),
         ("orchestrator.start",),
-        ("orchestrator.experiments",),
+        ("orchestrator.experiments", "orchestrator.jobs"),
         ("orchestrator.cli",),
     ),
 )

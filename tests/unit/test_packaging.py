@@ -1,10 +1,12 @@
 """The lock is complete and agrees with pyproject.toml."""
 
+import importlib.metadata
 import re
 import tomllib
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from support.paths import ROOT
@@ -31,7 +33,7 @@ def test_every_line_of_the_lock_pins_one_version():
 
 
 @pytest.mark.parametrize(
-    "requirement", direct("cpu", "export", "test", "lint"), ids=lambda requirement: requirement.name
+    "requirement", direct("cpu", "export", "test", "docs", "lint"), ids=lambda requirement: requirement.name
 )
 def test_direct_dependency_is_in_the_lock_at_the_same_version(requirement):
     version = lock().get(canonicalize_name(requirement.name))
@@ -39,8 +41,18 @@ def test_direct_dependency_is_in_the_lock_at_the_same_version(requirement):
     assert requirement.specifier.contains(version)
 
 
+def test_every_package_of_the_lock_takes_the_python_of_debian_12():
+    refused = {
+        name: wanted
+        for name in lock()
+        if (wanted := importlib.metadata.metadata(name).get("Requires-Python"))
+        and not SpecifierSet(wanted).contains("3.11.2")
+    }
+    assert refused == {}, "README names Debian 12, whose Python is 3.11.2"
+
+
 def test_direct_dependencies_are_pinned_exactly():
-    for requirement in direct("cpu", "gpu", "export", "test", "lint"):
+    for requirement in direct("cpu", "gpu", "export", "test", "docs", "lint"):
         assert [part.operator for part in requirement.specifier] == ["=="], str(requirement)
 
 

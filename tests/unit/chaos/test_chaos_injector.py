@@ -319,12 +319,15 @@ def test_the_comparison_of_two_mlflow_runs_counts_points(tmp_path):
     )
     assert differences(same, one) == []
     assert differences(less, one) == [
-        "loss/itc of 1: 1 points missing, 0 too many",
-        "loss/itc of parent: 1 points missing, 0 too many",
+        "detail/loss/itc of 1: 1 points missing, 0 too many",
+        "detail/loss/itc of parent: 1 points missing, 0 too many",
     ]
     nearly, other = (write(tmp_path / str(scale) / "run", range(3), scale) for scale in (1.00001, 1.01))
     assert differences(nearly, one) == []
-    assert differences(other, one) == ["loss/itc of 1 has other values", "loss/itc of parent has other values"]
+    assert differences(other, one) == [
+        "detail/loss/itc of 1 has other values",
+        "detail/loss/itc of parent has other values",
+    ]
     assert "0 parent runs instead of one" in differences(tracked(MlflowClient(tracking_uri(tmp_path)), "run"), one)
 
 
