@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 import ray.data
@@ -30,6 +31,8 @@ _QUIET = {
     "ray.train": logging.WARNING,
     "ray._private.authentication.authentication_token_setup": logging.ERROR,
 }
+
+_HEAD_STANDS_STILL = "Timed out waiting for file"
 
 
 class ClusterUnreachable(UserError):
@@ -123,13 +126,9 @@ def start_cluster(config: RunConfig) -> None:
             cluster.spill_dir.mkdir(parents=True, exist_ok=True)
             spill["object_spilling_directory"] = str(cluster.spill_dir.resolve())
         with _keeping_sigterm_handler(), hang_up_blocked():
-            # "local": else Ray would join a cluster that somebody else has started on this machine.
-            ray.init(
-                "local",
+            start_local(
                 **spill,
                 num_cpus=cluster.local_cpus,
-                include_dashboard=False,
-                log_to_driver=False,
                 logging_level=logging.WARNING,
                 object_store_memory=int(cluster.object_store_memory_gib * 2**30),
                 _system_config={
@@ -144,6 +143,27 @@ def start_cluster(config: RunConfig) -> None:
     context.enable_progress_bars = False
     # Order must not depend on which task finishes first.
     context.execution_options.preserve_order = True
+
+
+def start_local(**options: Any) -> None:
+    """Start a Ray cluster of this process's own, without a dashboard, and connect to it.
+
+    Ray's head is a process that now and then stands still while it starts (Ray 2.60.0, one start in some thousands).
+    Ray waits half a minute for it and gives up; a second start is another process and another folder.
+
+    Args:
+        options: As `ray.init` takes them.
+    """
+    # "local": else Ray would join a cluster that somebody else has started on this machine.
+    options = {"address": "local", "include_dashboard": False, "log_to_driver": False, **options}
+    try:
+        ray.init(**options)
+    except RuntimeError as error:
+        if not str(error).startswith(_HEAD_STANDS_STILL):
+            raise
+        _LOG.warning("Ray's head did not start (%s); it is started once more.", error)
+        ray.shutdown()
+        ray.init(**options)
 
 
 def _leave_other_clusters() -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from corpus.storage.models import FrozenModel
 from corpus.storage.state_files import StateFolder, write_json
+from orchestrator.cluster.connect import start_local
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import RunConfig
 from orchestrator.experiments.trial import Trial, directory_of
@@ -128,9 +129,7 @@ def _search(job: SearchJob, space: SpaceConfig, config: RunConfig) -> list[dict[
         "cwd": os.getcwd(),
     }
     # A cluster of the search's own, for its bookkeeping alone: every run starts or joins one as it is configured.
-    ray.init(
-        "local", num_cpus=space.concurrent, include_dashboard=False, log_to_driver=False, object_store_memory=_STORE
-    )
+    start_local(num_cpus=space.concurrent, object_store_memory=_STORE)
     try:
         results = tune.Tuner(
             tune.with_resources(Trial, {"cpu": 1}),

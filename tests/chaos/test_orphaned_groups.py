@@ -10,6 +10,7 @@ from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 
 from actors.trainer.orphaned_groups import CleanTorchTrainer
+from orchestrator.cluster.connect import start_local
 from support.paths import ROOT
 
 
@@ -34,11 +35,8 @@ def train_fn(config) -> None:
 
 @pytest.fixture
 def three_cpus():
-    ray.init(
-        "local",
+    start_local(
         num_cpus=3,
-        include_dashboard=False,
-        log_to_driver=False,
         object_store_memory=100 * 2**20,
         runtime_env={"env_vars": {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}},
     )

@@ -12,6 +12,7 @@ from actors.captioner.registry import CAPTIONERS
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.matrix import AnnotationMatrix
+from orchestrator.cluster.connect import start_local
 from orchestrator.config.load import load_config
 from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.paths import ROOT
@@ -41,7 +42,7 @@ def running(corpus_dir, tmp_path_factory):
         ]
         settings = load_config(ROOT / "configs" / "smoke.yaml", overrides).captioner
         settings.check()
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
+        start_local(num_cpus=2, object_store_memory=200 * 2**20)
         captioner = settings.start(CaptionerInputs(corpus_dir, read_tiles(corpus_dir), corpus_dir, owner="toy"))
         try:
             yield settings, captioner

@@ -9,6 +9,7 @@ from actors.evaluator import Evaluator
 from benchmark.base import TASKS, EvaluationInputs
 from corpus.plugins import plugin_environment
 from hcot_llm.schema.files import load_schema
+from orchestrator.cluster.connect import start_local
 from orchestrator.config.load import load_config
 from support.plugins import forgotten_afterwards
 from support.toy_schemas import LANDSCAPE, write_schema_file
@@ -30,7 +31,7 @@ def test_a_task_named_in_the_configuration_runs_in_the_evaluator(config, tmp_pat
         {"tile_id": ["a", "b"], "clause": ["terrain"] * 2, "value": ["plain", "hills"], "confidence": [0.5, 0.9]}
     )
     schema = load_schema(write_schema_file(tmp_path / "landscape.yaml", LANDSCAPE))
-    ray.init(num_cpus=1, include_dashboard=False, runtime_env={"env_vars": plugin_environment()})
+    start_local(num_cpus=1, runtime_env={"env_vars": plugin_environment()})
     try:
         evaluator = Evaluator.remote(schema, str(tmp_path), config.evaluation.tasks)
         metrics = ray.get(evaluator.evaluate.remote(EvaluationInputs(schema, rows, rows))).metrics

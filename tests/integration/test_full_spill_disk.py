@@ -55,13 +55,12 @@ def spilling(tmp_path_factory):
     """A real object store of 80 MiB, and a disk of its own to spill to; with the configuration of a run on it."""
     import ray
 
+    from orchestrator.cluster.connect import start_local
+
     for disk in make_disk(tmp_path_factory.mktemp("spilling") / "disk", 256):
-        ray.init(
-            "local",
+        start_local(
             num_cpus=1,
-            include_dashboard=False,
             object_store_memory=80 * 2**20,
-            log_to_driver=False,
             object_spilling_directory=str(disk.path),
             logging_level=logging.ERROR,
         )

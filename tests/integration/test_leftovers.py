@@ -9,6 +9,7 @@ from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator impor
 from actors.captioner.deployment import Deployment, replicas_of
 from actors.captioner.registry import CAPTIONERS
 from actors.data.reservation import Reservation
+from orchestrator.cluster.connect import start_local
 from orchestrator.run.actors import end_leftovers
 from support.plugins import forgotten_afterwards
 
@@ -21,7 +22,7 @@ def toy():
 
 def test_captioner_and_reservation_of_a_killed_run_are_ended_and_those_of_others_stay(tmp_path, toy):
     (table := tmp_path / "answers.json").write_text("{}")
-    ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
+    start_local(num_cpus=4, object_store_memory=100 * 2**20)
     try:
         for owner in ("killed", "other"):
             config = toy.TableCaptionerConfig(table=table)

@@ -7,6 +7,7 @@ import sys
 _READ = """
 import time, urllib.request
 import ray
+from orchestrator.cluster.connect import start_local
 from orchestrator.monitoring.gauges import RunGauges
 from support.records import record
 from support.ports import free_port
@@ -14,7 +15,7 @@ from support.ports import free_port
 port = free_port()
 gauges = RunGauges("default-1", rounds=3)
 gauges.phase("train", 1)  # not connected: nothing is set, nothing fails
-ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=80 * 2**20,
+start_local(num_cpus=1, object_store_memory=80 * 2**20,
          _metrics_export_port=port, _system_config={"metrics_report_interval_ms": 500})
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 deadline, wanted = time.monotonic() + 90, 'knowlip_accepted_clauses{'

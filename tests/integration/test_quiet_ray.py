@@ -6,6 +6,7 @@ import sys
 _DEATHS = """
 import os, signal, threading
 import ray
+from orchestrator.cluster.connect import start_local
 import ray._private.worker as worker
 from orchestrator.cluster.ray_output import quiet_ray
 
@@ -29,7 +30,7 @@ def kill_one():
     assert said.wait(120), "the raylet says nothing of the death"
     return pid
 
-ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=80 * 2**20)
+start_local(num_cpus=1, object_store_memory=80 * 2**20)
 with quiet_ray():
     within = kill_one()
 after = kill_one()

@@ -22,6 +22,7 @@ from actors.captioner.native_replica import NativeCaptioner, NativeReplica
 from actors.captioner.requests import CaptionRequest
 from actors.weights import load_training_model, publish_weights
 from hcot_llm.engines.native import EngineConfig
+from orchestrator.cluster.connect import start_local
 from support.hcot import HCOT
 from support.shared_training import CLAUSE, PROMPT
 
@@ -51,7 +52,7 @@ class WatchedReplica(NativeReplica):
 @pytest.fixture
 def start(trained_captioner, monkeypatch):
     """start(min_replicas=..., max_replicas=...): a captioner on a cluster with room for four; returns its client."""
-    ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
+    start_local(num_cpus=4, object_store_memory=200 * 2**20)
     # The replicas' processes cannot import a test.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(actors.captioner.native_replica, "NativeReplica", WatchedReplica)
@@ -174,7 +175,7 @@ class Named:
 
 @pytest.fixture
 def cluster():
-    ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
+    start_local(num_cpus=4, object_store_memory=200 * 2**20)
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     yield
     serve.shutdown()

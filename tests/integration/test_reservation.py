@@ -10,13 +10,14 @@ from ray.train.torch import TorchTrainer
 
 from actors.data import reservation
 from actors.data.reservation import Reservation
+from orchestrator.cluster.connect import start_local
 
 ONE = {"CPU": 1.0}
 
 
 @pytest.fixture
 def five_cpus():
-    ray.init("local", num_cpus=5, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
+    start_local(num_cpus=5, object_store_memory=100 * 2**20)
     yield
     ray.shutdown()
 

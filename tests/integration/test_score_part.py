@@ -19,6 +19,7 @@ from actors.scorer.pool import ScorerPool, Scores
 from actors.scorer.scorer import ScoreActor, ScoreOrder
 from actors.weights import create_weights
 from hcot_llm.aggregation.matrix import AnnotationMatrix, select
+from orchestrator.cluster.connect import start_local
 from support import training_job
 from support.hcot import CLAUSES, HCOT
 
@@ -81,7 +82,7 @@ def to_score(tmp_path_factory):
     table = pa.table(
         {"tile_id": table["tile_id"], "split": ["train"] * TILES, "image": table["image"], "crops": table["crops"]}
     )
-    ray.init("local", num_cpus=4, object_store_memory=200 * 2**20, include_dashboard=False)
+    start_local(num_cpus=4, object_store_memory=200 * 2**20)
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the actors' processes cannot import a test
     try:
         images = ray.data.from_arrow([table.slice(start, BLOCK) for start in range(0, TILES, BLOCK)]).materialize()

@@ -9,6 +9,7 @@ import ray.data
 from actors.data.image_index import ImageIndex
 from actors.data.round_rows import shuffle_round
 from corpus.storage.rng import derive_seed
+from orchestrator.cluster.connect import start_local
 from orchestrator.policies.folds import make_folds
 from support.round_rows import TILES, rows
 
@@ -17,7 +18,7 @@ ROWS_PER_BLOCK = 32
 
 @pytest.fixture(scope="module")
 def images():
-    ray.init("local", num_cpus=2, object_store_memory=200 * 2**20, include_dashboard=False)
+    start_local(num_cpus=2, object_store_memory=200 * 2**20)
     table = pa.table({"tile_id": list(TILES), "image": pa.array([b"pixels"] * len(TILES), pa.large_binary())})
     yield ray.data.from_arrow([table.slice(start, 50) for start in range(0, len(TILES), 50)]).materialize()
     ray.shutdown()

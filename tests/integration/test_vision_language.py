@@ -11,6 +11,7 @@ from actors.captioner.vision_language_replica import VisionLanguageCaptioner
 from corpus.tiles import read_tiles
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.engines.vision_language import VisionLanguageConfig
+from orchestrator.cluster.connect import start_local
 from support.hcot import CLAUSES, VOCABULARY
 from support.shared_chain import ASKED, answers, make_tiles, tile_ids_of
 from support.small_vision_language import write_model
@@ -28,7 +29,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def captioner(model, corpus_dir):
-    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
+    start_local(num_cpus=3, object_store_memory=200 * 2**20)
     config = VisionLanguageCaptionerConfig(
         threads_per_replica=1,
         vision_language=VisionLanguageConfig(model=str(model), dtype="float32", max_model_len=2048, max_new_tokens=200),

@@ -17,15 +17,13 @@ def test_a_driver_that_waits_for_an_infeasible_actor_is_named_and_ended():
     """Real Ray: one CPU, and an actor that asks for four. The driver blocks in ray.get, as the loop does."""
     import ray
 
+    from orchestrator.cluster.connect import start_local
     from orchestrator.cluster.pending import pending_demand
 
     warned = []
-    ray.init(
-        "local",
+    start_local(
         num_cpus=1,
-        include_dashboard=False,
         object_store_memory=100 * 2**20,
-        log_to_driver=False,
         logging_level=logging.ERROR,
     )
     dog = Watchdog(WatchdogConfig(warn_after_s=3, give_up_after_s=8), pending_demand, warned.append)
