@@ -10,9 +10,9 @@ import numpy as np
 
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.clause import ClauseSources, weigh_clause
+from hcot_llm.aggregation.initial_accuracy import known_accuracy
 from hcot_llm.aggregation.label_noise import TINY
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.aggregation.posterior import known_accuracy
 
 
 def held_out_log_likelihood(

@@ -28,12 +28,12 @@ from hcot_llm.aggregation.clause import (
     fit_weights,
     weigh_with,
 )
-from hcot_llm.aggregation.initial_accuracy import estimate_accuracy, shifted
+from hcot_llm.aggregation.initial_accuracy import known_accuracy, with_accuracy
 from hcot_llm.aggregation.joint import JointPosterior, weigh_together
 from hcot_llm.aggregation.label_noise import NoiseModel, SourceWeightPrior, count_errors, noise_of
 from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.aggregation.repeated_errors import clauses_with_repeated_errors, excess_agreement
 from hcot_llm.aggregation.wholly_wrong import (
-    ACCURACY,
     by_hypothesis,
     expected_hypotheses,
     uninformative,
@@ -66,6 +66,7 @@ class Tiles:
         accuracy: float64 [C], mean accuracy of the initial annotations of each clause.
         tiles: N.
         workers: who holds them.
+        standing: Clauses in which no model counts, see `AnnotationMatrix.standing`.
     """
 
     schema: AnnotationSchema
@@ -76,6 +77,7 @@ class Tiles:
     accuracy: Sequence[float]
     tiles: int
     workers: Workers
+    standing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,13 @@ class WeighingFit:
         schema: of the clauses.
         alone: Per clause what was fitted for it by itself.
         joint: What was fitted for all clauses together; None: each clause is weighed for itself.
+        standing: Clauses in which no model counts, nor do other clauses.
     """
 
     schema: AnnotationSchema
     alone: list[ClauseFit]
     joint: JointFit | None
+    standing: frozenset[str] = frozenset()
 
     @property
     def source_weights(self) -> dict[str, list[float]]:
@@ -165,7 +169,10 @@ class WeighingFit:
             nothing = np.zeros((len(block[0].initial), len(ways_to_be_wrong(self.schema))))
             return Weighing(by_clause, self.source_weights, nothing, 1.0, by_clause)
         joint = _joint(self.schema, block, alone, self.joint)
-        posterior = dict(zip(names, joint.values, strict=True))
+        posterior = {
+            clause: by_clause[clause] if clause in self.standing else together
+            for clause, together in zip(names, joint.values, strict=True)
+        }
         return Weighing(
             posterior, self.source_weights, joint.hypothesis[:, 1:], self.joint.inverse_temperature, by_clause
         )
@@ -218,7 +225,8 @@ def hand_over(
 
     A corpus of one block stays in this process.
     """
-    schema, accuracy = initial.schema, accuracy_of(models, initial, held_out, config)
+    initial = with_accuracy(models, initial, held_out, config)
+    schema, accuracy = initial.schema, known_accuracy(initial)
     workers = who_weighs(len(initial), workers)
 
     def clauses(rows: slice | np.ndarray) -> list[ClauseSources]:
@@ -244,6 +252,7 @@ def hand_over(
         [float(column.mean()) for column in accuracy.T],
         len(initial),
         workers,
+        initial.standing,
     )
 
 
@@ -257,11 +266,26 @@ def fit_weighing(
         config: How the errors of the initial annotations are estimated, and whether clauses are weighed together.
         priors: Per model the prior of its source weight, see `fit_source_weights`.
     """
+    alone = _fit_alone(tiles, config, priors, tiles.standing)
+    standing = tiles.standing | clauses_with_repeated_errors(
+        tiles.schema, tiles.workers.map(excess_agreement, list(zip(tiles.held_out, alone, strict=True)))
+    )
+    if standing > tiles.standing:
+        alone = _fit_alone(tiles, config, priors, standing)
+    joint = _fit_joint(tiles, alone, config) if config.consistency else None
+    return WeighingFit(tiles.schema, alone, joint, standing)
+
+
+def _fit_alone(
+    tiles: Tiles, config: AcceptanceConfig, priors: Sequence[SourceWeightPrior] | None, standing: frozenset[str]
+) -> list[ClauseFit]:
+    """Fit each clause by itself; of those that stand no model counts, and errors are even."""
     schema, workers = tiles.schema, tiles.workers
-    alone = [
+    before = [
         ClauseFit([0.0] * tiles.models, NoiseModel.even(accuracy, len(words)))
         for accuracy, words in zip(tiles.accuracy, schema.vocabulary.values(), strict=True)
     ]
+    alone = before
     for _ in range(ITERATIONS):
         weights = workers.map(
             fit_weights, [(each, fit.noise, priors) for each, fit in zip(tiles.held_out, alone, strict=True)]
@@ -272,8 +296,9 @@ def fit_weighing(
             ClauseFit(fit.source_weights, noise_of(each, fit.noise.accuracy, config.noise_pseudo_count))
             for each, fit in zip(errors, alone, strict=True)
         ]
-    joint = _fit_joint(tiles, alone, config) if config.consistency else None
-    return WeighingFit(schema, alone, joint)
+    return [
+        first if clause in standing else fit for clause, first, fit in zip(schema.names, before, alone, strict=True)
+    ]
 
 
 def _errors(block: Block, alone: Sequence[ClauseFit]) -> list[np.ndarray]:
@@ -409,26 +434,3 @@ def _joint_sums(block: Block, schema: AnnotationSchema, fits: Sequence[ClauseFit
             for each, values, clause in zip(wrong, found.values, block, strict=True)
         ],
     )
-
-
-def accuracy_of(
-    models: Sequence[Mapping[str, np.ndarray]],
-    initial: AnnotationMatrix,
-    held_out: np.ndarray,
-    config: AcceptanceConfig,
-) -> np.ndarray:
-    """Accuracy of the initial annotations, float64 [N, C]: as stated, or estimated. Arguments as of `weigh`."""
-    stated = known_accuracy(initial)
-    if config.initial_accuracy == "stated":
-        return stated
-    columns = []
-    for column, clause in enumerate(initial.schema.names):
-        sources = [model[clause][held_out] for model in models]
-        found = estimate_accuracy(sources, initial.column(clause)[held_out], stated[held_out, column])
-        columns.append(shifted(stated[:, column], found))
-    return np.clip(np.stack(columns, axis=1), *ACCURACY)
-
-
-def known_accuracy(initial: AnnotationMatrix) -> np.ndarray:
-    """Accuracy that the initial annotations come with, float64 [N, C], within the limits of `ACCURACY`."""
-    return np.clip(initial.confidence.astype(np.float64), *ACCURACY)
