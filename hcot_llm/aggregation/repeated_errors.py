@@ -17,8 +17,8 @@ from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 _CLEARLY = 3.0
 """Standard errors by which the agreement of all clauses together exceeds the accuracy."""
-_PROBABLY = 1.0
-"""Standard errors by which that of a clause does, where that of all clauses clearly does."""
+_LESS = -1.0
+"""Standard errors by which that of a clause is lower at least, if the models count in it all the same: they err, too."""
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +46,7 @@ def clauses_with_repeated_errors(schema: AnnotationSchema, excess: Sequence[np.n
     if len(excess[0]) < FEWEST_TILES or _errors_of_mean(np.sum(excess, axis=0)) < _CLEARLY:
         return frozenset()
     found = frozenset(
-        name for name, each in zip(schema.names, excess, strict=True) if _errors_of_mean(each) > _PROBABLY
+        name for name, each in zip(schema.names, excess, strict=True) if _errors_of_mean(each) > _LESS
     )
     _log.info("models repeat errors of the annotations in: %s", ", ".join(sorted(found)))
     return found
