@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from actors.scorer.scorer import ScoreActor, ScoreOrder
 from corpus.storage.arrow import array_of, lists
 from hcot_llm.aggregation.feedback import Feedback, leave_one_out_gains
 from hcot_llm.aggregation.matrix import AnnotationMatrix, one_hot_votes, split_by_clause
+from hcot_llm.aggregation.workers import Found
 
 _GROW_AFTER_S = 10.0
 """An actor takes about this long to start: scoring that is over sooner gains nothing by another one."""
@@ -39,6 +40,8 @@ class Scores:
 
 class ScorerPool:
     """Scores tiles with actors that live as long as the pool. They start with the first tiles.
+
+    Between scoring they are `hcot_llm.aggregation.workers.Workers`: they compute what is done block by block.
 
     As many as `score.min_workers` stay between rounds, because a run has room for them besides everything else. More
     start while scoring takes long, up to `score.max_workers`. They end with the scoring: what they reserve is needed.
@@ -92,6 +95,30 @@ class ScorerPool:
         _check_all_scored(table, annotations)
         embeddings = array_of(table["image"])
         return _scores(table, annotations, leave_one_out, embeddings, self._nearest(embeddings))
+
+    def hold(self, what: Any) -> Any:
+        """Put something into the object store; see `Workers`."""
+        return ray.put(what)
+
+    def map(self, function: Callable[..., Found], calls: Iterable[tuple]) -> list[Found]:
+        """Have the actors compute; see `Workers`."""
+        return self._share_out(list(calls), lambda actor, call: actor.compute.remote(function, *call))
+
+    def map_kept(self, function: Callable[..., tuple[Found, Any]], calls: Iterable[tuple]) -> list[tuple[Found, Any]]:
+        """Have the actors compute, and leave the second part of the results in the object store; see `Workers`."""
+        kept: dict[int, Any] = {}
+
+        def hand_out(actor: Any, numbered: tuple[int, tuple]) -> Any:
+            number, call = numbered
+            found, kept[number] = actor.compute.options(num_returns=2).remote(function, *call)
+            return found
+
+        found = self._share_out(list(enumerate(calls)), hand_out)
+        return [(each, kept[number]) for number, each in enumerate(found)]
+
+    def get(self, kept: Any) -> Any:
+        """What lies in the object store; see `Workers`."""
+        return ray.get(kept) if isinstance(kept, ray.ObjectRef) else kept
 
     def _nearest(self, embeddings: np.ndarray) -> np.ndarray:
         """Rows of the nearest other tiles of each tile, int [N, K], see `nearest_tiles`."""

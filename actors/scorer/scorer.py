@@ -1,7 +1,7 @@
 """Scores every clause of every annotation with the encoder: what one actor does with a block of tiles."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,10 @@ class ScoreActor:
     def nearest(self, embeddings: np.ndarray, start: int, stop: int, count: int) -> np.ndarray:
         """Neighbours of the tiles in rows `start` to `stop`, see `nearest_tiles`."""
         return nearest_tiles(embeddings, start, stop, count, self._device)
+
+    def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function makes of its arguments; references among them are what they refer to."""
+        return function(*arguments)
 
     def _load(self, weights_dir: str) -> None:
         if self._loaded == weights_dir:

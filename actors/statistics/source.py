@@ -17,10 +17,11 @@ from actors.statistics.features import Features
 from actors.statistics.members import MEMBERS
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
+from hcot_llm.aggregation.clause import ClauseSources, weigh_clause
 from hcot_llm.aggregation.held_out_likelihood import held_out_log_likelihood
-from hcot_llm.aggregation.label_noise import pool
+from hcot_llm.aggregation.initial_accuracy import known_accuracy, with_accuracy
 from hcot_llm.aggregation.matrix import AnnotationMatrix, select
-from hcot_llm.aggregation.posterior import accuracy_of, known_accuracy, weigh
+from hcot_llm.aggregation.posterior import weigh
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 _log = logging.getLogger(__name__)
@@ -34,11 +35,13 @@ class StatisticsSource:
         distributions: Per clause float64 [N, V]; rows sum to one. No tile's is learned from its own annotation.
         accuracy: float64 [N, C], accuracy of the initial annotations: as stated, or estimated from the first turn.
         turns: Turns that count.
+        standing: Clauses of which the committee cannot tell, see `AnnotationMatrix.standing`.
     """
 
     distributions: dict[str, np.ndarray]
     accuracy: np.ndarray
     turns: int
+    standing: frozenset[str] = frozenset()
 
     def of(self, mask: np.ndarray) -> dict[str, np.ndarray]:
         """The distributions of some tiles; mask is bool [N]."""
@@ -46,7 +49,7 @@ class StatisticsSource:
 
     def believed(self, initial: AnnotationMatrix) -> AnnotationMatrix:
         """The initial annotations with the accuracy of each as its confidence."""
-        return replace(initial, confidence=self.accuracy.astype(np.float32))
+        return replace(initial, confidence=self.accuracy.astype(np.float32), standing=self.standing)
 
 
 def fit_source(
@@ -72,7 +75,6 @@ def fit_source(
     schema, everywhere = initial.schema, np.ones(len(initial), dtype=bool)
     stated = acceptance.stated
     features = features.reduced(~held_out, derive_seed(run_seed, "statistics", "components") % 2**32)
-    accuracy = known_accuracy(initial)
     targets: Mapping[str, np.ndarray] = {
         clause: np.eye(len(words))[initial.column(clause)] for clause, words in schema.vocabulary.items()
     }
@@ -82,19 +84,25 @@ def fit_source(
             schema, features, targets, held_out, groups, config, derive_seed(run_seed, "statistics", turn)
         )
         if turn == 0:  # what later ones say comes from what earlier ones concluded, and agrees with it
-            accuracy = accuracy_of(said, initial, everywhere, acceptance)
-            initial = replace(initial, confidence=accuracy.astype(np.float32))
-        weighing = weigh(said, initial, everywhere, stated)
+            initial = with_accuracy(said, initial, everywhere, acceptance)
+        # What the committee says is said of standing clauses too, though it will not count there.
+        accuracy = known_accuracy(initial)
         pooled = {
-            clause: pool([each[clause] for each in said], weights)
-            for clause, weights in weighing.source_weights.items()
+            clause: weigh_clause(
+                ClauseSources([each[clause] for each in said], initial.column(clause), accuracy[:, column]),
+                everywhere,
+                stated.noise_pseudo_count,
+            ).pooled
+            for column, clause in enumerate(schema.names)
         }
         likelihood = _held_out(pooled, initial, held_out, stated)
         _log.info("turn %d on statistics: log-likelihood of held-out annotations %.4f", turn + 1, likelihood)
         if found is not None and likelihood <= highest:
             break
-        found, highest = StatisticsSource(pooled, accuracy, turn + 1), likelihood
-        targets = weighing.posterior
+        found, highest = StatisticsSource(pooled, accuracy, turn + 1, initial.standing), likelihood
+        if len(initial.standing) == len(schema):
+            break  # nothing is concluded, so there is nothing new to learn
+        targets = weigh(said, initial, everywhere, stated).posterior
     assert found is not None  # there is a first turn
     return found
 

@@ -22,7 +22,7 @@ def confident_noise(
     """Errors of the initial annotations, with the confusion of the tiles where the model is confident.
 
     A tile counts as truly v where the model's probability of v is at least its average over the tiles annotated v;
-    of several such values the most probable. As in `estimate_noise` the number of errors is known and not estimated: a
+    of several such values the most probable. As in `noise_of` the number of errors is known and not estimated: a
     weak model's own errors would count as errors of the annotations.
 
     Args:

@@ -9,9 +9,10 @@ the errors of the initial annotations". Source weights are fitted by the same li
 import numpy as np
 
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
+from hcot_llm.aggregation.clause import ClauseSources, weigh_clause
+from hcot_llm.aggregation.initial_accuracy import known_accuracy
 from hcot_llm.aggregation.label_noise import TINY
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.aggregation.posterior import known_accuracy, weigh_clause
 
 
 def held_out_log_likelihood(
@@ -34,7 +35,8 @@ def held_out_log_likelihood(
     logs = []
     for column, clause in enumerate(initial.schema.names):
         annotated, accuracy = initial.column(clause), known_accuracy(initial)[:, column]
-        weighing = weigh_clause([zero_shot[clause]], annotated, accuracy, everywhere, config)
+        sources = ClauseSources([zero_shot[clause]], annotated, accuracy)
+        weighing = weigh_clause(sources, everywhere, config.noise_pseudo_count)
         annotation_likelihood = (weighing.pooled * weighing.noise.likelihood(annotated, accuracy)).sum(axis=1)
         logs.append(np.log(np.maximum(annotation_likelihood, TINY)).mean())
     return float(np.mean(logs))

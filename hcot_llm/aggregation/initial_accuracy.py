@@ -5,20 +5,25 @@ right, or nearly so, and the share of annotations that agree with it there is th
 the truth and for one that was taught wrong annotations and repeats their errors (anchor points: Patrini et al., "Making
 deep neural networks robust to label noise", CVPR 2017). A model that is seldom right is not right where it is surest
 either, and would make annotations look worse than they are. It shows itself: agreement still falls from its surest
-tiles to the next ones, where that of a good model stays as high. Then the annotations stand.
+tiles to the next ones, where that of a good model stays as high. Then nothing is known of the annotations but what
+they state.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.label_noise import pool
+from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.aggregation.wholly_wrong import ACCURACY
 
 FEWEST_TILES = 50
 """On fewer tiles the stated accuracy stands."""
 UNDOUBTED = 0.99
-"""Accuracy of annotations that no model here is good enough to doubt."""
+"""Highest estimate."""
 LEAST = 0.55
 """Lower estimates are believed of models alone that do not contradict one another."""
 _PARTS = 5
@@ -27,7 +32,7 @@ _CLEARLY = 0.1
 _log = logging.getLogger(__name__)
 
 
-def estimate_accuracy(sources: Sequence[np.ndarray], initial: np.ndarray, stated: np.ndarray) -> float:
+def estimate_accuracy(sources: Sequence[np.ndarray], initial: np.ndarray, stated: np.ndarray) -> float | None:
     """Estimate the mean accuracy of the initial annotations of one clause.
 
     Args:
@@ -37,9 +42,9 @@ def estimate_accuracy(sources: Sequence[np.ndarray], initial: np.ndarray, stated
         stated: float [N], stated accuracy of each.
 
     Returns:
-        The share of right ones in 0..1, one standard error on the high side: in doubt annotations stay. UNDOUBTED where
-        the models cannot tell, or are clearly worse than the annotations; the mean of `stated` where tiles are fewer
-        than FEWEST_TILES, or the models agree with the annotations as seldom as by chance.
+        The share of right ones in 0..1, one standard error on the high side: in doubt annotations stay. The mean of
+        `stated` where tiles are fewer than FEWEST_TILES, or the models agree with the annotations as seldom as by
+        chance. None where the models cannot tell, or are clearly worse than the annotations: these stand.
     """
     if len(initial) < FEWEST_TILES:
         return float(stated.mean())
@@ -57,7 +62,7 @@ def estimate_accuracy(sources: Sequence[np.ndarray], initial: np.ndarray, stated
     found += float(np.sqrt(found * (1 - found) / len(fifths[0])))
     if _falls(fifths[0], fifths[1]) or models < surest - _CLEARLY:
         _log.info("models are right in about %.2f, annotations in about %.2f: these stand", models, surest)
-        return UNDOUBTED
+        return None
     if found >= LEAST:
         return min(found, UNDOUBTED)
     # Annotations that are wrong more often than not, or models that are: the second shows in models that contradict
@@ -66,7 +71,7 @@ def estimate_accuracy(sources: Sequence[np.ndarray], initial: np.ndarray, stated
         return LEAST
     if _falls(fifths[0], fifths[2]) or _contradict(sources, initial, surest):
         _log.info("models seem to be right in %.2f, and contradict one another: annotations stand", models)
-        return UNDOUBTED
+        return None
     return found
 
 
@@ -105,3 +110,37 @@ def shifted(stated: np.ndarray, mean: float) -> np.ndarray:
         return 1 / (1 + np.exp(-(logits + step)))
 
     return moved(float(brentq(lambda step: moved(step).mean() - mean, -30, 30)))  # pyright: ignore[reportArgumentType]  # without full output it is a float
+
+
+def with_accuracy(
+    models: Sequence[Mapping[str, np.ndarray]],
+    initial: AnnotationMatrix,
+    held_out: np.ndarray,
+    config: AcceptanceConfig,
+) -> AnnotationMatrix:
+    """The initial annotations with the accuracy of each as its confidence: as stated, or estimated.
+
+    Clauses of which the models cannot tell stand, see `AnnotationMatrix.standing`.
+
+    Args:
+        models: Per model and clause its distribution, float [N, V]; NaN rows where the model was not queried.
+        initial: of N tiles.
+        held_out: bool [N], True for tiles that no model was trained on.
+        config: whether the accuracy is estimated.
+    """
+    if config.initial_accuracy == "stated":
+        return initial
+    stated, standing, columns = known_accuracy(initial), set(initial.standing), []
+    for column, clause in enumerate(initial.schema.names):
+        sources = [model[clause][held_out] for model in models]
+        found = estimate_accuracy(sources, initial.column(clause)[held_out], stated[held_out, column])
+        if found is None:
+            standing.add(clause)
+        columns.append(stated[:, column] if found is None else shifted(stated[:, column], found))
+    accuracy = np.clip(np.stack(columns, axis=1), *ACCURACY).astype(np.float32)
+    return replace(initial, confidence=accuracy, standing=frozenset(standing))
+
+
+def known_accuracy(initial: AnnotationMatrix) -> np.ndarray:
+    """Accuracy that the initial annotations come with, float64 [N, C], within the limits of `ACCURACY`."""
+    return np.clip(initial.confidence.astype(np.float64), *ACCURACY)

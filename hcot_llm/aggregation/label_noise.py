@@ -106,9 +106,10 @@ def pool(sources: Sequence[np.ndarray], source_weights: Sequence[float] | np.nda
 
 
 def _logs(source: np.ndarray) -> np.ndarray:
-    """Logarithm of a source's distributions, float [N, V]; zero where there is none."""
+    """Logarithm of a source's distributions, float64 [N, V]; zero where there is none."""
     present = ~np.isnan(source).any(axis=1, keepdims=True)
-    return np.where(present, np.log(np.maximum(np.nan_to_num(source), 1e-4)), 0.0)
+    numbers = np.nan_to_num(source).astype(np.float64)  # distributions are kept with fewer digits
+    return np.where(present, np.log(np.maximum(numbers, 1e-4)), 0.0)
 
 
 def _pooled(logs: Sequence[np.ndarray], source_weights: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -178,21 +179,29 @@ def fit_source_weights(
     return [float(weight) for weight in least + share * (best - least)]
 
 
-def estimate_noise(posterior: np.ndarray, initial: np.ndarray, accuracy: float, pseudo_count: float) -> NoiseModel:
-    """Estimate the confusion of the initial annotations from the posterior of the true value.
-
-    The number of errors is known and not estimated. A posterior that depends on the initial annotations would find
-    them more accurate than they are, then depend on them more, and so on.
+def count_errors(posterior: np.ndarray, initial: np.ndarray) -> np.ndarray:
+    """Expected number of each error, float64 [V, V], rows true, columns annotated; the diagonal has what is right.
 
     Args:
         posterior: float [N, V], p(true value | all label sources). Rows may sum to less than one where an annotation
             counts less.
         initial: int [N], indices of the initial values.
+    """
+    return posterior.T @ np.eye(posterior.shape[1])[initial]
+
+
+def noise_of(errors: np.ndarray, accuracy: float, pseudo_count: float) -> NoiseModel:
+    """Estimate the confusion of the initial annotations from expected errors.
+
+    The number of errors is known and not estimated. A posterior that depends on the initial annotations would find
+    them more accurate than they are, then depend on them more, and so on.
+
+    Args:
+        errors: float64 [V, V], what `count_errors` counted over all tiles.
         accuracy: Share of right initial annotations in 0..1, the same for every true value.
         pseudo_count: Clauses per true value that evenly distributed errors are worth.
     """
-    values = posterior.shape[1]
-    errors = posterior.T @ np.eye(values)[initial] + pseudo_count * NoiseModel.even(accuracy, values).confusion
+    errors = errors + pseudo_count * NoiseModel.even(accuracy, len(errors)).confusion
     np.fill_diagonal(errors, 0.0)
     return NoiseModel(accuracy, normalise(errors))
 

@@ -21,6 +21,7 @@ class AnnotationMatrix:
         values: int [N, C], indices into the schema's vocabulary.
         confidence: float32 [N, C], probability of the value in 0..1.
         source: str [N, C], the label source of the value, see `corpus.annotations.SOURCES`.
+        standing: Clauses of which no model can tell right annotations from wrong ones: they stand as they came.
     """
 
     schema: AnnotationSchema
@@ -28,6 +29,7 @@ class AnnotationMatrix:
     values: np.ndarray
     confidence: np.ndarray
     source: np.ndarray
+    standing: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.tile_ids)
@@ -74,6 +76,7 @@ def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
         matrix.values[rows],
         matrix.confidence[rows],
         matrix.source[rows],
+        matrix.standing,
     )
 
 

@@ -1,105 +1,119 @@
 """The posterior of every clause's true value, from the models' distributions and the initial annotations.
 
 The truth is never read. First each clause is weighed by itself: the source weight of each model and the confusion of
-the initial annotations are estimated (hcot_llm/aggregation/label_noise.py). Then all clauses of a tile are weighed
+the initial annotations are estimated (hcot_llm/aggregation/clause.py). Then all clauses of a tile are weighed
 together, which is HCoT's level 5. Only values that are consistent with one another count. An initial annotation may
-be wrong as a whole, because a block of clauses was invented or missed (the targets), or because the annotation is
-another tile's. Where many clauses of a tile contradict the models, its initial annotation says little about any clause.
+be wrong as a whole (hcot_llm/aggregation/wholly_wrong.py). Where many clauses of a tile contradict the models, its
+initial annotation says little about any clause.
+
+Tiles lie in blocks, which workers weigh. What is fitted are sums over the blocks, and is small: `WeighingFit`. With it
+any block can be weighed anywhere.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
-from hcot_llm.aggregation.initial_accuracy import estimate_accuracy, shifted
-from hcot_llm.aggregation.joint import JointPosterior, weigh_together
-from hcot_llm.aggregation.label_noise import (
-    NoiseModel,
-    SourceWeightPrior,
-    estimate_noise,
-    fit_source_weights,
-    fuse,
-    normalise,
-    pool,
+from hcot_llm.aggregation.clause import (
+    ITERATIONS,
+    PRIOR_TILES,
+    ClauseFit,
+    ClauseSources,
+    ClauseWeighing,
+    class_prior_of,
+    errors_of,
+    fit_weights,
+    weigh_with,
 )
+from hcot_llm.aggregation.initial_accuracy import known_accuracy, with_accuracy
+from hcot_llm.aggregation.joint import JointPosterior, weigh_together
+from hcot_llm.aggregation.label_noise import NoiseModel, SourceWeightPrior, count_errors, noise_of
 from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.aggregation.repeated_errors import clauses_with_repeated_errors, excess_agreement
+from hcot_llm.aggregation.wholly_wrong import (
+    by_hypothesis,
+    expected_hypotheses,
+    uninformative,
+    ways_to_be_wrong,
+    where_sound,
+)
+from hcot_llm.aggregation.workers import THIS_PROCESS, Workers, blocks_of, summed, who_weighs
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 
-# Expected share of initial annotations that are wrong as a whole, in each way; the shares themselves are estimated.
-_WRONG_SHARE: Final = 0.05
-_PRIOR_TILES: Final = 20  # tiles that an expected share is worth
-_ITERATIONS: Final = 3
-_AT_ONCE: Final = 4096  # tiles
 _JOINT_ITERATIONS: Final = 2
-ACCURACY: Final = (0.05, 0.99)  # limits of the accuracy of an annotation
+_MOST_FOR_TEMPERATURE: Final = 4096  # held-out tiles
 # Inverse temperatures of all models and clauses together that are tried. Below 1 the clauses of a tile count as fewer,
 # because one mistake of a model about a tile shows in several of them.
 _INVERSE_TEMPERATURES: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
+Block = Sequence[ClauseSources]
+"""What is said of all clauses on the tiles of a block."""
+
 
 @dataclass(frozen=True)
-class ClauseWeighing:
-    """Posterior of one clause on N tiles, weighed by itself.
+class Tiles:
+    """What is said of N tiles, as it is handed to workers.
 
     Attributes:
-        posterior: float [N, V], posterior of the true value.
-        source_weights: Per model its source weight.
-        pooled: float [N, V], distributions of all models, pooled by their source weights.
-        total_source_weight: float [N], sum of the source weights of the models that were queried about the tile.
-        noise: Errors of the initial annotations.
-        said: float [N, V], how probable what people said is under each true value; None where nobody said anything.
+        schema: of the C clauses.
+        blocks: What stands for each `Block`, see `Workers.hold`.
+        held_out: Per clause what stands for the `ClauseSources` of the held-out tiles.
+        sample: What stands for the `Block` of held-out tiles to which the temperature is fitted; None without any.
+        models: Number of the models.
+        accuracy: float64 [C], mean accuracy of the initial annotations of each clause.
+        tiles: N.
+        workers: who holds them.
+        standing: Clauses in which no model counts, see `AnnotationMatrix.standing`.
     """
 
-    posterior: np.ndarray
-    source_weights: list[float]
-    pooled: np.ndarray
-    total_source_weight: np.ndarray
-    noise: NoiseModel
-    said: np.ndarray | None = None
+    schema: AnnotationSchema
+    blocks: Sequence[Any]
+    held_out: Sequence[Any]
+    sample: Any
+    models: int
+    accuracy: Sequence[float]
+    tiles: int
+    workers: Workers
+    standing: frozenset[str] = frozenset()
 
-    @property
-    def class_prior(self) -> np.ndarray:
-        """How frequent each value is, float [V]; a uniform distribution counts as much as `_PRIOR_TILES` tiles.
 
-        Without the uniform part, a value that no initial annotation has would have probability zero, and the little
-        probability that any model gives it would look like evidence for it: for targets in eight clauses at once.
-        """
-        tiles, values = self.posterior.shape
-        return (self.posterior.sum(axis=0) + _PRIOR_TILES / values) / (tiles + _PRIOR_TILES)
+@dataclass(frozen=True)
+class JointFit:
+    """What was fitted for all clauses together. Per clause, where it is a list.
 
-    def tempered(self, inverse_temperature: float, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """The pooled models at an inverse temperature, times the likelihood of what people said.
+    Attributes:
+        inverse_temperature: Power to which the pooled models of all clauses are taken, on top of the source weights.
+        class_prior: float [V], how frequent each value is.
+        frequency: float [V], the mean of the pooled models over all tiles.
+        prior: float [H], prior of the hypotheses.
+        noise: Errors of the initial annotations that are not wrong as a whole.
+        wrong: Share of annotations that are wrong as a whole, and share of those whose value is right all the same;
+            None before they are known.
+    """
 
-        The class prior fills up what the models' weights lack to one. A uniform distribution in its place would not be
-        neutral: of the consistent annotations far more have targets than have none.
-
-        Args:
-            inverse_temperature: The power to which the pooled distributions are taken.
-            rows: The tiles to return; all by default.
-
-        Returns:
-            float [N, V] of the chosen tiles; rows sum to one.
-        """
-        missing = np.maximum(0.0, 1.0 - inverse_temperature * self.total_source_weight[rows])[:, None]
-        models = normalise(self.pooled[rows] ** inverse_temperature * self.class_prior**missing)
-        return models if self.said is None else normalise(models * self.said[rows])
+    inverse_temperature: float
+    class_prior: list[np.ndarray]
+    frequency: list[np.ndarray]
+    prior: np.ndarray
+    noise: list[NoiseModel]
+    wrong: list[tuple[float, float]] | None = None
 
 
 @dataclass(frozen=True)
 class Weighing:
-    """Posterior of all clauses of N tiles.
+    """Posterior of all clauses of n tiles.
 
     Attributes:
-        posterior: Per clause float [N, V], posterior of the true value.
+        posterior: Per clause float [n, V], posterior of the true value.
         source_weights: Per clause the source weight of each model.
-        wholly_wrong: float [N, W], probability of each of the W ways to be wrong as a whole, see `ways_to_be_wrong`.
+        wholly_wrong: float [n, W], probability of each of the W ways to be wrong as a whole, see `ways_to_be_wrong`.
             Zeros where the clauses were weighed one by one.
         joint_inverse_temperature: Power to which the pooled models of all clauses are taken, on top of the source
             weights. 1 where the clauses were weighed one by one.
-        alone: Per clause float [N, V], posterior before the rules and the other clauses had their say.
+        alone: Per clause float [n, V], posterior before the rules and the other clauses had their say.
     """
 
     posterior: dict[str, np.ndarray]
@@ -112,13 +126,56 @@ class Weighing:
         """Posterior probability of given values.
 
         Args:
-            values: int [N, C], indices of the values.
+            values: int [n, C], indices of the values.
 
         Returns:
-            float [N, C].
+            float [n, C].
         """
         rows = np.arange(len(values))
         return np.stack([each[rows, values[:, column]] for column, each in enumerate(self.posterior.values())], 1)
+
+
+@dataclass(frozen=True)
+class WeighingFit:
+    """All that was fitted to weigh tiles with.
+
+    Attributes:
+        schema: of the clauses.
+        alone: Per clause what was fitted for it by itself.
+        joint: What was fitted for all clauses together; None: each clause is weighed for itself.
+        standing: Clauses in which no model counts, nor do other clauses.
+    """
+
+    schema: AnnotationSchema
+    alone: list[ClauseFit]
+    joint: JointFit | None
+    standing: frozenset[str] = frozenset()
+
+    @property
+    def source_weights(self) -> dict[str, list[float]]:
+        """Per clause the source weight of each model."""
+        return {clause: each.source_weights for clause, each in zip(self.schema.names, self.alone, strict=True)}
+
+    @property
+    def joint_inverse_temperature(self) -> float:
+        """See `Weighing`."""
+        return 1.0 if self.joint is None else self.joint.inverse_temperature
+
+    def weigh(self, block: Block) -> Weighing:
+        """Weigh the tiles of a block."""
+        names, alone = self.schema.names, _alone(block, self.alone)
+        by_clause = {clause: each.posterior for clause, each in zip(names, alone, strict=True)}
+        if self.joint is None:
+            nothing = np.zeros((len(block[0].initial), len(ways_to_be_wrong(self.schema))))
+            return Weighing(by_clause, self.source_weights, nothing, 1.0, by_clause)
+        joint = _joint(self.schema, block, alone, self.joint)
+        posterior = {
+            clause: by_clause[clause] if clause in self.standing else together
+            for clause, together in zip(names, joint.values, strict=True)
+        }
+        return Weighing(
+            posterior, self.source_weights, joint.hypothesis[:, 1:], self.joint.inverse_temperature, by_clause
+        )
 
 
 def weigh(
@@ -129,7 +186,7 @@ def weigh(
     priors: Sequence[SourceWeightPrior] | None = None,
     said: Mapping[str, np.ndarray] | None = None,
 ) -> Weighing:
-    """Posterior of the true values of N tiles.
+    """Posterior of the true values of N tiles that all lie here.
 
     Args:
         models: Per model and clause its distribution, float [N, V]; NaN rows where the model was not queried.
@@ -140,251 +197,240 @@ def weigh(
         priors: Per model the prior of its source weight, see `fit_source_weights`.
         said: Per clause float [N, V], how probable what people said is under each true value; None: nothing was said.
     """
-    names, accuracy = initial.schema.names, accuracy_of(models, initial, held_out, config)
-    alone = [
-        weigh_clause(
-            [model[clause] for model in models],
-            initial.column(clause),
-            accuracy[:, column],
-            held_out,
-            config,
-            priors,
-            None if said is None else said[clause],
-        )
-        for column, clause in enumerate(names)
-    ]
-    source_weights = {clause: each.source_weights for clause, each in zip(names, alone, strict=True)}
-    by_clause = {clause: each.posterior for clause, each in zip(names, alone, strict=True)}
-    if not config.consistency:
-        nothing = np.zeros((len(initial), len(ways_to_be_wrong(initial.schema))))
-        return Weighing(by_clause, source_weights, nothing, 1.0, by_clause)
-    inverse_temperature = _fit_joint_inverse_temperature(alone, initial, accuracy, held_out)
-    joint = _weigh_all(alone, initial, accuracy, inverse_temperature, config)
-    posterior = dict(zip(names, joint.values, strict=True))
-    return Weighing(posterior, source_weights, joint.hypothesis[:, 1:], inverse_temperature, by_clause)
+    tiles = hand_over(models, initial, held_out, config, said)
+    fit = fit_weighing(tiles, config, priors)
+    parts = [fit.weigh(block) for block in tiles.blocks]
+    return Weighing(
+        _joined([part.posterior for part in parts]),
+        fit.source_weights,
+        np.concatenate([part.wholly_wrong for part in parts]),
+        fit.joint_inverse_temperature,
+        _joined([part.alone for part in parts]),
+    )
 
 
-def accuracy_of(
+def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {clause: np.concatenate([part[clause] for part in parts]) for clause in parts[0]}
+
+
+def hand_over(
     models: Sequence[Mapping[str, np.ndarray]],
     initial: AnnotationMatrix,
     held_out: np.ndarray,
     config: AcceptanceConfig,
-) -> np.ndarray:
-    """Accuracy of the initial annotations, float64 [N, C]: as stated, or estimated. Arguments as of `weigh`."""
-    stated = known_accuracy(initial)
-    if config.initial_accuracy == "stated":
-        return stated
-    columns = []
-    for column, clause in enumerate(initial.schema.names):
-        sources = [model[clause][held_out] for model in models]
-        found = estimate_accuracy(sources, initial.column(clause)[held_out], stated[held_out, column])
-        columns.append(shifted(stated[:, column], found))
-    return np.clip(np.stack(columns, axis=1), *ACCURACY)
+    said: Mapping[str, np.ndarray] | None = None,
+    workers: Workers = THIS_PROCESS,
+) -> Tiles:
+    """Hand what is said of N tiles to workers, block by block. Arguments as of `weigh`.
+
+    A corpus of one block stays in this process.
+    """
+    initial = with_accuracy(models, initial, held_out, config)
+    schema, accuracy = initial.schema, known_accuracy(initial)
+    workers = who_weighs(len(initial), workers)
+
+    def clauses(rows: slice | np.ndarray) -> list[ClauseSources]:
+        return [
+            ClauseSources(
+                [model[clause][rows] for model in models],
+                initial.values[rows, column],
+                accuracy[rows, column],
+                None if said is None else said[clause][rows],
+            )
+            for column, clause in enumerate(schema.names)
+        ]
+
+    unseen = np.flatnonzero(held_out)
+    # Six temperatures are told apart by some thousand tiles, and each tile costs as much as one that is weighed.
+    few = unseen[:: -(-len(unseen) // _MOST_FOR_TEMPERATURE) or 1]
+    return Tiles(
+        schema,
+        [workers.hold(clauses(rows)) for rows in blocks_of(len(initial))],
+        [workers.hold(clause) for clause in clauses(unseen)],
+        workers.hold(clauses(few)) if len(unseen) else None,
+        len(models),
+        [float(column.mean()) for column in accuracy.T],
+        len(initial),
+        workers,
+        initial.standing,
+    )
 
 
-def known_accuracy(initial: AnnotationMatrix) -> np.ndarray:
-    """Accuracy that the initial annotations come with, float64 [N, C], within the limits of `ACCURACY`."""
-    return np.clip(initial.confidence.astype(np.float64), *ACCURACY)
-
-
-def weigh_clause(
-    sources: Sequence[np.ndarray],
-    initial: np.ndarray,
-    accuracy: np.ndarray,
-    held_out: np.ndarray,
-    config: AcceptanceConfig,
-    priors: Sequence[SourceWeightPrior] | None = None,
-    said: np.ndarray | None = None,
-) -> ClauseWeighing:
-    """Weigh one clause by itself.
+def fit_weighing(
+    tiles: Tiles, config: AcceptanceConfig, priors: Sequence[SourceWeightPrior] | None = None
+) -> WeighingFit:
+    """Fit all that tiles are weighed with: sums over blocks, in the order of the blocks.
 
     Args:
-        sources: Per model its distribution, float [N, V]; NaN rows where the model was not queried.
-        initial: int [N], indices of the initial values.
-        accuracy: float [N], known accuracy of each initial value, in 0..1.
-        held_out: bool [N], True for tiles that no model was trained on.
-        config: How the errors of the initial annotations are estimated.
+        tiles: What is said of them.
+        config: How the errors of the initial annotations are estimated, and whether clauses are weighed together.
         priors: Per model the prior of its source weight, see `fit_source_weights`.
-        said: float [N, V], how probable what people said is under each true value; None: nobody said anything.
     """
-
-    def observed(noise: NoiseModel) -> np.ndarray:
-        likelihood = noise.likelihood(initial, accuracy)
-        return likelihood if said is None else likelihood * said
-
-    noise = NoiseModel.even(float(accuracy.mean()), sources[0].shape[1])
-    source_weights = [0.0] * len(sources)  # no model counts before the first fit
-    pooled = pool(sources, source_weights)
-    for _ in range(_ITERATIONS):
-        likelihood = observed(noise)
-        source_weights = fit_source_weights([source[held_out] for source in sources], likelihood[held_out], priors)
-        pooled = pool(sources, source_weights)
-        noise = estimate_noise(fuse(pooled, likelihood), initial, noise.accuracy, config.noise_pseudo_count)
-    total = np.zeros(len(initial))
-    for source_weight, source in zip(source_weights, sources, strict=True):
-        total += source_weight * ~np.isnan(source).any(axis=1)
-    return ClauseWeighing(fuse(pooled, observed(noise)), source_weights, pooled, total, noise, said)
+    alone = _fit_alone(tiles, config, priors, tiles.standing)
+    standing = tiles.standing | clauses_with_repeated_errors(
+        tiles.schema, tiles.workers.map(excess_agreement, list(zip(tiles.held_out, alone, strict=True)))
+    )
+    if standing > tiles.standing:
+        alone = _fit_alone(tiles, config, priors, standing)
+    joint = _fit_joint(tiles, alone, config) if config.consistency else None
+    return WeighingFit(tiles.schema, alone, joint, standing)
 
 
-def _fit_joint_inverse_temperature(
-    alone: Sequence[ClauseWeighing], initial: AnnotationMatrix, accuracy: np.ndarray, held_out: np.ndarray
+def _fit_alone(
+    tiles: Tiles, config: AcceptanceConfig, priors: Sequence[SourceWeightPrior] | None, standing: frozenset[str]
+) -> list[ClauseFit]:
+    """Fit each clause by itself; of those that stand no model counts, and errors are even."""
+    schema, workers = tiles.schema, tiles.workers
+    before = [
+        ClauseFit([0.0] * tiles.models, NoiseModel.even(accuracy, len(words)))
+        for accuracy, words in zip(tiles.accuracy, schema.vocabulary.values(), strict=True)
+    ]
+    alone = before
+    for _ in range(ITERATIONS):
+        weights = workers.map(
+            fit_weights, [(each, fit.noise, priors) for each, fit in zip(tiles.held_out, alone, strict=True)]
+        )
+        alone = [ClauseFit(each, fit.noise) for each, fit in zip(weights, alone, strict=True)]
+        errors = summed(workers.map(_errors, [(block, alone) for block in tiles.blocks]))
+        alone = [
+            ClauseFit(fit.source_weights, noise_of(each, fit.noise.accuracy, config.noise_pseudo_count))
+            for each, fit in zip(errors, alone, strict=True)
+        ]
+    return [
+        first if clause in standing else fit for clause, first, fit in zip(schema.names, before, alone, strict=True)
+    ]
+
+
+def _errors(block: Block, alone: Sequence[ClauseFit]) -> list[np.ndarray]:
+    return [errors_of(clause, fit) for clause, fit in zip(block, alone, strict=True)]
+
+
+def _alone(block: Block, fits: Sequence[ClauseFit]) -> list[ClauseWeighing]:
+    return [weigh_with(clause, fit) for clause, fit in zip(block, fits, strict=True)]
+
+
+def _posterior_sums(block: Block, fits: Sequence[ClauseFit]) -> list[np.ndarray]:
+    return [each.posterior.sum(axis=0) for each in _alone(block, fits)]
+
+
+def _model_sums(
+    block: Block, fits: Sequence[ClauseFit], inverse_temperature: float, class_prior: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    return [
+        each.tempered(inverse_temperature, prior).sum(axis=0)
+        for each, prior in zip(_alone(block, fits), class_prior, strict=True)
+    ]
+
+
+def _fit_joint(tiles: Tiles, alone: list[ClauseFit], config: AcceptanceConfig) -> JointFit:
+    """Fit the temperature, the shares of annotations wrong as a whole, and the errors of the others."""
+    schema, workers, blocks = tiles.schema, tiles.workers, tiles.blocks
+    sums = summed(workers.map(_posterior_sums, [(block, alone) for block in blocks]))
+    class_prior = [class_prior_of(each, tiles.tiles) for each in sums]
+    inverse_temperature = _INVERSE_TEMPERATURES[0]
+    if tiles.sample is not None:
+        calls = [(tiles.sample, schema, alone, each, class_prior) for each in _INVERSE_TEMPERATURES]
+        fit = dict(zip(_INVERSE_TEMPERATURES, workers.map(_held_out_evidence, calls), strict=True))
+        inverse_temperature = max(fit, key=fit.__getitem__)
+    sums = summed(workers.map(_model_sums, [(block, alone, inverse_temperature, class_prior) for block in blocks]))
+    expected = expected_hypotheses(schema)
+    frequency = [each / tiles.tiles for each in sums]
+    joint = JointFit(inverse_temperature, class_prior, frequency, expected, [each.noise for each in alone])
+    for _ in range(_JOINT_ITERATIONS - 1):
+        found = workers.map(_joint_sums, [(block, schema, alone, joint) for block in blocks])
+        [hypotheses] = summed([each.hypotheses for each in found])
+        wrong, right = (summed([each.wrong for each in found]), summed([each.right for each in found]))
+        errors = summed([each.errors for each in found])
+        joint = replace(
+            joint,
+            prior=(hypotheses + PRIOR_TILES * expected) / (tiles.tiles + PRIOR_TILES),
+            noise=[
+                noise_of(each, noise.accuracy, config.noise_pseudo_count)
+                for each, noise in zip(errors, joint.noise, strict=True)
+            ],
+            wrong=[
+                (float(each / tiles.tiles), float(by_chance / max(each, 1e-9)))
+                for each, by_chance in zip(wrong, right, strict=True)
+            ],
+        )
+    return joint
+
+
+def _held_out_evidence(
+    sample: Block,
+    schema: AnnotationSchema,
+    fits: Sequence[ClauseFit],
+    inverse_temperature: float,
+    class_prior: Sequence[np.ndarray],
 ) -> float:
-    """The inverse temperature with the highest held-out likelihood of whole initial annotations.
+    """Mean held-out log-likelihood of whole initial annotations at an inverse temperature, in nats.
 
     The source weights of a clause are fitted for that clause alone. Taken together they would count one mistake of a
     model about a tile as often as there are clauses in which it shows.
     """
-    rows = np.flatnonzero(held_out)
-    if len(rows) == 0:
-        return _INVERSE_TEMPERATURES[0]
-    schema, class_prior = initial.schema, [each.class_prior for each in alone]
-    uninformative, prior = _uninformative(schema), _prior(schema)
-    fit = {}
-    for inverse_temperature in _INVERSE_TEMPERATURES:
-        models = [each.tempered(inverse_temperature, rows) for each in alone]
-        with_initial = [
-            _by_hypothesis(
-                uninformative[clause],
-                len(prior),
-                model,
-                each.noise.likelihood(initial.column(clause)[rows], accuracy[rows, column]),
-                model.mean(axis=0),
-            )
-            for column, (clause, model, each) in enumerate(zip(schema.names, models, alone, strict=True))
-        ]
-        without = weigh_together(schema, [model[:, None, :] for model in models], np.ones(1), class_prior).log_evidence
-        evidence = weigh_together(schema, with_initial, prior, class_prior).log_evidence
-        fit[inverse_temperature] = float((evidence - without).mean())
-    return max(fit, key=fit.__getitem__)
-
-
-def _weigh_all(
-    alone: Sequence[ClauseWeighing],
-    initial: AnnotationMatrix,
-    accuracy: np.ndarray,
-    inverse_temperature: float,
-    config: AcceptanceConfig,
-) -> JointPosterior:
-    """Weigh all clauses together; estimate the shares of annotations wrong as a whole, and the remaining errors."""
-    models = [each.tempered(inverse_temperature) for each in alone]
-    noise = [each.noise for each in alone]
-    schema, sure, uninformative = initial.schema, accuracy, _uninformative(initial.schema)
-    prior = expected = _prior(schema)
-    for _ in range(_JOINT_ITERATIONS):
-        joint = _weigh_pieces(initial, models, noise, sure, prior, [each.class_prior for each in alone])
-        hypothesis = joint.hypothesis
-        prior = (hypothesis.sum(axis=0) + _PRIOR_TILES * expected) / (len(hypothesis) + _PRIOR_TILES)
-        wrong = [hypothesis[:, uninformative[clause]].sum(axis=1) for clause in schema.names]
-        sure = np.stack(
-            [
-                _where_sound(
-                    accuracy[:, column],
-                    wrong[column],
-                    joint.values[column][np.arange(len(initial)), initial.column(clause)],
-                )
-                for column, clause in enumerate(schema.names)
-            ],
-            axis=1,
+    says_nothing, prior = uninformative(schema), expected_hypotheses(schema)
+    models = [
+        each.tempered(inverse_temperature, frequent)
+        for each, frequent in zip(_alone(sample, fits), class_prior, strict=True)
+    ]
+    with_initial = [
+        by_hypothesis(
+            says_nothing[name],
+            len(prior),
+            model,
+            fit.noise.likelihood(clause.initial, clause.accuracy),
+            model.mean(axis=0),
         )
-        noise = [
-            estimate_noise(
-                (1 - wrong[column])[:, None] * joint.values[column],
-                initial.column(clause),
-                noise[column].accuracy,
-                config.noise_pseudo_count,
-            )
-            for column, clause in enumerate(schema.names)
-        ]
-    return joint  # pyright: ignore[reportPossiblyUnboundVariable]  # the loop runs at least once
+        for name, model, clause, fit in zip(schema.names, models, sample, fits, strict=True)
+    ]
+    without = weigh_together(schema, [model[:, None, :] for model in models], np.ones(1), class_prior).log_evidence
+    evidence = weigh_together(schema, with_initial, prior, class_prior).log_evidence
+    return float((evidence - without).mean())
 
 
-def _weigh_pieces(
-    initial: AnnotationMatrix,
-    models: Sequence[np.ndarray],
-    noise: Sequence[NoiseModel],
-    accuracy: np.ndarray,
-    prior: np.ndarray,
-    class_prior: Sequence[np.ndarray],
-) -> JointPosterior:
-    """Weigh all clauses together, some tiles at a time: likelihoods under every hypothesis take much memory."""
-    schema, uninformative = initial.schema, _uninformative(initial.schema)
-    frequency = [model.mean(axis=0) for model in models]
+def _joint(schema: AnnotationSchema, block: Block, alone: Sequence[ClauseWeighing], joint: JointFit) -> JointPosterior:
+    """Weigh all clauses of a block together."""
+    says_nothing = uninformative(schema)
+    likelihoods = []
+    for column, (name, clause, each) in enumerate(zip(schema.names, block, alone, strict=True)):
+        accuracy = clause.accuracy if joint.wrong is None else where_sound(clause.accuracy, *joint.wrong[column])
+        sound = joint.noise[column].likelihood(clause.initial, accuracy)
+        model = each.tempered(joint.inverse_temperature, joint.class_prior[column])
+        likelihoods.append(by_hypothesis(says_nothing[name], len(joint.prior), model, sound, joint.frequency[column]))
+    return weigh_together(schema, likelihoods, joint.prior, joint.class_prior)
 
-    def likelihood(column: int, rows: slice) -> np.ndarray:
-        annotated = initial.values[rows, column]
-        sound = noise[column].likelihood(annotated, accuracy[rows, column])
-        without = uninformative[schema.names[column]]
-        return _by_hypothesis(without, len(prior), models[column][rows], sound, frequency[column])
 
-    pieces = []
-    for start in range(0, max(len(initial), 1), _AT_ONCE):
-        rows = slice(start, start + _AT_ONCE)
-        likelihoods = [likelihood(column, rows) for column in range(len(schema))]
-        pieces.append(weigh_together(schema, likelihoods, prior, class_prior))
-    return JointPosterior(
-        [np.concatenate(columns) for columns in zip(*(each.values for each in pieces), strict=True)],
-        np.concatenate([each.hypothesis for each in pieces]),
-        np.concatenate([each.log_evidence for each in pieces]),
+@dataclass(frozen=True)
+class _JointSums:
+    """What a block adds to the fit of all clauses together.
+
+    Attributes:
+        hypotheses: One array, float64 [H], sum of the posteriors of the hypotheses.
+        wrong: Per clause the expected number of annotations that are wrong as a whole.
+        right: Per clause the expected number of those whose value is right all the same.
+        errors: Per clause float64 [V, V], expected errors of the annotations that are sound.
+    """
+
+    hypotheses: list[np.ndarray]
+    wrong: list[np.ndarray]
+    right: list[np.ndarray]
+    errors: list[np.ndarray]
+
+
+def _joint_sums(block: Block, schema: AnnotationSchema, fits: Sequence[ClauseFit], joint: JointFit) -> _JointSums:
+    found = _joint(schema, block, _alone(block, fits), joint)
+    says_nothing = uninformative(schema)
+    wrong = [found.hypothesis[:, says_nothing[name]].sum(axis=1) for name in schema.names]
+    rows = np.arange(len(block[0].initial))
+    return _JointSums(
+        [found.hypothesis.sum(axis=0)],
+        [each.sum() for each in wrong],
+        [
+            (each * values[rows, clause.initial]).sum()
+            for each, values, clause in zip(wrong, found.values, block, strict=True)
+        ],
+        [
+            count_errors((1 - each)[:, None] * values, clause.initial)
+            for each, values, clause in zip(wrong, found.values, block, strict=True)
+        ],
     )
-
-
-def ways_to_be_wrong(schema: AnnotationSchema) -> tuple[str, ...]:
-    """Names of the ways in which an initial annotation can be wrong as a whole.
-
-    Returns:
-        The blocks that can be invented or missed, then "tile": the annotation is another tile's.
-    """
-    return (*(block.name for block in schema.whole_blocks), "tile")
-
-
-def _prior(schema: AnnotationSchema) -> np.ndarray:
-    """Prior of the hypotheses, float64 [H]: the initial annotation is sound, then each way to be wrong as a whole."""
-    wrong = len(ways_to_be_wrong(schema))
-    return np.asarray([1 - _WRONG_SHARE * wrong, *[_WRONG_SHARE] * wrong])
-
-
-def _uninformative(schema: AnnotationSchema) -> dict[str, list[int]]:
-    """Per clause the hypotheses (0: sound) under which the initial annotation says nothing about it."""
-    last = len(ways_to_be_wrong(schema))
-    return {
-        clause: [*(index for index, block in enumerate(schema.whole_blocks, 1) if clause in block.clauses), last]
-        for clause in schema.names
-    }
-
-
-def _by_hypothesis(
-    uninformative: Sequence[int], hypotheses: int, model: np.ndarray, sound: np.ndarray, frequency: np.ndarray
-) -> np.ndarray:
-    """Likelihood of each value under each hypothesis.
-
-    An annotation that is wrong as a whole has the distribution of a sound annotation of any other tile. The frequency
-    of the initial value is not used for it: where initial annotations are nearly the same on all tiles, and have fewer
-    errors than their known accuracy says, every tile would be found to carry another tile's annotation.
-
-    Args:
-        uninformative: Hypotheses under which the initial annotation says nothing about the clause.
-        hypotheses: Number of hypotheses, H.
-        model: float [N, V], the pooled models.
-        sound: float [N, V], p(initial annotation | each true value) for a sound annotation.
-        frequency: float [V], the mean of the pooled models over all tiles.
-
-    Returns:
-        float [N, H, V].
-    """
-    elsewhere = np.broadcast_to((sound @ frequency)[:, None], sound.shape)
-    return model[:, None, :] * np.stack(
-        [elsewhere if hypothesis in uninformative else sound for hypothesis in range(hypotheses)], 1
-    )
-
-
-def _where_sound(accuracy: np.ndarray, wrong: np.ndarray, initial_is_right: np.ndarray) -> np.ndarray:
-    """Accuracy of the initial annotations that are not wrong as a whole, float [N].
-
-    Args:
-        accuracy: float [N], known accuracy, which counts annotations that are wrong as a whole too.
-        wrong: float [N], probability that the annotation is wrong as a whole in this clause.
-        initial_is_right: float [N], posterior probability of the initial value.
-    """
-    share = wrong.mean()
-    by_chance = (wrong * initial_is_right).sum() / max(wrong.sum(), 1e-9)
-    return np.clip((accuracy - share * by_chance) / max(1 - share, 1e-9), *ACCURACY)

@@ -1,16 +1,19 @@
 """From the encoder's feedback and the captioner's proposals to the label update."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig, decide
+from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig
+from hcot_llm.aggregation.block_update import Remember, ToUpdate, update_block
 from hcot_llm.aggregation.feedback import Feedback
 from hcot_llm.aggregation.label_noise import CALIBRATED, TRAINED, UNTRAINED, SourceWeightPrior
 from hcot_llm.aggregation.matrix import AnnotationMatrix
-from hcot_llm.aggregation.people import PERSON, PeoplesWord
-from hcot_llm.aggregation.posterior import weigh
+from hcot_llm.aggregation.people import PeoplesWord
+from hcot_llm.aggregation.posterior import Block, WeighingFit, fit_weighing, hand_over
+from hcot_llm.aggregation.workers import THIS_PROCESS, Workers, blocks_of
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 _SURE = 0.9
@@ -90,8 +93,7 @@ class LabelUpdate:
         wholly_wrong: float [N, W], probability of each way to be wrong as a whole, see `ways_to_be_wrong`.
         joint_inverse_temperature: Power to which the pooled models of all clauses are taken, on top of the source
             weights.
-        posterior: Per clause float [N, V], posterior of the true value.
-        alone: Per clause float [N, V], the same before the rules and the other clauses had their say.
+        remembered: What stands for what `remember` made of each block, in their order, see `Workers.get`.
     """
 
     matrix: AnnotationMatrix
@@ -101,8 +103,7 @@ class LabelUpdate:
     source_weights: dict[str, list[float]]
     wholly_wrong: np.ndarray
     joint_inverse_temperature: float
-    posterior: dict[str, np.ndarray]
-    alone: dict[str, np.ndarray]
+    remembered: Sequence[Any] = ()
 
 
 def current_confidence(
@@ -113,6 +114,7 @@ def current_confidence(
     acceptance: AcceptanceConfig,
     people: PeoplesWord | None = None,
     statistics: Mapping[str, np.ndarray] | None = None,
+    workers: Workers = THIS_PROCESS,
 ) -> np.ndarray:
     """Probability of every current value, given the encoder, the statistics and the initial annotations.
 
@@ -125,15 +127,17 @@ def current_confidence(
         acceptance: How the errors of the initial annotations are estimated.
         people: What people decided; None: nothing.
         statistics: Per clause float [N, V], what classifiers on statistics say; None: they are no source.
+        workers: Who weighs.
 
     Returns:
         float [N, C].
     """
     said = None if people is None else people.likelihood
-    if statistics is None:
-        return weigh([feedback.zero_shot], initial, held_out, acceptance, said=said).probability(current.values)
-    models, priors = [feedback.zero_shot, statistics], [TRAINED, CALIBRATED]
-    return weigh(models, initial, held_out, acceptance, priors, said).probability(current.values)
+    models: list[Mapping[str, np.ndarray]] = [feedback.zero_shot]
+    priors = None
+    if statistics is not None:
+        models, priors = [feedback.zero_shot, statistics], [TRAINED, CALIBRATED]
+    return _probabilities(models, current, initial, held_out, acceptance, priors, said, workers)
 
 
 def statistics_confidence(
@@ -144,11 +148,38 @@ def statistics_confidence(
     acceptance: AcceptanceConfig,
 ) -> np.ndarray:
     """Probability of every current value before any encoder was trained, float [N, C]; see `current_confidence`."""
-    return weigh([statistics], initial, held_out, acceptance, [CALIBRATED]).probability(current.values)
+    return _probabilities([statistics], current, initial, held_out, acceptance, [CALIBRATED], None, THIS_PROCESS)
+
+
+def _probabilities(
+    models: Sequence[Mapping[str, np.ndarray]],
+    current: AnnotationMatrix,
+    initial: AnnotationMatrix,
+    held_out: np.ndarray,
+    acceptance: AcceptanceConfig,
+    priors: Sequence[SourceWeightPrior] | None,
+    said: Mapping[str, np.ndarray] | None,
+    workers: Workers,
+) -> np.ndarray:
+    tiles = hand_over(models, initial, held_out, acceptance, said, workers)
+    fit = fit_weighing(tiles, acceptance, priors)
+    calls = [
+        (block, fit, current.values[rows]) for block, rows in zip(tiles.blocks, blocks_of(len(current)), strict=True)
+    ]
+    return np.concatenate(tiles.workers.map(_probability, calls))
+
+
+def _probability(block: Block, fit: WeighingFit, values: np.ndarray) -> np.ndarray:
+    return fit.weigh(block).probability(values)
+
+
+def _is_sure(block: Block, fit: WeighingFit) -> np.ndarray:
+    """Whether a value is so probable that the captioner's word would not change it, bool [n, C]."""
+    return np.stack([each.max(axis=1) >= _SURE for each in fit.weigh(block).posterior.values()], axis=1)
 
 
 def _where_it_decides(
-    answered: Mapping[str, np.ndarray], without: Mapping[str, np.ndarray], held_out: np.ndarray
+    answered: Mapping[str, np.ndarray], sure: np.ndarray, held_out: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The captioner's distributions, of held-out tiles only those in doubt without it, on which its weight is fitted.
 
@@ -157,12 +188,12 @@ def _where_it_decides(
 
     Args:
         answered: Per clause float [N, V], the captioner's distributions.
-        without: Per clause float [N, V], the posterior of all other sources.
+        sure: bool [N, C], whether all other sources are sure of a value.
         held_out: bool [N].
     """
     return {
-        clause: np.where((held_out & (without[clause].max(axis=1) >= _SURE))[:, None], np.nan, each)
-        for clause, each in answered.items()
+        clause: np.where((held_out & sure[:, column])[:, None], np.nan, each)
+        for column, (clause, each) in enumerate(answered.items())
     }
 
 
@@ -176,6 +207,8 @@ def update_labels(
     captioner: SourceWeightPrior = TRAINED,
     people: PeoplesWord | None = None,
     statistics: Mapping[str, np.ndarray] | None = None,
+    workers: Workers = THIS_PROCESS,
+    remember: Callable[[slice], Remember] | None = None,
 ) -> LabelUpdate:
     """Weigh every proposal, and keep or replace the value of each clause; held-out tiles keep theirs.
 
@@ -193,18 +226,18 @@ def update_labels(
         people: What people decided; None: nothing.
         statistics: Per clause float [N, V], what classifiers on statistics say; None: they are no source. Where the
             captioner was queried, their most probable value is a proposal as well.
+        workers: Who weighs.
+        remember: Given the rows of a block, what makes of its update what workers keep of it; None: nothing is kept.
     """
-    values = current.values.copy()
-    confidence = current.confidence.copy()
-    source = np.full(values.shape, "kept", dtype=object)
-    accepted = np.zeros(values.shape, dtype=bool)
-    rejected = np.zeros(values.shape, dtype=bool)
     said = None if people is None else people.likelihood
-    answered = proposals.distributions
+    answered, blocks = proposals.distributions, blocks_of(len(current))
     if statistics is not None and config.use_captioner:
         others = [(feedback.zero_shot, TRAINED)] * config.use_encoder + [(statistics, CALIBRATED)]
-        without = weigh([each for each, _ in others], initial, held_out, config, [prior for _, prior in others], said)
-        answered, captioner = _where_it_decides(answered, without.posterior, held_out), UNTRAINED
+        tiles = hand_over([each for each, _ in others], initial, held_out, config, said, workers)
+        without = fit_weighing(tiles, config, [prior for _, prior in others])
+        sure = np.concatenate(tiles.workers.map(_is_sure, [(block, without) for block in tiles.blocks]))
+        answered, captioner = _where_it_decides(answered, sure, held_out), UNTRAINED
+        del tiles
     models = {
         name: (distributions, prior)
         for name, distributions, prior, used in (
@@ -214,46 +247,42 @@ def update_labels(
         )
         if used
     }
-    priors = [prior for _, prior in models.values()]
-    weighing = weigh([each for each, _ in models.values()], initial, held_out, config, priors, said)
-    for column, clause in enumerate(current.schema.names):
-        proposed = answers = np.where(held_out[:, None], NOT_PROPOSED, proposals.proposed[:, column])
-        if statistics is not None:
-            also = np.where((answers != NOT_PROPOSED).any(axis=1), statistics[clause].argmax(axis=1), NOT_PROPOSED)
-            proposed = np.concatenate([answers, also[:, None]], axis=1)
-        decision = decide(
-            weighing.posterior[clause],
-            current.column(clause),
-            initial.column(clause),
-            proposed,
-            proposals.distributions[clause],
+    tiles = hand_over([each for each, _ in models.values()], initial, held_out, config, said, workers)
+    fit = fit_weighing(tiles, config, [prior for _, prior in models.values()])
+    calls = [
+        (
+            block,
+            fit,
+            ToUpdate(
+                current.values[rows],
+                current.confidence[rows],
+                proposals.proposed[rows],
+                {clause: each[rows] for clause, each in proposals.distributions.items()},
+                held_out[rows],
+                None if statistics is None else {clause: each[rows] for clause, each in statistics.items()},
+                None if people is None else people.values[rows],
+                tuple(models),
+            ),
             config,
+            None if remember is None else remember(rows),
         )
-        values[:, column] = decision.value
-        confidence[:, column] = np.where(held_out, confidence[:, column], decision.confidence)
-        accepted[:, column], rejected[:, column] = decision.accepted, decision.rejected
-        back_to_initial = decision.value == initial.column(clause)
-        # "seed" is the stored name of the initial annotations: it is part of the corpus digest.
-        source[:, column] = np.where(decision.accepted, np.where(back_to_initial, "seed", "captioner"), "kept")
-        if statistics is not None:
-            could = (answers == decision.value[:, None]).any(axis=1) | (
-                np.nan_to_num(proposals.distributions[clause])[np.arange(len(values)), decision.value]
-                >= config.minimum_proposal
-            )
-            source[decision.accepted & ~back_to_initial & ~could, column] = "statistics"
-    if people is not None:
-        decided = people.decided
-        values[decided], source[decided] = people.values[decided], PERSON
-        confidence[decided] = weighing.probability(values)[decided]
-        accepted[decided] = rejected[decided] = False
+        for block, rows in zip(tiles.blocks, blocks, strict=True)
+    ]
+    found = tiles.workers.map_kept(update_block, calls)
+    parts = [part for part, _ in found]
     return LabelUpdate(
-        AnnotationMatrix(current.schema, current.tile_ids, values, confidence, source),
-        accepted,
-        rejected,
+        AnnotationMatrix(
+            current.schema,
+            current.tile_ids,
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.confidence for part in parts]),
+            np.concatenate([part.source for part in parts]),
+        ),
+        np.concatenate([part.accepted for part in parts]),
+        np.concatenate([part.rejected for part in parts]),
         tuple(models),
-        weighing.source_weights,
-        weighing.wholly_wrong,
-        weighing.joint_inverse_temperature,
-        weighing.posterior,
-        weighing.alone,
+        fit.source_weights,
+        np.concatenate([part.wholly_wrong for part in parts]),
+        fit.joint_inverse_temperature,
+        [] if remember is None else [kept for _, kept in found],
     )

@@ -1,7 +1,5 @@
-"""Initial annotations without a file: the truth of simulated scenes made as wrong as people are, or geography."""
+"""Initial annotations without a file: what their rows are, how right they are expected to be, and geography's."""
 
-import functools
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +8,8 @@ import pyarrow as pa
 
 from corpus.storage.rng import derive_seed
 from hcot_llm.initial.config import CorruptionConfig
-from hcot_llm.initial.confusion import confusion
 from hcot_llm.knowledge.knowledge import MAP_VALUES, map_values, tile_knowledge
-from hcot_llm.schema.annotation_schema import AccuracyByValue, AnnotationSchema, Block
+from hcot_llm.schema.annotation_schema import AccuracyByValue, AnnotationSchema
 from hcot_llm.schema.errors import SchemaError
 from hcot_llm.text.render import hedge, render_clause
 
@@ -28,7 +25,7 @@ INITIAL_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class _TileAnnotation:
+class TileAnnotation:
     """What an annotator wrote on one tile, all clauses in schema order."""
 
     values: dict[str, str]
@@ -75,7 +72,7 @@ def expected_accuracy(schema: AnnotationSchema, clause: str, config: CorruptionC
         rate = sum(share * accuracy.accuracy[value] for value, share in _shares(schema, accuracy.by).items())
     else:
         rate = accuracy
-    return 1.0 - _scaled(1.0 - rate, config) if config else rate
+    return 1.0 - scaled(1.0 - rate, config) if config else rate
 
 
 def check_corruption(schema: AnnotationSchema, facts: Mapping[str, Sequence[str]]) -> None:
@@ -111,52 +108,6 @@ def _shares(schema: AnnotationSchema, clause: str) -> Mapping[str, float]:
             return block.invented.shares
     values = schema.vocabulary[clause]
     return dict.fromkeys(values, 1 / len(values))
-
-
-def corrupt(
-    schema: AnnotationSchema, truth: Mapping[str, Mapping[str, str]], config: CorruptionConfig, seed: int
-) -> pa.Table:
-    """Initial annotations of all tiles, INITIAL_SCHEMA: one row per clause, by tile_id and in schema order.
-
-    A tile's annotation depends on the seed, its id and its truth alone (and, where it is given another tile's
-    annotation, on that tile's), in whatever order the tiles come. The confidence of a row is the probability that it
-    is right, from the rates and from whether it is hedged; it knows nothing else of the truth.
-    """
-    tile_ids = sorted(truth)
-    written = {tile_id: _annotate(schema, truth[tile_id], config, seed, tile_id) for tile_id in tile_ids}
-    carried = []
-    for index, tile_id in enumerate(tile_ids):
-        generator = _generator(seed, tile_id)
-        source = tile_id
-        if generator.random() < config.share_whole_image and len(tile_ids) > 1:
-            source = tile_ids[(index + 1 + int(generator.integers(len(tile_ids) - 1))) % len(tile_ids)]
-        carried.append(written[source])
-    confidence = {
-        clause: _confidence(schema, clause, config, _agreement([a.values[clause] for a in carried]))
-        for clause in schema.names
-    }
-    return _table(schema, zip(tile_ids, carried, strict=True), confidence)
-
-
-def row_confidence(accuracy: float, config: CorruptionConfig, agreement: float, *, hedged: bool) -> float:
-    """Probability that a clause is right, given whether its text is in doubt, 0 to 1.
-
-    Bayes' rule on the rates: of the clauses right for the tile that was looked at, share_hedged_when_right are hedged,
-    of the wrong ones share_hedged_when_wrong. Whoever looked at another tile was as sure of himself as anybody, so a
-    hedge says nothing of that; such a clause is right if the two tiles happen to share the value. When right and wrong
-    are hedged alike the hedge is no evidence, and the confidence is the same with and without.
-
-    Args:
-        accuracy: share of right clauses where the right tile was looked at.
-        config: rates of the errors and of the hedges.
-        agreement: probability that two tiles share a value of this clause.
-        hedged: whether the clause's text is in doubt.
-    """
-    shares = (config.share_hedged_when_right, config.share_hedged_when_wrong)
-    right, wrong = (share if hedged else 1.0 - share for share in shares)
-    seen = accuracy * right + (1.0 - accuracy) * wrong
-    own = accuracy * right / seen if seen > 0 else accuracy  # nothing looks like this, so it does not matter
-    return (1.0 - config.share_whole_image) * own + config.share_whole_image * agreement
 
 
 def geography_values(schema: AnnotationSchema, lon: float, lat: float) -> dict[str, str]:
@@ -231,16 +182,22 @@ def stated_annotations(
         confidence: Per clause what its annotations state, 0 to 1.
         seed: of the wording.
     """
-    rows = [(tile_id, _write(schema, values[tile_id], frozenset(), seed, tile_id)) for tile_id in sorted(values)]
-    return _table(schema, rows, {clause: (each, each) for clause, each in confidence.items()})
+    rows = [(tile_id, write(schema, values[tile_id], frozenset(), seed, tile_id)) for tile_id in sorted(values)]
+    return table_of(schema, rows, {clause: (each, each) for clause, each in confidence.items()})
 
 
-def _table(
+def table_of(
     schema: AnnotationSchema,
-    rows: Iterable[tuple[str, _TileAnnotation]],
+    rows: Iterable[tuple[str, TileAnnotation]],
     confidence: Mapping[str, tuple[float, float]],
 ) -> pa.Table:
-    """The rows as a table; `confidence` has per clause that of a plain text and that of a hedged one."""
+    """The rows as a table, INITIAL_SCHEMA.
+
+    Args:
+        schema: of the annotations.
+        rows: (tile_id, its annotation).
+        confidence: Per clause that of a plain text, and that of a hedged one.
+    """
     entries = [
         (
             tile_id,
@@ -258,41 +215,18 @@ def _table(
     return pa.table(arrays, schema=INITIAL_SCHEMA)
 
 
-def _confidence(
-    schema: AnnotationSchema, clause: str, config: CorruptionConfig, agreement: float
-) -> tuple[float, float]:
-    accuracy = expected_accuracy(schema, clause, config)
-    return (
-        row_confidence(accuracy, config, agreement, hedged=False),
-        row_confidence(accuracy, config, agreement, hedged=True),
-    )
-
-
-def _agreement(values: Sequence[str]) -> float:
-    """Probability that two tiles say the same, from what they say; about that of their true values."""
-    return sum((count / len(values)) ** 2 for count in Counter(values).values())
-
-
-def _annotate(
-    schema: AnnotationSchema, truth: Mapping[str, str], config: CorruptionConfig, seed: int, tile_id: str
-) -> _TileAnnotation:
-    """What an annotator who looks at this tile writes."""
-    generator = _generator(seed, tile_id)
-    generator.random()  # whether the tile carries another's annotation, drawn in `corrupt`
-    values = _values(schema, truth, config, generator)
-    draw = np.random.default_rng(derive_seed(seed, tile_id, "seed hedges")).random(len(schema))
-    hedged = frozenset(
-        clause
-        for clause, chance in zip(schema.names, draw, strict=True)
-        if chance
-        < (config.share_hedged_when_right if values[clause] == truth[clause] else config.share_hedged_when_wrong)
-    )
-    return _write(schema, values, hedged, seed, tile_id)
-
-
-def _write(
+def write(
     schema: AnnotationSchema, values: Mapping[str, str], hedged: frozenset[str], seed: int, tile_id: str
-) -> _TileAnnotation:
+) -> TileAnnotation:
+    """Word an annotation.
+
+    Args:
+        schema: of the annotation.
+        values: clause -> value; clauses that lack one have no text.
+        hedged: Clauses whose text is in doubt.
+        seed: of the wording.
+        tile_id: the tile, on which the wording depends too.
+    """
     generator = np.random.default_rng(derive_seed(seed, tile_id, "seed wording"))
     texts = {}
     for clause in schema.names:
@@ -302,80 +236,9 @@ def _write(
             continue
         text = render_clause(schema, clause, values[clause], variant=variant)
         texts[clause] = hedge(text) if clause in hedged else text
-    return _TileAnnotation(dict(values), texts, hedged)
+    return TileAnnotation(dict(values), texts, hedged)
 
 
-def _generator(seed: int, tile_id: str) -> np.random.Generator:
-    # "seed annotation" is a part of the seed, as are "seed hedges" and "seed wording": other words change the draws.
-    return np.random.default_rng(derive_seed(seed, tile_id, "seed annotation"))
-
-
-def _values(
-    schema: AnnotationSchema, truth: Mapping[str, str], config: CorruptionConfig, generator: np.random.Generator
-) -> dict[str, str]:
-    """One tile's wrong annotation: blocks invented or missed as a whole, then each clause for itself."""
-    values = dict(truth)
-    whole: dict[str, float] = {}
-    wholly_wrong: set[str] = set()
-    for block in schema.whole_blocks:
-        assert block.invented is not None
-        missing = truth[block.invented.by] == schema.absence[block.invented.by]
-        share = _scaled(config.share_invented if missing else config.share_missed, config)
-        whole |= dict.fromkeys(block.clauses, share)
-        if generator.random() < share:
-            wholly_wrong |= set(block.clauses)
-            absent = {clause: schema.absence[clause] for clause in block.clauses}
-            values |= _invent(block, generator) if missing else absent
-    for clause in schema.clauses:
-        draw, pick = generator.random(2)  # always drawn, so that one clause does not shift the others
-        if clause.name in wholly_wrong:
-            continue
-        accuracy = clause.accuracy
-        if isinstance(accuracy, AccuracyByValue):
-            accuracy = accuracy.accuracy[truth[accuracy.by]]
-        assert accuracy is not None  # see check_corruption
-        error = _scaled(1.0 - accuracy, config)
-        if clause.name in whole:
-            # The wrong wholes are part of the clause's error rate; the rest of the rate is its own.
-            error = max(0.0, (error - whole[clause.name]) / (1.0 - whole[clause.name]))
-        if draw < error:
-            values[clause.name] = _pick(
-                *_confusion_table(schema, clause.name, truth[clause.name], config.share_random), pick
-            )
-    return values
-
-
-def _invent(block: Block, generator: np.random.Generator) -> dict[str, str]:
-    """What is annotated of a block that is not there."""
-    invented = block.invented
-    assert invented is not None
-    shares = np.cumsum([kind.share for kind in invented.kinds])
-    names = tuple(kind.value for kind in invented.kinds)
-    kind = invented.kinds[names.index(_pick(names, tuple(shares), generator.random()))]
-    values = {invented.by: kind.value}
-    for aspect in kind.aspects:
-        if aspect.weights:
-            cumulative = np.cumsum(list(aspect.weights.values())) / sum(aspect.weights.values())
-            drawn = _pick(tuple(aspect.weights), tuple(cumulative), generator.random())
-        else:
-            drawn = aspect.any_of[int(generator.integers(len(aspect.any_of)))]
-        said = any(values[clause] == value for clause, value in aspect.unless.items())
-        values[aspect.clause] = aspect.instead if said and aspect.instead is not None else drawn
-    return values
-
-
-@functools.lru_cache(maxsize=4096)
-def _confusion_table(
-    schema: AnnotationSchema, clause: str, value: str, share_random: float
-) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    options = confusion(schema, clause, value)
-    shares = (1.0 - share_random) * np.asarray(list(options.values())) + share_random / len(options)
-    return tuple(options), tuple(np.cumsum(shares))
-
-
-def _pick(options: Sequence[str], cumulative: Sequence[float], draw: float) -> str:
-    return options[min(int(np.searchsorted(cumulative, draw, side="right")), len(options) - 1)]
-
-
-def _scaled(error: float, config: CorruptionConfig) -> float:
+def scaled(error: float, config: CorruptionConfig) -> float:
+    """An error rate times `error_scale`, 0.95 at most."""
     return min(error * config.error_scale, 0.95)

@@ -6,6 +6,7 @@ Simulated scenes have facts, their truth, which is made as wrong as people are; 
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from corpus.ingest.quarantine import Quarantine
@@ -20,15 +21,16 @@ from hcot_llm.initial.annotations import (
     check_corruption,
     check_geography,
     check_maps,
-    corrupt,
     geography_annotations,
     truth_values,
 )
+from hcot_llm.initial.corruption import corrupt
 from hcot_llm.initial.statements import InitialFile, read_statements
 from hcot_llm.initial.table import file_annotations
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaError
 from orchestrator.config.schema import CorpusConfig
+from orchestrator.data.weak_annotator import taken_for, weak_statistics
 
 _SUMMARY = "initial.txt"
 
@@ -115,7 +117,22 @@ def _has_facts(schema: AnnotationSchema) -> bool:
 def _from_facts(config: CorpusConfig, schema: AnnotationSchema, root: Path, run_seed: int) -> pa.Table:
     rows = read_parquet(root / "truth" / "truth.parquet").to_pylist()
     truth = {row["tile_id"]: truth_values(schema, row) for row in rows}
-    return corrupt(schema, truth, config.corruption, derive_seed(run_seed, "corruption"))
+    tiles = read_tiles(root / "corpus")
+    place_of = dict(zip(tiles["tile_id"].to_pylist(), tiles["city"].to_pylist(), strict=True))
+    mistakes = None
+    if config.corruption.kind == "image_dependent":
+        features, places = weak_statistics(root / "corpus"), [place_of[tile_id] for tile_id in sorted(truth)]
+        mistakes = {
+            clause: taken_for(
+                features,
+                np.asarray([schema.value_index[clause][truth[tile_id][clause]] for tile_id in sorted(truth)]),
+                len(words),
+                places,
+            )
+            for clause, words in schema.vocabulary.items()
+        }
+    seed = derive_seed(run_seed, "corruption")
+    return corrupt(schema, truth, config.corruption, seed, place_of=place_of, taken_for=mistakes)
 
 
 def _from_file(

@@ -10,20 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.geotiff.read import model_image
-from corpus.geotiff.statistics import WEAK, intensity_statistics
 from corpus.labelled.config import LabelledConfig
 from corpus.labelled.labels import LabelledImage, read_labels
 from corpus.labelled.write import write_labelled
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import UNGUARDED
-from corpus.tiles import read_tiles, tile_path
 from hcot_llm.initial.annotations import expected_accuracy, stated_annotations
 from hcot_llm.initial.label_errors import LabelErrorsConfig, with_errors
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from orchestrator.config.schema import CorpusConfig
-
-_FOLDS = 5
+from orchestrator.data.weak_annotator import taken_for, weak_statistics
 
 
 def write_tiles_and_truth(
@@ -66,7 +62,7 @@ def annotate_labelled(
         root: of the corpus.
         run_seed: Seed of the run.
     """
-    features = _weak_statistics(root / "corpus") if errors.kind == "image_dependent" else None
+    features = weak_statistics(root / "corpus") if errors.kind == "image_dependent" else None
     said = {
         clause: _wrong_labels(images, clause, schema, errors, features, derive_seed(run_seed, "label errors", clause))
         for clause in schema.names
@@ -96,33 +92,6 @@ def _wrong_labels(
     words = schema.vocabulary[clause]
     labels = np.asarray([schema.value_index[clause][image.values[clause]] for image in images])
     groups = [image.group for image in images]
-    taken_for = None if features is None else _taken_for(features, labels, len(words), groups)
-    wrong = with_errors(labels, len(words), errors, groups=groups, seed=seed, taken_for=taken_for)
+    mistakes = None if features is None else taken_for(features, labels, len(words), groups)
+    wrong = with_errors(labels, len(words), errors, groups=groups, seed=seed, taken_for=mistakes)
     return [words[value] for value in wrong]
-
-
-def _taken_for(features: np.ndarray, labels: np.ndarray, values: int, groups: Sequence[str]) -> np.ndarray:
-    """What a weak classifier takes each image for, taught by images of other groups; float [N, V]."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    present, indices = np.unique(labels, return_inverse=True)
-    found = np.zeros((len(labels), values))
-    said = cross_val_predict(
-        classifier, features, indices, groups=np.asarray(groups), cv=GroupKFold(_FOLDS), method="predict_proba"
-    )
-    found[:, present] = np.asarray(said)
-    return found
-
-
-def _weak_statistics(corpus_dir: Path) -> np.ndarray:
-    """A few statistics of the level and spread of each tile, float32 [N, WEAK]."""
-    tiles = read_tiles(corpus_dir)
-    images = [
-        model_image(tile_path(corpus_dir, path), level_db=level)[:1]
-        for path, level in zip(tiles["path"].to_pylist(), tiles["level_db"].to_pylist(), strict=True)
-    ]
-    return intensity_statistics(np.stack(images))[:, :WEAK]

@@ -97,7 +97,7 @@ def write_statistics(path: Path, source: StatisticsSource, initial: AnnotationMa
     """Write what `read_statistics` reads, in one step; errors as of `Writer.place`."""
     columns = {clause: lists(each) for clause, each in source.distributions.items()}
     table = pa.table({"tile_id": list(initial.tile_ids), "accuracy of annotations": lists(source.accuracy), **columns})
-    said = {"schema_sha256": initial.schema.digest, "turns": source.turns}
+    said = {"schema_sha256": initial.schema.digest, "turns": source.turns, "standing": sorted(source.standing)}
     with writer.place(path, "what classifiers on statistics said") as partial:
         pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(said).encode()}), partial)
 
@@ -119,4 +119,5 @@ def read_statistics(path: Path, initial: AnnotationMatrix) -> StatisticsSource:
         {clause: array_of(table[clause]) for clause in initial.schema.names},
         array_of(table["accuracy of annotations"]),
         int(said["turns"]),
+        frozenset(said.get("standing", [])),
     )

@@ -14,7 +14,7 @@ from corpus.storage.parquet import read_parquet
 from corpus.storage.writer import Writer
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.people import PERSON
-from hcot_llm.aggregation.posterior import ACCURACY
+from hcot_llm.aggregation.wholly_wrong import ACCURACY
 from orchestrator.policies.schedule import RoundPlan
 from orchestrator.policies.selection import copies, rare_landforms, shows_initial
 

@@ -1,6 +1,7 @@
 """A sample of the clauses that a round has changed, each with all that was known of it, for a tracker to show."""
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from orchestrator.tracking.base import Repair
 
 
 def sample_repairs(
-    evidence: Evidence,
+    evidence_of: Callable[[Sequence[str]], Evidence | None],
     first: AnnotationMatrix,
     before: AnnotationMatrix,
     after: AnnotationMatrix,
@@ -31,7 +32,7 @@ def sample_repairs(
     """Draw clauses whose value a round has changed, each equally probable, and say of each who held what.
 
     Args:
-        evidence: of the round.
+        evidence_of: Reads the evidence of the round on some tiles; None where there is none.
         first: the annotations that the run began with. It and the next two are of the same N tiles and C clauses.
         before: the annotations before the round.
         after: the annotations after the round.
@@ -46,6 +47,10 @@ def sample_repairs(
     changed = np.flatnonzero((before.values != after.values).ravel())  # int [repairs], row * C + column
     chosen = np.sort(np.random.default_rng(seed).choice(changed, min(count, len(changed)), replace=False))
     found, pictures = [], {}
+    rows = np.unique(np.unravel_index(chosen, before.values.shape)[0])
+    evidence = evidence_of([before.tile_ids[row] for row in rows]) if len(rows) else None
+    if evidence is None:
+        return []
     for row, column in zip(*np.unravel_index(chosen, before.values.shape), strict=True):
         tile_id, clause = before.tile_ids[row], before.schema.names[column]
         words = before.schema.vocabulary[clause]

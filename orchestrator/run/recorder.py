@@ -11,15 +11,15 @@ from actors.trainer.channel import RoundResult
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.feedback import hint_follow_rates
-from hcot_llm.aggregation.posterior import ways_to_be_wrong
 from hcot_llm.aggregation.relabel import LabelUpdate, Proposals
+from hcot_llm.aggregation.wholly_wrong import ways_to_be_wrong
 from orchestrator.data.annotation_history import CorpusState
-from orchestrator.data.round_evidence import evidence_of
 from orchestrator.policies.folds import Findings, Fold, FoldFindings
 from orchestrator.policies.retention import CHAMPION_METRIC
 from orchestrator.policies.schedule import Schedule
 from orchestrator.report.repairs import sample_repairs
 from orchestrator.run.steps import Evaluation, Round
+from orchestrator.state.evidence import read_evidence
 from orchestrator.state.loss_history import write_losses
 from orchestrator.state.records import Counts, RoundRecord, write_record
 from orchestrator.tracking.base import Repair, TrackedRound, Tracker
@@ -149,13 +149,12 @@ class RoundRecorder:
             for model, source_weight in zip(update.models, source_weights, strict=True):
                 self._metrics[f"source_weight_{model}_{clause}"] = source_weight
         with self._round.phase("label"):
-            self._repairs = self._some_repairs(corpus, findings, update)
+            self._repairs = self._some_repairs(corpus, update)
 
-    def _some_repairs(self, corpus: CorpusState, findings: Findings, update: LabelUpdate) -> list[Repair]:
-        config, number = self._round.config, self._round.number
-        statistics = None if corpus.statistics is None else corpus.statistics.distributions
+    def _some_repairs(self, corpus: CorpusState, update: LabelUpdate) -> list[Repair]:
+        config, number, directory = self._round.config, self._round.number, self._round.directory
         return sample_repairs(
-            evidence_of(findings, update, corpus.people, statistics),
+            lambda tile_ids: read_evidence(directory.evidence(number), config.annotation_schema, tile_ids),
             corpus.initial,
             corpus.annotations,
             update.matrix,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from hcot_llm.aggregation.feedback import flagged_clauses
 from hcot_llm.aggregation.held_out_likelihood import held_out_log_likelihood
 from hcot_llm.aggregation.matrix import select
 from hcot_llm.aggregation.relabel import LabelUpdate, Proposals, current_confidence, update_labels
+from hcot_llm.aggregation.workers import Workers
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_history import CorpusState, next_corpus
 from orchestrator.data.round_evidence import evidence_of
@@ -119,8 +120,12 @@ def score(round_: Round, corpus: CorpusState, fold: Fold, scorers: ScorerPool) -
         )
 
 
-def find_flagged(round_: Round, corpus: CorpusState, fold: Fold, scores: Scores) -> tuple[np.ndarray, np.ndarray]:
+def find_flagged(
+    round_: Round, corpus: CorpusState, fold: Fold, scores: Scores, workers: Workers
+) -> tuple[np.ndarray, np.ndarray]:
     """Flag the clauses that the encoder doubts, and choose those of them to query the captioner about.
+
+    The scoring actors are the workers that weigh, see `aggregate`.
 
     Held-out tiles are queried as well, because the captioner is calibrated on them.
 
@@ -137,7 +142,9 @@ def find_flagged(round_: Round, corpus: CorpusState, fold: Fold, scores: Scores)
         people = None if corpus.people is None else corpus.people.of(fold.scored)
         statistics = None if corpus.statistics is None else corpus.statistics.of(fold.scored)
         acceptance = corpus.acceptance(config.acceptance)
-        confidence = current_confidence(scores.feedback, annotations, initial, ~labels, acceptance, people, statistics)
+        confidence = current_confidence(
+            scores.feedback, annotations, initial, ~labels, acceptance, people, statistics, workers
+        )
         flagged = flagged_clauses(scores.feedback, confidence, config.flag)
         if people is not None:
             flagged &= ~people.decided
@@ -195,8 +202,11 @@ def join(corpus: CorpusState, parts: Sequence[FoldFindings]) -> Findings:
     return join_findings(corpus.annotations, parts)
 
 
-def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> LabelUpdate:
-    """Weigh all label sources, update the labels where the evidence is better, and write down who said what."""
+def aggregate(round_: Round, corpus: CorpusState, findings: Findings, workers: Workers) -> LabelUpdate:
+    """Weigh all label sources, update the labels where the evidence is better, and write down who said what.
+
+    The scoring actors are the workers that weigh: nothing is scored meanwhile, and they have CPUs reserved.
+    """
     acceptance = corpus.acceptance(round_.config.acceptance)
     acceptance = acceptance.model_copy(update={"minimum_margin": round_.plan.acceptance_margin})
     statistics = None if corpus.statistics is None else corpus.statistics.distributions
@@ -211,10 +221,12 @@ def aggregate(round_: Round, corpus: CorpusState, findings: Findings) -> LabelUp
             captioner=round_.config.captioner.prior,
             people=corpus.people,
             statistics=statistics,
+            workers=workers,
+            remember=lambda rows: evidence_of(findings, rows, corpus.people, statistics),
         )
-        evidence = evidence_of(findings, update, corpus.people, statistics)
+        evidence = map(workers.get, update.remembered)
         write_evidence(round_.directory.evidence(round_.number), evidence, round_.directory.writer)
-        return update
+        return replace(update, remembered=())
 
 
 def refresh(round_: Round, corpus: CorpusState, findings: Findings, update: LabelUpdate) -> CorpusState:

@@ -77,7 +77,7 @@ class SimulatedSteps:
         )
 
     def find_flagged(
-        self, round_: SimulatedRound, corpus: SimulatedCorpus, fold: Fold, _: Any
+        self, round_: SimulatedRound, corpus: SimulatedCorpus, fold: Fold, *_: Any
     ) -> tuple[int, tuple[int, int]]:
         """Flag the stated share of the clauses, and query as many of them as the plan allows.
 
@@ -115,7 +115,7 @@ class SimulatedSteps:
         """Add up what the folds' captioners answered."""
         return SimulatedAnswers(sum(each.regenerated for each in findings))
 
-    def aggregate(self, round_: SimulatedRound, corpus: SimulatedCorpus, findings: SimulatedAnswers) -> int:
+    def aggregate(self, round_: SimulatedRound, corpus: SimulatedCorpus, findings: SimulatedAnswers, _: Any) -> int:
         """Accept the stated share of the answers. Its time is a part of labelling's."""
         return round(_in_round(self._costs.accepted_share, round_.number) * findings.regenerated)
 

@@ -1,14 +1,17 @@
 """What every label source said in a round, and what was decided: a Parquet file of the round, kept for good.
 
-A row is a clause of a tile. Probabilities are kept with the precision of a 16-bit number, which compresses to a few
-bytes each.
+A row is a clause of a tile. Tiles lie in blocks, as they were weighed. Probabilities are kept with the precision of a
+16-bit number, which compresses to a few bytes each.
 """
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -80,16 +83,26 @@ class Evidence:
         return {tile_id: row for row, tile_id in enumerate(self.tile_ids)}
 
 
-def write_evidence(path: Path, evidence: Evidence, writer: Writer) -> None:
-    """Write what `read_evidence` reads, in one step; errors as of `Writer.place`."""
+def write_evidence(path: Path, blocks: Iterable[pa.Table], writer: Writer) -> None:
+    """Write what `read_evidence` reads, in one step; errors as of `Writer.place`.
+
+    Args:
+        path: of the file.
+        blocks: `evidence_table` of the first tiles, then of the next. One of them is in memory at a time.
+        writer: of the run directory.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     writer.remove_unfinished(path.parent)
-    with writer.place(path, "what the label sources said") as partial:
-        pq.write_table(evidence_table(evidence), partial, compression="zstd")
+    with writer.place(path, "what the label sources said") as partial, ExitStack() as opened:
+        file = None
+        for table in blocks:
+            if file is None:
+                file = opened.enter_context(pq.ParquetWriter(partial, table.schema, compression="zstd"))
+            file.write_table(table)
 
 
 def evidence_table(evidence: Evidence) -> pa.Table:
-    """The rows of a round: all tiles of the first clause, then of the next."""
+    """The rows of some tiles: all tiles of the first clause, then of the next."""
     schema, tiles = evidence.schema, len(evidence.tile_ids)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         "tile_id": pa.array(list(evidence.tile_ids) * len(schema), pa.string()),
@@ -118,8 +131,13 @@ def evidence_table(evidence: Evidence) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(said).encode()})
 
 
-def read_evidence(path: Path, schema: AnnotationSchema) -> Evidence | None:
+def read_evidence(path: Path, schema: AnnotationSchema, tile_ids: Sequence[str] | None = None) -> Evidence | None:
     """Read what `write_evidence` wrote; None where there is no file, as of a run of an earlier version.
+
+    Args:
+        path: of the file.
+        schema: of the run.
+        tile_ids: The tiles to read; None: all.
 
     Raises:
         ParquetError: the file is damaged.
@@ -127,13 +145,41 @@ def read_evidence(path: Path, schema: AnnotationSchema) -> Evidence | None:
     """
     if not path.exists():
         return None
-    table = read_parquet(path)
+    some = None if tile_ids is None else pc.field("tile_id").isin(list(tile_ids))
+    table = read_parquet(path, filters=some)
     said = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
     if said.get("schema_sha256") != schema.digest:
         raise RecordError(
             f"{path} is not of the annotation schema {schema.label}. It was written by another run, or changed; "
             "restore it from a copy, or remove it: then only values and confidences of that round can be told."
         )
+    parts = [_read_block(block, schema, said) for block in _blocks(table, schema)]
+    first = parts[0]
+    return Evidence(
+        schema,
+        tuple(tile_id for part in parts for tile_id in part.tile_ids),
+        {
+            name: {clause: np.concatenate([part.distributions[name][clause] for part in parts]) for clause in of_first}
+            for name, of_first in first.distributions.items()
+        },
+        {name: np.concatenate([part.flags[name] for part in parts]) for name in first.flags},
+        np.concatenate([part.proposed for part in parts]),
+        {name: np.concatenate([part.gains[name] for part in parts]) for name in first.gains},
+        np.concatenate([part.wholly_wrong for part in parts]),
+        first.weights,
+        np.concatenate([part.decided for part in parts]),
+    )
+
+
+def _blocks(table: pa.Table, schema: AnnotationSchema) -> list[pa.Table]:
+    """The tables that were written one after the other: in each, clauses come in their order."""
+    clause = pc.index_in(table["clause"], pa.array(schema.names, pa.string())).to_numpy()
+    edges = [0, *(np.flatnonzero(np.diff(clause) < 0) + 1).tolist(), table.num_rows]
+    return [table.slice(start, stop - start) for start, stop in itertools.pairwise(edges)]
+
+
+def _read_block(table: pa.Table, schema: AnnotationSchema, said: Mapping[str, Any]) -> Evidence:
+    """The inverse of `evidence_table`; said: what its metadata say."""
     tiles = table.num_rows // len(schema)
     shape = (len(schema), tiles)
     slices = {clause: table.slice(column * tiles, tiles) for clause, column in schema.column.items()}

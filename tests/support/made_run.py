@@ -97,8 +97,16 @@ def _round(
     training = in_training(prepared, initial.tile_ids)
     findings = made_findings(config, initial, current, truth, training, round_, right)
     feedback, proposals = findings.feedback, findings.proposals
-    update = update_labels(feedback, current, initial, proposals, ~training, config.acceptance)
-    write_evidence(directory.evidence(round_), evidence_of(findings, update), directory.writer)
+    update = update_labels(
+        feedback,
+        current,
+        initial,
+        proposals,
+        ~training,
+        config.acceptance,
+        remember=lambda rows: evidence_of(findings, rows),
+    )
+    write_evidence(directory.evidence(round_), update.remembered, directory.writer)
     table = annotation_rows(update.matrix, store.read(), round_, findings.weights_sha256, "b" * 64)
     version = store.commit(table, run_id=directory.run_id, round_=round_, metadata=metadata)
     digest = annotation_digest(store.read(version))

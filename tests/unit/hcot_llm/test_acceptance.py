@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig, decide
-from hcot_llm.aggregation.posterior import weigh_clause
+from hcot_llm.aggregation.clause import ClauseSources, weigh_clause
 
 CONFIG = AcceptanceConfig(minimum_margin=0)
 
@@ -74,9 +74,14 @@ def corpus(tiles=1500, values=5, model_accuracy=0.9, seed=0):
     return truth, annotated, model, generator.random(tiles) < 0.15
 
 
+def weighed(models, annotated, held_out):
+    sources = ClauseSources(models, annotated, np.full(len(annotated), 0.8))
+    return weigh_clause(sources, held_out, CONFIG.noise_pseudo_count)
+
+
 def test_weighing_repairs_without_truth():
     truth, annotated, model, held_out = corpus()
-    outcome = weigh_clause([model], annotated, np.full(len(annotated), 0.8), held_out, CONFIG).posterior.argmax(axis=1)
+    outcome = weighed([model], annotated, held_out).posterior.argmax(axis=1)
     assert (outcome == truth).mean() > 0.92
 
 
@@ -87,9 +92,9 @@ def test_a_second_source_helps_and_a_silent_one_does_not_hurt():
     generator = np.random.default_rng(9)
     other = np.where((generator.random(len(truth)) < 0.7)[:, None], np.eye(5)[truth] * 0.625 + 0.075, other)
     silent = np.full_like(model, np.nan)
-    alone = weigh_clause([model], annotated, np.full(len(annotated), 0.8), held_out, CONFIG).posterior
-    both = weigh_clause([model, other], annotated, np.full(len(annotated), 0.8), held_out, CONFIG).posterior
-    with_silent = weigh_clause([model, silent], annotated, np.full(len(annotated), 0.8), held_out, CONFIG).posterior
+    alone = weighed([model], annotated, held_out).posterior
+    both = weighed([model, other], annotated, held_out).posterior
+    with_silent = weighed([model, silent], annotated, held_out).posterior
     assert (both.argmax(1) == truth).mean() > (alone.argmax(1) == truth).mean()
     np.testing.assert_allclose(with_silent, alone, atol=1e-3)
 
@@ -103,5 +108,5 @@ def test_garbage_changes_nothing(garbage):
         if garbage == "random"
         else np.tile([0.9, 0.025, 0.025, 0.025, 0.025], (len(truth), 1))
     )
-    outcome = weigh_clause([model], annotated, np.full(len(annotated), 0.8), held_out, CONFIG).posterior.argmax(axis=1)
+    outcome = weighed([model], annotated, held_out).posterior.argmax(axis=1)
     assert (outcome == truth).mean() >= (annotated == truth).mean() - 0.005

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hcot_llm.aggregation.initial_accuracy import FEWEST_TILES, UNDOUBTED, estimate_accuracy, shifted
+from hcot_llm.aggregation.initial_accuracy import FEWEST_TILES, estimate_accuracy, shifted
 
 VALUES = 6
 
@@ -37,7 +37,7 @@ def test_a_good_model_shows_how_many_annotations_are_wrong_also_one_that_learned
 def test_where_models_are_worse_than_the_annotations_these_stand():
     model, annotated = world(1.2, 0.95)
     assert (model.argmax(axis=1) == annotated).mean() < 0.6
-    assert estimate_accuracy([model], annotated, np.full(len(annotated), 0.9)) == UNDOUBTED
+    assert estimate_accuracy([model], annotated, np.full(len(annotated), 0.9)) is None
 
 
 def test_models_that_know_nothing_leave_the_stated_accuracy():

@@ -6,14 +6,13 @@ import pytest
 
 from hcot_llm.initial.annotations import (
     INITIAL_SCHEMA,
-    CorruptionConfig,
-    corrupt,
     expected_accuracy,
     geography_annotations,
-    row_confidence,
     truth_values,
 )
+from hcot_llm.initial.config import CorruptionConfig
 from hcot_llm.initial.confusion import confusion
+from hcot_llm.initial.corruption import corrupt, row_confidence
 from hcot_llm.schema.errors import SchemaError
 from hcot_llm.text.render import HEDGE
 from support.hcot import CLAUSES, HCOT, NO_TARGETS, SHIPS_IN_PORT, TARGET_CLAUSES, VOCABULARY

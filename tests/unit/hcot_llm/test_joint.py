@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcot_llm.aggregation import posterior
+from hcot_llm.aggregation import workers
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.consistency import contradictions
 from hcot_llm.aggregation.joint import _halved, weigh_together
@@ -261,7 +261,7 @@ def test_tiles_that_are_weighed_some_at_a_time_are_weighed_as_all_at_once(monkey
     )
     held_out = np.arange(40) < 10
     whole = weigh([said], initial, held_out, AcceptanceConfig())
-    monkeypatch.setattr(posterior, "_AT_ONCE", 7)
+    monkeypatch.setattr(workers, "TILES_OF_BLOCK", 7)
     parts = weigh([said], initial, held_out, AcceptanceConfig())
     np.testing.assert_allclose(parts.wholly_wrong, whole.wholly_wrong, rtol=1e-9)
     for clause in CLAUSES:

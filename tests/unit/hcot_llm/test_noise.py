@@ -8,9 +8,10 @@ from hcot_llm.aggregation.label_noise import (
     UNTRAINED,
     NoiseModel,
     SourceWeightPrior,
-    estimate_noise,
+    count_errors,
     fit_source_weights,
     fuse,
+    noise_of,
     pool,
 )
 
@@ -96,13 +97,13 @@ def test_the_confusion_of_the_errors_is_found():
     confusion = np.asarray([[0.8, 0.2, 0, 0], [0, 0.8, 0.2, 0], [0, 0, 0.8, 0.2], [0.2, 0, 0, 0.8]])
     generator = np.random.default_rng(1)
     annotated = np.asarray([generator.choice(4, p=confusion[t]) for t in truth])
-    found = estimate_noise(np.eye(4)[truth], annotated, 0.8, pseudo_count=10).confusion
+    found = noise_of(count_errors(np.eye(4)[truth], annotated), 0.8, pseudo_count=10).confusion
     np.testing.assert_allclose(found, confusion, atol=0.03)
 
 
 def test_a_posterior_equal_to_the_initial_annotations_does_not_raise_their_accuracy():
     _, annotated, _, _ = simulated()
-    found = estimate_noise(np.eye(4)[annotated], annotated, 0.8, pseudo_count=10).confusion
+    found = noise_of(count_errors(np.eye(4)[annotated], annotated), 0.8, pseudo_count=10).confusion
     np.testing.assert_allclose(np.diag(found), 0.8)
 
 

@@ -44,16 +44,24 @@ def other_road(matrix, row):
     return next(value for value in VOCABULARY["road"] if value != VOCABULARY["road"][matrix.values[row, ROAD]])
 
 
+def whole(rows):
+    """Keeps the update of a block as it is."""
+    return lambda update: update
+
+
 def test_a_decision_stands_against_everybody_and_is_as_sure_as_all_evidence_together(case):
     matrix, feedback, proposals, held_out = case
     rows = [1, 4]  # a training tile, and one that is held out
     said = [Said(IDS[row], "road", other_road(matrix, row), 0.95) for row in rows]
     word = peoples_word(HCOT, IDS, said)
-    update = update_labels(feedback, matrix, matrix, proposals, held_out, AcceptanceConfig(), people=word)
+    update = update_labels(
+        feedback, matrix, matrix, proposals, held_out, AcceptanceConfig(), people=word, remember=whole
+    )
+    [remembered] = update.remembered
     for row, each in zip(rows, said, strict=True):
         assert VOCABULARY["road"][update.matrix.values[row, ROAD]] == each.value
         assert update.matrix.source[row, ROAD] == PERSON
-        expected = update.posterior["road"][row][update.matrix.values[row, ROAD]]
+        expected = remembered.weighing.posterior["road"][row][update.matrix.values[row, ROAD]]
         assert update.matrix.confidence[row, ROAD] == pytest.approx(expected, rel=1e-6)
     assert not update.accepted[rows, ROAD].any()
     again = update_labels(feedback, update.matrix, matrix, proposals, held_out, AcceptanceConfig(), people=word)
@@ -62,12 +70,14 @@ def test_a_decision_stands_against_everybody_and_is_as_sure_as_all_evidence_toge
 
 def test_without_decisions_every_number_is_as_before(case):
     matrix, feedback, proposals, held_out = case
-    before = update_labels(feedback, matrix, matrix, proposals, held_out, AcceptanceConfig())
-    after = update_labels(
-        feedback, matrix, matrix, proposals, held_out, AcceptanceConfig(), people=peoples_word(HCOT, IDS, [])
+    nobody = peoples_word(HCOT, IDS, [])
+    before, after = (
+        update_labels(feedback, matrix, matrix, proposals, held_out, AcceptanceConfig(), people=people, remember=whole)
+        for people in (None, nobody)
     )
+    [one], [other] = before.remembered, after.remembered
     for clause in CLAUSES:
-        np.testing.assert_array_equal(before.posterior[clause], after.posterior[clause])
+        np.testing.assert_array_equal(one.weighing.posterior[clause], other.weighing.posterior[clause])
     np.testing.assert_array_equal(before.matrix.confidence, after.matrix.confidence)
 
 

@@ -11,9 +11,11 @@ from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.consistency import contradictions
 from hcot_llm.aggregation.joint import check_cost
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
-from hcot_llm.aggregation.posterior import ways_to_be_wrong, weigh
-from hcot_llm.initial.annotations import check_corruption, check_geography, corrupt
+from hcot_llm.aggregation.posterior import weigh
+from hcot_llm.aggregation.wholly_wrong import ways_to_be_wrong
+from hcot_llm.initial.annotations import check_corruption, check_geography
 from hcot_llm.initial.config import CorruptionConfig
+from hcot_llm.initial.corruption import corrupt
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt, chat_prompt
 from hcot_llm.prompts.tokenizer_texts import tokenizer_texts, tokenizer_words
 from hcot_llm.schema.annotation_schema import AnnotationSchema

@@ -12,6 +12,7 @@ from rich.console import Console
 from actors.scorer.pool import Scores
 from corpus.annotations import AnnotationStore
 from hcot_llm.aggregation.people import PERSON
+from hcot_llm.aggregation.workers import THIS_PROCESS
 from model.known_tiles import KnownTiles
 from orchestrator.data import annotation_history
 from orchestrator.data.annotation_history import next_corpus, open_corpus
@@ -94,11 +95,12 @@ def test_a_round_weighs_commits_and_remembers_what_people_decided_and_asks_nobod
         update={"flag": made.config.flag.model_copy(update={"minimum_confidence": 1})}
     )
     asked = Round(3, round_.plan, everything, directory, round_.phases, round_.clock)
-    flagged, queried = find_flagged(asked, corpus, fold, Scores(findings.feedback, np.zeros((len(corpus.initial), 2))))
+    scores = Scores(findings.feedback, np.zeros((len(corpus.initial), 2)))
+    flagged, queried = find_flagged(asked, corpus, fold, scores, THIS_PROCESS)
     assert not flagged[row, column]
     assert not queried[row, column]
     assert flagged.sum() == flagged.size - 1
-    update = aggregate(round_, corpus, findings)
+    update = aggregate(round_, corpus, findings, THIS_PROCESS)
     after = next_corpus(made.config, directory, corpus, update, findings, 3)
     assert after.annotations.values[row, column] == index
     assert after.annotations.source[row, column] == PERSON
@@ -113,7 +115,7 @@ def test_without_decisions_a_round_has_no_word_of_people(made, directory):
     corpus = open_corpus(made.config, directory, made.prepared, read_records(directory.path))
     assert corpus.people is None
     findings = made_findings(made.config, corpus.initial, corpus.annotations, made.truth, corpus.in_training, 3)
-    update = aggregate(round_of(made, directory), corpus, findings)
+    update = aggregate(round_of(made, directory), corpus, findings, THIS_PROCESS)
     assert not (update.matrix.source == PERSON).any()
     assert (read_evidence(directory.evidence(3), made.config.annotation_schema).decided < 0).all()
 
@@ -121,7 +123,7 @@ def test_without_decisions_a_round_has_no_word_of_people(made, directory):
 def test_a_decision_made_while_a_round_is_under_way_is_in_what_the_round_commits(made, directory):
     corpus = open_corpus(made.config, directory, made.prepared, read_records(directory.path))
     findings = made_findings(made.config, corpus.initial, corpus.annotations, made.truth, corpus.in_training, 3)
-    update = aggregate(round_of(made, directory), corpus, findings)
+    update = aggregate(round_of(made, directory), corpus, findings, THIS_PROCESS)
     tile, index = decide(directory, made)
     after = next_corpus(made.config, directory, corpus, update, findings, 3)
     row = after.annotations.tile_ids.index(tile)

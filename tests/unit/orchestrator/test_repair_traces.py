@@ -29,10 +29,17 @@ def story(made):
 
 
 def sampled(story, count: int, round_: int = 1, seed: int = 0) -> list[Repair]:
-    evidence = read_evidence(story.directory.evidence(round_), story.schema)
+    path = story.directory.evidence(round_)
     states, corpus = story.states, story.corpus
     return sample_repairs(
-        evidence, states[0], states[round_ - 1], states[round_], corpus.tiles, corpus.folder, count=count, seed=seed
+        lambda tile_ids: read_evidence(path, story.schema, tile_ids),
+        states[0],
+        states[round_ - 1],
+        states[round_],
+        corpus.tiles,
+        corpus.folder,
+        count=count,
+        seed=seed,
     )
 
 
@@ -76,7 +83,9 @@ def test_a_picture_shows_the_tile_and_one_that_cannot_be_read_is_missing(story, 
     [repair] = sampled(story, 1)
     assert np.asarray(Image.open(io.BytesIO(repair.picture))).std() > 5
     states, corpus = story.states, story.corpus
-    [blind] = sample_repairs(story.evidence[0], states[0], *states[:2], corpus.tiles, tmp_path, count=1, seed=0)
+    [blind] = sample_repairs(
+        lambda _: story.evidence[0], states[0], *states[:2], corpus.tiles, tmp_path, count=1, seed=0
+    )
     assert blind.picture is None
     assert blind.value == repair.value
 

@@ -23,7 +23,7 @@ def story(made):
 def test_evidence_is_read_as_it_was_written(story, tmp_path):
     evidence = story.evidence[0]
     path = tmp_path / "round-0001.parquet"
-    write_evidence(path, evidence, unguarded(tmp_path).writer)
+    write_evidence(path, [evidence_table(evidence)], unguarded(tmp_path).writer)
     again = read_evidence(path, story.schema)
     assert evidence_table(again).equals(evidence_table(evidence), check_metadata=True)
     np.testing.assert_array_equal(again.proposed, evidence.proposed)
