@@ -147,6 +147,7 @@ def group(channel) -> TrainerGroup:
     made = TrainerGroup.__new__(TrainerGroup)
     made._config, made._channel = TrainConfig(start_timeout_s=0.1), Handle(channel)
     made._error, made._thread, made._deaths_at_start = None, threading.current_thread(), 0
+    made._under_way = None
     return made
 
 
