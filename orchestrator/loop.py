@@ -16,6 +16,9 @@ class Steps(Protocol):
     def publish(self, *arguments: Any, **settings: Any) -> Any:
         """Have the captioner serve the weights."""
 
+    def train_beside(self, *arguments: Any, **settings: Any) -> Any:
+        """Begin the training that goes on while labels are written, where the schedule has one."""
+
     def score(self, *arguments: Any, **settings: Any) -> Any:
         """Score every clause."""
 
@@ -68,6 +71,7 @@ def run_loop(session: Running, steps: Steps = real_steps) -> None:
                 weights = steps.train(round_, corpus, fold, actors.trainer)
                 recorder.add_training(weights)
                 receipt = steps.publish(round_, fold, weights, actors.captioner)
+                steps.train_beside(round_, corpus, fold, weights, actors.trainer)
                 scores = steps.score(round_, corpus, fold, actors.scorers)
                 flagged, queried = steps.find_flagged(round_, corpus, fold, scores, actors.scorers)
                 proposals = steps.relabel(round_, corpus, fold, scores, queried, actors.captioner)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "tools" / "same.json"
 CONFIGS = ("smoke", "chaos")
 # Keys of a round record that name the run, or measure it.
-VARYING = ("run_id", "tracking_id", "timings", "cpu_s")
+VARYING = ("run_id", "tracking_id", "timings", "trained_ahead_s", "cpu_s")
 # What an optimiser fits (source weights, shares of wrong annotations, and what follows from them) differs in
 # the last digits between two runs of one code: numpy's sums depend on where an array lies in memory.
 TOLERANCE = 1e-5

@@ -4,6 +4,7 @@ Ray Train runs one long `fit()` for the whole run, so that workers, imports and 
 zero-CPU actor is how the loop tells the workers what to do next.
 """
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,7 @@ class RoundResult:
         weights_sha256: their hash, hexadecimal.
         world_size: workers at the end of the round.
         losses: one dict a step of the round, by name of the loss; `step` is counted over the run of that fold.
+        ahead_s: Seconds of the training before the loop waited for it.
     """
 
     round: int
@@ -60,6 +62,7 @@ class RoundResult:
     weights_sha256: str
     world_size: int
     losses: list[dict[str, float]]
+    ahead_s: float = 0.0
 
 
 @ray.remote(num_cpus=0)
@@ -68,7 +71,9 @@ class TrainerChannel:
 
     def __init__(self) -> None:
         self._command: TrainCommand | None = None
+        self._sent_at = 0.0
         self._results: dict[tuple[int, int], RoundResult] = {}
+        self._seconds: dict[tuple[int, int], float] = {}
         self._progress: dict[str, Any] = {}
         self._losses: dict[int, dict[str, float]] = {}
         self._fruitless_starts = 0
@@ -85,6 +90,7 @@ class TrainerChannel:
         Worker groups that started before had no step to train: they do not count as fruitless starts.
         """
         self._command, self._losses = command, {}
+        self._sent_at = time.monotonic()
         self._fruitless_starts = 0
         self._furthest, self._starts_there = 0, 0
         self._error, self._group_failed = "", False
@@ -163,10 +169,15 @@ class TrainerChannel:
     def report_result(self, result: RoundResult) -> None:
         """Note the result of a command."""
         self._results[result.round, result.fold] = result
+        self._seconds[result.round, result.fold] = time.monotonic() - self._sent_at
 
     def result(self, key: tuple[int, int]) -> RoundResult | None:
         """The result of (round, fold), or None while it is not there."""
         return self._results.get(key)
+
+    def seconds(self, key: tuple[int, int]) -> float:
+        """Seconds from the command of (round, fold), the latest one, to its result, or until now."""
+        return self._seconds.get(key, time.monotonic() - self._sent_at)
 
 
 def start_channel() -> Any:

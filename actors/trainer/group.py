@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class TrainerGroup:
         self._channel = start_channel()
         self._error: BaseException | None = None
         self._deaths_at_start = 0
+        self._under_way: tuple[int, int] | None = None
         self._ray_train_dir = run_dir / "ray_train"
         settings = WorkerSettings(
             run_seed, config.model_dump(), str(start_dir), str(trainer_state_dir(run_dir)), feedback, levels, writer
@@ -168,6 +169,34 @@ class TrainerGroup:
             + (f" The last one that failed said:\n{error}" if error else "")
         )
 
+    def begin(
+        self,
+        round_: int,
+        rows: RoundRows,
+        weights_dir: Path,
+        *,
+        fold: int = 0,
+        from_scratch: bool,
+        epochs: int,
+        label_accuracy: tuple[float, ...] | None = None,
+    ) -> None:
+        """Have the workers train one round of one fold, and do not wait for it; arguments as of `train`.
+
+        What is under way already goes on.
+        """
+        command = TrainCommand(
+            round_,
+            fold,
+            from_scratch,
+            rows,
+            epochs,
+            str(weights_dir),
+            label_accuracy if self._config.noise_correction else None,
+        )
+        if command.key != self._under_way:
+            ray.get(self._channel.send.remote(command))
+            self._under_way = command.key
+
     def train(
         self,
         round_: int,
@@ -183,6 +212,8 @@ class TrainerGroup:
     ) -> RoundResult:
         """Train one round of one fold on shuffled rows and leave the weights in `weights_dir`.
 
+        A training that `begin` has begun is waited for.
+
         Args:
             round_: number of the round.
             rows: the round's training rows.
@@ -194,19 +225,20 @@ class TrainerGroup:
             on_progress: called about twice a second with a dict(step, steps, tiles_per_s, losses...).
             on_losses: called every few seconds with the losses of the steps since the last call, as in a RoundResult.
         """
-        command = TrainCommand(
+        key, begun_before = (round_, fold), self._under_way == (round_, fold)
+        self.begin(
             round_,
-            fold,
-            from_scratch,
             rows,
-            epochs,
-            str(weights_dir),
-            label_accuracy if self._config.noise_correction else None,
+            weights_dir,
+            fold=fold,
+            from_scratch=from_scratch,
+            epochs=epochs,
+            label_accuracy=label_accuracy,
         )
-        ray.get(self._channel.send.remote(command))
+        waits_from: Any = ray.get(self._channel.seconds.remote(key)) if begun_before else 0.0
         result: Any = None
         asked, told = time.monotonic(), 0
-        while (result := ray.get(self._channel.result.remote(command.key))) is None:
+        while (result := ray.get(self._channel.result.remote(key))) is None:
             self._check()
             if on_progress is not None:
                 on_progress(ray.get(self._channel.progress.remote()))
@@ -217,7 +249,8 @@ class TrainerGroup:
                     told = int(fresh[-1]["step"])
                     on_losses(fresh)
             time.sleep(0.25)
-        return result
+        self._under_way = None
+        return replace(result, ahead_s=waits_from) if begun_before else result
 
     def stop(self, grace_s: float) -> bool:
         """Have the workers save their state and end; whether they did within `grace_s` seconds."""
@@ -229,15 +262,18 @@ class TrainerGroup:
         return not self._thread.is_alive()
 
     def let_go(self, patience_s: float) -> None:
-        """Let the workers go after an error of any part of the run.
+        """Let the workers go after an error of any part of the run. What they train is saved as far as it has come.
 
         Ray must not be shut down under the thread that waits for the workers: that can end the process before it has
         said what the error was. Ray may answer no more.
         """
-        self._channel.close.remote()
+        (self._channel.close if self._under_way is None else self._channel.stop).remote()
         self._thread.join(timeout=patience_s)
 
     def close(self) -> None:
-        """Let the workers go. A group that failed before is not waited for."""
-        ray.get(self._channel.close.remote())
+        """Let the workers go. A group that failed before is not waited for.
+
+        A training that nobody has waited for, as the schedule has ended the run, is saved as far as it has come.
+        """
+        ray.get((self._channel.close if self._under_way is None else self._channel.stop).remote())
         self._thread.join(timeout=60)

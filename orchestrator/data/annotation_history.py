@@ -1,37 +1,33 @@
-"""The corpus between two rounds: current annotations, their version, and the shuffled rows of the next round."""
+"""The corpus between two rounds: current annotations, their version, and what the next rounds are trained on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import ray.data
 
 from actors.data.image_index import ImageIndex
 from actors.data.matching import contrast_factors
-from actors.data.round_rows import RoundRows, shuffle_round
 from actors.data.shuffler import read_images
-from actors.statistics.source import StatisticsSource
 from corpus.annotations import AnnotationError, AnnotationStore
 from corpus.digest import annotation_digest
 from corpus.geotiff.sampling import image_gsd_m
-from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import hints_of_all
-from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table, select
-from hcot_llm.aggregation.people import PeoplesWord, with_decisions
-from hcot_llm.aggregation.relabel import LabelUpdate, statistics_confidence
+from hcot_llm.aggregation.matrix import matrix_from_table
+from hcot_llm.aggregation.people import with_decisions
+from hcot_llm.aggregation.relabel import LabelUpdate
 from hcot_llm.prompts.prompts import prompt_sha256
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaMismatch
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.annotation_rows import COLUMNS_BEFORE, COLUMNS_SEEN, annotation_rows
+from orchestrator.data.corpus_state import CorpusState
 from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.data.statistics_source import open_statistics
-from orchestrator.data.training_targets import TrainingTargets, label_accuracy, training_rows, training_view
+from orchestrator.data.training_sets import schedule_of, targets_of, training_set, with_decided
+from orchestrator.data.training_targets import TrainingTargets
 from orchestrator.decisions.corpus import entered, read_word
-from orchestrator.policies.folds import Findings, Fold, make_folds
-from orchestrator.policies.schedule import Schedule
+from orchestrator.policies.folds import Findings, make_folds
 from orchestrator.state.records import RoundRecord
 from orchestrator.state.run_directory import RunDirectory
 
@@ -39,63 +35,12 @@ if TYPE_CHECKING:
     from model.known_tiles import TrainedInput
 
 
-@dataclass(frozen=True)
-class CorpusState:
-    """The corpus as a round finds it.
-
-    Attributes:
-        prepared: the tiles, and what goes with them.
-        images: the tiles' images, a row a tile.
-        image_index: Place of each tile's image in the object store.
-        annotations: current annotations of all N tiles.
-        initial: the annotations of all N tiles that the run started from.
-        in_training: bool [N], False for tiles that are held out of training.
-        version: Version of the annotations in the Delta table.
-        digest: hash of the annotations' content.
-        folds: the run's models.
-        rows: the round's shuffled training rows, of each fold.
-        loss_mask: bool [training tiles, clauses], the clauses that the captioner is trained to write in this round.
-        label_accuracy: Per clause the expected share of right values among those that are training targets.
-        people: What people have decided; None: nothing.
-        image_gsd_m: Metres per pixel of each tile's images, of which a large tile's are other than its own.
-        statistics: what shallow classifiers say of all N tiles; None where they are no label source.
-    """
-
-    prepared: PreparedCorpus
-    images: ray.data.Dataset
-    image_index: ImageIndex
-    annotations: AnnotationMatrix
-    initial: AnnotationMatrix
-    in_training: np.ndarray
-    version: int
-    digest: str
-    folds: tuple[Fold, ...]
-    rows: tuple[RoundRows, ...]
-    loss_mask: np.ndarray
-    label_accuracy: tuple[float, ...] = ()
-    people: PeoplesWord | None = None
-    image_gsd_m: dict[str, float] = field(default_factory=dict)
-    statistics: StatisticsSource | None = None
-
-    def acceptance(self, config: AcceptanceConfig) -> AcceptanceConfig:
-        """How sources are weighed: with statistics the accuracy of initial annotations is their confidence already."""
-        return config if self.statistics is None else config.stated
-
-    @property
-    def training(self) -> AnnotationMatrix:
-        """Current annotations of the training tiles."""
-        return select(self.annotations, self.in_training)
-
-    @property
-    def training_initial(self) -> AnnotationMatrix:
-        """Initial annotations of the training tiles."""
-        return select(self.initial, self.in_training)
-
-
 def open_corpus(
     config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus, records: Sequence[RoundRecord]
 ) -> CorpusState:
     """The corpus as the last recorded round left it. Before round 1 the initial annotations are committed here.
+
+    Where rounds are trained while the round before is labelled, the next round is trained on an earlier version.
 
     Args:
         config: Configuration of the run.
@@ -111,12 +56,7 @@ def open_corpus(
     last_round = records[-1].round if records else 0
     schema = config.annotation_schema
     initial = matrix_from_table(schema, prepared.initial)
-    version = store.version_of(run_id, last_round)
-    if version is None and last_round:
-        raise AnnotationError(
-            f"{store.path} has no annotations of round {last_round} of {run_id}, which is recorded. "
-            "Restore the table from a copy, or start a new run."
-        )
+    version = _version(store, run_id, last_round) if last_round else store.version_of(run_id, 0)
     people = read_word(directory.path, schema, initial.tile_ids)
     if version is None:
         rows = annotation_rows(with_decisions(initial, people), prepared.initial, 0, [""] * len(initial), "")
@@ -136,12 +76,8 @@ def open_corpus(
     images = read_images(prepared.tiles, prepared.corpus_dir, config.corpus.rows_per_block, size, sampling, factors)
     split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
     annotations = entered(matrix_from_table(schema, table), people, initial, store, run_id)
+    unchanged = initial
     in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
-    targets = (
-        TrainingTargets.read(directory.feedback(last_round))
-        if last_round
-        else TrainingTargets.first(int(in_training.sum()), len(schema))
-    )
     folds = make_folds(annotations.tile_ids, in_training, config.schedule.folds, config.seed)
     image_index = ImageIndex.of(images)
     statistics = open_statistics(config, directory, prepared, image_index, initial, ~in_training)
@@ -158,7 +94,7 @@ def open_corpus(
         digest,
         folds,
         (),
-        targets.loss_mask,
+        np.ones((int(in_training.sum()), len(schema)), dtype=bool),
         people=people,
         image_gsd_m={
             tile["tile_id"]: image_gsd_m(tile["height"], tile["width"], tile["gsd_m"], size, sampling)
@@ -166,26 +102,19 @@ def open_corpus(
         },
         statistics=statistics,
     )
-    if statistics is None or last_round:
-        return _shuffled(config, corpus, targets, last_round + 1)
-    confidence = _doubts(config, corpus, statistics)
-    trusted = confidence[in_training] >= config.acceptance.minimum_trust
-    targets = TrainingTargets(targets.caption_mask & trusted, targets.loss_mask & trusted, targets.hints)
-    return _shuffled(config, replace(corpus, loss_mask=targets.loss_mask), targets, 1, confidence)
-
-
-def _doubts(config: RunConfig, corpus: CorpusState, statistics: StatisticsSource) -> np.ndarray:
-    """Probability of every initial annotation before an encoder was trained, float32 [N, clauses].
-
-    Round 1 is trained on annotations that are as probable as those of later rounds have to be.
-    """
-    return statistics_confidence(
-        statistics.distributions,
-        corpus.annotations,
-        corpus.initial,
-        ~corpus.in_training,
-        corpus.acceptance(config.acceptance),
-    ).astype(np.float32)
+    targets, confidence = targets_of(config, directory, corpus, last_round)
+    sets = []
+    for round_ in schedule_of(config).rounds_trained_on(last_round):
+        if (committed := schedule_of(config).trained_on(round_)) == last_round:
+            sets.append(training_set(config, corpus, targets, round_, confidence))
+            continue
+        version = _version(store, run_id, committed)
+        table = store.read(version, COLUMNS_SEEN)
+        then = entered(matrix_from_table(schema, table), people, unchanged, store, run_id)
+        earlier = replace(corpus, annotations=then, version=version, digest=annotation_digest(table))
+        earlier_targets, earlier_confidence = targets_of(config, directory, earlier, committed)
+        sets.append(training_set(config, earlier, earlier_targets, round_, earlier_confidence))
+    return replace(corpus, training_sets=tuple(sets), loss_mask=targets.loss_mask)
 
 
 def next_corpus(
@@ -196,7 +125,7 @@ def next_corpus(
     findings: Findings,
     round_: int,
 ) -> CorpusState:
-    """Commit a round's annotations once, whatever happens, and shuffle them for the round after it.
+    """Commit a round's annotations once, whatever happens, and shuffle them for the round that is trained on them.
 
     Where an earlier attempt at this round has committed annotations, those count, and not what this one came to. What
     people have decided up to now is in the annotations.
@@ -225,21 +154,31 @@ def next_corpus(
     )
     table = store.read(version, COLUMNS_SEEN)
     annotations = matrix_from_table(schema, table)
-    caption_mask, loss_mask = _schedule(config).masks(
+    caption_mask, loss_mask = schedule_of(config).masks(
         round_, findings.flagged[training], annotations.confidence[training]
     )
     hints = hints_of_all(schema, findings.feedback, np.flatnonzero(training))
     targets = TrainingTargets(caption_mask, loss_mask, hints)
     targets.write(directory.feedback(round_), directory.writer)
-    corpus = replace(
-        corpus,
-        annotations=annotations,
-        version=version,
-        digest=annotation_digest(table),
-        loss_mask=loss_mask,
-        people=people,
-    )
-    return _shuffled(config, corpus, targets, round_ + 1)
+    corpus = replace(corpus, annotations=annotations, version=version, digest=annotation_digest(table), people=people)
+    targets = with_decided(corpus, targets)
+    ahead = training_set(config, corpus, targets, schedule_of(config).rounds_trained_on(round_)[-1])
+    return replace(corpus, training_sets=(*corpus.training_sets[1:], ahead), loss_mask=targets.loss_mask)
+
+
+def _version(store: AnnotationStore, run_id: str, round_: int) -> int:
+    """The version that a recorded round committed.
+
+    Raises:
+        AnnotationError: There is none.
+    """
+    version = store.version_of(run_id, round_)
+    if version is None:
+        raise AnnotationError(
+            f"{store.path} has no annotations of round {round_} of {run_id}, which is recorded. "
+            "Restore the table from a copy, or start a new run."
+        )
+    return version
 
 
 def _trained_input(config: RunConfig, directory: RunDirectory) -> "TrainedInput | None":
@@ -269,35 +208,3 @@ def _check_schema(store: AnnotationStore, version: int, schema: AnnotationSchema
             f"Version {version} of {store.path} is of the annotation schema '{name}' ({digest[:12]}), this run is of "
             f"{schema.label}. A run keeps its schema: start a new run for another one."
         )
-
-
-def _shuffled(
-    config: RunConfig,
-    corpus: CorpusState,
-    targets: TrainingTargets,
-    round_: int,
-    confidence: np.ndarray | None = None,
-) -> CorpusState:
-    """The corpus with the rows of a round, shuffled for every fold; confidence: in place of the annotations' own."""
-    plan, drawn = _schedule(config).plan(round_), {"run_seed": config.seed, "round_": round_}
-    if corpus.people is not None:
-        targets = targets.with_decided(corpus.people.decided[corpus.in_training])
-        corpus = replace(corpus, loss_mask=targets.loss_mask)
-    training = corpus.training
-    if confidence is not None:
-        training = replace(training, confidence=confidence[corpus.in_training])
-    view = training_view(training, corpus.training_initial, targets, plan, **drawn)
-    rows = training_rows(training, view, targets, corpus.prepared.knowledge, plan, **drawn)
-    mine = [rows.filter(pa.array(fold.trains[corpus.in_training])) for fold in corpus.folds]
-    return replace(
-        corpus,
-        label_accuracy=label_accuracy(view),
-        rows=tuple(
-            shuffle_round(corpus.image_index, table, rows_per_block=config.corpus.rows_per_block, **drawn)
-            for table in mine
-        ),
-    )
-
-
-def _schedule(config: RunConfig) -> Schedule:
-    return Schedule(config.schedule, config.train, config.acceptance)

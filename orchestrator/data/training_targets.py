@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from actors.data.round_rows import RoundRows
 from corpus.storage.arrow import array_of, lists
 from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
@@ -64,6 +65,25 @@ class TrainingTargets:
         }
         with writer.place(path, "the encoder's feedback") as partial:
             pq.write_table(pa.table(columns), partial)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What one round is trained on.
+
+    Attributes:
+        round: Number of the round.
+        version: Version of the annotations in the Delta table.
+        digest: Hash of the annotations' content.
+        rows: Shuffled training rows, of each fold.
+        label_accuracy: Per clause the expected share of right values among those that are training targets.
+    """
+
+    round: int
+    version: int
+    digest: str
+    rows: tuple[RoundRows, ...]
+    label_accuracy: tuple[float, ...]
 
 
 @dataclass(frozen=True)

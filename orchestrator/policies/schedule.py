@@ -77,6 +77,11 @@ class ScheduleConfig(StrictModel):
         description="out-of-fold labelling: as many models, each trained without the tiles that it "
         "scores and labels; 1: one model of all tiles",
     )
+    staleness: Literal[0, 1] = Field(
+        default=0,
+        description="rounds of labels that a round's training may lack: 0 trains on all labels of the rounds before; 1 "
+        "trains on those of the rounds before the last one, and goes on while the last one's labels are written",
+    )
     flagged_leave: Literal["every_loss", "reconstruction"] = Field(
         default="every_loss",
         description="what a clause is no target of while it is flagged by phase 2 or less probable than "
@@ -166,6 +171,34 @@ class Schedule:
             regenerated_share=_in_round(config.regenerated_share, round_),
             acceptance_margin=self._acceptance.minimum_margin if margin is None else _in_round(margin, round_),
         )
+
+    def trained_on(self, round_: int) -> int:
+        """Number of the round whose annotations round `round_` is trained on; 0: the initial annotations."""
+        return max(0, round_ - 1 - self._config.staleness)
+
+    def rounds_trained_on(self, last_round: int) -> range:
+        """The rounds that can be trained as soon as those up to `last_round` are committed, and are not labelled yet.
+
+        The first of them is the next round to be labelled.
+        """
+        return range(last_round + 1, last_round + 2 + self._config.staleness)
+
+    def training_beside(self, round_: int, fold: int, rounds: int) -> tuple[int, int] | None:
+        """The training that goes on while a fold's labels are written; None where nothing is trained meanwhile.
+
+        Args:
+            round_: number of the round, counted from 1.
+            fold: number of the fold, counted from 0.
+            rounds: rounds of the run.
+
+        Returns:
+            (round, fold): the next fold of the same round or, after the last one, the first fold of the next round.
+        """
+        if self._config.staleness == 0:
+            return None
+        if fold + 1 < self.folds:
+            return round_, fold + 1
+        return (round_ + 1, 0) if round_ < rounds else None
 
     def masks(self, round_: int, flagged: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Choose the training targets of the round after `round_`.

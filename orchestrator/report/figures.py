@@ -8,7 +8,7 @@ import numpy as np
 from corpus.geotiff.read import read_backscatter
 from corpus.tiles import tile_path
 from hcot_llm.schema.annotation_schema import AnnotationSchema
-from orchestrator.data.annotation_history import CorpusState
+from orchestrator.data.corpus_state import CorpusState
 from orchestrator.report import plots
 from orchestrator.report.gallery import GalleryTile, gallery
 from orchestrator.state.loss_history import read_losses

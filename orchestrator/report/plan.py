@@ -23,7 +23,9 @@ def plan_as_json(config: RunConfig) -> dict[str, Any]:
 
     Returns:
         A dictionary with these keys:
-            rounds: for each round its number, the fields of `RoundPlan` and peak_learning_rate.
+            rounds: for each round its number, the fields of `RoundPlan`, peak_learning_rate, and trained_on: the round
+                whose annotations it is trained on, 0 for the initial ones.
+            trains_beside_labels: Whether a training goes on while other labels are written.
             models: Number of models that each round trains.
             ends_early_below: Share of accepted answers below which the run ends; None: never.
             processes: Of each kind of process its name, how many there are at least and at most, and CPUs and GPUs of
@@ -36,10 +38,16 @@ def plan_as_json(config: RunConfig) -> dict[str, Any]:
         said = asdict(plan) | {
             "phase": int(plan.phase),
             "peak_learning_rate": config.train.peak_learning_rate(plan.from_scratch),
+            "trained_on": schedule.trained_on(number),
         }
         rounds.append({"round": number} | said)
     return {
         "rounds": rounds,
+        "trains_beside_labels": any(
+            schedule.training_beside(number, fold, config.rounds) is not None
+            for number in range(1, config.rounds + 1)
+            for fold in range(schedule.folds)
+        ),
         "models": schedule.folds,
         "ends_early_below": config.schedule.acceptance_floor,
         "processes": [
@@ -61,6 +69,13 @@ def print_plan(config: RunConfig, console: Console) -> None:
     console.print(_rounds(found))
     if found["models"] > 1:
         console.print(f"Each round trains {found['models']} models, each without the tiles that it labels.")
+    if found["trains_beside_labels"]:
+        trained_on = ", ".join(str(each["trained_on"]) for each in found["rounds"])
+        console.print(
+            "A training goes on while the labels before it are written, on the same processes as otherwise. The rounds "
+            f"are trained on the annotations of round {trained_on} (0: the initial ones).",
+            highlight=False,
+        )
     if found["ends_early_below"] is not None:
         console.print(f"The run ends after a round that accepted less than {found['ends_early_below']:.0%}.")
     console.print(_processes(found))

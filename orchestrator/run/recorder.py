@@ -13,7 +13,8 @@ from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from hcot_llm.aggregation.feedback import hint_follow_rates
 from hcot_llm.aggregation.relabel import LabelUpdate, Proposals
 from hcot_llm.aggregation.wholly_wrong import ways_to_be_wrong
-from orchestrator.data.annotation_history import CorpusState
+from orchestrator.data.corpus_state import CorpusState
+from orchestrator.data.training_targets import TrainingSet
 from orchestrator.policies.folds import Findings, Fold, FoldFindings
 from orchestrator.policies.retention import CHAMPION_METRIC
 from orchestrator.policies.schedule import Schedule
@@ -56,7 +57,7 @@ class RoundRecorder:
         self._metrics: dict[str, float | None] = {}
         self._counts: Counts | None = None
         self._corpus: CorpusState | None = None
-        self._trained_on: CorpusState | None = None
+        self._trained_on: TrainingSet | None = None
         self._by_clause: dict[str, float | None] = {}
         self._repairs: list[Repair] = []
 
@@ -122,7 +123,7 @@ class RoundRecorder:
             findings: Findings of all folds.
             update: the label update.
         """
-        self._trained_on = corpus
+        self._trained_on = corpus.training_set(self._round.number)
         training, flagged, proposals = corpus.in_training, findings.flagged, findings.proposals
         self._counts = Counts(
             scored=int(flagged[training].size),
@@ -213,6 +214,8 @@ class RoundRecorder:
             seed=round_.config.seed,
             tracking_id=self._child.run_id,
             world_size=published.world_size,
+            trained_on_version=None if self._trained_on is None else self._trained_on.version,
+            trained_ahead_s=round(sum(result.ahead_s for result in self._trained), 3),
             counts=counts,
             metrics={**self._metrics, **final},
             accuracy_by_clause=self._by_clause or None,

@@ -17,7 +17,8 @@ from orchestrator.cluster.pending import pending_demand
 from orchestrator.cluster.requirements import most_processes
 from orchestrator.config.load import flatten
 from orchestrator.config.schema import RunConfig
-from orchestrator.data.annotation_history import CorpusState, open_corpus
+from orchestrator.data.annotation_history import open_corpus
+from orchestrator.data.corpus_state import CorpusState
 from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.monitoring.gauges import RunGauges
 from orchestrator.monitoring.memory import MemorySampler, read_memory

@@ -21,8 +21,10 @@ from hcot_llm.aggregation.matrix import select
 from hcot_llm.aggregation.relabel import LabelUpdate, Proposals, current_confidence, update_labels
 from hcot_llm.aggregation.workers import Workers
 from orchestrator.config.schema import RunConfig
-from orchestrator.data.annotation_history import CorpusState, next_corpus
+from orchestrator.data.annotation_history import next_corpus
+from orchestrator.data.corpus_state import CorpusState
 from orchestrator.data.round_evidence import evidence_of
+from orchestrator.data.training_sets import schedule_of
 from orchestrator.policies.folds import Findings, Fold, FoldFindings, join_findings
 from orchestrator.policies.retention import CHAMPION_METRIC, plan_retention
 from orchestrator.policies.schedule import Phase, RoundPlan
@@ -34,6 +36,7 @@ from orchestrator.state.deletion import carry_out, find_leftovers
 from orchestrator.state.evidence import write_evidence
 from orchestrator.state.records import InitialSummary, PhaseClock, RoundRecord, write_initial_summary
 from orchestrator.state.run_directory import RunDirectory
+from orchestrator.state.trained import keep_trained, read_trained
 from orchestrator.tracking.base import Tracker
 
 
@@ -84,16 +87,22 @@ class Evaluation:
 
 
 def train(round_: Round, corpus: CorpusState, fold: Fold, trainer: TrainerGroup) -> RoundResult:
-    """Train a fold's model on the tiles that it may see."""
+    """Train a fold's model on the tiles that it may see, or wait for the training that `train_beside` has begun.
+
+    A driver before this one may have published the weights already, and begun the next training.
+    """
     with round_.phase("train"):
+        if (trained := read_trained(round_.directory, round_.number, fold.number)) is not None:
+            return trained
+        training_set = corpus.training_set(round_.number)
         return trainer.train(
             round_.number,
-            corpus.rows[fold.number],
+            training_set.rows[fold.number],
             round_.weights(fold),
             fold=fold.number,
             from_scratch=round_.plan.from_scratch,
             epochs=round_.plan.epochs,
-            label_accuracy=corpus.label_accuracy,
+            label_accuracy=training_set.label_accuracy,
             on_progress=round_.phases.step_trained,
             on_losses=lambda losses: round_.phases.losses_trained(fold.number, losses),
         )
@@ -103,6 +112,29 @@ def publish(round_: Round, fold: Fold, weights: RoundResult, captioner: Captione
     """Have the captioner serve the trained weights, and prove that it does."""
     with round_.phase("publish"):
         return captioner.publish(round_.weights(fold), weights.weights_sha256)
+
+
+def train_beside(round_: Round, corpus: CorpusState, fold: Fold, trained: RoundResult, trainer: TrainerGroup) -> None:
+    """Begin the training that goes on while this fold's labels are written, where the schedule has one.
+
+    What has been trained is written down before: the trainer's own state moves on.
+    """
+    schedule = schedule_of(round_.config)
+    beside = schedule.training_beside(round_.number, fold.number, round_.config.rounds)
+    if beside is None:
+        return
+    keep_trained(round_.directory, trained)
+    number, next_fold = beside
+    plan, training_set = schedule.plan(number), corpus.training_set(number)
+    trainer.begin(
+        number,
+        training_set.rows[next_fold],
+        round_.directory.weights(number, next_fold),
+        fold=next_fold,
+        from_scratch=plan.from_scratch,
+        epochs=plan.epochs,
+        label_accuracy=training_set.label_accuracy,
+    )
 
 
 def score(round_: Round, corpus: CorpusState, fold: Fold, scorers: ScorerPool) -> Scores:

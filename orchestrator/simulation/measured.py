@@ -45,13 +45,18 @@ def measure(run_dir: Path, cores: float | None = None) -> Measured:
         cores: CPU cores of the machine that it ran on; None: those of this one.
 
     Raises:
-        InputError: There is no run, or no round of it is recorded.
+        InputError: There is no run, no round of it is recorded, or its phases overlapped.
         RecordError: A record is damaged.
     """
     directory, config = RunDirectory.open(run_dir)
     records, initial = read_records(directory.path), read_initial_summary(directory.path)
     if not records or initial is None:
         raise InputError(f"{run_dir} has no recorded round yet, so it says nothing of costs.")
+    if any(record.trained_ahead_s for record in records):
+        raise InputError(
+            f"Rounds of {run_dir} were trained while others were labelled (schedule.staleness), so their phases shared "
+            "the cores and what one of them costs is not known. Give the directory of a run with schedule.staleness 0."
+        )
     there = float(cores if cores is not None else len(os.sched_getaffinity(0)))
     return Measured(config, tuple(records), costs_of(config, records, initial.tiles, there))
 

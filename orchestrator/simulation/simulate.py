@@ -16,7 +16,7 @@ from orchestrator.policies.schedule import Schedule
 from orchestrator.simulation.costs import Costs
 from orchestrator.simulation.hardware import Crew, Hardware, crew_of
 from orchestrator.simulation.steps import SimulatedAnswers, SimulatedCorpus, SimulatedRound, SimulatedSteps
-from orchestrator.simulation.timeline import Clock, Span, held_hours, usage, used_cpu_hours
+from orchestrator.simulation.timeline import Clock, Span, Work, end_of, held_hours, usage, used_cpu_hours
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Simulation:
     Attributes:
         hardware: The cluster.
         crew: The processes on it.
-        spans: All phases in their order.
+        spans: All phases in the order in which they began.
         end: Why the schedule ended the run before its last round; None: it did not.
     """
 
@@ -38,16 +38,13 @@ class Simulation:
     @property
     def total_s(self) -> float:
         """Seconds of the whole run."""
-        return self.spans[-1].end_s
+        return end_of(self.spans)
 
     @property
     def round_s(self) -> dict[int, float]:
-        """Seconds by round; the first one has the start-up, as in a run's records."""
-        found: dict[int, float] = {}
-        for span in self.spans:
-            number = max(span.round, 1)
-            found[number] = found.get(number, 0.0) + span.seconds
-        return found
+        """Seconds by round, from one record to the next; the first one has the start-up, as in a run's records."""
+        recorded = {span.round: span.end_s for span in self.spans if span.phase == "evaluate"}
+        return {number: end_s - recorded.get(number - 1, 0.0) for number, end_s in sorted(recorded.items())}
 
     def as_json(self) -> dict[str, Any]:
         """The simulation as plain values.
@@ -99,7 +96,7 @@ class SimulatedSession:
         """Spend the start-up, and lay out as many tiles as there are."""
         cost = self._costs.startup
         cores = 1.0 if cost.busy_cores is None else cost.busy_cores
-        self._clock.spend(0, None, "startup", cost.first_s + cost.start_s + cost.each_s, 1, cores)
+        self._clock.spend(Work(0, None, "startup", cost.first_s + cost.start_s + cost.each_s, 1, cores))
         tiles = tiles_of(self._config, self._costs)
         in_training = np.arange(tiles) < max(1, round(self._costs.training_share * tiles))
         names = [f"tile-{number:06d}" for number in range(tiles)]
@@ -123,7 +120,8 @@ class SimulatedSession:
             self.end = self._schedule.why_end(round_.number, recorder.regenerated, recorder.accepted)
 
     def finish(self) -> None:
-        """Do nothing: a simulated run has no pictures."""
+        """End a training that nobody waits for, as the schedule has ended the run."""
+        self._clock.stop()
 
 
 class _Recorder:
@@ -155,10 +153,10 @@ def simulate(config: RunConfig, costs: Costs, hardware: Hardware) -> Simulation:
         InputError: The run does not fit on the cluster, or nobody says how many tiles there are.
         ConfigError: A fold has no training tile.
     """
-    crew, clock = crew_of(config, hardware), Clock()
+    crew, clock = crew_of(config, hardware), Clock(hardware.cores)
     session = SimulatedSession(config, costs, hardware, clock)
     run_loop(session, SimulatedSteps(config, costs, hardware, crew, clock))
-    return Simulation(hardware, crew, tuple(clock.spans), session.end)
+    return Simulation(hardware, crew, clock.spans, session.end)
 
 
 def tiles_of(config: RunConfig, costs: Costs) -> int:

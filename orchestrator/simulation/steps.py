@@ -8,10 +8,10 @@ import numpy as np
 
 from orchestrator.config.schema import RunConfig
 from orchestrator.policies.folds import Fold
-from orchestrator.policies.schedule import Phase, RoundPlan
+from orchestrator.policies.schedule import Phase, RoundPlan, Schedule
 from orchestrator.simulation.costs import Costs
 from orchestrator.simulation.hardware import CAPTIONER, SCORER, TRAINER, Crew, Hardware, speed, speed_of_training
-from orchestrator.simulation.timeline import Clock
+from orchestrator.simulation.timeline import Clock, Work
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,26 @@ class SimulatedSteps:
 
     def __init__(self, config: RunConfig, costs: Costs, hardware: Hardware, crew: Crew, clock: Clock) -> None:
         self._config, self._costs, self._hardware, self._crew, self._clock = config, costs, hardware, crew, clock
+        self._schedule = Schedule(config.schedule, config.train, config.acceptance)
 
     def train(self, round_: SimulatedRound, corpus: SimulatedCorpus, fold: Fold, _: Any) -> None:
-        """Show the fold's training tiles as often as the plan says."""
-        plan = round_.plan
+        """Show the fold's training tiles as often as the plan says, or wait until that is over."""
+        if self._clock.goes_on(round_.number, fold.number):
+            self._clock.wait()
+        else:
+            self._clock.spend(self._training(round_.number, round_.plan, fold))
+
+    def train_beside(self, round_: SimulatedRound, corpus: SimulatedCorpus, fold: Fold, *_: Any) -> None:
+        """Begin the training that goes on while labels are written, where the schedule has one."""
+        beside = self._schedule.training_beside(round_.number, fold.number, self._config.rounds)
+        if beside is not None:
+            number, next_fold = beside
+            self._clock.begin(self._training(number, self._schedule.plan(number), corpus.folds[next_fold]))
+
+    def _training(self, number: int, plan: RoundPlan, fold: Fold) -> Work:
         shown = fold.trains.sum() * (1 + self._costs.rare_share * (plan.rare_landform_factor - 1)) * plan.epochs
         workers = speed_of_training(self._config, self._crew.count(TRAINER), self._hardware.cores)
-        self._spend(round_, fold, "train", shown, workers)
+        return self._work(number, fold, "train", shown, workers)
 
     def publish(self, round_: SimulatedRound, fold: Fold, *_: Any) -> None:
         """Publish the weights."""
@@ -131,11 +144,14 @@ class SimulatedSteps:
 
     def _spend(self, round_: SimulatedRound, fold: Fold | None, phase: str, units: float, workers: float = 1.0) -> None:
         """Move the clock by what a phase costs that `workers` processes share."""
+        self._clock.spend(self._work(round_.number, fold, phase, units, workers))
+
+    def _work(self, number: int, fold: Fold | None, phase: str, units: float, workers: float) -> Work:
         cost = self._costs.of(phase)
-        first = cost.first_s if round_.number == 1 and (fold is None or fold.number == 0) else 0.0
+        first = cost.first_s if number == 1 and (fold is None or fold.number == 0) else 0.0
         seconds = first + cost.start_s + cost.each_s * float(units) / workers
         cores = min(workers if cost.busy_cores is None else cost.busy_cores, self._hardware.cores)
-        self._clock.spend(round_.number, None if fold is None else fold.number, phase, seconds, float(units), cores)
+        return Work(number, None if fold is None else fold.number, phase, seconds, float(units), cores)
 
 
 def _in_round(values: tuple[float, ...], round_: int) -> float:

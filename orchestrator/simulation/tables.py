@@ -1,5 +1,7 @@
 """What `knowlip simulate` prints."""
 
+from itertools import pairwise
+
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +30,8 @@ def print_simulation(found: Simulation, console: Console, measured_s: float | No
         highlight=False,
     )
     console.print(_rounds(found))
-    console.print(f"|{_bar(found)}|", highlight=False, markup=False)
+    for spans in _lanes(found.spans):
+        console.print(f"|{_bar(spans, found.total_s)}|", highlight=False, markup=False)
     console.print(" ".join(f"{letter} {phase}" for phase, letter in _LETTERS.items()), highlight=False, style="dim")
     if found.end is not None:
         console.print(f"The schedule ends the run: {found.end}.", highlight=False)
@@ -56,14 +59,21 @@ def _rounds(found: Simulation) -> Table:
     return table
 
 
-def _bar(found: Simulation) -> str:
-    """The whole run as one line: at each place the letter of the phase that is under way there."""
-    step = found.total_s / _WIDTH
-    return "".join(_LETTERS[_at(found.spans, (place + 0.5) * step).phase] for place in range(_WIDTH))
+def _lanes(spans: tuple[Span, ...]) -> list[list[Span]]:
+    """The phases as one line; as two, the trainings and the others, where trainings go on beside others."""
+    if all(earlier.end_s < later.begin_s + 1e-6 for earlier, later in pairwise(spans)):
+        return [list(spans)]
+    return [[span for span in spans if (span.phase == "train") is trains] for trains in (True, False)]
 
 
-def _at(spans: tuple[Span, ...], second: float) -> Span:
-    return next((span for span in spans if span.end_s > second), spans[-1])
+def _bar(spans: list[Span], total_s: float) -> str:
+    """Phases as one line: at each place the letter of the one that is under way there, or a blank."""
+    step = total_s / _WIDTH
+    return "".join(_letter(spans, (place + 0.5) * step) for place in range(_WIDTH))
+
+
+def _letter(spans: list[Span], second: float) -> str:
+    return next((_LETTERS[span.phase] for span in spans if span.begin_s <= second < span.end_s), " ")
 
 
 def _processes(found: Simulation) -> Table:

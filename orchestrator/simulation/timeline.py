@@ -38,20 +38,80 @@ class Span:
         return self.begin_s + self.seconds
 
 
-class Clock:
-    """The time of a simulated run, in seconds: it moves where a phase is entered."""
+@dataclass(frozen=True)
+class Work:
+    """What one phase of one round has to do: the fields of its span, and its seconds with all cores that it can use."""
 
-    def __init__(self) -> None:
-        self.spans: list[Span] = []
+    round: int
+    fold: int | None
+    phase: str
+    seconds: float
+    units: float
+    cores: float
+
+    def span(self, begin_s: float, end_s: float, done: float | None = None) -> Span:
+        """The phase as it was; done: of its own seconds those that were worked off, None: all."""
+        lasted, worked = end_s - begin_s, self.seconds if done is None else done
+        cores = self.cores * worked / lasted if lasted else self.cores
+        return Span(self.round, self.fold, self.phase, begin_s, lasted, self.units, cores)
+
+
+class Clock:
+    """The time of a simulated run, in seconds: it moves where a phase is entered, or one that was begun is waited for.
+
+    One phase at most goes on beside the others. Two that ask for more cores than there are slow each other down, both
+    by the same factor.
+
+    Args:
+        cores: CPU cores of the cluster.
+    """
+
+    def __init__(self, cores: float) -> None:
+        self._cores, self._spans = cores, list[Span]()
+        self._beside: Work | None = None
+        self._begun_s, self._left_s, self._ended_s = 0.0, 0.0, 0.0
+        self.now_s = 0.0
 
     @property
-    def now_s(self) -> float:
-        """Seconds since the start of the run."""
-        return self.spans[-1].end_s if self.spans else 0.0
+    def spans(self) -> tuple[Span, ...]:
+        """All phases that are over, in the order in which they began."""
+        return tuple(sorted(self._spans, key=lambda span: span.begin_s))
 
-    def spend(self, round_: int, fold: int | None, phase: str, seconds: float, units: float, cores: float) -> None:
-        """Enter a phase that lasts so long."""
-        self.spans.append(Span(round_, fold, phase, self.now_s, seconds, units, cores))
+    def spend(self, work: Work) -> None:
+        """Enter a phase, and leave it when it is done."""
+        begin_s, left_s = self.now_s, work.seconds
+        if self._beside is not None and self._left_s:
+            speed = min(1.0, self._cores / (work.cores + self._beside.cores))
+            both = min(left_s, self._left_s)
+            self.now_s += both / speed
+            left_s, self._left_s = left_s - both, self._left_s - both
+            self._ended_s = self.now_s
+        self.now_s += left_s
+        self._spans.append(work.span(begin_s, self.now_s))
+
+    def begin(self, work: Work) -> None:
+        """Have a phase go on beside those that are entered from now on."""
+        self._beside, self._begun_s, self._left_s, self._ended_s = work, self.now_s, work.seconds, self.now_s
+
+    def goes_on(self, round_: int, fold: int) -> bool:
+        """Whether this is what goes on beside the others, or has ended and was not waited for."""
+        return self._beside is not None and (self._beside.round, self._beside.fold) == (round_, fold)
+
+    def wait(self) -> None:
+        """Wait for what goes on beside the others."""
+        if self._beside is not None:
+            if self._left_s:
+                self.now_s += self._left_s
+                self._ended_s = self.now_s
+            self._spans.append(self._beside.span(self._begun_s, self._ended_s))
+            self._beside = None
+
+    def stop(self) -> None:
+        """End what goes on beside the others, done or not."""
+        if self._beside is not None:
+            end_s = self.now_s if self._left_s else self._ended_s
+            self._spans.append(self._beside.span(self._begun_s, end_s, self._beside.seconds - self._left_s))
+            self._beside = None
 
 
 @dataclass(frozen=True)
@@ -91,9 +151,14 @@ class Usage:
         return self.gpus * self.idle_s / _HOUR_S
 
 
+def end_of(spans: Sequence[Span]) -> float:
+    """Seconds of the whole run."""
+    return max(span.end_s for span in spans)
+
+
 def usage(spans: Sequence[Span], crew: Crew) -> list[Usage]:
     """How much each kind of process works that has a phase of its own."""
-    total = spans[-1].end_s
+    total = end_of(spans)
     found = []
     for phase, name in WORKS_IN.items():
         kind = crew.kinds[name]
@@ -106,7 +171,7 @@ def usage(spans: Sequence[Span], crew: Crew) -> list[Usage]:
 
 def held_hours(spans: Sequence[Span], crew: Crew) -> tuple[float, float]:
     """CPU hours and GPU hours that the run's processes hold."""
-    hours = spans[-1].end_s / _HOUR_S
+    hours = end_of(spans) / _HOUR_S
     kinds = crew.kinds.values()
     return (
         hours * sum(kind.count * kind.each.cpus for kind in kinds),

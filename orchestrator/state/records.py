@@ -39,7 +39,10 @@ class Counts(StateModel):
 
 
 class Timings(StateModel):
-    """Elapsed wall-clock time in seconds. total_s includes startup_s, which is zero after a run's first round."""
+    """Elapsed wall-clock time of the loop in seconds. total_s includes startup_s, zero after a run's first round.
+
+    Of training that goes on while labels are written (schedule.staleness), train_s has what the loop waits for.
+    """
 
     startup_s: float = Field(ge=0)
     train_s: float = Field(ge=0)
@@ -80,6 +83,14 @@ class RoundRecord(StateModel):
         "has the id once the round is delivered"
     )
     world_size: int = Field(ge=1, description="trainer workers at the end of the round")
+    trained_on_version: int | None = Field(
+        default=None, ge=0, description="version of the Delta table that the weights were trained on; null: not known"
+    )
+    trained_ahead_s: float = Field(
+        default=0,
+        ge=0,
+        description="seconds of the training that went by while other labels were written; train_s has the rest",
+    )
     counts: Counts
     metrics: dict[str, float | None] = Field(description="by name; annotation_accuracy is null without truth")
     accuracy_by_clause: dict[str, float | None] | None = Field(

@@ -79,6 +79,10 @@ class RunDirectory(StateFolder):
         """File of the losses of a round's steps."""
         return self.path / "losses" / f"round-{round_:04d}.json"
 
+    def trained(self, fold: int) -> Path:
+        """File of what a fold's newest training came to, where another training began before its round was recorded."""
+        return self.path / "trained" / f"fold-{fold}.json"
+
     @property
     def run_id(self) -> str:
         """Name that the directory had when its first round was recorded: a run that is moved stays the same run."""

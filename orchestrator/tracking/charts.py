@@ -48,6 +48,8 @@ def of_record(record: RoundRecord) -> dict[str, float]:
     values["seconds"] = timings.total_s
     values |= {f"{COUNT}{name}": value for name, value in counts.model_dump().items()}
     values |= {f"{TIME}{name}": value for name, value in timings.model_dump().items()}
+    if record.trained_ahead_s:
+        values[f"{TIME}trained_ahead_s"] = record.trained_ahead_s
     if record.cpu_s is not None:
         values |= {f"{CPU}{phase}_hours": seconds / 3600 for phase, seconds in record.cpu_s.items()}
         values[f"{CPU}total_hours"] = sum(record.cpu_s.values()) / 3600

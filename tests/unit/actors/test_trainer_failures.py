@@ -147,6 +147,7 @@ def group(channel) -> TrainerGroup:
     made = TrainerGroup.__new__(TrainerGroup)
     made._config, made._channel = TrainConfig(start_timeout_s=0.1), Handle(channel)
     made._error, made._thread, made._deaths_at_start = None, threading.current_thread(), 0
+    made._under_way = None
     return made
 
 
@@ -211,6 +212,35 @@ def test_restarts_between_commands_do_not_end_the_run(channel):
         )
         is result
     )
+
+
+def begin(made: TrainerGroup, round_: int) -> None:
+    made.begin(round_, no_rows(8), Path("weights"), from_scratch=False, epochs=1)
+
+
+def test_what_was_begun_before_is_waited_for_and_not_begun_again(channel, monkeypatch):
+    made, sent = group(channel), []
+    send = channel.send
+    monkeypatch.setattr(channel, "send", lambda command: (sent.append(command.key), send(command)))
+    begin(made, 2)
+    begin(made, 2)
+    channel.report_result(RoundResult(2, 0, "weights", "ab", 1, []))
+    result = made.train(2, no_rows(8), Path("weights"), from_scratch=False, epochs=1)
+    assert sent == [(2, 0)]
+    assert 0 < result.ahead_s < 60
+
+
+@pytest.mark.parametrize("end", [TrainerGroup.close, lambda made: made.let_go(1.0)])
+def test_a_training_that_nobody_waits_for_is_saved_and_ended_with_the_run(channel, end):
+    idle, busy = group(channel), group(channel)
+    idle._thread = busy._thread = threading.Thread(target=lambda: None)
+    idle._thread.start()
+    end(idle)
+    assert not channel.report_progress({"step": 1})
+    begin(busy, 2)
+    end(busy)
+    assert channel.report_progress({"step": 1}), "the workers are told to save their state and stop"
+    assert channel.closed()
 
 
 def test_groups_that_fail_to_start_end_the_wait_with_their_reason(channel):

@@ -14,7 +14,7 @@ from corpus.annotations import AnnotationStore
 from hcot_llm.aggregation.people import PERSON
 from hcot_llm.aggregation.workers import THIS_PROCESS
 from model.known_tiles import KnownTiles
-from orchestrator.data import annotation_history
+from orchestrator.data import annotation_history, training_sets
 from orchestrator.data.annotation_history import next_corpus, open_corpus
 from orchestrator.data.training_targets import TrainingTargets
 from orchestrator.decisions.store import Answer, append
@@ -41,7 +41,7 @@ def directory(made, tmp_path, monkeypatch):
     everything_but.write(directory.feedback(2), directory.writer)
     monkeypatch.setattr(annotation_history, "read_images", lambda *_: None)
     monkeypatch.setattr(annotation_history.ImageIndex, "of", lambda _: None)
-    monkeypatch.setattr(annotation_history, "shuffle_round", lambda _, table, **__: table)
+    monkeypatch.setattr(training_sets, "shuffle_round", lambda _, table, **__: table)
     return directory
 
 
@@ -76,7 +76,7 @@ def test_a_run_that_goes_on_begins_with_what_people_decided_meanwhile(made, dire
     assert corpus.annotations.values[row, column] == index
     assert corpus.annotations.source[row, column] == PERSON
     assert corpus.initial.source[row, column] == "seed"
-    [table] = corpus.rows
+    [table] = corpus.training_set(3).rows
     shown = {each["tile_id"]: each for each in table.to_pylist()}
     assert shown[tile]["values"][column] == index
     assert shown[tile]["loss_mask"][column]

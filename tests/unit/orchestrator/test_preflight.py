@@ -72,6 +72,14 @@ def test_an_elastic_group_needs_room_for_its_least_size_alone():
         check(load_config(SMOKE, sizes), ClusterCapacity((three,)))
 
 
+def test_a_run_with_overlap_needs_room_for_training_and_labelling_at_once():
+    """Training needs 4 CPUs and labelling 3: four would do for one after the other."""
+    sizes = ["train.min_workers=2", "train.max_workers=2", "train.cpus_per_worker=2"]
+    config = on_a_cluster("schedule.staleness=1", *sizes)
+    assert "7 CPUs are needed" in refusal(config, nodes((4, 0)))
+    check(config, nodes((4, 0), (3, 0)))
+
+
 def test_one_gpu_trains_with_one_worker_unless_others_want_it_too():
     one = nodes((8, 1))
     sizes = ["train.min_workers=1", "train.max_workers=2", "train.gpus_per_worker=1"]

@@ -64,6 +64,40 @@ def test_epochs_can_be_set_by_round():
     assert [policy.plan(round_).epochs for round_ in (1, 2, 3)] == [9, 4, 4]
 
 
+def test_by_default_a_round_is_trained_on_all_labels_before_it_and_nothing_goes_on_beside():
+    assert [schedule().trained_on(round_) for round_ in (1, 2, 3)] == [0, 1, 2]
+    assert [list(schedule().rounds_trained_on(last)) for last in (0, 1, 2)] == [[1], [2], [3]]
+    assert schedule(folds=3).training_beside(1, 0, 3) is None
+
+
+def test_with_a_staleness_of_one_the_labels_of_the_round_before_are_not_trained_on():
+    policy = schedule(staleness=1)
+    assert [policy.trained_on(round_) for round_ in (1, 2, 3, 4)] == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("last_round", range(5))
+def test_what_is_committed_after_a_round_is_trained_on_by_exactly_the_rounds_that_say_so(last_round):
+    for policy in (schedule(), schedule(staleness=1)):
+        ready = list(policy.rounds_trained_on(last_round))
+        assert ready[0] == last_round + 1
+        assert all(policy.trained_on(round_) <= last_round for round_ in ready)
+        assert policy.trained_on(ready[-1]) == last_round
+        assert policy.trained_on(ready[-1] + 1) == last_round + 1
+
+
+def test_beside_a_folds_labels_the_next_fold_is_trained_and_beside_the_last_ones_the_next_round():
+    assert [schedule(staleness=1).training_beside(round_, 0, 3) for round_ in (1, 2, 3)] == [(2, 0), (3, 0), None]
+    policy = schedule(staleness=1, folds=2)
+    pairs = [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert [policy.training_beside(*pair, 2) for pair in pairs] == [(1, 1), (2, 0), (2, 1), None]
+
+
+def test_labels_may_lag_by_one_round_at_most():
+    with pytest.raises(ConfigError, match=r"schedule\.staleness"):
+        load_config(SMOKE, ["schedule.staleness=2"])
+    assert schedule_label(ScheduleConfig(staleness=1)) == "staleness 1"
+
+
 def test_the_papers_phases_follow_one_another_round_by_round():
     policy = of("schedule/paper.yaml")
     assert [policy.plan(round_).phase for round_ in (1, 2, 3, 4)] == [1, 2, 3, 3]
