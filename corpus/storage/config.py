@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from corpus.storage.models import FrozenModel
-from corpus.storage.objects import STORES, StoreUri
+from corpus.storage.objects import StoreUri
+from corpus.storage.stores import STORES
 
 
 class StorageConfig(FrozenModel):

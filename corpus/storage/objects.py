@@ -14,7 +14,6 @@ from typing import Protocol, TypeVar
 
 import stamina
 
-from corpus.registry import Registry
 from corpus.storage.errors import InputError, UserError
 
 _URI = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -158,23 +157,6 @@ class ObjectStore(Protocol):
     def remove_unfinished(self, below: str) -> None:
         """Remove what uploads that were killed have left below a key."""
         ...
-
-
-STORES: Registry[Callable[[StoreUri], ObjectStore]] = Registry("kind of storage")
-"""What opens a store, by the scheme of its URI."""
-
-
-def _s3(uri: StoreUri) -> ObjectStore:
-    try:
-        from corpus.storage.s3 import S3Store  # boto3 is an extra
-    except ModuleNotFoundError as error:
-        raise StoreRefused(
-            f"{uri} needs the package {error.name}, which is not installed: `pip install 'knowlip[s3]'`."
-        ) from error
-    return S3Store(uri)
-
-
-STORES.add("s3", _s3)
 
 
 def put_mine(store: ObjectStore, key: str, body: bytes, etag: str | None) -> str:

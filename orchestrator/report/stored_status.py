@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from corpus.storage.objects import STORES, Patient, StoreUri
+from corpus.storage.objects import Patient, StoreUri
 from corpus.storage.published import HeadMoved, Published
 from corpus.storage.state_files import write_json
+from corpus.storage.stores import open_store
 from orchestrator.report.status import status_as_json
 from orchestrator.state.lease import LEASE
 from orchestrator.state.run_directory import RunDirectoryError
@@ -27,7 +28,7 @@ def stored_status(uri: StoreUri) -> dict[str, Any]:
         RunDirectoryError: There is no run.
         StoreAway: The store does not answer.
     """
-    store = Patient(STORES.find(uri.scheme)(uri), _PATIENCE_S)
+    store = open_store(uri, _PATIENCE_S)
     with tempfile.TemporaryDirectory(prefix="knowlip-status-") as temporary:
         folder = Path(temporary).resolve() / "run"
         _read(store, folder)

@@ -22,9 +22,10 @@ from corpus.storage.config import StorageConfig
 from corpus.storage.errors import Interrupted, UserError
 from corpus.storage.lock import LEASE, LOCK, LeaseLost, lease_lock
 from corpus.storage.models import StateModel
-from corpus.storage.objects import STORES, Patient, StoreAway, StoreUri
+from corpus.storage.objects import StoreAway, StoreUri
 from corpus.storage.published import Folder, Published
 from corpus.storage.state_files import read_json, write_json
+from corpus.storage.stores import open_store
 from corpus.storage.trees import Head
 from corpus.storage.writer import PRIVATE, UNGUARDED
 from corpus.storage.yaml import dump_yaml, load_yaml
@@ -65,8 +66,7 @@ def is_published(settings: StorageConfig) -> bool:
     Raises:
         StoreAway: The store does not answer.
     """
-    place = settings.place
-    published = Published(Patient(STORES.find(place.scheme)(place), settings.give_up_after_s))
+    published = Published(open_store(settings.place, settings.give_up_after_s))
     published.read(RUN)
     return RUN in published.trees
 
@@ -81,7 +81,8 @@ class StoredRun:
 
     Args:
         settings: Where the state lies.
-        folder: The working folder; None: a folder in runs/, whose name follows from the URI.
+        folder: The working folder; None: one in runs/, of the name that the published run has, or that follows from the
+            URI where none is published.
         console: Console that the user reads.
         lasts_s: Seconds after its last renewal for which a lease is respected.
     """
@@ -90,9 +91,10 @@ class StoredRun:
         self, settings: StorageConfig, folder: Path | None, console: Console, lasts_s: float = LASTS_S
     ) -> None:
         self.settings, self._console = settings, console
-        self.store = Patient(STORES.find(settings.place.scheme)(settings.place), settings.give_up_after_s)
+        self.store = open_store(settings.place, settings.give_up_after_s)
         self._published = Published(self.store)
         self._lease = StoredLease(self.store, self._stop_writers, lasts_s)
+        self._is_named = folder is not None
         self.folder = folder.absolute() if folder is not None else working_folder(settings)
         self._lock, self._end = threading.RLock(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -219,10 +221,12 @@ class StoredRun:
             RunDirectoryError: The folder is another run's.
         """
         head = self._head
+        if not self._is_named:
+            self.folder = self.folder.with_name(head.name)
         if head.name != self.folder.name:
             raise RunDirectoryError(
                 f"{self.uri} holds a run whose folder is called {head.name}, and not {self.folder.name}. Name a "
-                f"folder of that name with --run-dir, or leave --run-dir out."
+                "folder of that name with --run-dir, or leave --run-dir out."
             )
         there = self.folder.is_dir() and any(self.folder.iterdir())
         noted = read_json(self.folder.parent, self._copy_file, Copy) if self._copy_file.exists() else None
@@ -295,7 +299,7 @@ def fetch_run(uri: StoreUri, folder: Path) -> int:
     """
     settings = StorageConfig(uri=str(uri))
     RunDirectory.check_free(folder)
-    published = Published(Patient(STORES.find(uri.scheme)(uri), settings.give_up_after_s))
+    published = Published(open_store(uri, settings.give_up_after_s))
     published.read()
     if RUN not in published.trees:
         raise RunDirectoryError(f"{uri} holds no run: correct the URI.")

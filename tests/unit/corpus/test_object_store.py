@@ -8,7 +8,6 @@ import pytest
 
 from corpus.storage.config import StorageConfig
 from corpus.storage.objects import (
-    STORES,
     Conflict,
     ObjectStore,
     Patient,
@@ -20,6 +19,7 @@ from corpus.storage.objects import (
     put_mine,
 )
 from corpus.storage.s3 import S3Store
+from corpus.storage.stores import STORES
 
 
 def opened(s3, prefix: str = "runs/a") -> ObjectStore:

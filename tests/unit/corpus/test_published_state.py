@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from corpus.storage.lock import LeaseLost
-from corpus.storage.objects import STORES, Patient, StoreAway
+from corpus.storage.objects import StoreAway
 from corpus.storage.published import HEAD, OBJECTS, Folder, Published
 from corpus.storage.snapshot import list_folder
+from corpus.storage.stores import open_store
 from corpus.storage.trees import StoreDamaged
 from corpus.storage.writer import UNGUARDED
 
 
 def driver(s3, token: int | None = None, prefix: str = "a", patience_s: float = 10.0) -> Published:
     """A driver that has taken the lease with a token, or a reader."""
-    published = Published(Patient(STORES.find("s3")(s3.uri(prefix)), patience_s))
+    published = Published(open_store(s3.uri(prefix), patience_s))
     if token is None:
         published.read()
     else:

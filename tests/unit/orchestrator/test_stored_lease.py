@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from corpus.storage.objects import STORES, Patient, StoreRefused
+from corpus.storage.objects import Patient, StoreRefused
+from corpus.storage.stores import open_store
 from orchestrator.state.lease import Lease, LeaseHeld, Owner
 from orchestrator.state.stored_lease import LEASE, StoredLease, is_held, read_stored_lease
 
@@ -12,7 +13,7 @@ ELSEWHERE = Owner(host="elsewhere", pid=7, started=1.0)
 
 
 def opened(s3) -> Patient:
-    return Patient(STORES.find("s3")(s3.uri("a")), 5.0)
+    return open_store(s3.uri("a"), 5.0)
 
 
 def leave(s3, token: int = 3, released: bool = False) -> None:

@@ -90,6 +90,19 @@ def test_another_machine_has_the_run_and_its_corpus_from_the_uri_alone(s3, made,
         assert (directory.config.stat().st_mode & 0o777) == 0o600
 
 
+def test_a_run_keeps_the_name_of_its_folder_on_every_machine(s3, made, tmp_path, monkeypatch):
+    first, second = Machine(s3, tmp_path / "1", made), tmp_path / "2"
+    first.folder = first.folder.with_name("cities")
+    with first.driving():
+        pass
+    second.mkdir()
+    monkeypatch.chdir(second)
+    with StoredRun(first.settings, None, Console(quiet=True)) as stored:
+        assert stored.folder == second / "runs" / "cities"
+    with pytest.raises(RunDirectoryError, match="called cities, and not other"):
+        StoredRun(first.settings, second / "other", Console(quiet=True)).__enter__()
+
+
 def test_a_driver_that_is_killed_leaves_what_it_had_published(s3, made, tmp_path):
     """Nothing ends the first one: its lease runs out."""
     first, second = Machine(s3, tmp_path / "1", made), Machine(s3, tmp_path / "2")
