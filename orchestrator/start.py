@@ -23,8 +23,9 @@ from orchestrator.loop import run_loop
 from orchestrator.monitoring.progress import Progress
 from orchestrator.report.summary import print_report
 from orchestrator.run.preflight import preflight, preflight_disk, preflight_machine, preflight_tracking
+from orchestrator.run.restored import is_published, working_folder
 from orchestrator.run.session import Session
-from orchestrator.run.stored import StoredRun, is_published, working_folder
+from orchestrator.run.stored import StoredRun
 from orchestrator.state.durable import restored_corpus
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import check_recorded_schema, is_over, read_records

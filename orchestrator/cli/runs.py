@@ -71,7 +71,7 @@ def fetch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or does not exist.")],
 ) -> None:
     """Copy a stored run to a folder, as it was published last; every command that reads a run reads it there."""
-    from orchestrator.run.stored import fetch_run
+    from orchestrator.run.restored import fetch_run
 
     if isinstance(uri, Path):
         raise InputError(f"{uri} is no URI of a stored run: write s3://BUCKET/PREFIX.")

@@ -5,9 +5,7 @@ itself. While this driver holds the lease in the store a thread looks for new fi
 as its record is written.
 """
 
-import hashlib
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -20,24 +18,19 @@ from rich.console import Console
 
 from corpus.storage.config import StorageConfig
 from corpus.storage.errors import Interrupted, UserError
-from corpus.storage.lock import LEASE, LOCK, LeaseLost, lease_lock
+from corpus.storage.lock import LEASE, LeaseLost, lease_lock
 from corpus.storage.models import StateModel
 from corpus.storage.objects import StoreAway, StoreUri
 from corpus.storage.published import Folder, Published
 from corpus.storage.state_files import read_json, write_json
 from corpus.storage.stores import open_store
 from corpus.storage.trees import Head
-from corpus.storage.writer import PRIVATE, UNGUARDED
-from corpus.storage.yaml import dump_yaml, load_yaml
-from orchestrator.data.inputs import INPUTS_FILE, move_inputs, read_inputs
-from orchestrator.state.durable import DATA
+from orchestrator.data.inputs import read_inputs
+from orchestrator.run.restored import CORPUS, RUN, of_this_machine, restore, working_folder
 from orchestrator.state.lease import Lease, LeaseKeeper, read_lease
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.state.stored_lease import LASTS_S, StoredLease
 
-RUN, CORPUS = "run", "corpus"
-"""Names of the trees that are published."""
-_OF_THIS_MACHINE = (LEASE, LOCK, DATA, "mlflow.db", "mlartifacts")
 _log = logging.getLogger(__name__)
 
 
@@ -47,33 +40,6 @@ class Copy(StateModel):
     uri: str
     trees: dict[str, str] = Field(description="of the head that was restored or published last: name -> key")
     whole: bool = Field(description="false while the folder is being restored")
-
-
-def folder_name(uri: StoreUri) -> str:
-    """Return the name of a stored run's working folder: the same on every machine, and another one for another URI."""
-    digest = hashlib.sha256(str(uri).encode()).hexdigest()[:8]
-    return f"{re.sub(r'[^A-Za-z0-9]*', '', uri.name, count=1) or 'run'}-{digest}"
-
-
-def working_folder(settings: StorageConfig) -> Path:
-    """Return the working folder of a stored run for which none is named."""
-    return (Path("runs") / folder_name(settings.place)).absolute()
-
-
-def is_published(settings: StorageConfig) -> bool:
-    """Return whether a run is published below a URI. Nothing is written there.
-
-    Raises:
-        StoreAway: The store does not answer.
-    """
-    published = Published(open_store(settings.place, settings.give_up_after_s))
-    published.read(RUN)
-    return RUN in published.trees
-
-
-def of_this_machine(path: str) -> bool:
-    """Return whether a file of a working folder is of this machine alone, and not published."""
-    return path in _OF_THIS_MACHINE
 
 
 class StoredRun:
@@ -263,44 +229,3 @@ class StoredRun:
             if (ours := read_lease(self.folder)) is not None:
                 lease = Lease(token=ours.token + 1, owner=other.owner, renewed=time.time(), released=True)
                 write_json(self.folder, self.folder / LEASE, lease)
-
-
-def restore(published: Published, folder: Path) -> int:
-    """Make a folder the run directory that is published, with its corpus inside.
-
-    What names places of the machine that published it names those of this machine then: data_dir of the configuration,
-    and where the tiles lie.
-
-    Returns:
-        Bytes that were downloaded.
-    """
-    head = published.head
-    if head is None or head.corpus is None:
-        raise RuntimeError("a run is published with its corpus")
-    size = published.restore(RUN, folder, of_this_machine)
-    root = folder / DATA / head.corpus
-    size += published.restore(CORPUS, root)
-    config = RunDirectory(folder).config
-    content = load_yaml(config.read_text(encoding="utf-8"))
-    content["corpus"]["data_dir"] = str(folder / DATA)
-    content["storage"]["uri"] = str(published.store.uri)
-    UNGUARDED.write_text(config, dump_yaml(content), mode=PRIVATE)
-    if (folder / INPUTS_FILE).exists():
-        move_inputs(folder, root / "corpus")
-    return size
-
-
-def fetch_run(uri: StoreUri, folder: Path) -> int:
-    """Copy what is published below a URI to a folder, and return how many bytes that were. No lease is needed.
-
-    Raises:
-        RunDirectoryError: The folder is not empty, or nothing is published.
-        StoreAway: The store does not answer.
-    """
-    settings = StorageConfig(uri=str(uri))
-    RunDirectory.check_free(folder)
-    published = Published(open_store(uri, settings.give_up_after_s))
-    published.read()
-    if RUN not in published.trees:
-        raise RunDirectoryError(f"{uri} holds no run: correct the URI.")
-    return restore(published, folder.absolute())

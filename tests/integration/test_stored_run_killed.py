@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chaos.compare import compare
 from chaos.driver import Driver
-from orchestrator.run.stored import fetch_run, folder_name
+from orchestrator.run.restored import fetch_run, folder_name
 from orchestrator.state.records import read_records
 from support.paths import ROOT
 

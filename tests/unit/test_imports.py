@@ -59,6 +59,7 @@ ORDER = (
         ("orchestrator.report",),
         ("orchestrator.review",),
         ("orchestrator.run.phases", "orchestrator.run.actors", "orchestrator.run.lifetimes", "orchestrator.run.origin"),
+        ("orchestrator.run.restored",),
         ("orchestrator.run.stored",),
         ("orchestrator.run.steps", "orchestrator.run.room"),
         ("orchestrator.run.recorder",),

@@ -13,19 +13,23 @@ import yaml
 from rich.console import Console
 
 from corpus.annotations import AnnotationStore
+from corpus.plugins import load_plugins
 from corpus.storage.config import StorageConfig
 from corpus.storage.lock import LeaseLost
-from corpus.storage.objects import StoreAway
+from corpus.storage.objects import StoreAway, StoreUri
 from corpus.storage.snapshot import list_folder
+from corpus.storage.stores import STORES
 from orchestrator.config.load import differing_keys, save_config
 from orchestrator.data.inputs import CorpusInputs, read_inputs
 from orchestrator.data.prepare import open_again
-from orchestrator.run.stored import StoredRun, fetch_run, folder_name, of_this_machine
+from orchestrator.run.restored import fetch_run, folder_name, of_this_machine
+from orchestrator.run.stored import StoredRun
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper
 from orchestrator.state.records import read_records, write_record
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.made_once import made_once
 from support.made_run import make_run
+from support.plugins import forgotten_afterwards
 from support.records import record
 from support.unguarded import unguarded
 
@@ -38,8 +42,9 @@ def made(tmp_path_factory) -> Path:
 class Machine:
     """A working folder on a machine of its own, with the run of `made` in it where it is the first."""
 
-    def __init__(self, s3, folder: Path, made: Path | None = None) -> None:
-        self.settings = StorageConfig(uri=str(s3.uri("runs/a")), publish_every_s=0.1, give_up_after_s=5)
+    def __init__(self, place, folder: Path, made: Path | None = None) -> None:
+        uri = place if isinstance(place, StoreUri) else place.uri("runs/a")
+        self.settings = StorageConfig(uri=str(uri), publish_every_s=0.1, give_up_after_s=5)
         self.folder = folder / folder_name(self.settings.place)
         self._made = made
 
@@ -246,6 +251,18 @@ def test_a_store_that_stays_away_ends_the_driver_with_what_to_do(s3, made, tmp_p
     assert len(read_records(tmp_path / "copy")) == 2
     with first.stored(lasts_s=0.0):  # and the machine itself goes on with the round that it has
         assert len(read_records(first.folder)) == 3
+
+
+def test_a_store_from_outside_holds_a_run(made, tmp_path):
+    """The worked example of CONTRIBUTING.md."""
+    with forgotten_afterwards("support.toy_store", STORES) as module:
+        load_plugins([module])
+        uri = StoreUri.parse("memory://bucket/runs/a")
+        first, second = Machine(uri, tmp_path / "1", made), Machine(uri, tmp_path / "2")
+        with first.driving(), pytest.raises(LeaseHeld):
+            second.stored().__enter__()
+        with second.stored():
+            assert second.published() == first.published()
 
 
 def test_configurations_of_two_machines_are_the_same_but_for_where_things_lie(made, tmp_path):
