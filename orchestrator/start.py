@@ -7,23 +7,29 @@ from pathlib import Path
 from rich.console import Console
 
 from actors.logs import run_log
+from corpus.storage.config import StorageConfig
 from corpus.storage.errors import Interrupted
+from corpus.storage.objects import StoreUri
 from corpus.storage.state_files import StateFolder
 from orchestrator.cluster.disk_space import naming_a_full_disk
 from orchestrator.cluster.signals import end_on_signals
+from orchestrator.config.load import differing_keys
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import INPUTS_FILE, check_scenes, keep_or_check_inputs, read_inputs
-from orchestrator.data.prepare import PreparedCorpus, prepare_corpus
+from orchestrator.data.prepare import PreparedCorpus, open_again, prepare_corpus
 from orchestrator.data.scenes import SceneState
 from orchestrator.decisions.corpus import adopt
 from orchestrator.loop import run_loop
 from orchestrator.monitoring.progress import Progress
 from orchestrator.report.summary import print_report
 from orchestrator.run.preflight import preflight, preflight_disk, preflight_machine, preflight_tracking
+from orchestrator.run.restored import is_published, working_folder
 from orchestrator.run.session import Session
+from orchestrator.run.stored import StoredRun
+from orchestrator.state.durable import restored_corpus
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import check_recorded_schema, is_over, read_records
-from orchestrator.state.run_directory import RunDirectory
+from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.state.run_end import was_cut_off
 from orchestrator.tracking.base import TrackedRun, Tracker
 from orchestrator.tracking.registry import make_tracker
@@ -44,6 +50,32 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
         PreflightError: The run would lack something; nothing was started.
         RunDirectoryError: The directory is in use.
     """
+    if config.storage is not None:
+        return _start_or_continue(config, config.storage, run_dir, console)
+    return _start(config, run_dir, console)
+
+
+def _start_or_continue(config: RunConfig, storage: StorageConfig, folder: Path | None, console: Console) -> Path:
+    """Run what lies in a store, from its beginning or on from where it is: with its URI it is the same run.
+
+    Raises:
+        LeaseHeld: Another driver works on it.
+        RunDirectoryError: A run of another configuration lies there.
+    """
+    with _saying_how_to_resume(storage.uri, console), StoredRun(storage, folder, console) as stored:
+        if not stored.has_run:
+            return _start(config, stored.folder, console, stored)
+        directory, saved = RunDirectory.open(stored.folder)
+        if differing := differing_keys(config, saved):
+            raise RunDirectoryError(
+                f"{storage.uri} holds a run of another configuration ({', '.join(differing)}). Go on with it by "
+                f"`knowlip resume {storage.uri}`, or give the new run a prefix of its own."
+            )
+        _continue(directory, saved, console, stored)
+    return stored.folder
+
+
+def _start(config: RunConfig, run_dir: Path | None, console: Console, stored: StoredRun | None = None) -> Path:
     preflight_machine(config, run_dir or Path("runs"))
     preflight(config)
     preflight_disk(config, run_dir or Path("runs"))
@@ -53,35 +85,55 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
     RunDirectory.check_free(run_dir)
     prepared = make_data(config, console)
     directory = RunDirectory.create(config, run_dir)
-    with _saying_how_to_resume(directory, console):
+    with _saying_how_to_resume(_place(directory, stored), console):
         keep_or_check_inputs(directory.path, prepared)
         _adopt_decisions(config, directory, prepared, console)
         console.print(f"run directory {directory.path}", highlight=False, soft_wrap=True, markup=False)
-        _run(config, directory, prepared, console)
+        _run(config, directory, prepared, console, stored=stored)
     return directory.path
 
 
-def resume_run(run_dir: Path, console: Console) -> None:
+def resume_run(place: Path | StoreUri, console: Console, folder: Path | None = None) -> None:
     """Continue a run after its last recorded round.
 
     Where all rounds are recorded, what the run was kept from doing after the last one is done now, and what the tracker
     lacks is delivered.
 
     Args:
-        run_dir: Directory of the run.
+        place: Directory of the run, or where it is stored.
         console: Console that the user reads.
+        folder: Working folder of a run that is stored; None: see `StoredRun`.
 
     Raises:
         PreflightError: The run would lack something; nothing was started.
         CorpusError: Its scenes have changed since.
         SchemaMismatch: Its annotation schema has changed since.
+        LeaseHeld: Another driver works on it.
+        StoreAway: The store does not answer.
     """
-    directory, config = RunDirectory.open(run_dir)
+    if isinstance(place, Path):
+        directory, config = RunDirectory.open(place)
+        if config.storage is None:
+            _continue(directory, config, console)
+            return
+        place, folder = config.storage.place, directory.path
+    settings = StorageConfig(uri=str(place))
+    if not is_published(settings) and not (folder or working_folder(settings)).is_dir():
+        raise RunDirectoryError(
+            f"{place} holds no run. Begin one with `knowlip run CONFIG --set storage={place}`, or correct the URI."
+        )
+    with _saying_how_to_resume(str(place), console), StoredRun(settings, folder, console) as stored:
+        _continue(*RunDirectory.open(stored.folder), console, stored)
+
+
+def _continue(directory: RunDirectory, config: RunConfig, console: Console, stored: StoredRun | None = None) -> None:
     records = read_records(directory.path)
     check_recorded_schema(directory.path, records, config.annotation_schema)
-    with _saying_how_to_resume(directory, console):
+    with _saying_how_to_resume(_place(directory, stored), console):
         if is_over(records, config.rounds):
-            _finish(config, directory, console)
+            if stored is not None:
+                _publish_from_now(config, stored)
+            _finish(config, directory, console, stored)
             done = (
                 f"All {config.rounds} rounds of {directory.path} are recorded"
                 if records[-1].end is None
@@ -94,9 +146,18 @@ def resume_run(run_dir: Path, console: Console) -> None:
         preflight_disk(config, directory.path)
         prepared = same_data(config, directory, console)
         keep_or_check_inputs(directory.path, prepared)
-        if not records:
+        if not records and not restored_corpus(directory.path):
             _adopt_decisions(config, directory, prepared, console)  # it may have been killed before
-        _run(config, directory, prepared, console)
+        _run(config, directory, prepared, console, stored=stored)
+
+
+def _place(directory: RunDirectory, stored: StoredRun | None) -> str:
+    return str(directory.path if stored is None else stored.uri)
+
+
+def _publish_from_now(config: RunConfig, stored: StoredRun) -> None:
+    if config.storage is not None:
+        stored.begin(config.storage, config.cluster.grace_period_s)
 
 
 def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneState] | None = None) -> PreparedCorpus:
@@ -134,6 +195,8 @@ def same_data(config: RunConfig, directory: RunDirectory, console: Console) -> P
     if not (directory.path / INPUTS_FILE).exists():
         return make_data(config, console)  # it was interrupted before it began
     inputs = read_inputs(directory.path)
+    if restored_corpus(directory.path):
+        return open_again(inputs.corpus_dir, config.corpus, config.annotation_schema, inputs.scenes)
     with Progress(console) as progress:
         there = check_scenes(
             directory.path,
@@ -154,7 +217,7 @@ def same_data(config: RunConfig, directory: RunDirectory, console: Console) -> P
 
 
 @contextmanager
-def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator[None]:
+def _saying_how_to_resume(place: str, console: Console) -> Iterator[None]:
     """Say how to resume where the body is interrupted.
 
     Raises:
@@ -164,7 +227,7 @@ def _saying_how_to_resume(directory: RunDirectory, console: Console) -> Iterator
     try:
         yield
     except KeyboardInterrupt as error:
-        said = f"Interrupted; what is finished is kept. Resume with: knowlip resume {directory.path}"
+        said = f"Interrupted; what is finished is kept. Resume with: knowlip resume {place}"
         console.print(said, highlight=False, soft_wrap=True, markup=False)
         raise Interrupted(said) from error
 
@@ -186,14 +249,17 @@ def _run(
     prepared: PreparedCorpus | None,
     console: Console,
     steps: Callable[[Session], None] = run_loop,
+    stored: StoredRun | None = None,
 ) -> None:
     tracker: Tracker | None = None
+    if stored is not None and not stored.publishes:
+        _publish_from_now(config, stored)
     try:
         with (
             run_log(directory.path),
             naming_a_full_disk(config, directory.path),
             Progress(console) as progress,
-            Session(config, directory, prepared, progress) as session,
+            Session(config, directory, prepared, progress, stored) as session,
         ):
             tracker = session.tracker
             steps(session)
@@ -204,10 +270,10 @@ def _run(
         console.print(f"Look at it with: {tracker.view}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _finish(config: RunConfig, directory: RunDirectory, console: Console) -> None:
+def _finish(config: RunConfig, directory: RunDirectory, console: Console, stored: StoredRun | None) -> None:
     """Finish a run whose rounds are all recorded."""
     if was_cut_off(directory.path):
-        _run(config, directory, None, console, _last_steps)
+        _run(config, directory, None, console, _last_steps, stored)
     else:
         _deliver_rest(config, directory, console)
         print_report(directory.path, console)

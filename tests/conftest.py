@@ -56,6 +56,17 @@ def call(monkeypatch, capsys):
     return call
 
 
+@pytest.fixture
+def s3(monkeypatch):
+    """A real S3 server with an empty bucket; this process has what it takes to use it in its environment."""
+    from support.s3_server import s3_server
+
+    with s3_server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
 # Fixtures import what they need: a test of the corpus does not wait for torch. What is made lies in a folder that
 # processes share, and is read from there.
 

@@ -65,7 +65,7 @@ import tomllib
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
 extras = project["optional-dependencies"]
-print("\n".join([*project["dependencies"], *extras["gpu"], *extras["export"], *extras["baselines"]]))
+print("\n".join([*project["dependencies"], *extras["gpu"], *extras["s3"], *extras["export"], *extras["baselines"]]))
 END
     grep -v '^deepspeed' "$work/wanted" > "$work/rest"
     "${pip[@]}" -c "$work/constraints" "$(pin setuptools)" "$(pin wheel)" -r "$work/rest"

@@ -73,7 +73,7 @@ def _print_version(asked: bool) -> None:
 
 # In the order of the help.
 for command in (
-    *(runs.run, runs.resume, runs.status, runs.logs),
+    *(runs.run, runs.resume, runs.status, runs.logs, runs.fetch),
     *(results.report, results.history, results.diff, results.gallery, review.review, results.caption, results.export),
     *(inputs.hcot, inputs.config, inputs.plan, schedules.simulate, schedules.compare, schedules.tune),
     *(experiments.throughput, experiments.scale, experiments.ablate, experiments.benchmark),

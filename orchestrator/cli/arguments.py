@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from corpus.storage.errors import InputError
+from corpus.storage.objects import StoreUri, StoreUriError, is_uri
+from corpus.storage.redaction import without_user
 
 if TYPE_CHECKING:
     from orchestrator.config.schema import RunConfig
@@ -21,7 +25,50 @@ Settings = Annotated[
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A YAML configuration, for instance configs/default.yaml.")
 ]
-RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory, for instance runs/latest.")]
+
+
+def run_directory(text: str | Path) -> Path:
+    """A run directory of the command line.
+
+    Raises:
+        InputError: It is a URI, which this command does not read.
+    """
+    if is_uri(str(text)):
+        raise InputError(
+            f"This command reads run directories, and {without_user(str(text))} is a store: `knowlip fetch URI DIR` "
+            "copies the run to a folder that it reads."
+        )
+    return Path(text)
+
+
+def run_place(text: str | Path) -> Path | StoreUri:
+    """A run directory of the command line, or the URI of a stored run.
+
+    Raises:
+        InputError: It is a URI that names no place in a store.
+    """
+    if not is_uri(str(text)):
+        return Path(text)
+    try:
+        return StoreUri.parse(str(text))
+    except StoreUriError as error:
+        raise InputError(str(error)) from None  # the parser would print the value of a ValueError, password and all
+
+
+RunDir = Annotated[
+    Path,
+    typer.Argument(metavar="RUN_DIR", help="A run directory, for instance runs/latest.", parser=run_directory),
+]
+RunPlace = Annotated[
+    Any,
+    typer.Argument(
+        metavar="RUN_DIR", help="A run directory, for instance runs/latest, or s3://BUCKET/PREFIX.", parser=run_place
+    ),
+]
+WorkingFolder = Annotated[
+    Path | None,
+    typer.Option("--run-dir", metavar="D", help="Working folder of a stored run; default runs/<prefix>-<digest>."),
+]
 Tiles = Annotated[Path | None, typer.Option("--tiles", metavar="DIR", help="Folder or list of GeoTIFFs to run on.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 

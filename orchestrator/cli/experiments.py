@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from corpus.storage.errors import InputError
-from orchestrator.cli.arguments import Settings, console, load, progress_console
+from orchestrator.cli.arguments import Settings, console, load, progress_console, run_directory
 
 
 def throughput(
@@ -20,6 +20,7 @@ def throughput(
             "--run",
             metavar="RUN_DIR",
             help="Measure the captioner with this run's weights and print this run's numbers.",
+            parser=run_directory,
         ),
     ] = None,
 ) -> None:
@@ -82,7 +83,10 @@ def benchmark(
     methods: Annotated[str | None, typer.Option("--methods", metavar="A,B", help="Run only these methods.")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", metavar="N", help="Seeds of each setting that draws.")] = None,
     run_dir: Annotated[
-        Path | None, typer.Option("--run", metavar="RUN_DIR", help="Method `ours` has this run's last weights.")
+        Path | None,
+        typer.Option(
+            "--run", metavar="RUN_DIR", help="Method `ours` has this run's last weights.", parser=run_directory
+        ),
     ] = None,
     encoder: Annotated[
         str | None,

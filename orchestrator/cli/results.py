@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.arguments import AsJson, RunDir, console
+from orchestrator.cli.arguments import AsJson, RunDir, console, run_directory
 
 
 def report(
@@ -97,9 +97,9 @@ def gallery(
 
 def caption(
     tile: Annotated[Path, typer.Argument(metavar="TILE.tif", help="One georeferenced GeoTIFF.")],
-    run_dir: Annotated[Path, typer.Option("--run", metavar="RUN_DIR", help="Run whose weights to use.")] = Path(
-        "runs/latest"
-    ),
+    run_dir: Annotated[
+        Path, typer.Option("--run", metavar="RUN_DIR", help="Run whose weights to use.", parser=run_directory)
+    ] = Path("runs/latest"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write the HCoT annotation of one GeoTIFF with the newest weights of a run."""

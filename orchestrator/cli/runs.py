@@ -3,11 +3,24 @@
 import json
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.arguments import AsJson, Config, RunDir, Settings, Tiles, console, load
+from corpus.storage.errors import InputError
+from corpus.storage.objects import StoreUri
+from orchestrator.cli.arguments import (
+    AsJson,
+    Config,
+    RunDir,
+    RunPlace,
+    Settings,
+    Tiles,
+    WorkingFolder,
+    console,
+    load,
+    run_place,
+)
 
 Address = Annotated[
     str | None,
@@ -23,24 +36,52 @@ def run(
     config: Config,
     tiles: Tiles = None,
     run_dir: Annotated[
-        Path | None, typer.Option("--run-dir", metavar="D", help="Where to write; default runs/<config>-<UTC time>.")
+        Any,
+        typer.Option(
+            "--run-dir",
+            metavar="D",
+            help="Where to write; default runs/<config>-<UTC time>. s3://BUCKET/PREFIX is as --set storage=URI.",
+            parser=run_place,
+        ),
     ] = None,
     settings: Settings = None,
 ) -> None:
     """Run the closed loop: train, publish, score, relabel, accept, refresh, evaluate, round by round."""
     from orchestrator.start import start_run
 
+    if isinstance(run_dir, StoreUri):
+        settings = [*(settings or []), f"storage.uri={run_dir}"]
+        run_dir = None
     start_run(load(config, tiles, settings), run_dir, console)
 
 
-def resume(run_dir: RunDir) -> None:
+def resume(run_dir: RunPlace, folder: WorkingFolder = None) -> None:
     """Continue a run after its last recorded round."""
     from orchestrator.start import resume_run
 
-    resume_run(run_dir, console)
+    if folder is not None and isinstance(run_dir, Path):
+        raise InputError(f"--run-dir is the working folder of a run that is stored, and {run_dir} is a run directory.")
+    resume_run(run_dir, console, folder)
 
 
-def status(run_dir: RunDir, as_json: AsJson = False, address: Address = None) -> None:
+def fetch(
+    uri: Annotated[
+        Any, typer.Argument(metavar="URI", help="Where a run is stored: s3://BUCKET/PREFIX.", parser=run_place)
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or does not exist.")],
+) -> None:
+    """Copy a stored run to a folder, as it was published last; every command that reads a run reads it there."""
+    from orchestrator.run.restored import fetch_run
+
+    if isinstance(uri, Path):
+        raise InputError(f"{uri} is no URI of a stored run: write s3://BUCKET/PREFIX.")
+    size = fetch_run(uri, folder)
+    console.print(
+        f"run directory {folder.resolve()} ({size / 2**20:,.1f} MiB)", highlight=False, soft_wrap=True, markup=False
+    )
+
+
+def status(run_dir: RunPlace, as_json: AsJson = False, address: Address = None) -> None:
     """Say what a run does, how far it has come, what it waits for, and where its results lie."""
     if address is not None:
         from orchestrator.jobs.client import Jobs
@@ -51,6 +92,16 @@ def status(run_dir: RunDir, as_json: AsJson = False, address: Address = None) ->
             print(json.dumps(found, indent=2))
         else:
             print_remote_status(found, console)
+        return
+    if isinstance(run_dir, StoreUri):
+        from orchestrator.report.status import print_found
+        from orchestrator.report.stored_status import stored_status
+
+        found = stored_status(run_dir)
+        if as_json:
+            print(json.dumps(found, indent=2))
+        else:
+            print_found(found, console)
         return
     from orchestrator.report.status import print_status, status_as_json
 

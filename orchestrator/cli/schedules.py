@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.arguments import AsJson, Config, Settings, console, load, progress_console
+from orchestrator.cli.arguments import AsJson, Config, Settings, console, load, progress_console, run_directory
 
 
 def compare(
-    run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR ...", help="Two run directories or more.")],
+    run_dirs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_DIR ...", help="Two run directories or more.", parser=run_directory)
+    ],
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="PNG", help="Draw annotation accuracy against seconds.")
     ] = None,

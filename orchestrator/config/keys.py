@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import UnionType
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -37,7 +39,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
         prefix: Dotted name of that section, with a dot at its end.
     """
     for field_name, field in model.model_fields.items():
-        name, kinds, section = field.alias or field_name, kinds_of(field), field.annotation
+        name, kinds, section = field.alias or field_name, kinds_of(field), _section_of(field)
         if section is AnnotationSchema:  # a file of its own, with more in it than keys
             yield Key(prefix + name, DEFAULT.name, field.description or "")
         elif kinds is not None:
@@ -62,6 +64,13 @@ def _keys_of_kinds(kinds: ConfigKinds, prefix: str) -> Iterator[Key]:
     for key, names in owners.items():
         whose = "" if len(names) == len(kinds) else f"kind {' and '.join(names)}: "
         yield Key(key.name, key.default, whose + key.meaning, key.section)
+
+
+def _section_of(field: FieldInfo) -> Any:
+    """The model of a section, also of one that may be left out; otherwise what the field is declared as."""
+    parts = [part for part in get_args(field.annotation) if part is not type(None)]
+    is_model = len(parts) == 1 and isinstance(parts[0], type) and issubclass(parts[0], BaseModel)
+    return parts[0] if is_model and isinstance(field.annotation, UnionType) else field.annotation
 
 
 def _default(field: FieldInfo) -> str:

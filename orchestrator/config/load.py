@@ -100,6 +100,19 @@ def with_paths(config: RunConfig, place: Callable[[str], str]) -> dict[str, Any]
     return content
 
 
+def differing_keys(config: RunConfig, other: RunConfig) -> list[str]:
+    """Dotted keys in which two configurations differ. Of paths only the names count: another machine has other places.
+
+    How a store is asked is left out.
+    """
+    ours, theirs = (flat_keys(with_paths(each, lambda path: Path(path).name)) for each in (config, other))
+    return [
+        key
+        for key in sorted({*ours, *theirs})
+        if ours.get(key) != theirs.get(key) and not key.startswith(("storage.", "corpus.data_dir"))
+    ]
+
+
 def flatten(config: RunConfig) -> dict[str, Any]:
     """Dotted keys and plain values, for a tracker's parameters; of the annotation schema its name and digest."""
     content = config.model_dump(mode="json")

@@ -25,6 +25,7 @@ from benchmark.suite.config import BenchmarkConfig
 from corpus.ingest.config import IngestConfig
 from corpus.labelled.config import LabelledConfig
 from corpus.simulate.config import SceneConfig
+from corpus.storage.config import StorageConfig
 from corpus.storage.models import StrictModel
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import FlagConfig
@@ -172,6 +173,11 @@ class RunConfig(StrictModel):
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     benchmark: BenchmarkConfig = Field(default_factory=BenchmarkConfig, description="`knowlip benchmark`")
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
+    storage: StorageConfig | None = Field(
+        default=None,
+        description="a store that holds the run's state, s3://BUCKET/PREFIX (docs/storage.md); null: the run directory "
+        "alone",
+    )
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     watchdog: WatchdogConfig = Field(default_factory=WatchdogConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)

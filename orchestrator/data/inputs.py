@@ -80,6 +80,12 @@ def read_inputs(run_dir: Path) -> CorpusInputs:
     return read_json(run_dir, path, CorpusInputs)
 
 
+def move_inputs(run_dir: Path, corpus_dir: Path) -> None:
+    """Write where the tiles lie now, in a run directory that came from elsewhere with its corpus."""
+    moved = read_inputs(run_dir).model_copy(update={"corpus_dir": corpus_dir})
+    write_json(run_dir, Path(run_dir) / INPUTS_FILE, moved)
+
+
 def check_scenes(
     run_dir: Path, inputs: CorpusInputs, config: CorpusConfig, progress: Callable[[int, int], None] = lambda *_: None
 ) -> bool:

@@ -194,6 +194,30 @@ def open_corpus(
     )
 
 
+def open_again(
+    corpus_dir: Path, config: CorpusConfig, schema: AnnotationSchema, scenes: Mapping[str, SceneState]
+) -> PreparedCorpus:
+    """Open a corpus that came with its run from elsewhere, whatever of its sources is left here.
+
+    Args:
+        corpus_dir: Where it lies now; the truth lies beside it.
+        config: The corpus as the run has it.
+        schema: The schema of the annotations.
+        scenes: Scenes that it was cut from.
+
+    Raises:
+        CorpusError: too many of its tiles cannot be used.
+    """
+    prepared = open_corpus(
+        corpus_dir,
+        None if config.kind == "geotiff" else corpus_dir.parent / "truth",
+        schema,
+        simulated=config.kind == "simulated",
+        max_quarantined_share=config.ingest.max_quarantined_share,
+    )
+    return replace(prepared, scenes=dict(scenes))
+
+
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """One process at a time makes a corpus, and removes what a killed one has left; another one waits, and finds it.

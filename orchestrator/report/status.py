@@ -114,7 +114,7 @@ def print_found(found: dict[str, Any], console: Console) -> None:
         accuracy = "unknown" if found["accuracy"] is None else f"{found['accuracy']:.1%}"
         lines += [
             ("accuracy", f"{accuracy} after round {found['recorded']}"),
-            ("annotations", f"version {found['corpus_version']} of {Path(found['run_dir']) / 'annotations'}"),
+            ("annotations", f"version {found['corpus_version']} of {found['run_dir']}/annotations"),
             ("weights", found["weights"]),
             ("ended early", found["end"]),
         ]

@@ -18,6 +18,7 @@ from orchestrator.cluster.requirements import Requirement, requirements, total_r
 from orchestrator.config.load import flat_keys
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.prepare import check_annotations
+from orchestrator.state.durable import restored_corpus
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.base import Tracker, TrackerAway, TrackerUnusable
 
@@ -157,10 +158,11 @@ def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
     Args:
         config: The configuration of the run.
         directory: Directory of a run that goes on; None for a new one. A run that has copied the weights it started
-            from does not read them again.
+            from does not read them again, and one that came from a store brings its annotations along.
     """
     check_tile_size(config)
-    check_annotations(config.corpus, config.annotation_schema)
+    if directory is None or not restored_corpus(directory.path):
+        check_annotations(config.corpus, config.annotation_schema)
     if config.start_weights is not None and (directory is None or not directory.weights(0).exists()):
         check_start_weights(config.start_weights, config.model, config.annotation_schema)
     if config.start_weights is None and (directory is None or not directory.weights(0).exists()):

@@ -44,6 +44,7 @@ from orchestrator.run.phases import Phases
 from orchestrator.run.recorder import RoundRecorder
 from orchestrator.run.room import wait_for_room
 from orchestrator.run.steps import Round, retain, summarise_initial
+from orchestrator.state.durable import Durable, RunDirectoryAlone
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import PhaseClock, RoundRecord, check_recorded_schema, is_over, read_records
 from orchestrator.state.run_directory import RunDirectory
@@ -62,12 +63,19 @@ class Session:
         directory: the run directory.
         prepared: the corpus; None where no round is left to do.
         progress: the console's bars.
+        durable: what keeps the run's state beyond its directory.
     """
 
     def __init__(
-        self, config: RunConfig, directory: RunDirectory, prepared: PreparedCorpus | None, progress: Progress
+        self,
+        config: RunConfig,
+        directory: RunDirectory,
+        prepared: PreparedCorpus | None,
+        progress: Progress,
+        durable: Durable | None = None,
     ) -> None:
         self.config, self.directory, self.progress = config, directory, progress
+        self.durable = durable or RunDirectoryAlone()
         self._prepared = prepared
         self.records: list[RoundRecord] = []
         self.schedule = Schedule(config.schedule, config.train, config.acceptance)
@@ -198,6 +206,7 @@ class Session:
             self._gauges.recorded(record)
             self._track_memory(record.round)
         self._startup_s, self._startup_cpu_s = 0.0, 0.0
+        self.durable.publish()
         self.retain()
 
     def _track_memory(self, number: int) -> None:
@@ -206,7 +215,8 @@ class Session:
 
     def retain(self) -> None:
         """Delete the files of old rounds that the retention policy lets go."""
-        retain(self.directory, self.records, self.config, self.tracker)
+        with self.durable.changing():
+            retain(self.directory, self.records, self.config, self.tracker)
 
     def finish(self) -> None:
         """Draw and track what can be drawn only when all rounds are over."""

@@ -17,6 +17,7 @@ OVERLAYS = sorted(path.name for path in (FOLDER / "overlays").iterdir())
 OPTIONAL = {
     "history": "configMapGenerator: [{name: ray-history, literals: [S3_BUCKET=b, S3_ENDPOINT=s3.local, S3_REGION=r]}]",
     "monitoring": "",
+    "storage": "",
 }
 """Components that no overlay has, and what each asks of an overlay."""
 

@@ -59,6 +59,8 @@ ORDER = (
         ("orchestrator.report",),
         ("orchestrator.review",),
         ("orchestrator.run.phases", "orchestrator.run.actors", "orchestrator.run.lifetimes", "orchestrator.run.origin"),
+        ("orchestrator.run.restored",),
+        ("orchestrator.run.stored",),
         ("orchestrator.run.steps", "orchestrator.run.room"),
         ("orchestrator.run.recorder",),
         ("orchestrator.run.session", "orchestrator.run.preflight"),

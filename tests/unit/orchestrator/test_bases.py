@@ -15,8 +15,10 @@ FOREIGN = {"hcot_llm/engines/endpoint_answer.py", "benchmark/reference.py"}
 # What the program catches itself: no user reads it.
 INTERNAL = {
     "AnswerError",
+    "Conflict",
     "IllegalTransition",
     "MissingInput",
+    "Moved",
     "NoPosition",
     "NoRoomForBlocks",
     "TrackerAway",

@@ -22,6 +22,7 @@ COMMANDS = {
     "data score": "CONFIG --json --reference --set --tiles --weights",
     "export": "RUN_DIR OUT --champion --format --licence --plugin --round --version",
     "diff": "RUN_DIR R1 R2 --json --picture",
+    "fetch": "URI DIR",
     "gallery": "RUN_DIR --out --tiles",
     "hcot": "FILE.json --json",
     "history": "RUN_DIR TILE [CLAUSE] --json",
@@ -33,7 +34,7 @@ COMMANDS = {
         "RUN_DIR --controls --disagreements --earlier --export --filter --format --gain --import --json --limit --out "
         "--person --undo"
     ),
-    "resume": "RUN_DIR",
+    "resume": "RUN_DIR --run-dir",
     "run": "CONFIG --run-dir --set --tiles",
     "scale": "--out --sizes",
     "schema": "",
