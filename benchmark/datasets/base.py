@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +92,14 @@ class Described:
         train: what methods may learn from.
         test: what they are judged on.
         note: what a reader of the numbers has to know of the split.
+        asked: question -> its words, for methods that are asked in words; {}: it has none.
     """
 
     values: Mapping[str, tuple[str, ...]]
     train: DescribedImages
     test: DescribedImages
     note: str = ""
+    asked: Mapping[str, str] = field(default_factory=dict)
 
 
 IGNORED = 255

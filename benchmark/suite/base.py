@@ -137,6 +137,23 @@ class ClauseReader(Protocol):
 
 
 @runtime_checkable
+class AnswerReader(Protocol):
+    """A method that is asked in words."""
+
+    def read_answers(
+        self, images: Sequence[Backscatter], asked: Mapping[str, str], values: Mapping[str, Sequence[str]]
+    ) -> dict[str, np.ndarray]:
+        """Question -> probabilities float64 [N, answers].
+
+        Args:
+            images: N rasters.
+            asked: question -> its words.
+            values: question -> its possible answers.
+        """
+        ...
+
+
+@runtime_checkable
 class Disclosing(Protocol):
     """A method with weights of its own, which every table says.
 

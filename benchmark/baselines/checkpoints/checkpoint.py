@@ -24,6 +24,7 @@ class Checkpoint:
         deviation_db: likewise.
         wavelengths_um: of the co- and the cross-polarised channel, for architectures that ask.
         bandwidth_um: of both, likewise.
+        side: of its images in pixels, where the file does not say; 0: it does.
         takes_folder: whether the weights are a folder of several files.
     """
 
@@ -40,4 +41,5 @@ class Checkpoint:
     deviation_db: tuple[float, ...] = ()
     wavelengths_um: tuple[float, ...] = ()
     bandwidth_um: float = 0.0
+    side: int = 0
     takes_folder: bool = False

@@ -85,6 +85,16 @@ def _clip_vision(about: str, file: str, source: str, reader: str) -> Checkpoint:
     )
 
 
+def _llava(about: str, source: str, side: int) -> Checkpoint:
+    return Checkpoint(
+        *(about, "", source, "llava"),
+        mean=_CLIP_MEAN,
+        deviation=_CLIP_DEVIATION,
+        side=side,
+        takes_folder=True,
+    )
+
+
 CHECKPOINTS: Final[Mapping[str, Checkpoint]] = MappingProxyType(
     {
         "remote_clip": _clip(
@@ -135,6 +145,14 @@ CHECKPOINTS: Final[Mapping[str, Checkpoint]] = MappingProxyType(
             bandwidth_um=1_000_000.0,
             mean_db=(-12.548, -20.192),
             deviation_db=(5.257, 5.912),
+        ),
+        "geochat": _llava(
+            "GeoChat 7B: a vision-language model of optical remote sensing; answers by their probability",
+            *(f"{_HUB}/MBZUAI/geochat-7B, with openai/clip-vit-large-patch14-336 as its vision_tower", 504),
+        ),
+        "vhm": _llava(
+            "VHM 7B: a vision-language model of optical remote sensing; answers by their probability",
+            *(f"{_HUB}/FitzPC/vhm_7B, with FitzPC/vhm_7b_pretrain_vit as its vision_tower", 336),
         ),
         "bita": _clip_vision(
             "BITA: captions of optical remote sensing; its image encoder, CLIP ViT-L-14 as it was",

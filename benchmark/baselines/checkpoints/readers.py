@@ -16,9 +16,13 @@ from benchmark.baselines.checkpoints.dofa import generated_patches
 from benchmark.baselines.checkpoints.errors import CheckpointError
 from benchmark.baselines.checkpoints.files import PREFIXES, state_of, wanted
 from benchmark.baselines.checkpoints.itpn import Itpn
+from benchmark.baselines.checkpoints.llava import llava_model
 from benchmark.baselines.checkpoints.plain_vit import PatchEmbedding, PlainVit
 from benchmark.baselines.checkpoints.terramind import TerraMind
+from benchmark.baselines.checkpoints.vision_language import OpenedVisionLanguage
 from benchmark.baselines.outside_encoder import OpenedOutsideEncoder, as_map
+from benchmark.datasets.question_words import words_sha256
+from hcot_llm.prompts.prompts import prompt_sha256
 from model.pretrained import named_as_ours, sha256_of
 
 
@@ -73,6 +77,17 @@ def _terramind(path: Path, entry: Checkpoint) -> Any:
     return _disclosed(_opened(model, 2, entry), path, "Sentinel-1 alone of its modalities")
 
 
+def _llava(folder: Path, entry: Checkpoint) -> Any:
+    model, tokenizer, digest = llava_model(folder, entry.side)
+    opened: Any = OpenedVisionLanguage(model, tokenizer, entry)
+    opened.weights_sha256 = digest
+    opened.disclosure = (
+        f"{folder.name}, prompts {prompt_sha256()[:16]} and {words_sha256()[:16]}, SHA-256 over the files' own "
+        f"{digest[:16]}"
+    )
+    return opened
+
+
 READERS: Final[Mapping[str, Callable[[Path, Checkpoint], Any]]] = {
     "open_clip": _clip,
     "vit": _vit,
@@ -80,6 +95,7 @@ READERS: Final[Mapping[str, Callable[[Path, Checkpoint], Any]]] = {
     "copernicus": _copernicus,
     "itpn": _itpn,
     "terramind": _terramind,
+    "llava": _llava,
     **dict.fromkeys(SOURCES, _clip_vision),
 }
 """Architecture -> what opens a file of it."""
