@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,34 @@ class Untrained:
             opened.encoder = SarEncoder.from_sizes(sizes, opened.encoder.config.slots).eval()
         opened.vision = opened.encoder.vision
         return opened
+
+
+@dataclass(frozen=True)
+class OfRound:
+    """The encoder of an early round of the run.
+
+    Attributes:
+        number: of the round; 0: what the run started from.
+        about: one sentence.
+    """
+
+    number: int
+    about: str
+
+    def open(self, inputs: MethodInputs) -> OpenedEncoder:
+        """Load it.
+
+        Raises:
+            MethodMissing: no run was named, or it has deleted these weights.
+        """
+        path = inputs.rounds.get(self.number)
+        if path is None:
+            raise MethodMissing("no run: name one with --run RUN_DIR")
+        if not path.is_dir():
+            raise MethodMissing(
+                f"weights not found at {path}: old rounds are deleted unless the run has retention.delete false"
+            )
+        return OpenedEncoder(path)
 
 
 class OpenedEncoder(OpenedTower):

@@ -172,6 +172,7 @@ class MethodInputs:
 
     Attributes:
         weights_dir: weights of a run, for method `ours`; None: none were named.
+        rounds: number -> weights of a round of that run, there or not; {}: no run was named.
         encoder: folder or name of an encoder of somebody else, for method `encoder`; None: none was named.
         checkpoints_dir: published checkpoints lie here, a folder each.
         checkpoints: folder or file of one that lies elsewhere, by its name.
@@ -179,6 +180,7 @@ class MethodInputs:
     """
 
     weights_dir: Path | None = None
+    rounds: Mapping[int, Path] = field(default_factory=dict)
     encoder: str | None = None
     pretraining: Pretraining | None = None
     checkpoints_dir: Path = Path("data/checkpoints")
