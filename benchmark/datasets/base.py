@@ -67,6 +67,27 @@ class Classification:
 
 
 @dataclass(frozen=True)
+class SeveralLabels:
+    """A data set of images that each have any number of labels.
+
+    Attributes:
+        classes: names, in the order of the columns of `has`.
+        train: what methods may learn from; its `labels` are row numbers of `train_has`.
+        test: what they are judged on; its `labels` are row numbers of `test_has`.
+        train_has: bool [N, classes].
+        test_has: bool [M, classes].
+        note: what a reader of the numbers has to know of the split.
+    """
+
+    classes: tuple[str, ...]
+    train: LabelledImages
+    test: LabelledImages
+    train_has: np.ndarray
+    test_has: np.ndarray
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class DescribedImages:
     """N images with what is said of them.
 
