@@ -123,6 +123,21 @@ class Described:
     asked: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Images with a caption each, to be found by one another.
+
+    Attributes:
+        images: N rasters in dB.
+        captions: N captions; equal ones count as one text.
+        note: what a reader of the numbers has to know.
+    """
+
+    images: Sequence[Backscatter]
+    captions: Sequence[str]
+    note: str = ""
+
+
 IGNORED = 255
 """Value of a mask's pixel that nothing is said of: neither learned from nor judged."""
 

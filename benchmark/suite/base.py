@@ -29,6 +29,10 @@ class MethodMissing(InputError):
     """A method cannot be used here: its weights or a library are missing; the message says what to do."""
 
 
+class NothingToJudge(Exception):
+    """A setting asks what a data set does not have, so that there is no such cell."""
+
+
 @runtime_checkable
 class ImageEncoder(Protocol):
     """A method with features that were learned elsewhere."""
@@ -258,6 +262,9 @@ class SuiteTask(Protocol):
             setting: one of `settings`.
             method: an opened method to which the setting applies.
             seed: of every random draw.
+
+        Raises:
+            NothingToJudge: the data set does not have what the setting asks for.
         """
         ...
 

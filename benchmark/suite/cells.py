@@ -16,7 +16,7 @@ from pydantic import Field
 import benchmark.suite.members  # noqa: F401  # whoever asks for cells finds the members registered
 from benchmark.datasets.base import DATA_SETS, DataSetMissing
 from benchmark.metrics.group_bootstrap import Estimate, combine
-from benchmark.suite.base import METHODS, SUITE, Disclosing, MethodInputs, MethodMissing
+from benchmark.suite.base import METHODS, SUITE, Disclosing, MethodInputs, MethodMissing, NothingToJudge
 from benchmark.suite.config import BenchmarkConfig
 from benchmark.suite.peak_memory import PeakMemory
 from corpus.storage.models import FrozenModel
@@ -158,6 +158,8 @@ def run_job(job: Job) -> Iterator[CellResult]:
         try:
             with PeakMemory() as memory:
                 outcomes = [task.run(data, name, opened, seed).scores for seed in range(seeds)]
+        except NothingToJudge:
+            continue
         except MethodMissing as missing:
             yield _not_found(job, str(missing))
             return

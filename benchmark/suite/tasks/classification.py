@@ -12,9 +12,10 @@ import numpy as np
 from benchmark.datasets.base import Classification, LabelledImages, SeveralLabels
 from benchmark.metrics.accuracy import expected_calibration_error
 from benchmark.metrics.group_bootstrap import Estimate, estimate, mean_estimate
-from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, Setting
+from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, PairEncoder, Setting
 from benchmark.suite.features import every_test_image, features_of
 from benchmark.suite.probes import knn, linear_probe
+from benchmark.suite.prompts import VERSION, zero_shot
 from benchmark.suite.tasks.several_labels import rows_of_shots, run_several
 from corpus.storage.rng import derive_seed
 
@@ -28,6 +29,9 @@ SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
         "30_percent": Setting("features frozen, logistic regression on 30 % of the training images", seeded=True),
         "all_labels": Setting("the method learns from all training images by itself; of an encoder: fine-tuning", True),
         "all_labels_40": Setting("the method learns from 40 training images a class by itself", seeded=True),
+        "zero_shot": Setting(
+            f"the method's own embeddings of images and of sentences, version {VERSION}, on the classes"
+        ),
     }
 )
 
@@ -41,7 +45,9 @@ class ClassificationTask:
     settings: Mapping[str, Setting] = field(default_factory=lambda: SETTINGS)
 
     def applies(self, setting: str, method: Any) -> bool:
-        """Frozen features need an encoder, the other settings a classifier."""
+        """Frozen features need an encoder, zero-shot a text encoder too, the other settings a classifier."""
+        if setting == "zero_shot":
+            return isinstance(method, PairEncoder)
         return isinstance(method, ImageClassifier if setting.startswith("all_labels") else ImageEncoder)
 
     def run(self, data: Classification | SeveralLabels, setting: str, method: Any, seed: int) -> Outcome:
@@ -53,7 +59,9 @@ class ClassificationTask:
         rows = chosen_rows(data.train, setting, draw)
         train = data.train.take(rows)
         classes = len(data.classes)
-        if setting.startswith("all_labels"):
+        if setting == "zero_shot":
+            said = zero_shot(method, every_test_image(data), data.classes)
+        elif setting.startswith("all_labels"):
             said = method.classify(train, every_test_image(data), classes, seed)
         else:
             every, queries = features_of(method, data)
