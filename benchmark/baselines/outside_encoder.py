@@ -134,7 +134,9 @@ def _from_folder(folder: Path) -> OpenedOutsideEncoder:
             f"weights not found at {folder}: it takes config.json and safetensors, as Hugging Face writes them"
         )
     from transformers import AutoConfig, AutoModel
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     # Never code of the folder, never a pickle, never the network.
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:

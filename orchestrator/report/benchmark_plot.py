@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from benchmark.datasets.base import DATA_SETS
 from benchmark.suite.base import METHODS, SUITE
 from benchmark.suite.cells import CellResult
 from orchestrator.report.plots import BLUE, GREEN, GREY, INK, ORANGE, PALE, PINK, RED, SKY, STYLE
@@ -15,18 +16,25 @@ LEAST_AXES = 3
 """Fewer do not span an area."""
 MOST_METHODS = 8
 _OURS = "ours"
+_PLACE = (0.19, 0.09, 0.55, 0.76)
+"""Left, bottom, width and height of the circle; around it there is room for the names of the axes."""
 _COLOURS = (ORANGE, GREEN, RED, PINK, SKY, INK, GREY)
 _DASHES = ("-", "--", "-.", ":")
+
+_FORMAT_ONLY = "format only"
 
 Axis = tuple[str, str]
 """Task and data set."""
 
 
 def headlines(cells: Sequence[CellResult]) -> dict[str, dict[Axis, float]]:
-    """Method -> task and data set -> the best headline over the settings in which the method was judged."""
+    """Method -> task and data set -> the best headline over the settings in which the method was judged.
+
+    Samples that only show that a format is read are left out.
+    """
     found: dict[str, dict[Axis, float]] = {}
     for cell in cells:
-        if cell.scores:
+        if cell.scores and _FORMAT_ONLY not in DATA_SETS[cell.data_set].real:
             value = next(iter(cell.scores.values())).value
             own = found.setdefault(cell.method, {})
             axis = (cell.task, cell.data_set)
@@ -49,8 +57,8 @@ def radar(cells: Sequence[CellResult]) -> Figure | None:
     chosen = _chosen(values)
     angles = [2 * pi * number / len(axes) for number in range(len(axes))]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10.5, 7.0), layout="constrained")
-        plot: Any = figure.add_subplot(projection="polar")
+        figure = Figure(figsize=(11.0, 7.6))
+        plot: Any = figure.add_axes(_PLACE, projection="polar")
         for number, method in enumerate(chosen):
             own = [values[method].get(axis, float("nan")) for axis in axes]
             ours = method == _OURS
@@ -68,8 +76,10 @@ def radar(cells: Sequence[CellResult]) -> Figure | None:
         _dress(plot, angles, axes)
         others = len(values) - len(chosen)
         title = f"{others} more in the table" if others else None
-        figure.legend(loc="outside right upper", fontsize=9, title=title, title_fontsize=9, alignment="left")
-        figure.suptitle("Headline score of each data set, the best setting of each method", x=0.01, ha="left")
+        figure.legend(
+            loc="upper right", bbox_to_anchor=(0.99, 0.93), fontsize=9, title=title, title_fontsize=9, alignment="left"
+        )
+        figure.suptitle("Headline score of each data set, the best setting of each method", x=0.02, y=0.97, ha="left")
     return figure
 
 

@@ -24,6 +24,7 @@ from transformers import (
     LlavaForConditionalGeneration,
     PreTrainedTokenizerFast,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from benchmark.baselines.checkpoints.errors import CheckpointError
 from benchmark.baselines.checkpoints.files import depth_of, inside
@@ -61,6 +62,7 @@ def llava_model(folder: Path, side: int) -> tuple[LlavaForConditionalGeneration,
         tower = {name: value for file in more for name, value in _tensors(file).items()}
         files += more
     tower = inside(tower, "vision_model.") or tower
+    disable_progress_bar()
     try:
         config = _configuration(sizes, tower, side)
         named = _named(state, _with_positions(tower, side))
