@@ -84,8 +84,11 @@ class OpenedEncoder(OpenedTower):
     """An encoder of a run: its tower, and what its text half and its clause head know."""
 
     def __init__(self, weights_dir: Path) -> None:
+        from transformers.utils.logging import disable_progress_bar
+
         from model.checkpoint import load_encoder
 
+        disable_progress_bar()
         self.weights_dir = weights_dir
         try:
             self.encoder = load_encoder(weights_dir)
