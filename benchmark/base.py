@@ -72,6 +72,7 @@ class EvaluationInputs:
         current: annotations of the training tiles, columns tile_id, clause, value (strings) and confidence (float32).
         initial: the initial annotations of the same tiles, same columns and rows.
         loss_mask: bool [rows of current], True where the annotation is a training target; None: all are.
+        data_sets: labelled data sets of the benchmark by name, and where each lies.
     """
 
     schema: AnnotationSchema
@@ -81,6 +82,7 @@ class EvaluationInputs:
     held_out_tiles: HeldOutTiles | None = None
     flagged_clauses: Flags | None = None
     hidden_truth: pa.Table | None = None
+    data_sets: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def truth(self) -> pa.Table:

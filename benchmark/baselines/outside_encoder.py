@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.baselines.vision_tower import as_model_image
 from benchmark.suite.base import MethodInputs, MethodMissing
 from corpus.geotiff.backscatter import Backscatter
-from corpus.geotiff.model_input import CLIP
+from corpus.geotiff.model_input import CLIP, REFERENCE_DB, SCALE_DB
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +54,7 @@ class OpenedOutsideEncoder:
         grid: from the same images to a list of one map [B, D, h, w].
         mean, deviation: of the channels, between 0 and 1; (): images of more than three channels, which are in our own
             units and repeat co-polarised, cross-polarised and their mean.
+        decibels: means and deviations in dB of a network of two channels; None: its images are in our own units.
     """
 
     tunable = False  # the weights are somebody's, and stay as they are
@@ -66,9 +67,10 @@ class OpenedOutsideEncoder:
         grid: Callable[[torch.Tensor], list[torch.Tensor]],
         mean: Sequence[float] = _MEAN,
         deviation: Sequence[float] = _DEVIATION,
+        decibels: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
         self._features, self._channels, self._side, self._grid = features, channels, side, grid
-        self._mean, self._deviation = mean, deviation
+        self._mean, self._deviation, self._decibels = mean, deviation, decibels
 
     def images_of(self, images: Sequence[Backscatter]) -> torch.Tensor:
         """float32 [N, channels, S, S]."""
@@ -77,6 +79,12 @@ class OpenedOutsideEncoder:
         low, high = CLIP
         seen = np.stack([as_model_image(image, self._side) for image in images]).astype(np.float32)
         unit = (seen - low) / (high - low)
+        if self._channels == 2 and self._decibels is not None:
+            scale, level, mean, deviation = (
+                np.reshape(np.asarray(list(each), np.float32), (1, 2, 1, 1))
+                for each in (SCALE_DB.values(), REFERENCE_DB.values(), *self._decibels)
+            )
+            return torch.from_numpy((seen * scale + level - mean) / deviation)
         if self._channels == 2:
             return torch.from_numpy(seen)
         if self._channels == 1:
@@ -126,7 +134,9 @@ def _from_folder(folder: Path) -> OpenedOutsideEncoder:
             f"weights not found at {folder}: it takes config.json and safetensors, as Hugging Face writes them"
         )
     from transformers import AutoConfig, AutoModel
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     # Never code of the folder, never a pickle, never the network.
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,43 @@ class Untrained:
         return opened
 
 
+@dataclass(frozen=True)
+class OfRound:
+    """The encoder of an early round of the run.
+
+    Attributes:
+        number: of the round; 0: what the run started from.
+        about: one sentence.
+    """
+
+    number: int
+    about: str
+
+    def open(self, inputs: MethodInputs) -> OpenedEncoder:
+        """Load it.
+
+        Raises:
+            MethodMissing: no run was named, or it has deleted these weights.
+        """
+        path = inputs.rounds.get(self.number)
+        if path is None:
+            raise MethodMissing("no run: name one with --run RUN_DIR")
+        if not path.is_dir():
+            raise MethodMissing(
+                f"weights not found at {path}: old rounds are deleted unless the run has retention.delete false"
+            )
+        return OpenedEncoder(path)
+
+
 class OpenedEncoder(OpenedTower):
     """An encoder of a run: its tower, and what its text half and its clause head know."""
 
     def __init__(self, weights_dir: Path) -> None:
+        from transformers.utils.logging import disable_progress_bar
+
         from model.checkpoint import load_encoder
 
+        disable_progress_bar()
         self.weights_dir = weights_dir
         try:
             self.encoder = load_encoder(weights_dir)

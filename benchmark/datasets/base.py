@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,27 @@ class Classification:
 
 
 @dataclass(frozen=True)
+class SeveralLabels:
+    """A data set of images that each have any number of labels.
+
+    Attributes:
+        classes: names, in the order of the columns of `has`.
+        train: what methods may learn from; its `labels` are row numbers of `train_has`.
+        test: what they are judged on; its `labels` are row numbers of `test_has`.
+        train_has: bool [N, classes].
+        test_has: bool [M, classes].
+        note: what a reader of the numbers has to know of the split.
+    """
+
+    classes: tuple[str, ...]
+    train: LabelledImages
+    test: LabelledImages
+    train_has: np.ndarray
+    test_has: np.ndarray
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class DescribedImages:
     """N images with what is said of them.
 
@@ -92,11 +113,28 @@ class Described:
         train: what methods may learn from.
         test: what they are judged on.
         note: what a reader of the numbers has to know of the split.
+        asked: question -> its words, for methods that are asked in words; {}: it has none.
     """
 
     values: Mapping[str, tuple[str, ...]]
     train: DescribedImages
     test: DescribedImages
+    note: str = ""
+    asked: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images with a caption each, to be found by one another.
+
+    Attributes:
+        images: N rasters in dB.
+        captions: N captions; equal ones count as one text.
+        note: what a reader of the numbers has to know.
+    """
+
+    images: Sequence[Backscatter]
+    captions: Sequence[str]
     note: str = ""
 
 

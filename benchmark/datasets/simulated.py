@@ -26,6 +26,7 @@ from benchmark.datasets.base import (
     LabelledMasks,
     Segmentation,
 )
+from benchmark.datasets.question_words import words_of
 from corpus.geotiff.backscatter import Backscatter
 from corpus.simulate.config import RECIPE_VERSION, SceneConfig
 from corpus.simulate.scene import Scene, simulate_scene
@@ -211,7 +212,7 @@ def read_questions(folder: Path) -> Described:
         answers = {question: [each[question] for each in said] for question in values}
         return DescribedImages([scenes.image(row) for row in rows], answers, [""] * len(rows), cities)
 
-    return Described(values, part(train), part(test), split_note(apart))
+    return Described(values, part(train), part(test), split_note(apart), {name: words_of(name) for name in values})
 
 
 def answers_of(scenes: Scenes, row: int) -> dict[str, str]:

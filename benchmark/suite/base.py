@@ -29,6 +29,10 @@ class MethodMissing(InputError):
     """A method cannot be used here: its weights or a library are missing; the message says what to do."""
 
 
+class NothingToJudge(Exception):
+    """A setting asks what a data set does not have, so that there is no such cell."""
+
+
 @runtime_checkable
 class ImageEncoder(Protocol):
     """A method with features that were learned elsewhere."""
@@ -137,6 +141,23 @@ class ClauseReader(Protocol):
 
 
 @runtime_checkable
+class AnswerReader(Protocol):
+    """A method that is asked in words."""
+
+    def read_answers(
+        self, images: Sequence[Backscatter], asked: Mapping[str, str], values: Mapping[str, Sequence[str]]
+    ) -> dict[str, np.ndarray]:
+        """Question -> probabilities float64 [N, answers].
+
+        Args:
+            images: N rasters.
+            asked: question -> its words.
+            values: question -> its possible answers.
+        """
+        ...
+
+
+@runtime_checkable
 class Disclosing(Protocol):
     """A method with weights of its own, which every table says.
 
@@ -155,6 +176,7 @@ class MethodInputs:
 
     Attributes:
         weights_dir: weights of a run, for method `ours`; None: none were named.
+        rounds: number -> weights of a round of that run, there or not; {}: no run was named.
         encoder: folder or name of an encoder of somebody else, for method `encoder`; None: none was named.
         checkpoints_dir: published checkpoints lie here, a folder each.
         checkpoints: folder or file of one that lies elsewhere, by its name.
@@ -162,6 +184,7 @@ class MethodInputs:
     """
 
     weights_dir: Path | None = None
+    rounds: Mapping[int, Path] = field(default_factory=dict)
     encoder: str | None = None
     pretraining: Pretraining | None = None
     checkpoints_dir: Path = Path("data/checkpoints")
@@ -239,6 +262,9 @@ class SuiteTask(Protocol):
             setting: one of `settings`.
             method: an opened method to which the setting applies.
             seed: of every random draw.
+
+        Raises:
+            NothingToJudge: the data set does not have what the setting asks for.
         """
         ...
 

@@ -16,7 +16,7 @@ from pydantic import Field
 import benchmark.suite.members  # noqa: F401  # whoever asks for cells finds the members registered
 from benchmark.datasets.base import DATA_SETS, DataSetMissing
 from benchmark.metrics.group_bootstrap import Estimate, combine
-from benchmark.suite.base import METHODS, SUITE, Disclosing, MethodInputs, MethodMissing
+from benchmark.suite.base import METHODS, SUITE, Disclosing, MethodInputs, MethodMissing, NothingToJudge
 from benchmark.suite.config import BenchmarkConfig
 from benchmark.suite.peak_memory import PeakMemory
 from corpus.storage.models import FrozenModel
@@ -74,7 +74,7 @@ class Job:
         """
         own = {
             "data": fingerprint(self.path),
-            "weights": fingerprint(self.inputs.weights_dir) if self.method.startswith("ours") else None,
+            "weights": fingerprint(self._own_weights()) if self.method.startswith("ours") else None,
             "encoder": self.inputs.encoder if self.method == "encoder" else None,
             "seeds": self.seeds if SUITE[self.task].settings[setting].seeded else 1,
             "cell": [self.task, self.data_set, self.method, setting],
@@ -82,6 +82,26 @@ class Job:
         if isinstance(method, Disclosing):
             own["weights"] = method.weights_sha256
         return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _own_weights(self) -> Path | None:
+        """The weights of our encoder that the method has."""
+        _, is_round, number = self.method.partition("_round_")
+        return self.inputs.rounds.get(int(number)) if is_round else self.inputs.weights_dir
+
+
+def check_data(jobs: Sequence[Job]) -> None:
+    """Read every data set that is there once, so that what is wrong with one is found before anything is learned.
+
+    A single one is read when its first cell runs. Simulated ones are made by the benchmark itself.
+
+    Raises:
+        DataSetError: a data set cannot be used.
+    """
+    places = dict.fromkeys((job.data_set, job.path) for job in jobs)
+    real = [(name, path) for name, path in places if DATA_SETS.find(name).make is None and path.is_dir()]
+    if len(places) > 1:
+        for name, path in real:
+            DATA_SETS.find(name).open(path)
 
 
 def jobs_of(config: BenchmarkConfig, inputs: MethodInputs, there: Sequence[CellResult] = ()) -> list[Job]:
@@ -138,6 +158,8 @@ def run_job(job: Job) -> Iterator[CellResult]:
         try:
             with PeakMemory() as memory:
                 outcomes = [task.run(data, name, opened, seed).scores for seed in range(seeds)]
+        except NothingToJudge:
+            continue
         except MethodMissing as missing:
             yield _not_found(job, str(missing))
             return

@@ -6,14 +6,15 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from benchmark.datasets.base import Classification
+from benchmark.datasets.base import Classification, SeveralLabels
 from benchmark.suite.base import ImageEncoder
 from corpus.geotiff.backscatter import Backscatter
 
-_LAST: WeakKeyDictionary[ImageEncoder, tuple[Classification, np.ndarray, np.ndarray]] = WeakKeyDictionary()
+Labelled = Classification | SeveralLabels
+_LAST: WeakKeyDictionary[ImageEncoder, tuple[Labelled, np.ndarray, np.ndarray]] = WeakKeyDictionary()
 
 
-def features_of(encoder: ImageEncoder, data: Classification) -> tuple[np.ndarray, np.ndarray]:
+def features_of(encoder: ImageEncoder, data: Labelled) -> tuple[np.ndarray, np.ndarray]:
     """Features float32 [M, D] of the training and of all test images; those of the last data set are kept.
 
     The test images are followed by those under another draw of speckle, where the set has them.
@@ -25,6 +26,7 @@ def features_of(encoder: ImageEncoder, data: Classification) -> tuple[np.ndarray
     return last[1], last[2]
 
 
-def every_test_image(data: Classification) -> list[Backscatter]:
+def every_test_image(data: Labelled) -> list[Backscatter]:
     """The test images, and then those under another draw of speckle."""
-    return [*data.test.images, *(data.test_again.images if data.test_again is not None else ())]
+    again = None if isinstance(data, SeveralLabels) else data.test_again
+    return [*data.test.images, *(again.images if again is not None else ())]

@@ -9,6 +9,7 @@ from benchmark.tasks.annotation_repairs import AnnotationRepairs
 from benchmark.tasks.flag_precision import FlagPrecision
 from benchmark.tasks.held_out_clauses import HeldOutClauses
 from benchmark.tasks.held_out_retrieval import HeldOutRetrieval
+from benchmark.tasks.nearest_neighbours import NAME, NearestNeighbours
 from benchmark.tasks.rare_tiles import RareTiles
 from benchmark.tasks.training_target_accuracy import TrainingTargetAccuracy
 
@@ -19,6 +20,7 @@ TASKS.add("flag_precision", FlagPrecision())
 TASKS.add("rare_tiles", RareTiles())
 TASKS.add("held_out_clauses", HeldOutClauses())
 TASKS.add("held_out_retrieval", HeldOutRetrieval())
+TASKS.add(NAME, NearestNeighbours())
 
 DEFAULT_TASKS = (
     "annotation_accuracy",

@@ -186,6 +186,10 @@ class RunConfig(StrictModel):
     def _schema_as_content(self, schema: AnnotationSchema) -> dict[str, Any]:
         return json.loads(schema.content)
 
+    def judged_data_sets(self) -> dict[str, Path]:
+        """Labelled data sets that the encoder is judged on after every round, and where each lies."""
+        return {name: self.benchmark.path_of(name).resolve() for name in self.evaluation.data_sets}
+
     @model_validator(mode="after")
     def _reaches_every_phase(self) -> "RunConfig":
         if len(self.schedule.phase) > self.rounds:

@@ -13,16 +13,20 @@ from typing import Any
 from rich.console import Console
 
 from benchmark.suite.base import MethodInputs
-from benchmark.suite.cells import CellResult, Job, jobs_of, run_job
+from benchmark.suite.cells import CellResult, Job, check_data, jobs_of, run_job
 from benchmark.suite.results import FILE, add_result, chosen, read_results
 from benchmark.suite.table import markdown, shown
 from corpus.storage.writer import UNGUARDED
 from orchestrator.config.schema import RunConfig
+from orchestrator.experiments.benchmark_tracking import tracked_benchmark
 from orchestrator.experiments.pretraining import pretraining_of
+from orchestrator.report.benchmark_plot import radar
+from orchestrator.report.plots import save
 from orchestrator.state.records import read_records
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 
 TABLE = "benchmark.md"
+RADAR = "benchmark_radar.png"
 
 
 def weights_of(run_dir: Path) -> Path:
@@ -36,6 +40,12 @@ def weights_of(run_dir: Path) -> Path:
     if not records:
         raise RunDirectoryError(f"{run_dir} has no finished round yet, so it has no weights to judge.")
     return directory.weights(records[-1].round)
+
+
+def early_rounds_of(run_dir: Path) -> dict[int, Path]:
+    """Where the weights of rounds 0 and 1 of a run lie, or did."""
+    directory, _ = RunDirectory.open(run_dir)
+    return {number: directory.weights(number) for number in (0, 1)}
 
 
 def run_benchmark(config: RunConfig, out: Path | None, run_dir: Path | None, console: Console) -> list[CellResult]:
@@ -58,15 +68,29 @@ def run_benchmark(config: RunConfig, out: Path | None, run_dir: Path | None, con
     out = (out or Path("runs") / f"{config.name}-benchmark").resolve()
     weights = section.weights if run_dir is None else weights_of(run_dir)
     inputs = MethodInputs(
-        weights, section.encoder, pretraining_of(config, run_dir, out), section.checkpoints_dir, section.checkpoints
+        weights_dir=weights,
+        rounds={} if run_dir is None else early_rounds_of(run_dir),
+        encoder=section.encoder,
+        pretraining=pretraining_of(config, run_dir, out),
+        checkpoints_dir=section.checkpoints_dir,
+        checkpoints=section.checkpoints,
     )
     cells = read_results(out)
     jobs = jobs_of(section, inputs, cells)
-    for cell in _ray_cells(jobs, config) if section.workers > 1 else _cells(jobs):
-        cells = add_result(out, cell)
-        UNGUARDED.write_text(out / TABLE, markdown(cells))
-        console.print(_line(cell), highlight=False, soft_wrap=True)
-    console.print(f"table {out / TABLE}, {out / FILE}", highlight=False, soft_wrap=True)
+    check_data(jobs)
+    methods = list(dict.fromkeys(job.method for job in jobs))
+    out.mkdir(parents=True, exist_ok=True)
+    with tracked_benchmark(config, out, methods) as tracking:
+        for cell in _ray_cells(jobs, config) if section.workers > 1 else _cells(jobs):
+            cells = add_result(out, cell)
+            UNGUARDED.write_text(out / TABLE, markdown(cells))
+            tracking.tell(cell)
+            console.print(_line(cell), highlight=False, soft_wrap=True)
+        files = [path for path in (out / TABLE, out / FILE) if path.exists()]
+        if (picture := radar(cells)) is not None:
+            files.append(save(picture, out / RADAR))
+        tracking.tell_table(files)
+    console.print(f"table {', '.join(map(str, files))}", highlight=False, soft_wrap=True)
     return chosen(cells, {job.task for job in jobs}, {job.method for job in jobs})
 
 

@@ -107,4 +107,4 @@ def start_captioner(config: RunConfig, directory: RunDirectory, prepared: Prepar
 def start_evaluator(config: RunConfig, prepared: PreparedCorpus) -> EvaluatorHandle:
     """Start the evaluator, the only one that is told where the truth lies. It ends with the connection to Ray."""
     truth_dir = None if prepared.truth_dir is None else str(prepared.truth_dir)
-    return Evaluator.remote(config.annotation_schema, truth_dir, config.evaluation.tasks)
+    return Evaluator.remote(config.annotation_schema, truth_dir, config.evaluation.all_tasks)

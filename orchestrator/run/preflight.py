@@ -5,6 +5,7 @@ from pathlib import Path
 import stamina
 
 from actors.weights import MODEL_CONFIG
+from benchmark.tasks.nearest_neighbours import check_data_sets
 from corpus.storage.errors import ConfigError, UserError
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import SCHEMA_FILE, check_same, read_schema
@@ -168,6 +169,7 @@ def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
     if config.start_weights is None and (directory is None or not directory.weights(0).exists()):
         check_pretrained(config.model)
     config.captioner.check()
+    check_data_sets(config.judged_data_sets())
     check(config, cluster_capacity(config))
 
 

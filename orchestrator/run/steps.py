@@ -290,6 +290,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
                 weights_dir=directory.weights(round_.number),
             ),
             flagged_clauses=Flags(rows_of(select(findings.annotations, training)), findings.flagged[training].ravel()),
+            data_sets=round_.config.judged_data_sets(),
         )
         evaluated: ray.ObjectRef[TaskResult] = evaluator.evaluate.remote(inputs)
         result = ray.get(evaluated)

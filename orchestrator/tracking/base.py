@@ -34,15 +34,17 @@ class TrackedRun:
             write once another driver has taken over.
         experiment: Name that runs of one configuration share.
         name: Name of the run.
-        kind: What is tracked: a run of the loop, an ablation, or a search.
+        kind: What is tracked: a run of the loop, an ablation, a search, or a benchmark.
         facts: What is known beside the configuration: user, source, version, git_commit, schedule.
+        children: Number -> name of children that are tracked as rounds; one without a name is a round of the loop.
     """
 
     directory: StateFolder
     experiment: str
     name: str
-    kind: Literal["loop", "ablation", "search"] = "loop"
+    kind: Literal["loop", "ablation", "search", "benchmark"] = "loop"
     facts: Mapping[str, str] = field(default_factory=dict)
+    children: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ class Tracker(Protocol):
         """Tell a sample of the clauses that the round has changed. A round that runs again tells equal ones again."""
         ...
 
-    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Tell numbers of the whole run."""
+    def log_metrics(self, values: Mapping[str, float], step: int, round_: TrackedRound | None = None) -> None:
+        """Tell numbers of the whole run, or of one of its rounds."""
         ...
 
     def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str, role: CorpusRole) -> None:

@@ -220,9 +220,10 @@ class MlflowTracker:
             values = {"repairs": [{**asdict(each), "picture": None} for each in repairs]}
             self._outbox.write("repairs", round_.number, values, files=pictures)
 
-    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers of the parent run."""
-        self._log_metrics(LOOP, [(_key(name), float(value), step) for name, value in values.items()])
+    def log_metrics(self, values: Mapping[str, float], step: int, round_: TrackedRound | None = None) -> None:
+        """Numbers of the parent run, or of a round's own."""
+        number = LOOP if round_ is None else round_.number
+        self._log_metrics(number, [(_key(name), float(value), step) for name, value in values.items()])
 
     def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str, role: CorpusRole) -> None:
         """Enter a version of the annotations (a Delta table) as a dataset of the round, with its role as context.

@@ -154,13 +154,10 @@ class Delivery:
             raise self._gone(entry)
         else:
             self._client.get_run(self._runs.parent)  # in another store the experiment's id may be another one's
-            name = f"round {entry.run}"
-            tags = {
-                MLFLOW_PARENT_RUN_ID: self._runs.parent,
-                MLFLOW_RUN_NAME: name,
-                "knowlip.kind": "round",
-                "knowlip.round": str(entry.run),
-            }
+            own = self._run.children.get(entry.run)
+            name = own or f"round {entry.run}"
+            tags = {MLFLOW_PARENT_RUN_ID: self._runs.parent, MLFLOW_RUN_NAME: name}
+            tags |= {"knowlip.kind": "method"} if own else {"knowlip.kind": "round", "knowlip.round": str(entry.run)}
         tags["knowlip.key"] = key
         return self._client.create_run(experiment_id, start_time=entry.at_ms, run_name=name, tags=tags).info.run_id
 

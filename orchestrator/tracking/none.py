@@ -52,7 +52,7 @@ class NoTracker:
     def log_repairs(self, round_: TrackedRound, repairs: Sequence[Repair]) -> None:
         """Do nothing."""
 
-    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
+    def log_metrics(self, values: Mapping[str, float], step: int, round_: TrackedRound | None = None) -> None:
         """Do nothing."""
 
     def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str, role: CorpusRole) -> None:

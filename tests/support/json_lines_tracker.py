@@ -67,8 +67,8 @@ class JsonLinesTracker:
     def log_repairs(self, round_: TrackedRound, repairs: Sequence[Repair]) -> None:
         self._tell("repairs", round=round_.number, clauses=[f"{each.tile_id} {each.clause}" for each in repairs])
 
-    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
-        self._tell("metrics", values=dict(values), step=step)
+    def log_metrics(self, values: Mapping[str, float], step: int, round_: TrackedRound | None = None) -> None:
+        self._tell("metrics", values=dict(values), step=step, round=round_ and round_.number)
 
     def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str, role: CorpusRole) -> None:
         self._tell("corpus", round=round_.number, table=table.name, version=version, digest=digest, role=role)

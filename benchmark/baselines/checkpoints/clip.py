@@ -90,7 +90,7 @@ def open_clip_model(state: Mapping[str, Tensor], path: Path, activation: str) ->
     """
     try:
         config = _config(state, activation)
-        named = _renamed(state)
+        named = renamed(state)
         model = CLIPModel(config)
         loaded = model.load_state_dict(named, strict=False)
     except (KeyError, RuntimeError) as error:
@@ -100,30 +100,43 @@ def open_clip_model(state: Mapping[str, Tensor], path: Path, activation: str) ->
     return model.eval().requires_grad_(False)
 
 
+def vision_half(state: Mapping[str, Tensor], activation: str) -> dict[str, Any]:
+    """Sizes of the image half, as arguments of transformers' configuration.
+
+    Args:
+        state: tensors in open_clip's names.
+        activation: of the layers.
+
+    Raises:
+        KeyError: a tensor is missing.
+    """
+    patch, places = state["visual.conv1.weight"], state["visual.positional_embedding"]
+    return {
+        **_half(state, "visual.", patch.shape[0], activation),
+        "patch_size": patch.shape[-1],
+        "image_size": round((places.shape[0] - 1) ** 0.5) * patch.shape[-1],
+    }
+
+
+def _half(state: Mapping[str, Tensor], before: str, width: int, activation: str) -> dict[str, Any]:
+    names = [match for name in state if (match := _LAYER.match(name)) and (match.group(1) or "") == before]
+    return {
+        "hidden_size": width,
+        "num_hidden_layers": len({match.group(2) for match in names}),
+        "num_attention_heads": width // 64,
+        "intermediate_size": state[f"{before}transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
+        "hidden_act": activation,
+    }
+
+
 def _config(state: Mapping[str, Tensor], activation: str) -> CLIPConfig:
-    patch, table, place = state["visual.conv1.weight"], state["token_embedding.weight"], state["positional_embedding"]
-    tokens = state["visual.positional_embedding"].shape[0] - 1
+    table, place = state["token_embedding.weight"], state["positional_embedding"]
     joint = state["text_projection"].shape[1]
-
-    def half(before: str, width: int) -> dict[str, Any]:
-        names = [match for name in state if (match := _LAYER.match(name)) and (match.group(1) or "") == before]
-        return {
-            "hidden_size": width,
-            "num_hidden_layers": len({match.group(2) for match in names}),
-            "num_attention_heads": width // 64,
-            "intermediate_size": state[f"{before}transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
-            "hidden_act": activation,
-            "projection_dim": joint,
-        }
-
     return CLIPConfig(
-        vision_config={
-            **half("visual.", patch.shape[0]),
-            "patch_size": patch.shape[-1],
-            "image_size": round(tokens**0.5) * patch.shape[-1],
-        },
+        vision_config={**vision_half(state, activation), "projection_dim": joint},
         text_config={
-            **half("", table.shape[1]),
+            **_half(state, "", table.shape[1], activation),
+            "projection_dim": joint,
             "vocab_size": table.shape[0],
             "max_position_embeddings": place.shape[0],
             "bos_token_id": table.shape[0] - 2,
@@ -133,7 +146,8 @@ def _config(state: Mapping[str, Tensor], activation: str) -> CLIPConfig:
     )
 
 
-def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors in open_clip's names under the names of transformers' CLIP. Raises KeyError: a layer has another part."""
     found: dict[str, Tensor] = {}
     for name, value in state.items():
         value = value.float()

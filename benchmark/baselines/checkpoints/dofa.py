@@ -7,7 +7,7 @@ of its first release (DOFA_ViT_*_e100.pth).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.baselines.checkpoints.errors import CheckpointError
+from benchmark.baselines.checkpoints.files import depth_of, inside
 from benchmark.baselines.checkpoints.plain_vit import PatchEmbedding
 
-_SCALE = 0.01
+SCALE = 0.01
+"""Of the generated numbers."""
 _HEADS = 4
-_IN = "patch_embed."
 
 
 @torch.no_grad()
@@ -34,21 +35,37 @@ def generated_patches(state: Mapping[str, Tensor], wavelengths_um: Sequence[floa
     Raises:
         CheckpointError: the file has no weight generator.
     """
-    own = {name.removeprefix(_IN): value.float() for name, value in state.items() if name.startswith(_IN)}
+    own = {name: value.float() for name, value in inside(state, "patch_embed.").items()}
+    weight, bias = generated_numbers(own, lambda width: _waves(torch.tensor(wavelengths_um), width), path)
+    side = round((weight.shape[1] / len(bias)) ** 0.5)
+    return PatchEmbedding(weight.reshape(len(bias), len(weight), side, side) * SCALE, bias * SCALE, padding=1)
+
+
+def generated_numbers(
+    own: Mapping[str, Tensor], waves_of: Callable[[int], Tensor], path: Path
+) -> tuple[Tensor, Tensor]:
+    """What the generator makes of its channels: the numbers of their weights [channels, P * P * D], and biases [D].
+
+    Args:
+        own: tensors of the patch embedding, float32.
+        waves_of: from the generator's width to what is said of the channels, [channels, width].
+        path: of the file, for messages.
+
+    Raises:
+        CheckpointError: the file has no weight generator.
+    """
     try:
         tokens, last = own["weight_generator.weight_tokens"], own["weight_generator.bias_token"]
-        width = last.shape[1]
-        waves = _waves(torch.tensor(wavelengths_um), width)
+        waves = waves_of(last.shape[1])
         hidden = F.relu(F.linear(waves, own["fclayer.w1.weight"], own["fclayer.w1.bias"]))
         waves = waves + F.relu(F.linear(hidden, own["fclayer.w2.weight"], own["fclayer.w2.bias"]))
-        said = _transformer(own, width)(torch.cat([tokens, waves, last])[:, None])[:, 0]
+        said = _transformer(own, last.shape[1])(torch.cat([tokens, waves, last])[:, None])[:, 0]
         channels = said[len(tokens) : -1] + waves
         weight = F.linear(channels, own["weight_generator.fc_weight.weight"], own["weight_generator.fc_weight.bias"])
         bias = F.linear(said[-1], own["weight_generator.fc_bias.weight"], own["weight_generator.fc_bias.bias"])
     except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{path} holds no weight generator of DOFA: {error}.") from error
-    side = round((weight.shape[1] / len(bias)) ** 0.5)
-    return PatchEmbedding(weight.reshape(len(bias), len(waves), side, side) * _SCALE, bias * _SCALE, padding=1)
+        raise CheckpointError(f"{path} holds no weight generator: {error}.") from error
+    return weight, bias
 
 
 def _waves(wavelengths_um: Tensor, width: int) -> Tensor:
@@ -59,11 +76,9 @@ def _waves(wavelengths_um: Tensor, width: int) -> Tensor:
 
 
 def _transformer(own: Mapping[str, Tensor], width: int) -> nn.Module:
-    before = "weight_generator.transformer_encoder."
-    state = {name.removeprefix(before): value for name, value in own.items() if name.startswith(before)}
+    state = inside(own, "weight_generator.transformer_encoder.")
     hidden = state["layers.0.linear1.weight"].shape[0]
     layer = nn.TransformerEncoderLayer(width, _HEADS, hidden, dropout=0.0, activation="gelu")
-    depth = len({name.split(".")[1] for name in state})
-    encoder = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+    encoder = nn.TransformerEncoder(layer, depth_of(state, "layers."), enable_nested_tensor=False)
     encoder.load_state_dict(state)
     return encoder.eval()

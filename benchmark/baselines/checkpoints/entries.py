@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from benchmark.baselines.checkpoints.checkpoint import Checkpoint
 from benchmark.suite.base import MethodInputs, MethodMissing
 
 _CLIP_MEAN, _CLIP_DEVIATION = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)
+_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _HUB = "https://huggingface.co"
 
 
@@ -35,32 +38,60 @@ class PublishedCheckpoint:
         """Read its weights.
 
         Raises:
-            MethodMissing: they are not there, or nothing reads their architecture.
+            MethodMissing: they are not there.
             CheckpointError: the file holds something else.
         """
-        entry = self.entry
-        place = inputs.checkpoints.get(self.name, inputs.checkpoints_dir / self.name)
-        path = place / entry.file if entry.file and (place.is_dir() or not place.suffix) else place
-        if not (path.is_file() or (path.exists() and not entry.file)):
-            raise MethodMissing(f"weights not found at {path}, get them from {entry.source}")
-        if not entry.reader:
-            raise MethodMissing(
-                f"weights found at {path}, but nothing here reads {entry.needs} yet; features of a Hugging Face export "
-                "of the encoder can be judged with --encoder"
-            )
+        path = self._file(inputs)
         from benchmark.baselines.checkpoints.readers import READERS
 
-        return READERS[entry.reader](path, entry)
+        return READERS[self.entry.reader](path, self.entry)
 
-
-def _row(about: str, source: str, needs: str) -> Checkpoint:
-    """An entry whose architecture nothing reads yet: its row keeps its place."""
-    return Checkpoint(f"{about}; its architecture is not read yet", "", source, needs=needs)
+    def _file(self, inputs: MethodInputs) -> Path:
+        """Where its weights lie."""
+        entry = self.entry
+        place = inputs.checkpoints.get(self.name, inputs.checkpoints_dir / self.name)
+        missing = f"get them from {entry.source}"
+        if entry.takes_folder:
+            if not place.is_dir():
+                raise MethodMissing(f"weights not found at {place}, {missing}")
+            return place
+        if place.is_file():
+            return place
+        if entry.file:
+            path = place / entry.file if place.is_dir() or not place.suffix else place
+            if not path.is_file():
+                raise MethodMissing(f"weights not found at {path}, {missing}")
+            return path
+        found = sorted(path for path in place.glob("*") if path.suffix in _SUFFIXES)
+        if not found:
+            raise MethodMissing(f"weights not found at {place}, {missing}")
+        if len(found) > 1:
+            raise MethodMissing(
+                f"{place} has {len(found)} files of weights; keep one there, or name one with "
+                f"benchmark.checkpoints.{self.name}"
+            )
+        return found[0]
 
 
 def _clip(about: str, file: str, source: str, activation: str) -> Checkpoint:
     return Checkpoint(
         *(about, file, source, "open_clip"), activation=activation, mean=_CLIP_MEAN, deviation=_CLIP_DEVIATION
+    )
+
+
+def _clip_vision(about: str, file: str, source: str, reader: str) -> Checkpoint:
+    return Checkpoint(
+        *(about, file, source, reader), activation="quick_gelu", mean=_CLIP_MEAN, deviation=_CLIP_DEVIATION
+    )
+
+
+def _llava(about: str, source: str, side: int) -> Checkpoint:
+    return Checkpoint(
+        *(about, "", source, "llava"),
+        mean=_CLIP_MEAN,
+        deviation=_CLIP_DEVIATION,
+        side=side,
+        takes_folder=True,
     )
 
 
@@ -89,21 +120,51 @@ CHECKPOINTS: Final[Mapping[str, Checkpoint]] = MappingProxyType(
             *("DOFA_ViT_base_e100.pth", f"{_HUB}/XShadow/DOFA", "dofa"),
             wavelengths_um=(3.75, 3.75),
         ),
-        "saratr_x": _row(
-            "SARATR-X: masked gradients on SAR targets",
-            *(f"{_HUB}/waterdisappear/SARATR-X", "HiViT"),
+        "saratr_x": Checkpoint(
+            "SARATR-X v2 base: masked structure of SAR targets at several scales",
+            *("checkpoint-1200.pth", "https://github.com/waterdisappear/SARATR-X-v2 (base/jiaquan_simple)", "itpn"),
+            mean=(0.2109,) * 3,
+            deviation=(0.2178,) * 3,
         ),
-        "sarmae": _row(
-            "SARMAE: masked autoencoder of SAR with speckle",
-            *("https://github.com/MiliLab/SARMAE", "its architecture"),
+        "sarmae": Checkpoint(
+            "SARMAE ViT-B: masked autoencoder of SAR with added speckle, aligned with optical images",
+            *("", f"{_HUB}/Wenquandan777/SARMAE", "vit"),
+            mean=_IMAGENET_MEAN,
+            deviation=_IMAGENET_DEVIATION,
         ),
-        "terramind": _row(
-            "TerraMind 1.0 base: any-to-any model of several sensors",
-            *(f"{_HUB}/ibm-esa-geospatial/TerraMind-1.0-base", "its modality embeddings"),
+        "terramind": Checkpoint(
+            "TerraMind 1.0 base: any-to-any model of several sensors, asked about Sentinel-1",
+            *("TerraMind_v1_base.pt", f"{_HUB}/ibm-esa-geospatial/TerraMind-1.0-base", "terramind"),
+            mean_db=(-12.599, -20.293),
+            deviation_db=(5.195, 5.890),
         ),
-        "copernicus_fm": _row(
-            "Copernicus-FM base: one encoder of all Sentinels",
-            *(f"{_HUB}/wangyi111/Copernicus-FM", "its hypernetworks"),
+        "copernicus_fm": Checkpoint(
+            "Copernicus-FM base: one encoder of all Sentinels, asked about Sentinel-1",
+            *("CopernicusFM_ViT_base_varlang_e100.pth", f"{_HUB}/wangyi111/Copernicus-FM", "copernicus"),
+            wavelengths_um=(50_000.0, 50_000.0),
+            bandwidth_um=1_000_000.0,
+            mean_db=(-12.548, -20.192),
+            deviation_db=(5.257, 5.912),
+        ),
+        "geochat": _llava(
+            "GeoChat 7B: a vision-language model of optical remote sensing; answers by their probability",
+            *(f"{_HUB}/MBZUAI/geochat-7B, with openai/clip-vit-large-patch14-336 as its vision_tower", 504),
+        ),
+        "vhm": _llava(
+            "VHM 7B: a vision-language model of optical remote sensing; answers by their probability",
+            *(f"{_HUB}/FitzPC/vhm_7B, with FitzPC/vhm_7b_pretrain_vit as its vision_tower", 336),
+        ),
+        "bita": _clip_vision(
+            "BITA: captions of optical remote sensing; its image encoder, CLIP ViT-L-14 as it was",
+            *("", "https://github.com/yangcong356/BITA, with clip_vit_L.pth of LAVIS' BLIP2", "bita"),
+        ),
+        "ban": _clip_vision(
+            "BAN ViT-B-16: changes between optical images; its image encoder",
+            *("ban_vit-b16-clip_mit-b0_512x512_40k_levircd.pth", f"{_HUB}/likyoo/BAN (checkpoint)", "ban"),
+        ),
+        "change_clip": _clip_vision(
+            "ChangeCLIP ViT-B-16: changes between optical images; its image encoder",
+            *("", "https://github.com/dyzy41/ChangeCLIP (ChangeCLIP_best_weights)", "change_clip"),
         ),
     }
 )

@@ -1,4 +1,4 @@
-"""Classification of images that each have one class: the protocol of three tasks."""
+"""Classification of images, of one class each or with several labels: the protocol of three tasks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmark.datasets.base import Classification, LabelledImages
+from benchmark.datasets.base import Classification, LabelledImages, SeveralLabels
 from benchmark.metrics.accuracy import expected_calibration_error
 from benchmark.metrics.group_bootstrap import Estimate, estimate, mean_estimate
-from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, Setting
+from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, PairEncoder, Setting
 from benchmark.suite.features import every_test_image, features_of
 from benchmark.suite.probes import knn, linear_probe
+from benchmark.suite.prompts import VERSION, zero_shot
+from benchmark.suite.tasks.several_labels import rows_of_shots, run_several
 from corpus.storage.rng import derive_seed
 
 SHOTS: Final = 40
@@ -27,6 +29,9 @@ SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
         "30_percent": Setting("features frozen, logistic regression on 30 % of the training images", seeded=True),
         "all_labels": Setting("the method learns from all training images by itself; of an encoder: fine-tuning", True),
         "all_labels_40": Setting("the method learns from 40 training images a class by itself", seeded=True),
+        "zero_shot": Setting(
+            f"the method's own embeddings of images and of sentences, version {VERSION}, on the classes"
+        ),
     }
 )
 
@@ -40,16 +45,23 @@ class ClassificationTask:
     settings: Mapping[str, Setting] = field(default_factory=lambda: SETTINGS)
 
     def applies(self, setting: str, method: Any) -> bool:
-        """Frozen features need an encoder, the other settings a classifier."""
+        """Frozen features need an encoder, zero-shot a text encoder too, the other settings a classifier."""
+        if setting == "zero_shot":
+            return isinstance(method, PairEncoder)
         return isinstance(method, ImageClassifier if setting.startswith("all_labels") else ImageEncoder)
 
-    def run(self, data: Classification, setting: str, method: Any, seed: int) -> Outcome:
+    def run(self, data: Classification | SeveralLabels, setting: str, method: Any, seed: int) -> Outcome:
         """Judge on the test images."""
         draw = np.random.default_rng(derive_seed(seed, "benchmark", setting))
+        if isinstance(data, SeveralLabels):
+            rows = rows_of_several(data, setting, draw)
+            return run_several(data, setting, method, seed, rows, lambda: features_of(method, data))
         rows = chosen_rows(data.train, setting, draw)
         train = data.train.take(rows)
         classes = len(data.classes)
-        if setting.startswith("all_labels"):
+        if setting == "zero_shot":
+            said = zero_shot(method, every_test_image(data), data.classes)
+        elif setting.startswith("all_labels"):
             said = method.classify(train, every_test_image(data), classes, seed)
         else:
             every, queries = features_of(method, data)
@@ -77,6 +89,16 @@ def chosen_rows(train: LabelledImages, setting: str, draw: np.random.Generator) 
         count = max(1, round(SHARE * len(own))) if setting == "30_percent" else SHOTS
         rows.append(draw.permutation(own)[:count])
     return np.sort(np.concatenate(rows))
+
+
+def rows_of_several(data: SeveralLabels, setting: str, draw: np.random.Generator) -> np.ndarray:
+    """The training images that a setting allows, ascending: all, 40 of each label, or 30 % of all."""
+    count = len(data.train)
+    if setting in ("40_shot", "all_labels_40"):
+        return rows_of_shots(data.train_has, SHOTS, draw)
+    if setting == "30_percent":
+        return np.sort(draw.permutation(count)[: max(1, round(SHARE * count))])
+    return np.arange(count)
 
 
 def judge(said: np.ndarray, test: LabelledImages) -> dict[str, Estimate]:

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.datasets.base import Described
+from benchmark.datasets.base import Described, Pairs
 from benchmark.metrics.group_bootstrap import Estimate
 from benchmark.suite.answers import as_rows, derangement, learned_answers, right_labels
-from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, PairEncoder, Setting
+from benchmark.suite.base import ImageClassifier, ImageEncoder, NothingToJudge, Outcome, PairEncoder, Setting
 
 
 class Retrieval:
     """Recall both ways and its mean, with a grey-image and a shuffled-image control."""
 
-    about = "images by text and text by image, simulated scenes of held-out cities; R@1, 5, 10 both ways"
-    data_sets = ("simulated_clauses",)
+    about = (
+        "images by text and text by image (simulated scenes of held-out cities, image-text JSON); R@1, 5, 10 both ways"
+    )
+    data_sets = ("image_text", "simulated_clauses")
     settings: Mapping[str, Setting] = MappingProxyType(
         {
             "zero_shot": Setting("the method's own embeddings of images and of captions"),
@@ -30,8 +32,17 @@ class Retrieval:
         """Its own embeddings need a text encoder."""
         return isinstance(method, PairEncoder if setting == "zero_shot" else (ImageEncoder, ImageClassifier))
 
-    def run(self, data: Described, setting: str, method: Any, seed: int) -> Outcome:
-        """Judge among the test scenes. Captions that say the same of a scene's clauses count as one text."""
+    def run(self, data: Described | Pairs, setting: str, method: Any, seed: int) -> Outcome:
+        """Judge among the test scenes. Captions that say the same of a scene's clauses count as one text.
+
+        Raises:
+            NothingToJudge: the captions of a data set have no clauses.
+        """
+        if isinstance(data, Pairs):
+            if setting != "zero_shot":
+                raise NothingToJudge
+            images, texts = method.embed_pairs(data.images, data.captions)
+            return Outcome(recalls(np.asarray(images), np.asarray(texts), data.captions, seed))
         questions = list(data.values)
         keys = ["|".join(data.test.answers[q][row] for q in questions) for row in range(len(data.test.images))]
         if setting == "zero_shot":

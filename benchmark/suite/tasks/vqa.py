@@ -11,8 +11,8 @@ import numpy as np
 from benchmark.datasets.base import Described
 from benchmark.metrics.accuracy import expected_calibration_error
 from benchmark.metrics.group_bootstrap import Estimate, mean_estimate
-from benchmark.suite.answers import derangement, learned_answers, right_labels
-from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, Setting
+from benchmark.suite.answers import derangement, grey_like, learned_answers, right_labels
+from benchmark.suite.base import AnswerReader, ImageClassifier, ImageEncoder, Outcome, Setting
 
 SHARE = "land_cover_share"
 
@@ -27,16 +27,23 @@ class VisualQuestionAnswering:
     about = "count, recognition, position, main, all and regional landforms, land-cover share, on simulated truth"
     data_sets = ("simulated_questions",)
     settings: Mapping[str, Setting] = MappingProxyType(
-        {"light_head": Setting("encoder frozen, a logistic regression for each question; others learn by themselves")}
+        {
+            "zero_shot": Setting("the method is asked in words and given the possible answers"),
+            "light_head": Setting("encoder frozen, a logistic regression a question; others learn by themselves"),
+        }
     )
 
     def applies(self, setting: str, method: Any) -> bool:
-        """Every method that has features or learns classes."""
-        return isinstance(method, (ImageEncoder, ImageClassifier))
+        """Being asked takes a method that reads words; the head, one that has features or learns classes."""
+        return isinstance(method, AnswerReader if setting == "zero_shot" else (ImageEncoder, ImageClassifier))
 
     def run(self, data: Described, setting: str, method: Any, seed: int) -> Outcome:
         """Judge on the test scenes."""
-        said = learned_answers(method, data, seed)
+        if setting == "zero_shot":
+            images = [*data.test.images, grey_like(data.test.images[0])]
+            said = method.read_answers(images, data.asked, data.values)
+        else:
+            said = learned_answers(method, data, seed)
         truth = {question: right_labels(data, question) for question in data.values}
         seen = {question: rows[:-1] for question, rows in said.items()}
         grey = {question: np.repeat(rows[-1:], len(rows) - 1, axis=0) for question, rows in said.items()}

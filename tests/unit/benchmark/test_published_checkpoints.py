@@ -29,7 +29,7 @@ def images(count=3):
 def opened(name, folder, state=None):
     if state is not None:
         (folder / name).mkdir()
-        torch.save(state, folder / name / CHECKPOINTS[name].file)
+        torch.save(state, folder / name / (CHECKPOINTS[name].file or "weights.pth"))
     return METHODS[name].open(MethodInputs(checkpoints_dir=folder))
 
 
@@ -195,15 +195,11 @@ def test_a_row_keeps_its_place_without_weights_and_says_where_they_are_to_be_had
     entry = CHECKPOINTS[name]
     with pytest.raises(MethodMissing) as error:
         opened(name, tmp_path)
-    assert str(error.value) == f"weights not found at {tmp_path / name / entry.file}, get them from {entry.source}"
-    if not entry.reader:
-        assert "is not read yet" in METHODS[name].about
-        (tmp_path / name).mkdir()
-        with pytest.raises(MethodMissing, match="nothing here reads"):
-            opened(name, tmp_path)
+    place = tmp_path / name / entry.file if entry.file else tmp_path / name
+    assert str(error.value) == f"weights not found at {place}, get them from {entry.source}"
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CHECKPOINTS.items() if entry.reader])
+@pytest.mark.parametrize("name", [name for name, entry in CHECKPOINTS.items() if not entry.takes_folder])
 def test_another_file_of_that_name_is_refused(name, tmp_path):
     with pytest.raises(CheckpointError, match=r"(has no|holds no) "):
         opened(name, tmp_path, {"a": torch.zeros(1)})

@@ -31,6 +31,7 @@ def config(tmp_path):
                 "name": "own",
                 "model": str(ROOT / "configs" / "model" / "tiny.yaml"),
                 "plugins": ["support.toy_method"],
+                "tracking": {"kind": "none"},
                 "benchmark": {
                     "data_dir": str(tmp_path / "none"),
                     "paths": {"sar_acd": str(write_folders(tmp_path / "ships"))},
