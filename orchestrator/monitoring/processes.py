@@ -55,5 +55,9 @@ class CpuMeter:
     def total_s(self) -> float:
         """Look now, and return the CPU time of all processes in seconds."""
         self.add(processes_here(self._shared))
+        return self.seen_s()
+
+    def seen_s(self) -> float:
+        """Return the CPU time of all processes in seconds, as of the last look."""
         with self._lock:
             return sum(self._used.values())

@@ -167,5 +167,5 @@ def _whole(probability: float) -> int | None:
 
 
 def _letters(values: np.ndarray) -> str:
-    """Indices int [tiles, clauses] as one letter each, tile by tile: the map of any round needs all tiles of the run."""
+    """Indices int [tiles, clauses] as one letter each, tile by tile: the map needs all tiles of every round."""
     return "".join(chr(_FIRST_LETTER + value) for value in values.ravel().tolist())

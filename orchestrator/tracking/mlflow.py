@@ -31,18 +31,18 @@ from orchestrator.tracking.base import (
 from orchestrator.tracking.charts import LOSS, first_stands, of_initial, of_record
 from orchestrator.tracking.mlflow_address import why_deleted, why_unusable
 from orchestrator.tracking.mlflow_store import (
+    IN_RUN_DIR,
     RUNS_FILE,
     TrackedRuns,
     local_store,
-    local_uri,
     say,
     sign_in,
+    store_name,
     tracking_uri,
     ui_command,
 )
 from orchestrator.tracking.outbox import LOOP, Outbox, RunGone, open_runs
 
-IN_RUN_DIR = "the run directory"
 _STATUS: dict[RunStatus, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentials?)$", re.IGNORECASE)
 _PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
@@ -304,8 +304,7 @@ class MlflowTracker:
 
     @property
     def _where(self) -> str:
-        # Not the path, so that a run directory can be moved.
-        return IN_RUN_DIR if self._uri == local_uri(self._run_dir) else without_user(self._uri)
+        return store_name(self._run_dir, self._uri)
 
     def _open(self) -> None:
         from mlflow import MlflowClient

@@ -217,11 +217,15 @@ class Delivery:
         for begin in range(0, len(changed), _PARAMS):
             self._client.log_batch(run_id, tags=changed[begin : begin + _PARAMS])
 
+    def _with_parent(self, run_id: str, entry: Entry) -> tuple[str, str]:
+        """A round's run and the parent, whose page tells of all rounds."""
+        if self._runs.parent is None:
+            raise self._gone(entry)
+        return run_id, self._runs.parent
+
     def _metrics(self, run_id: str, entry: Entry, points: list[list[Any]], with_parent: bool) -> None:
         metrics = [Metric(key, value, entry.at_ms, step) for key, value, step in points]
-        for each in (run_id, self._runs.parent) if with_parent else (run_id,):
-            if each is None:
-                raise self._gone(entry)
+        for each in self._with_parent(run_id, entry) if with_parent else (run_id,):
             for begin in range(0, len(metrics), _BATCH):
                 self._client.log_batch(each, metrics=metrics[begin : begin + _BATCH])
 
@@ -235,7 +239,8 @@ class Delivery:
         # MLflow keeps at most 36 characters of a digest.
         dataset = Dataset(f"annotations version {version}", digest[:32], "delta_table", json.dumps(source))
         role = [InputTag(MLFLOW_DATASET_CONTEXT, context)]
-        self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=role)])
+        for each in self._with_parent(run_id, entry):
+            self._client.log_inputs(each, datasets=[DatasetInput(dataset, tags=role)])
 
     def _model(self, run_id: str, entry: Entry, weights: str, weights_sha256: str) -> None:
         name = f"round-{entry.run:04d}"
@@ -262,9 +267,10 @@ class Delivery:
         )
         if model.status != "READY":
             self._client.finalize_logged_model(model.model_id, "READY")
-        outputs = self._client.get_run(run_id).outputs
-        if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:
-            self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=entry.run)])
+        for each in self._with_parent(run_id, entry):
+            outputs = self._client.get_run(each).outputs
+            if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:
+                self._client.log_outputs(each, [LoggedModelOutput(model.model_id, step=entry.run)])
 
     def _champion(self, run_id: str, entry: Entry, held_out: float) -> None:
         name, key = self._run.experiment, f"{self._runs.key}/{entry.run}"
@@ -312,9 +318,7 @@ class Delivery:
                 self._client.set_model_version_tag(self._run.experiment, str(version), name, text)
 
     def _repairs(self, run_id: str, entry: Entry, repairs: list[dict[str, Any]]) -> None:
-        if self._runs.parent is None:
-            raise self._gone(entry)
-        runs = [run_id, self._runs.parent]
+        runs = [*self._with_parent(run_id, entry)]
         if not self._traces.enter(self._experiment(), runs, entry.run, entry.at_ms, repairs, entry.files):
             say(
                 f"Warning: the MLflow server of this run ({self._runs.tracking_uri}) is older than 3.4 and holds "

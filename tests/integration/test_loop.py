@@ -181,7 +181,7 @@ def test_mlflow_holds_one_run_with_a_child_for_every_round(smoke_run, directory)
         kept = read_losses(RunDirectory(smoke_run.run_dir), record.round)[record.round]
         assert [(row["step"], row["total"]) for row in kept] == [(point.step, point.value) for point in history]
         steps += len(history)
-        assert child.data.metrics["annotation_accuracy"] == record.metrics["annotation_accuracy"]
+        assert child.data.metrics["at a glance/annotation_accuracy"] == record.metrics["annotation_accuracy"]
         assert child.data.metrics["detail/count/accepted"] == record.counts.accepted
         trained_on, made = sorted(
             (json.loads(each.dataset.source)["delta_table_version"], each.dataset.digest, each.tags[0].value)
