@@ -73,6 +73,7 @@ class Run:
         self.directory, self.experiment, self.parent = directory, told["experiment_id"], told["parent"]
         self._address, self._rounds = address, told["rounds"]
         self._client = MlflowClient(tracking_uri=address)
+        self.name = self._client.get_experiment(self.experiment).name
 
     @property
     def last_round(self) -> str:
@@ -81,7 +82,7 @@ class Run:
 
     def trace(self) -> str:
         """A trace of the last round."""
-        found = self._client.search_traces([self.experiment], run_id=self.last_round, max_results=1)
+        found = self._client.search_traces(locations=[self.experiment], run_id=self.last_round, max_results=1)
         if not found:
             sys.exit(f"The last round of {self.directory} has no traces.")
         return found[0].info.trace_id
@@ -138,8 +139,8 @@ def _model(page: Page, run: Run) -> None:
 
 
 def _champion(page: Page, run: Run) -> None:
-    page.goto(run.elsewhere("/models"))
-    page.get_by_text("Registered Models").first.wait_for(timeout=_PAGE_MS)
+    _opened(page, run.elsewhere(f"/models/{run.name}"), "champion")
+    page.keyboard.press("Escape")  # MLflow praises its registry first
 
 
 def _gallery_in_mlflow(page: Page, run: Run) -> None:

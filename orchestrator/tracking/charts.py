@@ -72,7 +72,7 @@ def of_record(record: RoundRecord) -> dict[str, float]:
         values[f"{SPEED}regenerated_clauses_per_s"] = counts.regenerated / timings.label_s
     values |= _by_clause(record.accuracy_by_clause)
     values[f"{DETAIL}world_size"] = record.world_size
-    return values
+    return _headlines_first(values)
 
 
 def of_initial(summary: InitialSummary) -> dict[str, float]:
@@ -80,7 +80,14 @@ def of_initial(summary: InitialSummary) -> dict[str, float]:
     known = {name: value for name, value in summary.metrics.items() if value is not None}
     if summary.annotation_accuracy is not None:
         known |= {"annotation_accuracy": summary.annotation_accuracy, "false_repair_rate": 0.0, "true_repair_rate": 0.0}
-    return {chart(name): value for name, value in known.items()} | _by_clause(summary.accuracy_by_clause)
+    return _headlines_first({chart(name): value for name, value in known.items()}) | _by_clause(
+        summary.accuracy_by_clause
+    )
+
+
+def _headlines_first(values: Mapping[str, float]) -> dict[str, float]:
+    """MLflow's table of metrics has them in the order in which they were told."""
+    return dict(sorted(values.items(), key=lambda item: not item[0].startswith(GLANCE)))
 
 
 def of_usage(values: Mapping[str, float]) -> dict[str, float]:

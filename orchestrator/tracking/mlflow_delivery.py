@@ -7,13 +7,13 @@ Runs and models get an id from the server, so they are looked up by a tag of our
 import errno
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import requests
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModel, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
@@ -23,6 +23,7 @@ from corpus.storage.disk import is_disk_full
 from corpus.storage.redaction import without_user
 from corpus.storage.state_files import RecordError, read_json
 from orchestrator.tracking.base import TrackedRun
+from orchestrator.tracking.charts import GLANCE
 from orchestrator.tracking.mlflow_prompts import PROMPT, enter_prompt
 from orchestrator.tracking.mlflow_reach import is_away, reaching_store
 from orchestrator.tracking.mlflow_store import RUN_ID, RUNS_FILE, TrackedRuns, say
@@ -223,9 +224,17 @@ class Delivery:
             raise self._gone(entry)
         return run_id, self._runs.parent
 
-    def _metrics(self, run_id: str, entry: Entry, points: list[list[Any]], with_parent: bool) -> None:
-        metrics = [Metric(key, value, entry.at_ms, step) for key, value, step in points]
+    def _metrics(
+        self, run_id: str, entry: Entry, points: list[list[Any]], with_parent: bool, of_model: bool = False
+    ) -> None:
+        """of_model: whether the headlines are shown with the round's logged model as well."""
+        models = self._models_of(run_id) if of_model else []
         for each in self._with_parent(run_id, entry) if with_parent else (run_id,):
+            model_id = models[-1].model_id if models and each == run_id else None
+            metrics = [
+                Metric(key, value, entry.at_ms, step, model_id=model_id if key.startswith(GLANCE) else None)
+                for key, value, step in points
+            ]
             for begin in range(0, len(metrics), _BATCH):
                 self._client.log_batch(each, metrics=metrics[begin : begin + _BATCH])
 
@@ -274,7 +283,7 @@ class Delivery:
 
     def _champion(self, run_id: str, entry: Entry, held_out: float) -> None:
         name, key = self._run.experiment, f"{self._runs.key}/{entry.run}"
-        models = self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'")
+        models = self._models_of(run_id)
         if not models:
             return  # the store had refused it
         try:
@@ -303,6 +312,10 @@ class Delivery:
         if best is None or float(self._client.get_model_version(name, best).tags.get(_HELD_OUT, "-inf")) < held_out:
             self._client.set_registered_model_alias(name, CHAMPION, str(version))
 
+    def _models_of(self, run_id: str) -> Sequence[LoggedModel]:
+        """The logged models of a round's run; none where the store had refused them."""
+        return self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'")
+
     def _version_of(self, key: str) -> int | None:
         """The version of the registered model that a round of this run was entered as."""
         found = self._client.search_model_versions(f"name = '{self._run.experiment}'")
@@ -311,7 +324,7 @@ class Delivery:
     def _deletion(self, run_id: str, entry: Entry) -> None:
         tags = {"knowlip.weights": "deleted by retention"}
         self._client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
-        for model in self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'"):
+        for model in self._models_of(run_id):
             self._client.set_logged_model_tags(model.model_id, tags)
         if (version := self._version_of(f"{self._runs.key}/{entry.run}")) is not None:
             for name, text in tags.items():

@@ -97,6 +97,10 @@ def test_one_run_is_tracked_from_its_parameters_to_its_model(tmp_path):
     assert [each.model_id for each in run.outputs.model_outputs] == [output.model_id]
     model = client.get_logged_model(output.model_id)
     assert model.status == "READY"
+    shown = {metric.key: (metric.value, metric.step) for metric in model.metrics}
+    assert shown["at a glance/annotation_accuracy"] == (0.91, 1)
+    assert all(key.startswith("at a glance/") for key in shown)
+    assert round_run.data.tags["mlflow.note.content"].startswith("Annotation accuracy **0.9100** after this round.")
     assert model.params["weights_sha256"] == "a" * 64
     assert model.params["directory"] == str(weights)
     assert not list((run_dir / "mlartifacts").rglob("*.safetensors")), "weights are kept once, in the run directory"
