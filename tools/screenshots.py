@@ -135,6 +135,7 @@ def _prompt(page: Page, run: Run) -> None:
 
 
 def _model(page: Page, run: Run) -> None:
+    page.set_viewport_size({"width": 2400, "height": 500})  # the metrics stand to the right
     _opened(page, run.at("/models"), "round-0001")
 
 

@@ -44,7 +44,8 @@ class UsageSampler:
         self._gpus = Gpus()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._before: tuple[float, float, int, int] | None = None
+        self._before: tuple[float, int, int] | None = None
+        self._cpu_before, self._cores = cpu.seen(), 0.0
 
     def start(self) -> None:
         """Begin sampling."""
@@ -74,16 +75,24 @@ class UsageSampler:
             **self._gpus.sample(),
         }
         received, sent = (0, 0) if network is None else (network.bytes_recv, network.bytes_sent)
-        now = (time.monotonic(), self._cpu.seen_s(), received, sent)
+        now = (time.monotonic(), received, sent)
         busy = psutil.cpu_percent(None)  # since its last call
         if self._before is not None and (passed := now[0] - self._before[0]) > 0:
-            used, received, sent = (after - before for after, before in zip(now[1:], self._before[1:], strict=True))
+            received, sent = (after - before for after, before in zip(now[1:], self._before[1:], strict=True))
             values["cpu_utilization_percentage"] = busy
-            values["run_cpu_cores"] = used / passed
+            values["run_cpu_cores"] = self._busy_cores()
             values["network_receive_mib_per_s"] = received / _MIB / passed
             values["network_transmit_mib_per_s"] = sent / _MIB / passed
         self._before = now
         return values
+
+    def _busy_cores(self) -> float:
+        """The run's CPU time is looked at by the memory sampler, on a busy machine more rarely than this one looks."""
+        used, at = self._cpu.seen()
+        used_before, before = self._cpu_before
+        if at > before:
+            self._cores, self._cpu_before = (used - used_before) / (at - before), (used, at)
+        return self._cores
 
     def _run(self) -> None:
         self.sample()
