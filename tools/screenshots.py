@@ -234,12 +234,15 @@ def browser() -> Iterator[BrowserContext]:
 
 def save(png: bytes, path: Path) -> str:
     """Write a picture as WebP of at most 150 kB, and say what was written."""
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    for quality in (85, 70, 55, 40, 25):
+    picture, quality, buffer = Image.open(io.BytesIO(png)).convert("RGB"), 85, io.BytesIO()
+    picture.save(buffer, "WEBP", quality=quality, method=6)
+    while buffer.tell() > _LARGEST:  # coarser first, then smaller
+        if quality > 40:
+            quality -= 15
+        else:
+            picture = picture.resize((picture.width * 3 // 4, picture.height * 3 // 4))
         buffer = io.BytesIO()
         picture.save(buffer, "WEBP", quality=quality, method=6)
-        if buffer.tell() <= _LARGEST:
-            break
     path.write_bytes(buffer.getvalue())
     return f"{path}: {picture.width} x {picture.height}, {buffer.tell() / 1000:.0f} kB"
 

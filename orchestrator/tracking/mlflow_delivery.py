@@ -24,6 +24,7 @@ from corpus.storage.redaction import without_user
 from corpus.storage.state_files import RecordError, read_json
 from orchestrator.tracking.base import TrackedRun
 from orchestrator.tracking.charts import GLANCE
+from orchestrator.tracking.mlflow_differences import DIFFERENCES, differences_from_run_before
 from orchestrator.tracking.mlflow_prompts import PROMPT, enter_prompt
 from orchestrator.tracking.mlflow_reach import is_away, reaching_store
 from orchestrator.tracking.mlflow_store import RUN_ID, RUNS_FILE, TrackedRuns, say
@@ -217,6 +218,10 @@ class Delivery:
             self._client.log_batch(run_id, params=fresh[begin : begin + _PARAMS])
         for begin in range(0, len(changed), _PARAMS):
             self._client.log_batch(run_id, tags=changed[begin : begin + _PARAMS])
+        if self._run.kind == "loop":
+            said = differences_from_run_before(self._client, self._experiment(), run_id, known | params)
+            if said is not None:
+                self._client.set_tag(run_id, DIFFERENCES, said)
 
     def _with_parent(self, run_id: str, entry: Entry) -> tuple[str, str]:
         """A round's run and the parent, whose page tells of all rounds."""

@@ -299,6 +299,23 @@ def test_the_command_to_look_at_a_run_holds_no_password(tmp_path, monkeypatch):
     assert without_user("a://b:c@d and e://f@g") == "a://d and e://g"
 
 
+def test_a_run_says_what_is_other_than_in_the_run_before_it(tmp_path):
+    told = {}
+    for name, params in {
+        "a": {"rounds": 2, "seed": 0, "captioner.api_key": "hunter2"},
+        "b": {"rounds": 5, "seed": 0, "plugins": ["mine"], "captioner.api_key": "hunter3"},
+        "c": {"rounds": 5, "seed": 0, "plugins": ["mine"]},
+    }.items():
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        tracker = tracker_in(folder, name=name)
+        run_id = started(tracker, params)
+        tags = MlflowClient(tracking_uri(folder)).get_run(run_id).data.tags
+        told[name] = tags.get("knowlip.differs_from_run_before")
+        tracker.finish("finished")
+    assert told == {"a": None, "b": 'a: plugins unset → ["mine"]; rounds 2 → 5', "c": "b: nothing"}
+
+
 def test_the_command_to_look_at_a_run_names_its_page_once_there_is_one(tmp_path, monkeypatch):
     tracker = tracker_in(tmp_path)
     assert "#" not in tracker.view
