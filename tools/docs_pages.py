@@ -15,6 +15,7 @@ PAGES = {
     "k8s/README.md": "kubernetes.md",
 }
 """File of the repository -> page of the site. What lies in docs/ keeps its place."""
+_NAME_IN_TABLE = re.compile(r"(?<=<td><code>)[^<]+(?=</code>)")
 _LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)((?:#[^)\s]*)?)\)")
 
 
@@ -28,6 +29,16 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Point links to where their files are in the site."""
     return with_site_links(markdown, page.file.src_uri)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let long names in tables break where a reader would break them."""
+    return with_breaks(html)
+
+
+def with_breaks(html: str) -> str:
+    """Return HTML whose names in the cells of tables may break after each dot and underscore."""
+    return _NAME_IN_TABLE.sub(lambda name: re.sub(r"([._/])(?=\w)", r"\1<wbr>", name[0]), html)
 
 
 def with_site_links(markdown: str, page: str) -> str:

@@ -57,7 +57,7 @@ class MemorySampler:
         self._directory, self._shared, self._interval_s, self._cpu = directory, shared, interval_s, cpu
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._begun = time.monotonic()
+        self._begun, self._last_bytes = time.monotonic(), 0
         self._others = OtherNodes() if shared else None
         self._method = "pss" if has_pss() else "rss minus shared"
         self._report = read_memory(directory.path) or MemoryReport(
@@ -79,6 +79,11 @@ class MemorySampler:
         self._save()
         return self._report
 
+    @property
+    def last_bytes(self) -> int:
+        """The sum of the last sample; 0 before the first."""
+        return self._last_bytes
+
     def sample(self) -> int:
         """Sum once, keep the sum if it is the peak, and return it in bytes."""
         held: dict[str, int] = {}
@@ -90,7 +95,7 @@ class MemorySampler:
             found += self._others.held()
         for each in found:
             held[each.kind] = held.get(each.kind, 0) + each.size
-        total = sum(held.values())
+        total = self._last_bytes = sum(held.values())
         update: dict = {"samples": self._report.samples + 1}
         if total > self._report.peak_rss_bytes:
             update |= {

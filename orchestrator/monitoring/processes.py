@@ -1,6 +1,7 @@
 """The processes of a run on the driver's node, and the CPU time that they have used."""
 
 import threading
+import time
 from collections.abc import Iterable
 
 import psutil
@@ -38,6 +39,7 @@ class CpuMeter:
         self._shared = shared
         self._lock = threading.Lock()
         self._used: dict[tuple[int, float], float] = {}
+        self._looked_at = time.monotonic()
 
     def add(self, processes: Iterable[psutil.Process]) -> None:
         """Note how much CPU time each process has used until now."""
@@ -51,9 +53,14 @@ class CpuMeter:
         with self._lock:
             for process, used in found.items():
                 self._used[process] = max(used, self._used.get(process, 0.0))  # two threads may look at the same time
+            self._looked_at = time.monotonic()
 
     def total_s(self) -> float:
         """Look now, and return the CPU time of all processes in seconds."""
         self.add(processes_here(self._shared))
+        return self.seen()[0]
+
+    def seen(self) -> tuple[float, float]:
+        """Return the CPU time of all processes in seconds, and when it was last looked at, in seconds, monotonic."""
         with self._lock:
-            return sum(self._used.values())
+            return sum(self._used.values()), self._looked_at

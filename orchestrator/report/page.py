@@ -25,6 +25,7 @@ from orchestrator.state.run_directory import RunDirectory
 PAGE: Final = "gallery.html"
 DEFAULT_TILES: Final = 150
 _TEMPLATE: Final = "gallery.html.j2"
+_FIRST_LETTER: Final = 0x100  # letters from here on need no escape in JSON or HTML
 
 
 def write_gallery(run_dir: Path, out: Path | None = None, tiles: int = DEFAULT_TILES) -> Path:
@@ -97,8 +98,7 @@ def page_data(story: Story, tiles: int) -> dict[str, Any]:
             }
             for site in sites
         ],
-        "changed": [(state.values != first.values).sum(axis=1).tolist() for state in story.states],
-        "least": [_percent(state.confidence.min(axis=1)) for state in story.states],
+        "values": [_letters(state.values) for state in story.states],
         "shown": [_tile(story, tile, about.get(tile)) for tile in shown],
     }
 
@@ -166,5 +166,6 @@ def _whole(probability: float) -> int | None:
     return None if np.isnan(probability) else round(100 * probability)
 
 
-def _percent(array: np.ndarray) -> list[int]:
-    return np.round(100 * array).astype(int).tolist()
+def _letters(values: np.ndarray) -> str:
+    """Indices int [tiles, clauses] as one letter each, tile by tile: the map needs all tiles of every round."""
+    return "".join(chr(_FIRST_LETTER + value) for value in values.ravel().tolist())

@@ -19,6 +19,7 @@ from orchestrator.cluster.admission import Turn
 from orchestrator.cluster.connect import leave
 from orchestrator.monitoring.memory import MemorySampler
 from orchestrator.monitoring.status import write_status
+from orchestrator.monitoring.usage import UsageSampler
 from orchestrator.monitoring.watchdog import Watchdog
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.run_end import RunStatus, forget_end, status_of, write_end
@@ -108,6 +109,18 @@ def sampled(memory: MemorySampler) -> Iterator[None]:
         yield
     finally:
         memory.stop()
+
+
+@contextmanager
+def usage_sampled(usage: UsageSampler | None) -> Iterator[None]:
+    """Sample how busy the machine is, if that is asked for."""
+    if usage is not None:
+        usage.start()
+    try:
+        yield
+    finally:
+        if usage is not None:
+            usage.stop()
 
 
 @contextmanager

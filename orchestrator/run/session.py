@@ -1,7 +1,7 @@
 """A running loop: the lifetimes of everything that a run holds while it runs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
@@ -25,6 +25,7 @@ from orchestrator.monitoring.memory import MemorySampler, read_memory
 from orchestrator.monitoring.processes import CpuMeter
 from orchestrator.monitoring.progress import Progress
 from orchestrator.monitoring.status import WAITING
+from orchestrator.monitoring.usage import UsageSampler
 from orchestrator.monitoring.watchdog import Watchdog
 from orchestrator.policies.schedule import Schedule
 from orchestrator.report.figures import draw_run
@@ -50,6 +51,7 @@ from orchestrator.state.records import PhaseClock, RoundRecord, check_recorded_s
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.state.run_end import RunStatus
 from orchestrator.tracking.base import TrackedRun
+from orchestrator.tracking.charts import of_usage
 from orchestrator.tracking.description import Description
 from orchestrator.tracking.facts import facts_of
 from orchestrator.tracking.registry import make_tracker
@@ -118,6 +120,7 @@ class Session:
             self.tracker.log_prompts(prompt_texts(), prompt_sha256())
             if tags := origin_tags():
                 self.tracker.log_tags(tags)
+            enter(lifetimes.usage_sampled(self._usage()))
         except BaseException as error:  # Python calls __exit__ only of what was entered
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -212,6 +215,17 @@ class Session:
     def _track_memory(self, number: int) -> None:
         if (memory := read_memory(self.directory.path)) is not None:
             self.tracker.log_metrics({"detail/memory/peak_gib": memory.peak_rss_bytes / 2**30}, step=number)
+
+    def _usage(self) -> UsageSampler | None:
+        """What samples how busy the machine is; None where nobody is to be told."""
+        tracking = self.config.tracking
+        if tracking.kind == "none" or tracking.usage_interval_s == 0:
+            return None
+
+        def tell(values: Mapping[str, float], step: int) -> None:
+            self.tracker.log_metrics(of_usage(values), step)
+
+        return UsageSampler(self.directory.path, self._memory, self._cpu, tracking.usage_interval_s, tell, self._say)
 
     def retain(self) -> None:
         """Delete the files of old rounds that the retention policy lets go."""

@@ -73,5 +73,16 @@ class Description:
         return f"{recorded / 60:.1f} minutes in recorded rounds; {here / 60:.1f} minutes since this start."
 
 
+def of_round(record: RoundRecord) -> str:
+    """Describe a recorded round."""
+    counts, accuracy = record.counts, record.metrics.get("annotation_accuracy")
+    lines = [] if accuracy is None else [f"Annotation accuracy **{accuracy:.4f}** after this round."]
+    lines.append(
+        f"{counts.flagged:,} clauses flagged, {counts.regenerated:,} written again, {counts.accepted:,} accepted; "
+        f"{record.timings.total_s:.0f} seconds."
+    )
+    return "\n\n".join(lines)
+
+
 def _share(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"

@@ -29,20 +29,21 @@ from orchestrator.tracking.base import (
     TrackerUnusable,
 )
 from orchestrator.tracking.charts import LOSS, first_stands, of_initial, of_record
+from orchestrator.tracking.description import of_round
 from orchestrator.tracking.mlflow_address import why_deleted, why_unusable
 from orchestrator.tracking.mlflow_store import (
+    IN_RUN_DIR,
     RUNS_FILE,
     TrackedRuns,
     local_store,
-    local_uri,
     say,
     sign_in,
+    store_name,
     tracking_uri,
     ui_command,
 )
 from orchestrator.tracking.outbox import LOOP, Outbox, RunGone, open_runs
 
-IN_RUN_DIR = "the run directory"
 _STATUS: dict[RunStatus, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentials?)$", re.IGNORECASE)
 _PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
@@ -200,7 +201,7 @@ class MlflowTracker:
     def log_record(self, round_: TrackedRound, record: RoundRecord) -> None:
         """The numbers of a round's record, on its own run and, with the round as step, on the parent."""
         points = [(_key(name), float(value), record.round) for name, value in of_record(record).items()]
-        self._log_metrics(round_.number, points, with_parent=True)
+        self._log_metrics(round_.number, points, with_parent=True, of_model=True)
         self._outbox.write(
             "tags",
             round_.number,
@@ -209,6 +210,7 @@ class MlflowTracker:
                     "knowlip.corpus_digest": record.corpus_digest,
                     "knowlip.seed": str(record.seed),
                     "knowlip.weights_sha256": record.weights_sha256,
+                    _DESCRIPTION: of_round(record),
                 }
             },
         )
@@ -305,8 +307,7 @@ class MlflowTracker:
 
     @property
     def _where(self) -> str:
-        # Not the path, so that a run directory can be moved.
-        return IN_RUN_DIR if self._uri == local_uri(self._run_dir) else without_user(self._uri)
+        return store_name(self._run_dir, self._uri)
 
     def _open(self) -> None:
         from mlflow import MlflowClient
@@ -361,12 +362,19 @@ class MlflowTracker:
     def _inside(self, path: Path) -> str:
         return str(Path(path).resolve().relative_to(self._run_dir))
 
-    def _log_metrics(self, number: int, points: Sequence[tuple[str, float, int]], with_parent: bool = False) -> None:
+    def _log_metrics(
+        self,
+        number: int,
+        points: Sequence[tuple[str, float, int]],
+        with_parent: bool = False,
+        of_model: bool = False,
+    ) -> None:
         # A round that was interrupted runs again and comes to the same numbers; they are entered once. Its times are
         # others: the first stand.
         fresh = [point for point in points if _identity(number, point) not in self._points]
         if fresh:
-            self._outbox.write("metrics", number, {"points": fresh, "with_parent": with_parent})
+            values = {"points": fresh, "with_parent": with_parent, "of_model": of_model}
+            self._outbox.write("metrics", number, values)
             self._points.update(_identity(number, point) for point in fresh)
 
 

@@ -7,13 +7,13 @@ Runs and models get an id from the server, so they are looked up by a tag of our
 import errno
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import requests
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModel, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
@@ -23,6 +23,8 @@ from corpus.storage.disk import is_disk_full
 from corpus.storage.redaction import without_user
 from corpus.storage.state_files import RecordError, read_json
 from orchestrator.tracking.base import TrackedRun
+from orchestrator.tracking.charts import GLANCE
+from orchestrator.tracking.mlflow_differences import DIFFERENCES, differences_from_run_before
 from orchestrator.tracking.mlflow_prompts import PROMPT, enter_prompt
 from orchestrator.tracking.mlflow_reach import is_away, reaching_store
 from orchestrator.tracking.mlflow_store import RUN_ID, RUNS_FILE, TrackedRuns, say
@@ -213,12 +215,28 @@ class Delivery:
             self._client.log_batch(run_id, params=fresh[begin : begin + _PARAMS])
         for begin in range(0, len(changed), _PARAMS):
             self._client.log_batch(run_id, tags=changed[begin : begin + _PARAMS])
+        if self._run.kind == "loop":
+            said = differences_from_run_before(self._client, self._experiment(), run_id, known | params)
+            if said is not None:
+                self._client.set_tag(run_id, DIFFERENCES, said)
 
-    def _metrics(self, run_id: str, entry: Entry, points: list[list[Any]], with_parent: bool) -> None:
-        metrics = [Metric(key, value, entry.at_ms, step) for key, value, step in points]
-        for each in (run_id, self._runs.parent) if with_parent else (run_id,):
-            if each is None:
-                raise self._gone(entry)
+    def _with_parent(self, run_id: str, entry: Entry) -> tuple[str, str]:
+        """A round's run and the parent, whose page tells of all rounds."""
+        if self._runs.parent is None:
+            raise self._gone(entry)
+        return run_id, self._runs.parent
+
+    def _metrics(
+        self, run_id: str, entry: Entry, points: list[list[Any]], with_parent: bool, of_model: bool = False
+    ) -> None:
+        """of_model: whether the headlines are shown with the round's logged model as well."""
+        models = self._models_of(run_id) if of_model else []
+        for each in self._with_parent(run_id, entry) if with_parent else (run_id,):
+            model_id = models[-1].model_id if models and each == run_id else None
+            metrics = [
+                Metric(key, value, entry.at_ms, step, model_id=model_id if key.startswith(GLANCE) else None)
+                for key, value, step in points
+            ]
             for begin in range(0, len(metrics), _BATCH):
                 self._client.log_batch(each, metrics=metrics[begin : begin + _BATCH])
 
@@ -232,7 +250,8 @@ class Delivery:
         # MLflow keeps at most 36 characters of a digest.
         dataset = Dataset(f"annotations version {version}", digest[:32], "delta_table", json.dumps(source))
         role = [InputTag(MLFLOW_DATASET_CONTEXT, context)]
-        self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=role)])
+        for each in self._with_parent(run_id, entry):
+            self._client.log_inputs(each, datasets=[DatasetInput(dataset, tags=role)])
 
     def _model(self, run_id: str, entry: Entry, weights: str, weights_sha256: str) -> None:
         name = f"round-{entry.run:04d}"
@@ -259,13 +278,14 @@ class Delivery:
         )
         if model.status != "READY":
             self._client.finalize_logged_model(model.model_id, "READY")
-        outputs = self._client.get_run(run_id).outputs
-        if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:
-            self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=entry.run)])
+        for each in self._with_parent(run_id, entry):
+            outputs = self._client.get_run(each).outputs
+            if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:
+                self._client.log_outputs(each, [LoggedModelOutput(model.model_id, step=entry.run)])
 
     def _champion(self, run_id: str, entry: Entry, held_out: float) -> None:
         name, key = self._run.experiment, f"{self._runs.key}/{entry.run}"
-        models = self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'")
+        models = self._models_of(run_id)
         if not models:
             return  # the store had refused it
         try:
@@ -294,6 +314,10 @@ class Delivery:
         if best is None or float(self._client.get_model_version(name, best).tags.get(_HELD_OUT, "-inf")) < held_out:
             self._client.set_registered_model_alias(name, CHAMPION, str(version))
 
+    def _models_of(self, run_id: str) -> Sequence[LoggedModel]:
+        """The logged models of a round's run; none where the store had refused them."""
+        return self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'")
+
     def _version_of(self, key: str) -> int | None:
         """The version of the registered model that a round of this run was entered as."""
         found = self._client.search_model_versions(f"name = '{self._run.experiment}'")
@@ -302,16 +326,14 @@ class Delivery:
     def _deletion(self, run_id: str, entry: Entry) -> None:
         tags = {"knowlip.weights": "deleted by retention"}
         self._client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
-        for model in self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'"):
+        for model in self._models_of(run_id):
             self._client.set_logged_model_tags(model.model_id, tags)
         if (version := self._version_of(f"{self._runs.key}/{entry.run}")) is not None:
             for name, text in tags.items():
                 self._client.set_model_version_tag(self._run.experiment, str(version), name, text)
 
     def _repairs(self, run_id: str, entry: Entry, repairs: list[dict[str, Any]]) -> None:
-        if self._runs.parent is None:
-            raise self._gone(entry)
-        runs = [run_id, self._runs.parent]
+        runs = [*self._with_parent(run_id, entry)]
         if not self._traces.enter(self._experiment(), runs, entry.run, entry.at_ms, repairs, entry.files):
             say(
                 f"Warning: the MLflow server of this run ({self._runs.tracking_uri}) is older than 3.4 and holds "

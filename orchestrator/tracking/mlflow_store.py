@@ -6,13 +6,14 @@ import sys
 import uuid
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, StringConstraints, TypeAdapter
 from rich.console import Console
 
 from corpus.storage.models import StrictModel
 from corpus.storage.redaction import without_user
+from corpus.storage.state_files import read_json
 from orchestrator.tracking.mlflow_address import absolute
 from orchestrator.tracking.outbox import LOOP
 
@@ -21,6 +22,9 @@ RUNS_FILE = "mlflow_runs.json"
 SHARED = "runs"
 """Name of a folder whose runs share a store."""
 _STORE = "mlflow.db"
+IN_RUN_DIR = "the run directory"
+UI_ADDRESS = "http://127.0.0.1:5000"
+"""Where `mlflow ui` answers unless it is told otherwise."""
 # Part of a path below mlartifacts/.
 RunId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+\z")]
 RUN_ID = TypeAdapter(RunId)
@@ -70,17 +74,39 @@ def tracking_uri(run_dir: Path) -> str:
     return absolute(named, Path.cwd()) if named else local_uri(run_dir)
 
 
+def store_name(run_dir: Path, uri: str) -> str:
+    """Return what the run directory calls a store. Not the path, so that a run directory can be moved."""
+    return IN_RUN_DIR if uri == local_uri(run_dir) else without_user(uri)
+
+
+def run_page(run_dir: Path) -> str:
+    """Return the path of a run's charts below the address of MLflow; empty before the store has made the run.
+
+    A browser that is new to MLflow shows what it has for language models, unless the address asks for training runs.
+    """
+    run_dir = Path(run_dir).resolve()
+    file = run_dir / RUNS_FILE
+    runs = read_json(run_dir, file, TrackedRuns) if file.exists() else None
+    if runs is None or runs.parent is None or runs.experiment_id is None:
+        return ""
+    if runs.tracking_uri != store_name(run_dir, tracking_uri(run_dir)):  # it was told to another store
+        return ""
+    experiment = quote(runs.experiment_id, safe="")
+    return f"/#/experiments/{experiment}/runs/{runs.parent}/model-metrics?workflowType=machine_learning"
+
+
 def ui_command(run_dir: Path) -> str:
     """Return the shell command that shows a run in the browser."""
-    uri = tracking_uri(run_dir)
+    uri, page = tracking_uri(run_dir), run_page(run_dir)
     if uri.startswith(("http://", "https://")):
-        return f"open {without_user(uri)}"
+        return f"open {shlex.quote(without_user(uri) + page)}"
     program = Path(sys.prefix, "bin", "mlflow")
     if program.is_relative_to(Path.cwd()):
         program = program.relative_to(Path.cwd())
     # The URI of a database may hold a password; the shell knows it.
     store = shlex.quote(uri) if without_user(uri) == uri else '"$MLFLOW_TRACKING_URI"'
-    return f"{shlex.quote(str(program))} ui --backend-store-uri {store}"
+    command = f"{shlex.quote(str(program))} ui --backend-store-uri {store}"
+    return f"{command}  # then open {UI_ADDRESS}{page}" if page else command
 
 
 def sign_in(uri: str) -> str:

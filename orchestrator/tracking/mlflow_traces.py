@@ -160,7 +160,8 @@ def _span_id(identity: bytes, name: str) -> str:
 
 
 def _asked(repair: Mapping[str, Any]) -> str:
-    return f"{repair['clause']} of tile {repair['tile_id']}; it was {repair['before']}"
+    """The list of traces cuts it after some 40 characters, so that the tile comes last."""
+    return f"{repair['clause']} was {repair['before']}, tile {repair['tile_id']}"
 
 
 def _answered(repair: Mapping[str, Any]) -> str:

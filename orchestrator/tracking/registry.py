@@ -45,6 +45,13 @@ class TrackingConfig(FrozenModel):
         "their weights, rules, decision (docs/mlflow.md); 0: none",
     )
 
+    usage_interval_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds between two samples of what the run and the driver's machine use, which MLflow shows as "
+        "system metrics (docs/mlflow.md); 0: none",
+    )
+
     @field_validator("kind")
     @classmethod
     def _is_registered(cls, kind: str) -> str:

@@ -12,7 +12,7 @@ from chaos.driver import ChaosError, Driver, start, wait_for_phase
 from chaos.injection import Outcome
 from chaos.reference import Reference
 from chaos.run import is_finished, new_folder, resume_until_finished
-from orchestrator.tracking.charts import is_measured
+from orchestrator.tracking.charts import SYSTEM, is_measured
 from orchestrator.tracking.mlflow_store import local_uri
 from support.ports import free_port
 from support.trackers import waiting
@@ -96,6 +96,7 @@ def tracked(client: MlflowClient, run_name: str) -> dict:
                     for point in client.get_metric_history(run.info.run_id, key)
                 )
                 for key in run.data.metrics
+                if not key.startswith(SYSTEM)  # sampled by the clock, also while a run waits
             }
             found.setdefault(round_ or "parent", []).append((run.info.status, points))
     return found

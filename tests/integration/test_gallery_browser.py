@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from orchestrator.report.page import write_gallery
+from orchestrator.report.story import read_story
 from support.made_run import make_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -70,6 +71,66 @@ def test_a_site_on_the_map_shows_its_tiles_alone(page):
     assert tiles_of(page) == everything
     page.select_option("#site", "0")
     assert page.locator("svg .tile").count() == tiles_of(page) < everything
+
+
+def shown_values(page) -> dict[str, dict[str, tuple[str, str]]]:
+    """Tile -> clause -> value to compare to and value after the round, as the cards show them."""
+    rows = page.evaluate(
+        """[...document.querySelectorAll('.card')].flatMap(card => [...card.querySelectorAll('tbody tr')].map(
+            row => [card.dataset.tile, ...[...row.cells].slice(0, 3).map(cell => cell.innerText)]))"""
+    )
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for tile, clause, before, after in rows:
+        found.setdefault(tile, {})[clause.replace(" ", "_")] = before, after
+    return found
+
+
+def map_colours(page) -> list[str]:
+    return page.evaluate("[...document.querySelectorAll('svg .site')].map(each => each.getAttribute('fill'))")
+
+
+def test_the_slider_shows_clauses_and_map_as_they_were_after_each_round(made, page):
+    story, colours, orders = read_story(made.path), [], []
+    for number in range(story.rounds + 1):
+        page.locator("#round").fill(str(number))
+        assert page.locator("#roundname").inner_text() == (f"After round {number}" if number else "Initial annotations")
+        shown = shown_values(page)
+        assert sum(map(len, shown.values())) > 20
+        for tile, clauses in shown.items():
+            for clause, (before, after) in clauses.items():
+                steps = story.steps(tile, clause)
+                assert before == steps[0].value.replace("_", " ")
+                assert after == steps[number].value.replace("_", " ")
+        changed = sum((story.states[number].values != story.states[0].values).ravel())
+        assert page.locator("#then").inner_text().endswith(f"{changed} clauses changed so far")
+        assert f", {changed} clauses changed" in page.locator("#count").inner_text()
+        colours.append(map_colours(page))
+        orders.append(list(shown))
+    assert orders[0] == orders[1] == orders[2]  # a tile keeps its place
+    assert set(colours[0]) == {"rgb(242,242,242)"}
+    assert colours[0] != colours[1]
+
+
+def test_play_goes_from_the_initial_annotations_to_the_last_round_and_ends(page):
+    page.click("#play")
+    assert page.locator("#roundname").inner_text() == "Initial annotations"
+    sync_api.expect(page.locator("#roundname")).to_have_text("After round 2")
+    sync_api.expect(page.locator("#play")).to_have_text("Play")
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["a laptop", "a telephone"])
+def test_nothing_is_wider_than_the_screen_and_the_slider_stays_in_sight(page, size):
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.reload()
+    page.wait_for_selector(".card")
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+    page.evaluate("scrollTo(0, 1500)")
+    top = page.locator("#round").bounding_box()["y"]
+    assert 0 <= top < 100
+    page.locator(".card").nth(3).click()
+    box = page.locator("#detail").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= size[0]
 
 
 def test_a_tile_tells_who_said_what_in_every_round(page):

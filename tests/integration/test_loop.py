@@ -181,7 +181,7 @@ def test_mlflow_holds_one_run_with_a_child_for_every_round(smoke_run, directory)
         kept = read_losses(RunDirectory(smoke_run.run_dir), record.round)[record.round]
         assert [(row["step"], row["total"]) for row in kept] == [(point.step, point.value) for point in history]
         steps += len(history)
-        assert child.data.metrics["annotation_accuracy"] == record.metrics["annotation_accuracy"]
+        assert child.data.metrics["at a glance/annotation_accuracy"] == record.metrics["annotation_accuracy"]
         assert child.data.metrics["detail/count/accepted"] == record.counts.accepted
         trained_on, made = sorted(
             (json.loads(each.dataset.source)["delta_table_version"], each.dataset.digest, each.tags[0].value)
@@ -197,7 +197,7 @@ def test_mlflow_holds_one_run_with_a_child_for_every_round(smoke_run, directory)
         figures = {item.path for item in client.list_artifacts(child.info.run_id, "figures")}
         assert figures >= {"figures/gallery.png", "figures/losses.png", "figures/accuracy_by_clause.png"}
     assert len(client.get_metric_history(parent.info.run_id, "detail/loss/total")) == steps
-    accuracies = client.get_metric_history(parent.info.run_id, "annotation_accuracy")
+    accuracies = client.get_metric_history(parent.info.run_id, "at a glance/annotation_accuracy")
     assert [point.step for point in accuracies] == [0, 1, 2], "the initial annotations are step 0"
     parents = {item.path for item in client.list_artifacts(parent.info.run_id, "figures")}
     assert "figures/time_per_phase.png" in parents

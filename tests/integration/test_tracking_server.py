@@ -81,7 +81,7 @@ def test_a_server_that_goes_away_gets_all_of_it_once_when_it_is_back(tmp_path, m
     for number in (2, 3):
         _, _, _, points, digests, models, figures = found[runs["rounds"][str(number)]]
         assert [point[0] for point in points["detail/loss/itc"]] == list(range(20 * number, 20 * number + 20))
-        assert [point[:2] for point in points["annotation_accuracy"]] == [(number, 0.91)]
+        assert [point[:2] for point in points["at a glance/annotation_accuracy"]] == [(number, 0.91)]
         assert digests == [f"{number}" * 32]
         assert len(models) == 1
         assert figures == ["figures/losses.png"]

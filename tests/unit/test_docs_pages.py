@@ -25,6 +25,12 @@ def test_links_lead_to_the_page_that_their_file_became(page, link, wanted):
     assert docs_pages.with_site_links(f"see [this]({link}).", page) == f"see [this]({wanted})."
 
 
+def test_names_in_tables_break_at_dots_and_underscores_alone():
+    cell = "<td><code>corpus.data_dir</code></td>"
+    assert docs_pages.with_breaks(cell) == "<td><code>corpus.<wbr>data_<wbr>dir</code></td>"
+    assert docs_pages.with_breaks("<p><code>corpus.data_dir</code></p>") == "<p><code>corpus.data_dir</code></p>"
+
+
 def test_every_page_stands_in_the_navigation():
     def pages(nav):
         for entry in nav:

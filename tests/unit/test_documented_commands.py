@@ -16,6 +16,37 @@ COMMANDS = documented_commands()
 KEYS = {key.name for key in keys(RunConfig)}
 # Those that start nothing, take no run and end within seconds are run as well.
 QUICK = {"config", "plan", "schema check"}
+# The test that runs each of the others, by the command line as a user does.
+RUN_BY = {
+    "ablate": "unit/orchestrator/test_ablation.py",
+    "benchmark": "unit/orchestrator/test_benchmark_command.py",
+    "caption": "integration/test_loop.py",
+    "compare": "unit/orchestrator/test_compare.py",
+    "data check": "unit/orchestrator/test_data_check.py",
+    "data make": "unit/test_documented_commands.py",
+    "diff": "unit/orchestrator/test_story.py",
+    "export": "unit/export/test_export.py",
+    "gallery": "unit/orchestrator/test_gallery_page.py",
+    "hcot": "unit/orchestrator/test_cli.py",
+    "history": "unit/orchestrator/test_story.py",
+    "list": "integration/test_submit.py",
+    "logs": "integration/test_submit.py",
+    "report": "integration/test_loop.py",
+    "resume": "integration/test_loop.py",
+    "review": "unit/orchestrator/test_review.py",
+    "run": "integration/test_installed_command.py",
+    "simulate": "unit/orchestrator/test_simulated_runs.py",
+    "status": "integration/test_loop.py",
+    "stop": "integration/test_submit.py",
+    "submit": "integration/test_submit.py",
+}
+# Those that no test runs, and why.
+LONG = {
+    "data score": "needs the weights of a run and a folder of real scenes; its parts are tested",
+    "scale": "grows a corpus until the growth can be measured: minutes",
+    "tune": "trains several runs; the search is run by integration/test_tune.py, on made-up trials",
+    "throughput": "starts the engine with and without Ray Serve, and measures on a quiet machine: minutes",
+}
 
 
 def parsed(documented: Documented) -> str:
@@ -57,6 +88,21 @@ def test_a_documented_command_parses_and_names_files_and_keys_that_exist(documen
                 "model",
                 "schedule",
             ), f"{key} is no configuration key"
+
+
+def test_every_documented_command_is_run_by_a_test_or_marked_as_long():
+    assert {parsed(each) for each in COMMANDS} == QUICK | set(RUN_BY) | set(LONG)
+    for command, name in RUN_BY.items():
+        words = ", ".join(f'"{word}"' for word in command.split())
+        assert words in (ROOT / "tests" / name).read_text(encoding="utf-8"), f"{name} does not run {command}"
+
+
+def test_a_corpus_is_made_without_a_run(call, tmp_path):
+    small = ("corpus.simulated.tiles=8", "corpus.simulated.cities=4", f"corpus.data_dir={tmp_path}")
+    status, out, error = call("data", "make", str(ROOT / "configs/smoke.yaml"), *(f"--set={each}" for each in small))
+    assert status == 0, error
+    assert "8 simulated tiles" in out
+    assert [path.name for path in tmp_path.glob("*/corpus/tiles.parquet")] == ["tiles.parquet"]
 
 
 def test_an_option_that_does_not_exist_would_be_found():

@@ -1,7 +1,12 @@
 """The tools beside the product: the proof of a refactoring, and the picture of the imports."""
 
 import importlib.util
+import io
 from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
 
 from support.paths import ROOT
 
@@ -14,6 +19,18 @@ def tool(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_a_picture_is_written_small_enough_for_the_documentation_whatever_it_shows(tmp_path):
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    noise = np.random.default_rng(0).integers(0, 256, (420, 540, 3), dtype=np.uint8)
+    for name, pixels in {"noise": noise, "plain": np.full((420, 540, 3), 7, np.uint8)}.items():
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        said = tool("screenshots").save(buffer.getvalue(), tmp_path / f"{name}.webp")
+        assert (tmp_path / f"{name}.webp").stat().st_size <= 150_000
+        assert said.startswith(str(tmp_path / f"{name}.webp"))
+    assert Image.open(tmp_path / "plain.webp").size == (540, 420)
 
 
 def test_equal_records_differ_in_nothing():

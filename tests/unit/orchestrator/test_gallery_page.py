@@ -50,6 +50,13 @@ def test_the_page_has_the_tiles_that_changed_most_with_pictures_and_whole_histor
     assert sum(len(site["tiles"]) for site in data["sites"]) == data["tiles"] == 24
 
 
+def test_the_command_says_where_the_page_lies(made, call, tmp_path):
+    status, out, error = call("gallery", str(made.path), "--out", str(tmp_path / "page.html"), "--tiles", "2")
+    assert status == 0, error
+    assert str(tmp_path / "page.html") in out.replace("\n", "")
+    assert len(data_of((tmp_path / "page.html").read_text(encoding="utf-8"))["shown"]) == 2
+
+
 def test_nothing_in_the_data_can_end_the_script(made):
     data = page_data(read_story(made.path), 2)
     data["shown"][0]["city"] = "</script><script>alert(1)</script>&\u2028"

@@ -104,7 +104,7 @@ def test_a_repair_is_a_trace_of_its_round_and_of_the_run_with_picture_sources_ru
     ]
     for trace, repair in zip(of_round, repairs, strict=True):
         assert trace.info.tags["knowlip.tile"] == repair.tile_id
-        assert trace.info.request_preview == f"{repair.clause} of tile {repair.tile_id}; it was {repair.before}"
+        assert trace.info.request_preview == f"{repair.clause} was {repair.before}, tile {repair.tile_id}"
         assert repair.why in trace.info.response_preview
         root, *children = trace.data.spans
         assert [each.name for each in children] == [*repair.sayings, "decision"]

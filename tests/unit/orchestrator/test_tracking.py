@@ -82,7 +82,8 @@ def test_one_run_is_tracked_from_its_parameters_to_its_model(tmp_path):
     assert json.loads(run.data.params["corpus.cities"]) == ["Lagos", "Lima"]
     assert run.data.params["captioner.max_new_tokens"] == "160"
     assert "hunter2" not in str(run.data.params)
-    assert run.data.metrics["annotation_accuracy"] == 0.91
+    assert run.data.metrics["at a glance/annotation_accuracy"] == 0.91
+    assert datasets(run) == {"training": (2, "c" * 32), "output": (3, "d" * 32)}
 
     round_run = client.get_run(child.run_id)
     assert round_run.info.status == "FINISHED"
@@ -93,8 +94,13 @@ def test_one_run_is_tracked_from_its_parameters_to_its_model(tmp_path):
     assert round_run.data.metrics["detail/accuracy/terrain"] == 0.9
     assert datasets(round_run) == {"training": (2, "c" * 32), "output": (3, "d" * 32)}
     [output] = round_run.outputs.model_outputs
+    assert [each.model_id for each in run.outputs.model_outputs] == [output.model_id]
     model = client.get_logged_model(output.model_id)
     assert model.status == "READY"
+    shown = {metric.key: (metric.value, metric.step) for metric in model.metrics}
+    assert shown["at a glance/annotation_accuracy"] == (0.91, 1)
+    assert all(key.startswith("at a glance/") for key in shown)
+    assert round_run.data.tags["mlflow.note.content"].startswith("Annotation accuracy **0.9100** after this round.")
     assert model.params["weights_sha256"] == "a" * 64
     assert model.params["directory"] == str(weights)
     assert not list((run_dir / "mlartifacts").rglob("*.safetensors")), "weights are kept once, in the run directory"
@@ -129,15 +135,15 @@ def test_the_initial_annotations_are_step_0_of_every_chart_that_has_an_initial_v
     def history(key):
         return [(point.step, point.value) for point in client.get_metric_history(parent, key)]
 
-    assert history("annotation_accuracy") == [(0, 0.8), (1, 0.91)]
-    assert history("annotation_kappa") == [(0, 0.6), (1, 0.7)]
+    assert history("at a glance/annotation_accuracy") == [(0, 0.8), (1, 0.91)]
+    assert history("at a glance/annotation_kappa") == [(0, 0.6), (1, 0.7)]
     assert history("detail/accuracy/terrain") == [(0, 0.7), (1, 0.9)]
-    assert history("detail/annotation_accuracy_stated") == [(0, 0.75)]
-    assert history("false_repair_rate") == [(0, 0.0)]
-    assert history("expected_calibration_error") == history("detail/accuracy/road") == []
+    assert history("detail/accuracy of a share/stated") == [(0, 0.75)]
+    assert history("at a glance/false_repair_rate") == [(0, 0.0)]
+    assert history("at a glance/expected_calibration_error") == history("detail/accuracy/road") == []
 
 
-def test_few_headlines_stand_in_one_group_and_all_else_below_detail(tmp_path):
+def test_few_headlines_stand_in_the_first_group_and_all_else_below_detail(tmp_path):
     tracker = tracker_in(tmp_path)
     parent = started(tracker, {})
     metrics = dict.fromkeys((*HEADLINES[:6], "source_weight_encoder_road", "true_repairs"), 0.5)
@@ -146,11 +152,14 @@ def test_few_headlines_stand_in_one_group_and_all_else_below_detail(tmp_path):
         tracker.log_record(child, record(1, metrics=metrics, cpu_s={"train": 3600.0, "score": 1800.0}))
     found = MlflowClient(tracking_uri(tmp_path)).get_run(parent).data.metrics
     assert 5 <= len(HEADLINES) <= 8
-    assert {name for name in found if "/" not in name} == set(HEADLINES)
-    assert {name.split("/")[0] for name in found if "/" in name} == {"detail"}
+    groups = sorted({name.rpartition("/")[0] for name in found}, key=str.casefold)  # as MLflow sorts them
+    assert groups[0] == "at a glance"
+    assert {name for name in found if name.startswith(groups[0])} == {f"at a glance/{name}" for name in HEADLINES}
+    assert {name.partition("/")[0] for name in groups[1:]} == {"detail"}
+    assert found["detail/weight of the encoder/road"] == 0.5
     assert found["detail/cpu/train_hours"] == 1.0
     assert found["detail/cpu/total_hours"] == 1.5
-    assert found["accepted_share"] == pytest.approx(12 / 19)
+    assert found["at a glance/accepted_share"] == pytest.approx(12 / 19)
     assert found["detail/speed/scored_clauses_per_s"] == 100.0
 
 
@@ -279,7 +288,8 @@ def test_numbers_that_are_unknown_are_left_out(tmp_path):
     tracker.start({})
     with tracker.round(1) as child:
         tracker.log_record(child, record(1, metrics={"annotation_accuracy": None}, accuracy_by_clause=None))
-    assert "annotation_accuracy" not in MlflowClient(tracking_uri(tmp_path)).get_run(child.run_id).data.metrics
+    metrics = MlflowClient(tracking_uri(tmp_path)).get_run(child.run_id).data.metrics
+    assert not [name for name in metrics if name.endswith("/annotation_accuracy")]
 
 
 def test_the_command_to_look_at_a_run_holds_no_password(tmp_path, monkeypatch):
@@ -287,6 +297,33 @@ def test_the_command_to_look_at_a_run_holds_no_password(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@mlflow.example/x")
     assert ui_command(tmp_path) == "open https://mlflow.example/x"
     assert without_user("a://b:c@d and e://f@g") == "a://d and e://g"
+
+
+def test_a_run_says_what_is_other_than_in_the_run_before_it(tmp_path):
+    told = {}
+    for name, params in {
+        "a": {"rounds": 2, "seed": 0, "captioner.api_key": "hunter2"},
+        "b": {"rounds": 5, "seed": 0, "plugins": ["mine"], "captioner.api_key": "hunter3"},
+        "c": {"rounds": 5, "seed": 0, "plugins": ["mine"]},
+    }.items():
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        tracker = tracker_in(folder, name=name)
+        run_id = started(tracker, params)
+        tags = MlflowClient(tracking_uri(folder)).get_run(run_id).data.tags
+        told[name] = tags.get("knowlip.differs_from_run_before")
+        tracker.finish("finished")
+    assert told == {"a": None, "b": 'a: plugins unset → ["mine"]; rounds 2 → 5', "c": "b: nothing"}
+
+
+def test_the_command_to_look_at_a_run_names_its_page_once_there_is_one(tmp_path, monkeypatch):
+    tracker = tracker_in(tmp_path)
+    assert "#" not in tracker.view
+    parent = started(tracker, {})
+    page = f"/#/experiments/1/runs/{parent}/model-metrics?workflowType=machine_learning"
+    assert tracker.view.endswith(f"  # then open http://127.0.0.1:5000{page}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example")  # which knows nothing of this run
+    assert ui_command(tmp_path) == "open https://mlflow.example"
 
 
 def test_delivering_all_twice_and_forgetting_the_ids_changes_nothing(tmp_path):
