@@ -19,7 +19,7 @@ from orchestrator.decisions.corpus import adopt
 from orchestrator.loop import run_loop
 from orchestrator.monitoring.progress import Progress
 from orchestrator.report.summary import print_report
-from orchestrator.run.preflight import preflight, preflight_disk, preflight_machine, preflight_tracking
+from orchestrator.run.preflight import preflight, preflight_disk, preflight_machine, preflight_size, preflight_tracking
 from orchestrator.run.session import Session
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import check_recorded_schema, is_over, read_records
@@ -45,13 +45,15 @@ def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path
         RunDirectoryError: The directory is in use.
     """
     preflight_machine(config, run_dir or Path("runs"))
-    preflight(config)
+    _warn(preflight(config, run_dir=run_dir or Path("runs")), console)
     preflight_disk(config, run_dir or Path("runs"))
     preflight_tracking(
         make_tracker(config.tracking, TrackedRun(StateFolder(run_dir or Path("runs")), config.name, config.name))
     )
     RunDirectory.check_free(run_dir)
     prepared = make_data(config, console)
+    if not prepared.simulated:  # of which the number of tiles was known before
+        _warn(preflight_size(config, run_dir or Path("runs"), prepared.tiles.num_rows), console)
     directory = RunDirectory.create(config, run_dir)
     with _saying_how_to_resume(directory, console):
         keep_or_check_inputs(directory.path, prepared)
@@ -90,13 +92,18 @@ def resume_run(run_dir: Path, console: Console) -> None:
             console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True, markup=False)
             return
         preflight_machine(config, directory.path)
-        preflight(config, directory)
+        _warn(preflight(config, directory), console)
         preflight_disk(config, directory.path)
         prepared = same_data(config, directory, console)
         keep_or_check_inputs(directory.path, prepared)
         if not records:
             _adopt_decisions(config, directory, prepared, console)  # it may have been killed before
         _run(config, directory, prepared, console)
+
+
+def _warn(warnings: list[str], console: Console) -> None:
+    for warning in warnings:
+        console.print(f"Note: {warning}", highlight=False, soft_wrap=True, markup=False)
 
 
 def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneState] | None = None) -> PreparedCorpus:
