@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.precision import exactly
 from model.temperature import Temperature
 
 
@@ -48,7 +49,7 @@ class ClauseHead(nn.Module):
         pooled = self.norm(pooled.transpose(1, 2).flatten(2))
         asked = torch.cat([pooled, names.expand(batch, -1, -1)], dim=-1)
         picked = self.picked(summary[:, None, :] * (1 + self.pick(names)))
-        return F.normalize(picked + self.mlp(asked), dim=-1)
+        return F.normalize((picked + self.mlp(asked)).float(), dim=-1)
 
     def forward(
         self, image_tokens: Tensor, summary: Tensor, names: Tensor, values: Tensor, sizes: tuple[int, ...]
@@ -61,10 +62,11 @@ class ClauseHead(nn.Module):
         temperature = self.temperature()
         if len(sizes) != len(temperature):
             temperature = temperature.mean().expand(len(sizes))
-        return [
-            F.log_softmax(pooled[:, slot] @ _contrast(texts).T / temperature[slot], dim=-1)
-            for slot, texts in enumerate(values.split(sizes))
-        ]
+        with exactly(pooled.device):
+            return [
+                F.log_softmax(pooled[:, slot] @ _contrast(texts).T / temperature[slot], dim=-1)
+                for slot, texts in enumerate(values.split(sizes))
+            ]
 
 
 def _contrast(texts: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from transformers.models.bert.modeling_bert import BertEmbeddings
 from model.clause_head import ClauseHead
 from model.clause_text import ClauseText
 from model.config import EncoderConfig
+from model.precision import exactly
 from model.slot_tokens import SlotTokens
 from model.temperature import Temperature
 from model.text import TextEncoder
@@ -79,21 +80,24 @@ class SarEncoder(PreTrainedModel):
 
     def embed_image(self, image_tokens: Tensor) -> Tensor:
         """Image tokens to unit vectors [B, embed_dim]."""
-        return F.normalize(self.vision_projection(self.vision.summary(image_tokens)), dim=-1)
+        return F.normalize(self.vision_projection(self.vision.summary(image_tokens)).float(), dim=-1)
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens [B, T] to unit vectors [B, embed_dim], and the states that fusion starts from [B, T, text width]."""
         states, start = self.text(input_ids, attention_mask)
-        return F.normalize(self.text_projection(self.text.pool(states, attention_mask)), dim=-1), start
+        return F.normalize(self.text_projection(self.text.pool(states, attention_mask)).float(), dim=-1), start
 
     def match_logits(self, start: Tensor, attention_mask: Tensor, image_tokens: Tensor) -> Tensor:
-        """Fusion of text and tile to logits [B, 2]; column ITM_MATCH means that they match."""
-        return self.match_head(self.text.fuse(start, attention_mask, image_tokens)[:, 0])
+        """Fusion of text and tile to logits float32 [B, 2]; column ITM_MATCH means that they match."""
+        return self.match_head(self.text.fuse(start, attention_mask, image_tokens)[:, 0]).float()
 
     def clause_log_probabilities(self, image_tokens: Tensor, clause_text: ClauseText) -> list[Tensor]:
         """Per slot, log-probabilities [B, V_slot] of its values."""
-        names, _ = self.embed_text(clause_text.names, clause_text.names_mask)
-        values, _ = self.embed_text(clause_text.values, clause_text.values_mask)
+        # Values are told apart by what is left of their sentences without what they have in common: often less than the
+        # roundings of bfloat16.
+        with exactly(image_tokens.device):
+            names, _ = self.embed_text(clause_text.names, clause_text.names_mask)
+            values, _ = self.embed_text(clause_text.values, clause_text.values_mask)
         return self.clause_head(image_tokens, self.vision.summary(image_tokens), names, values, clause_text.sizes)
 
     def zero_shot(self, images: Tensor, clause_text: ClauseText) -> list[Tensor]:

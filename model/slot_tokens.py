@@ -42,6 +42,6 @@ class SlotReadout(nn.Module):
         """[B, slots, width] to log-probabilities, one [B, V_slot] per slot."""
         weights, biases = self.weight.split(self.sizes), self.bias.split(self.sizes)
         return [
-            F.log_softmax(F.linear(slot_tokens[:, slot], weight, bias), dim=-1)
+            F.log_softmax(F.linear(slot_tokens[:, slot], weight, bias).float(), dim=-1)
             for slot, (weight, bias) in enumerate(zip(weights, biases, strict=True))
         ]

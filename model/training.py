@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from corpus.storage.precision import Precision
 from model.captioner import SarCaptioner
 from model.clause_text import ClauseText
 from model.config import ModelConfig
@@ -16,6 +17,7 @@ from model.losses.clause import clause_loss
 from model.losses.itc import itc_loss
 from model.losses.itm import hard_negatives, itm_loss
 from model.losses.reconstruction import reconstruction_loss
+from model.precision import computing_in, exactly
 from model.queue import EmbeddingQueue
 from model.slot_tokens import SlotReadout
 
@@ -70,7 +72,7 @@ class MomentumTeacher(nn.Module):
         """Tiles [B, 2, H, W] and captions [B, T] to unit vectors [B, embed_dim] of the images and of the texts."""
         image = self.vision_projection(self.vision.summary(self.vision(images)))
         text = self.text_projection(self.text.pool(self.text(caption_ids, caption_mask)[0], caption_mask))
-        return F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+        return F.normalize(image.float(), dim=-1), F.normalize(text.float(), dim=-1)
 
     @torch.no_grad()
     def follow(self, encoder: SarEncoder, momentum: float) -> None:
@@ -87,6 +89,9 @@ class TrainingModel(nn.Module):
 
     One step: `forward`, backward and optimizer step (the engine's), `momentum_update`, then `enqueue` with
     the teacher's embeddings of all ranks in a fixed order, so that the queue is the same on every rank.
+
+    Attributes:
+        precision: Of the towers' matrix products. Losses are computed in float32.
     """
 
     noise: list[Tensor]
@@ -120,6 +125,7 @@ class TrainingModel(nn.Module):
         for slot, size in enumerate(clause_text.sizes):
             self.register_buffer(f"noise_{slot}", torch.eye(size))
         self.corrects_noise = False
+        self.precision: Precision = "fp32"
 
     @classmethod
     def create(cls, config: ModelConfig, clause_text: ClauseText, tokenizer=None) -> "TrainingModel":
@@ -153,23 +159,28 @@ class TrainingModel(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> LossReport:
         """All losses of one micro-batch; `generator` (on the CPU) draws the hard negatives."""
+        with computing_in(self.precision, batch.images.device):
+            return self._losses(batch, generator)
+
+    def _losses(self, batch: Batch, generator: torch.Generator) -> LossReport:
         encoder, weights = self.encoder, self.objective
         image_tokens = encoder.image_tokens(batch.images)
         image = encoder.embed_image(image_tokens)
         text, start = encoder.embed_text(batch.caption_ids, batch.caption_mask)
         teacher_image, teacher_text = self.teacher(batch.images, batch.caption_ids, batch.caption_mask)
-        itc = itc_loss(
-            image,
-            text,
-            teacher_image,
-            teacher_text,
-            batch.tile_ids,
-            self.queue.image,
-            self.queue.text,
-            self.queue.ids,
-            encoder.temperature(),
-            self._soft_weight(),
-        )
+        with exactly(image.device):
+            itc = itc_loss(
+                image,
+                text,
+                teacher_image,
+                teacher_text,
+                batch.tile_ids,
+                self.queue.image,
+                self.queue.text,
+                self.queue.ids,
+                encoder.temperature(),
+                self._soft_weight(),
+            )
         itm = self._itm(batch, image_tokens, image, text, start, generator)
         clause = self._clause(batch, encoder.clause_log_probabilities(image_tokens, self.clause_text))
         captioner = self.captioner
@@ -207,7 +218,8 @@ class TrainingModel(nn.Module):
         noise = None
         if self.corrects_noise:
             noise = [getattr(self, f"noise_{slot}") for slot in range(len(self.clause_sizes))]
-        return clause_loss(log_probabilities, batch.clause_labels, self.objective.clause_label_smoothing, noise)
+        with exactly(batch.clause_labels.device):
+            return clause_loss(log_probabilities, batch.clause_labels, self.objective.clause_label_smoothing, noise)
 
     def _soft_weight(self) -> float:
         warmup = self.objective.soft_target_warmup_steps
@@ -227,7 +239,7 @@ class TrainingModel(nn.Module):
         start: Tensor,
         generator: torch.Generator,
     ) -> Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), exactly(image.device):
             similarity = image @ text.T / self.encoder.temperature()
         other_image, valid_image = hard_negatives(similarity.T, batch.tile_ids, batch.caption_keys, generator)
         other_text, valid_text = hard_negatives(similarity, batch.tile_ids, batch.caption_keys, generator)

@@ -22,7 +22,7 @@ from orchestrator.decisions.corpus import adopt
 from orchestrator.loop import run_loop
 from orchestrator.monitoring.progress import Progress
 from orchestrator.report.summary import print_report
-from orchestrator.run.preflight import preflight, preflight_disk, preflight_machine, preflight_tracking
+from orchestrator.run.preflight import preflight, preflight_disk, preflight_machine, preflight_size, preflight_tracking
 from orchestrator.run.restored import is_published, working_folder
 from orchestrator.run.session import Session
 from orchestrator.run.stored import StoredRun
@@ -77,13 +77,15 @@ def _start_or_continue(config: RunConfig, storage: StorageConfig, folder: Path |
 
 def _start(config: RunConfig, run_dir: Path | None, console: Console, stored: StoredRun | None = None) -> Path:
     preflight_machine(config, run_dir or Path("runs"))
-    preflight(config)
+    _warn(preflight(config, run_dir=run_dir or Path("runs")), console)
     preflight_disk(config, run_dir or Path("runs"))
     preflight_tracking(
         make_tracker(config.tracking, TrackedRun(StateFolder(run_dir or Path("runs")), config.name, config.name))
     )
     RunDirectory.check_free(run_dir)
     prepared = make_data(config, console)
+    if not prepared.simulated:  # of which the number of tiles was known before
+        _warn(preflight_size(config, run_dir or Path("runs"), prepared.tiles.num_rows), console)
     directory = RunDirectory.create(config, run_dir)
     with _saying_how_to_resume(_place(directory, stored), console):
         keep_or_check_inputs(directory.path, prepared)
@@ -142,7 +144,7 @@ def _continue(directory: RunDirectory, config: RunConfig, console: Console, stor
             console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True, markup=False)
             return
         preflight_machine(config, directory.path)
-        preflight(config, directory)
+        _warn(preflight(config, directory), console)
         preflight_disk(config, directory.path)
         prepared = same_data(config, directory, console)
         keep_or_check_inputs(directory.path, prepared)
@@ -158,6 +160,11 @@ def _place(directory: RunDirectory, stored: StoredRun | None) -> str:
 def _publish_from_now(config: RunConfig, stored: StoredRun) -> None:
     if config.storage is not None:
         stored.begin(config.storage, config.cluster.grace_period_s)
+
+
+def _warn(warnings: list[str], console: Console) -> None:
+    for warning in warnings:
+        console.print(f"Note: {warning}", highlight=False, soft_wrap=True, markup=False)
 
 
 def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneState] | None = None) -> PreparedCorpus:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from actors.captioner.base import CaptionerConfig, Replicas
 from hcot_llm.aggregation.label_noise import UNTRAINED, SourceWeightPrior
+from hcot_llm.engines.gpu import GpuConfig
 from hcot_llm.prompts.chain_config import ChainConfig
 
 
@@ -24,7 +25,14 @@ class DeployedConfig(CaptionerConfig):
     def _bounds(self) -> Self:
         if self.min_replicas > self.max_replicas:
             raise ValueError(f"min_replicas ({self.min_replicas}) is larger than max_replicas ({self.max_replicas})")
+        if self.gpu_settings is not None and (trouble := self.gpu_settings.trouble(self.gpus_per_replica)) is not None:
+            raise ValueError(trouble)
         return self
+
+    @property
+    def gpu_settings(self) -> GpuConfig | None:
+        """What the engine takes of the GPUs that a replica reserves; None where the kind has no such engine."""
+        return None
 
     @property
     def replicas(self) -> Replicas:

@@ -7,6 +7,7 @@ from pydantic import Field
 from actors.captioner.base import CaptionerInputs
 from actors.captioner.config import DeployedConfig
 from hcot_llm.aggregation.label_noise import TRAINED, SourceWeightPrior
+from hcot_llm.engines.gpu import GpuConfig
 from hcot_llm.engines.native import EngineConfig
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ class NativeCaptionerConfig(DeployedConfig):
         description="how often HCoT level 5 asks again for what contradicts the rest of its tile; the answer is one "
         "more candidate",
     )
+    tower_batch_tiles: int = Field(
+        default=512, ge=1, description="tiles that pass through the vision tower at once, on the device of the replica"
+    )
     levels_in_prompt: bool = Field(default=True, description="structure the prompt by the HCoT levels")
 
     def start(self, inputs: CaptionerInputs) -> "NativeCaptioner":
@@ -32,6 +36,11 @@ class NativeCaptionerConfig(DeployedConfig):
         from actors.captioner.native_replica import NativeCaptioner
 
         return NativeCaptioner(self, inputs.weights_dir, inputs.owner)
+
+    @property
+    def gpu_settings(self) -> GpuConfig:
+        """Those of the engine."""
+        return self.engine
 
     @property
     def candidates(self) -> int:

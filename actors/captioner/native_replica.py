@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from actors.captioner.base import PublishReceipt
 from actors.captioner.deployment import Deployment, PendingAnswers
 from actors.captioner.health import EngineEvent, EngineHealth
 from actors.captioner.requests import CaptionRequest, Question
+from actors.data.devices import device_of
 from actors.data.image_index import ImageIndex
 from actors.data.object_store import take
 from actors.data.shuffler import image_of
@@ -50,13 +51,21 @@ class NativeReplica:
 
         torch.set_num_threads(self._config.threads_per_replica)
         from model.checkpoint import load_captioner, load_tokenizer
+        from model.precision import use_precision
 
+        use_precision(self._config.engine.precision)
+        self._device = device_of(self._config.gpus_per_replica)
         self._health = EngineHealth()
         self._schema = read_schema(Path(weights_dir))
-        self._load = load_captioner
+        self._load: Callable[[Path], Any] = load_captioner
         self._tokenizer = load_tokenizer(Path(weights_dir))
-        self._captioner = load_captioner(Path(weights_dir))
-        self._engine = NativeEngine(Path(weights_dir) / "captioner" / "decoder", self._config.engine, self._schema)
+        self._captioner: Any = self._load(Path(weights_dir)).to(self._device)
+        self._engine = NativeEngine(
+            Path(weights_dir) / "captioner" / "decoder",
+            self._config.engine,
+            self._schema,
+            self._config.gpus_per_replica,
+        )
         self._warm_up()
         self._health = self._health.on(EngineEvent.STARTED)
         self._receipt: PublishReceipt | None = None
@@ -86,12 +95,12 @@ class NativeReplica:
         if self._health.may_label and self._receipt is not None:
             return self._receipt
         directory = Path(weights_dir)
-        self._captioner = self._load(directory)
+        self._captioner = self._load(directory).to(self._device)
         self._engine.reload(directory / "captioner" / "decoder")
         probe = load_probe(directory)
         served = self._engine.probe(probe.prompts, PROBE_TOKENS)
         try:
-            difference = check_probe(probe, served, weights_dir)
+            difference = check_probe(probe, served, weights_dir, self._config.engine.precision)
         except Exception:
             self._health = self._health.on(EngineEvent.PROBE_DIFFERED)
             _log.error("the engine does not serve weights %s of %s", weights_sha256[:12], weights_dir)
@@ -152,9 +161,16 @@ class NativeReplica:
     def _prompt_embeddings(self, captioner: Any, images: np.ndarray, prompts: list[str]) -> list:
         import torch
 
+        from model.precision import computing_in
+
         token_ids = self._tokenizer(prompts, add_special_tokens=False)["input_ids"]
-        with torch.no_grad():
-            return captioner.prompt_embeddings(torch.from_numpy(images).float(), token_ids)
+        size, device = self._config.tower_batch_tiles, torch.device(self._device)
+        embeddings = []
+        for start in range(0, len(prompts), size):
+            part = torch.from_numpy(images[start : start + size]).to(device).float()
+            with torch.no_grad(), computing_in(self._config.engine.precision, device):
+                embeddings += captioner.prompt_embeddings(part, token_ids[start : start + size])
+        return [each.cpu() for each in embeddings]
 
 
 class NativeCaptioner:

@@ -12,11 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from corpus.storage.errors import UserError
+from corpus.storage.precision import Precision, log_probability_tolerance
 from hcot_llm.engines.native import ProbeOutput
 
 PROBE_TOKENS = 24
-# Kernels differ in the order of their sums; this much difference in a log-probability is rounding in float32.
-LOGPROB_TOLERANCE = 2e-3
 
 
 class WeightsNotServed(UserError):
@@ -91,23 +90,30 @@ def compute_probe(decoder, prompts: list[torch.Tensor], new_tokens: int = PROBE_
     return Probe([prompt.detach().cpu() for prompt in prompts], ProbeOutput(tokens, logprobs), margins)
 
 
-def check_probe(probe: Probe, served: ProbeOutput, weights_dir: Path | str) -> float:
+def check_probe(probe: Probe, served: ProbeOutput, weights_dir: Path | str, precision: Precision = "fp32") -> float:
     """Largest difference of a log-probability between engine and trainer.
 
     A prompt is compared up to the first token whose runner-up was closer than the tolerance: behind a tie
     both continuations are right.
 
+    Args:
+        probe: What the trainer's model says, in float32.
+        served: What the engine says.
+        weights_dir: Folder of the weights, for the message.
+        precision: Of the engine. The tolerance is `log_probability_tolerance` of it.
+
     Raises:
-        WeightsNotServed: a token differs or a log-probability is further off than LOGPROB_TOLERANCE.
+        WeightsNotServed: a token differs or a log-probability is further off than the tolerance.
     """
+    tolerance = log_probability_tolerance(precision)
     largest, compared = 0.0, 0
     for index, margins in enumerate(probe.margins):
         for position, margin in enumerate(margins):
-            if margin < LOGPROB_TOLERANCE:
+            if margin < tolerance:
                 break
             wanted, got = probe.expected.tokens[index][position], served.tokens[index][position]
             difference = abs(probe.expected.logprobs[index][position] - served.logprobs[index][position])
-            if wanted != got or difference > LOGPROB_TOLERANCE:
+            if wanted != got or difference > tolerance:
                 raise WeightsNotServed(
                     f"the captioner does not serve the weights in {weights_dir}: probe {index}, token {position}: "
                     f"the trainer's model gives token {wanted} (log-probability "

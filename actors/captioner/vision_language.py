@@ -6,6 +6,7 @@ from pydantic import Field
 
 from actors.captioner.base import CaptionerInputs
 from actors.captioner.config import ChainedConfig, DeployedConfig
+from hcot_llm.engines.gpu import GpuConfig
 from hcot_llm.engines.vision_language import VisionLanguageConfig, check_model
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ class VisionLanguageCaptionerConfig(ChainedConfig, DeployedConfig):
     @property
     def chain(self) -> VisionLanguageConfig:
         """The settings of the chain and the model."""
+        return self.vision_language
+
+    @property
+    def gpu_settings(self) -> GpuConfig:
+        """Those of the engine."""
         return self.vision_language
 
     def check(self) -> None:

@@ -31,14 +31,15 @@ class VisionLanguageReplica:
     Args:
         config: The content of a `VisionLanguageConfig`.
         threads: CPU threads of the engine.
+        gpus: Number of GPUs that the replica reserves.
     """
 
-    def __init__(self, config: dict[str, Any], threads: int) -> None:
+    def __init__(self, config: dict[str, Any], threads: int, gpus: float = 0) -> None:
         join_run_log()
         # Ray Serve calls from several threads, the engine takes one at a time.
         self._lock = threading.Lock()
         self._config = VisionLanguageConfig.model_validate(config)
-        self._model = VisionLanguageModel(self._config)
+        self._model = VisionLanguageModel(self._config, gpus)
         import torch
 
         torch.set_num_threads(threads)
@@ -89,7 +90,12 @@ class VisionLanguageCaptioner:
         self._config = config.vision_language
         self._tiles = ChainTiles(tiles, corpus_dir.resolve())
         self._deployment = Deployment(
-            VisionLanguageReplica, config, self._config.model_dump(), config.threads_per_replica, owner=owner
+            VisionLanguageReplica,
+            config,
+            self._config.model_dump(),
+            config.threads_per_replica,
+            config.gpus_per_replica,
+            owner=owner,
         )
 
     @property

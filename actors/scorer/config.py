@@ -3,6 +3,7 @@
 from pydantic import Field, model_validator
 
 from corpus.storage.models import StrictModel
+from corpus.storage.precision import PRECISION, Precision
 
 
 class ScoreConfig(StrictModel):
@@ -12,6 +13,7 @@ class ScoreConfig(StrictModel):
     max_workers: int = Field(default=2, ge=1, description="scoring actors at most")
     cpus_per_worker: int = Field(default=1, ge=1, description="logical CPUs reserved for a scoring actor")
     gpus_per_worker: float = Field(default=0, ge=0, description="GPUs reserved for a scoring actor")
+    precision: Precision = Field(default="fp32", description=f"of the encoder: {PRECISION}")
     neighbours: int = Field(default=8, ge=1, description="nearest tiles that vote")
     views: int = Field(
         default=8,

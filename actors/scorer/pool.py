@@ -171,7 +171,7 @@ class ScorerPool:
         return [found[number] for number in range(len(blocks))]
 
     def _start(self) -> Any:
-        return self._remote.remote(self._config.gpus_per_worker)
+        return self._remote.remote(self._config.gpus_per_worker, self._config.precision)
 
 
 def _check_all_scored(table: pa.Table, annotations: AnnotationMatrix) -> None:

@@ -15,6 +15,7 @@ from actors.data.shuffler import crops_of, join_by_tile
 from actors.logs import join_run_log
 from actors.scorer.neighbours import nearest_tiles
 from corpus.geotiff.sampling import centre_of
+from corpus.storage.precision import Precision
 from corpus.storage.rng import derive_seed
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import read_schema
@@ -45,14 +46,19 @@ class ScoreActor:
 
     Args:
         gpus: Number of GPUs reserved for this actor.
+        precision: Of the encoder.
     """
 
-    def __init__(self, gpus: float) -> None:
+    def __init__(self, gpus: float, precision: Precision = "fp32") -> None:
         join_run_log()
         import torch
 
+        from model.precision import use_precision
+
         torch.set_num_threads(1)
+        use_precision(precision)
         self._device = device_of(gpus)
+        self._precision: Precision = precision
         self._loaded = ""
         self._scorer: Any = None
         self._schema: Any = None
@@ -97,7 +103,7 @@ class ScoreActor:
         tokenizer = load_tokenizer(Path(weights_dir))
         encoder = load_encoder(Path(weights_dir))
         encoder.to(self._device)  # pyright: ignore[reportArgumentType]  # transformers wraps the method without its type
-        self._scorer = Scorer(encoder, tokenizer)
+        self._scorer = Scorer(encoder, tokenizer, precision=self._precision)
         self._schema = read_schema(Path(weights_dir))
         self._clause_text = slot_texts(self._schema, tokenizer)
         self._loaded = weights_dir

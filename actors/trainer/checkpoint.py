@@ -12,7 +12,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
+from actors.trainer.background import BackgroundWrite, Snapshots
 from actors.trainer.safe_load import StateRefused, weights_only
 from corpus.storage.disk import disk_full, is_disk_full, writing
 from corpus.storage.writer import UNGUARDED, Writer
@@ -74,17 +75,53 @@ def save_checkpoint(
         DiskFull: A rank's part does not fit on the disk.
         LeaseLost: Another driver has taken over.
     """
-    with writing("the trainer's checkpoint", directory):
-        _save_checkpoint(engine, directory, position, keep, writer)
+    PendingCheckpoint(engine, directory, position, keep=keep, writer=writer).wait()
 
 
-def _save_checkpoint(engine, directory: Path, position: TrainerPosition, keep: int, writer: Writer) -> None:
-    name = f"step-{position.total_steps:08d}{'-end' if position.round_finished else ''}"
-    writer.check()
-    partial = _by_rank_0(lambda: _temporary(directory, name))
-    engine.save_checkpoint(str(partial), tag=TAG)
-    dist.barrier()
-    _by_rank_0(lambda: _finish(partial, directory / name, position, keep, writer))
+class PendingCheckpoint:
+    """A checkpoint whose state is held in memory and being written. Arguments and errors as of `save_checkpoint`.
+
+    All ranks make one, and all of them `finish` it, when every rank has written its part. A process that is killed
+    before leaves what the next `load_checkpoint` removes.
+    """
+
+    def __init__(
+        self, engine, directory: Path, position: TrainerPosition, *, keep: int = 2, writer: Writer = UNGUARDED
+    ) -> None:
+        self._directory, self._position, self._keep, self._writer = directory, position, keep, writer
+        self._name = f"step-{position.total_steps:08d}{'-end' if position.round_finished else ''}"
+        with self._writing():
+            writer.check()
+            self._partial = _by_rank_0(lambda: _temporary(directory, self._name))
+            snapshots, own = Snapshots(), engine.checkpoint_engine
+            engine.checkpoint_engine = snapshots
+            try:
+                engine.save_checkpoint(str(self._partial), tag=TAG)
+            finally:
+                engine.checkpoint_engine = own
+            self._write = BackgroundWrite(snapshots.taken)
+
+    def written(self) -> bool:
+        """Whether this rank has written its part."""
+        with self._writing():
+            return self._write.done()
+
+    def finish(self) -> None:
+        """Make it the newest checkpoint. All ranks call it, after all have written."""
+        with self._writing():
+            _by_rank_0(
+                lambda: _finish(self._partial, self._directory / self._name, self._position, self._keep, self._writer)
+            )
+
+    def wait(self) -> None:
+        """Wait for all ranks and finish. All ranks call it."""
+        with self._writing():
+            self._write.wait()
+        dist.barrier()
+        self.finish()
+
+    def _writing(self) -> AbstractContextManager:
+        return writing("the trainer's checkpoint", self._directory)
 
 
 def _finish(partial: Path, final: Path, position: TrainerPosition, keep: int, writer: Writer) -> None:

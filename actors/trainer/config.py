@@ -1,9 +1,15 @@
 """Configuration of training: declared once, documented here."""
 
-from pydantic import Field, model_validator
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
 
 from actors.trainer.augment import AugmentConfig
 from corpus.storage.models import StrictModel
+from corpus.storage.precision import PRECISION, Precision
+
+_STAGE_2 = {"reduce_bucket_size": 50_000_000}
+"""DeepSpeed's buffer for gradients on their way has 2 GB, of whatever size the model is; so it has .2 GB."""
 
 
 class TrainConfig(StrictModel):
@@ -52,10 +58,27 @@ class TrainConfig(StrictModel):
         description="worker failures survived in a run; -1: any number, as long as training moves on between them",
     )
     resize_interval_s: float = Field(default=30, gt=0, description="how often the worker group considers growing")
-    checkpoint_every_steps: int = Field(
-        default=50,
-        ge=1,
-        description="optimiser steps between checkpoints within a round; a kill costs at most these and a start",
+    precision: Precision = Field(
+        default="fp32", description=f"of the towers: {PRECISION}; weights and losses are float32"
+    )
+    zero_stage: Literal[1, 2] = Field(
+        default=1,
+        description="what DeepSpeed spreads over the workers: 1 the optimiser's state, 2 also the gradients. 3, which "
+        "spreads the weights, is refused",
+    )
+    activation_checkpointing: bool = Field(
+        default=False,
+        description="transformer layers compute their activations again in the backward pass: less memory, a third "
+        "more time, the same results",
+    )
+    compile: bool = Field(
+        default=False, description="torch compiles vision towers and transformer layers, which takes minutes at a start"
+    )
+    checkpoint_every_s: float = Field(
+        default=30,
+        ge=0,
+        description="seconds from one checkpoint within a round to the next, 0: after every step; they are written "
+        "while training goes on; a kill costs at most these, the writing of one, and a start",
     )
     keep_checkpoints: int = Field(
         default=2, ge=2, description="newest checkpoints of the trainer's state that are kept"
@@ -72,6 +95,17 @@ class TrainConfig(StrictModel):
         "correction), and do not have the models learn these errors by heart",
     )
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
+
+    @field_validator("zero_stage", mode="before")
+    @classmethod
+    def _without_spread_weights(cls, stage: Any) -> Any:
+        if stage == 3:
+            raise ValueError(
+                "stage 3 spreads the weights over the workers, and a group that is resized could not go on from its "
+                "checkpoint exactly: the momentum teacher is no part of it. Set train.zero_stage to 2, and "
+                "train.activation_checkpointing to true where memory is short"
+            )
+        return stage
 
     @model_validator(mode="after")
     def _bounds(self) -> "TrainConfig":
@@ -122,8 +156,8 @@ class TrainConfig(StrictModel):
             "gradient_accumulation_steps": passes,
             "gradient_clipping": self.gradient_clipping,
             # Stage 0 has no universal checkpoint to resize from. Stage 2 reduces gradients in the order of their hooks,
-            # which differs between a rank that trains and one that has no micro-batch left: losses were 4 % off.
-            "zero_optimization": {"stage": 1},
+            # so that a rank that has no micro-batch left has to pass one all the same (step.py).
+            "zero_optimization": {"stage": self.zero_stage, **(_STAGE_2 if self.zero_stage == 2 else {})},
             "optimizer": {
                 "type": "AdamW",
                 "params": {

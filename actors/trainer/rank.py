@@ -11,15 +11,16 @@ import ray
 import torch
 import torch.distributed as dist
 
+from actors.trainer.background import Interval
 from actors.trainer.batches import build_micro_batch
 from actors.trainer.channel import RoundResult, TrainCommand
-from actors.trainer.checkpoint import TrainerPosition, load_checkpoint, save_checkpoint
+from actors.trainer.checkpoint import PendingCheckpoint, TrainerPosition, load_checkpoint, save_checkpoint
 from actors.trainer.config import TrainConfig
 from actors.trainer.divergence import refusing_divergence
 from actors.trainer.epoch_plan import EpochPlan, MicroBatch
 from actors.trainer.known import known_tiles
 from actors.trainer.resume import fold_state_dir, steps_done
-from actors.trainer.step import optimiser_step
+from actors.trainer.step import Votes, optimiser_step
 from actors.trainer.tensors import training_batch
 from actors.trainer.window import RowWindow
 from actors.weights import load_training_model, publish_weights
@@ -27,7 +28,9 @@ from corpus.storage.rng import derive_seed
 from corpus.storage.writer import Writer
 from hcot_llm.aggregation.label_noise import NoiseModel
 from hcot_llm.schema.files import read_schema
-from model.training import Batch
+from model.acceleration import compile_towers, recompute_activations
+from model.precision import use_precision
+from model.training import Batch, TrainingModel
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Rank:
         world_size: number of ranks.
         position: Position of the newest checkpoint of the fold; None without one.
         stopping: whether the ranks were told to save their state and end.
+        votes: what all ranks said with the newest step.
     """
 
     def __init__(self, settings: dict[str, Any], train: TrainConfig) -> None:
@@ -60,7 +64,9 @@ class Rank:
         self.writer = Writer(**settings.get("writer", {}))
         self.stopping = False
         self.fold = 0
-        self.model, self.tokenizer = load_training_model(Path(settings["start_dir"]))
+        self._interval, self._pending = Interval(train.checkpoint_every_s), None
+        use_precision(train.precision)
+        self.model, self.tokenizer = self._new_model()
         self.schema = read_schema(Path(settings["start_dir"]))
         self.engine, self.position = load_checkpoint(self._engine, self.state_dir, self.writer)
 
@@ -89,7 +95,17 @@ class Rank:
         self.engine.destroy()
         del self.engine, self.model
         gc.collect()
-        self.model, _ = load_training_model(Path(self.settings["start_dir"]))
+        self.model, _ = self._new_model()
+
+    def _new_model(self) -> tuple[TrainingModel, Any]:
+        """A model as the run began with, set up as the configuration says, and its tokenizer."""
+        model, tokenizer = load_training_model(Path(self.settings["start_dir"]))
+        model.precision = self.train.precision
+        if self.train.activation_checkpointing:
+            recompute_activations(model)
+        if self.train.compile:
+            compile_towers(model)
+        return model, tokenizer
 
     def _engine(self, load_universal: bool) -> Any:
         import deepspeed
@@ -129,6 +145,7 @@ class Rank:
         window = RowWindow(command.rows)
         step, told = 0, None
         started = time.monotonic()
+        self._interval.restart()
         for plan in plans:
             if step + plan.steps <= done_before:
                 step += plan.steps
@@ -164,17 +181,44 @@ class Rank:
                             **loss,
                         }
                     )
-                if (self.stopping or step % self.train.checkpoint_every_steps == 0) and step < steps:
-                    self._save(TrainerPosition(command.round, step, total, self.world_size, False, losses))
-                    _log.debug("round %d: checkpoint at step %d", command.round, step)
-                    if self.stopping:
-                        raise Stopped
+                if step < steps:
+                    self.keep_up(TrainerPosition(command.round, step, total, self.world_size, False, list(losses)))
+        self.finish_pending()
         if done_before < steps:
             self.position = TrainerPosition(command.round, steps, total, self.world_size, True, losses)
             self._save(self.position)
         digest = self._save_weights(command, window)
         _log.info("round %d, fold %d: weights %s in %s", command.round, command.fold, digest[:12], command.weights_dir)
         return RoundResult(command.round, command.fold, command.weights_dir, digest, self.world_size, losses)
+
+    def keep_up(self, position: TrainerPosition) -> None:
+        """Do about checkpoints what the ranks agreed on with the step: finish the one under way, or begin the next.
+
+        Args:
+            position: How far training has come.
+
+        Raises:
+            Stopped: The run was asked to end; the state is saved.
+        """
+        if self._pending is not None and self.votes.written == self.world_size:
+            self._pending.finish()
+            self._pending = None
+        if self.stopping:
+            self.finish_pending()
+            self._save(position)
+            raise Stopped
+        if self.votes.save and self._pending is None:
+            self._interval.restart()
+            self._pending = PendingCheckpoint(
+                self.engine, self.state_dir, position, keep=self.train.keep_checkpoints, writer=self.writer
+            )
+            _log.debug("round %d: checkpoint at step %d", position.round, position.step)
+
+    def finish_pending(self) -> None:
+        """Wait for the checkpoint that is being written, if there is one. All ranks call it."""
+        if self._pending is not None:
+            self._pending.wait()
+            self._pending = None
 
     def _plans(self, command: TrainCommand) -> list[EpochPlan]:
         """The plan of every epoch of a command."""
@@ -227,15 +271,18 @@ class Rank:
             )
             return tensors.to(self.engine.device), generator
 
-        losses, self.stopping = optimiser_step(
+        save = self.rank == 0 and self._pending is None and self._interval.is_over()
+        written = self._pending is not None and self._pending.written()
+        losses, self.votes = optimiser_step(
             self.engine,
             self.model,
             batches,
             build,
             micro_batch_tiles=self.train.micro_batch_tiles,
             learning_rate=learning_rate,
-            stop=stop,
+            votes=Votes(stop, save, written),
         )
+        self.stopping = self.votes.stop > 0
         return losses
 
     def _save(self, position: TrainerPosition) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -14,6 +14,20 @@ from model.training import Batch, TrainingModel
 LOSSES = ("total", "itc", "itm", "clause", "reconstruction", "slot")
 
 
+class Votes(NamedTuple):
+    """What ranks tell one another with a step: of one rank whether it says so, of all how many do."""
+
+    stop: float
+    """The run is asked to end."""
+    save: float
+    """A checkpoint is due."""
+    written: float
+    """The rank has written its part of the checkpoint under way."""
+
+
+SILENT = Votes(0, 0, 0)
+
+
 def optimiser_step(
     engine: Any,
     model: TrainingModel,
@@ -22,8 +36,8 @@ def optimiser_step(
     *,
     micro_batch_tiles: int,
     learning_rate: float,
-    stop: bool,
-) -> tuple[dict[str, float], bool]:
+    votes: Votes = SILENT,
+) -> tuple[dict[str, float], Votes]:
     """Train on this rank's micro-batches of a step. All ranks call it with the same step.
 
     Args:
@@ -33,10 +47,10 @@ def optimiser_step(
         build: makes the tensors of a micro-batch, on the engine's device.
         micro_batch_tiles: tiles of each micro-batch.
         learning_rate: Learning rate of this step.
-        stop: whether this rank has been told to stop.
+        votes: What this rank tells the others.
 
     Returns:
-        Mean losses over the step's micro-batches, by the names of LOSSES; whether any rank was told to stop.
+        Mean losses over the step's micro-batches, by the names of LOSSES; how many ranks said what.
     """
     rank, world_size = dist.get_rank(), dist.get_world_size()
     mine = assign_micro_batches(len(batches), world_size)[rank]
@@ -47,21 +61,20 @@ def optimiser_step(
     shape = (len(mine), micro_batch_tiles, model.queue.image.shape[1])
     image, text = torch.zeros(shape), torch.zeros(shape)
     ids = torch.full(shape[:2], -1, dtype=torch.int64)
-    sums = torch.zeros(len(LOSSES) + 1)
-    sums[-1] = float(stop)
+    sums = torch.tensor([0.0] * len(LOSSES) + list(votes))
     layers = model.normalisation_layers() if world_size > 1 else []
     statistics = StatisticsReplay(layers, len(mine)) if layers else None
     for turn, index in enumerate(mine):
         if index is None:
             # A rank without a micro-batch still takes part in the reduction, with a zero gradient.
-            engine.backward(sum(p.sum() for p in model.parameters() if p.requires_grad) * 0.0)
+            engine.backward(_nothing(engine, model, lambda: build(batches[0])))
         else:
             batch, generator = build(batches[index])
             with nullcontext() if statistics is None else statistics.noting(turn):
                 report = engine(batch, generator)
             engine.backward(report.total * weight)
             image[turn], text[turn], ids[turn] = report.teacher_image, report.teacher_text, batch.tile_ids
-            sums[:-1] += torch.stack([getattr(report, name).detach().float() for name in LOSSES]).cpu()
+            sums[: len(LOSSES)] += torch.stack([getattr(report, name).detach().float() for name in LOSSES]).cpu()
         engine.step()
     model.momentum_update()
     dist.all_reduce(sums)
@@ -73,8 +86,20 @@ def optimiser_step(
     if statistics is not None:
         added = _gather(statistics.added)
         statistics.replay([added[rank][turn] for rank, turn in places])
-    losses = {name: float(value) / len(batches) for name, value in zip(LOSSES, sums[:-1], strict=True)}
-    return losses, bool(sums[-1] > 0)
+    losses = {name: float(value) / len(batches) for name, value in zip(LOSSES, sums[: len(LOSSES)], strict=True)}
+    return losses, Votes(*sums[len(LOSSES) :].tolist())
+
+
+def _nothing(engine: Any, model: TrainingModel, build: Callable[[], tuple[Batch, torch.Generator]]) -> torch.Tensor:
+    """A loss of zero that gives every trained parameter a gradient of zero.
+
+    ZeRO stage 2 reduces gradients as they come, in buckets that have to be the same on all ranks, so there they come
+    from the same computation. What it does to statistics of normalisation is taken back by their replay.
+    """
+    if engine.zero_optimization_partition_gradients():
+        return engine(*build()).total * 0.0
+    trained = (parameter.sum() for parameter in model.parameters() if parameter.requires_grad)
+    return sum(trained, torch.zeros((), device=engine.device)) * 0.0
 
 
 def _gather(tensor: torch.Tensor) -> list[torch.Tensor]:

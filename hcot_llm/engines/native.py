@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from corpus.storage.models import StrictModel
+from corpus.storage.precision import PRECISION, Precision
 from corpus.storage.rng import derive_seed
 from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.distribution import value_distribution
 from hcot_llm.engines.fault_injection import inject_fault
+from hcot_llm.engines.gpu import GpuConfig
 from hcot_llm.engines.vllm import Pieces, answer_format, start_llm
 from hcot_llm.prompts.retry import Retry
 from hcot_llm.schema.annotation_schema import AnnotationSchema
@@ -27,10 +28,14 @@ from hcot_llm.schema.answers import parse_answer
 from hcot_llm.schema.errors import AnswerError
 
 
-class EngineConfig(StrictModel):
+class EngineConfig(GpuConfig):
     """Settings of the captioner's vLLM engine."""
 
-    dtype: str = Field(default="float32", description="float32 is twice as fast as bfloat16 on CPUs without AMX")
+    precision: Precision = Field(
+        default="fp32",
+        description=f"of decoder and vision tower: {PRECISION}; bf16 keeps the decoder's weights in bfloat16, which is "
+        "half as fast on CPUs without AMX",
+    )
     enforce_eager: bool = Field(default=True, description="no graph compilation; on a GPU set to false")
     kv_cache_gib: int = Field(default=1, ge=1, description="key-value cache on CPU, in GiB")
     max_model_len: int = Field(default=512, ge=64, description="longest prompt plus answer, in tokens")
@@ -47,6 +52,11 @@ class EngineConfig(StrictModel):
         description="fault injection, for tests of durability: share of answers "
         "that are damaged before they are read, to see that nothing is lost",
     )
+
+    @property
+    def dtype(self) -> str:
+        """Of the decoder's weights, as vLLM takes it."""
+        return "bfloat16" if self.precision == "bf16" else "float32"
 
 
 @dataclass(frozen=True)
@@ -65,18 +75,26 @@ class ProbeOutput:
 class NativeEngine:
     """vLLM serving a Llama decoder.
 
+    Args:
+        decoder_dir: Folder of the decoder.
+        config: The settings.
+        schema: Schema of the answers.
+        gpus: Number of GPUs that this process has reserved.
+
     Attributes:
         generated_tokens: Number of tokens generated so far.
         generate_seconds: Time spent generating so far, in seconds.
     """
 
-    def __init__(self, decoder_dir: Path, config: EngineConfig, schema: AnnotationSchema) -> None:
+    def __init__(self, decoder_dir: Path, config: EngineConfig, schema: AnnotationSchema, gpus: float = 0) -> None:
         self._config, self._schema = config, schema
         if config.enforce_eager:
             # Even then vLLM compiles a helper that ranks the drawn tokens: 2 s of CPU time at every start, and more
             # without the compiler's cache. The helper as written costs 0.1 ms a step more with a vocabulary like ours.
             os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-        self._llm = start_llm(str(decoder_dir), config, enable_prompt_embeds=True, max_logprobs=64)
+        self._llm = start_llm(
+            str(decoder_dir), config, dtype=config.dtype, gpus=gpus, enable_prompt_embeds=True, max_logprobs=64
+        )
         self._pieces = Pieces(self._llm.get_tokenizer())
         self.generated_tokens = 0
         self.generate_seconds = 0.0

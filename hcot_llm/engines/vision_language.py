@@ -15,6 +15,7 @@ from pydantic import Field
 
 from corpus.storage.errors import InputError
 from hcot_llm.engines.completion import Completion
+from hcot_llm.engines.gpu import GpuConfig
 from hcot_llm.engines.vllm import Pieces, answer_format, start_llm
 from hcot_llm.prompts.chain_config import ChainConfig
 from hcot_llm.schema.annotation_schema import AnnotationSchema
@@ -24,7 +25,7 @@ class VisionLanguageError(InputError):
     """The model cannot be used; the message says which, why and what to do."""
 
 
-class VisionLanguageConfig(ChainConfig):
+class VisionLanguageConfig(ChainConfig, GpuConfig):
     """A vision-language model that vLLM serves here."""
 
     model: str = Field(
@@ -86,13 +87,20 @@ def check_model(config: VisionLanguageConfig) -> None:
 
 
 class VisionLanguageModel:
-    """vLLM serving one vision-language model."""
+    """vLLM serving one vision-language model.
 
-    def __init__(self, config: VisionLanguageConfig) -> None:
+    Args:
+        config: The settings.
+        gpus: Number of GPUs that this process has reserved.
+    """
+
+    def __init__(self, config: VisionLanguageConfig, gpus: float = 0) -> None:
         self._config = config
         self._llm = start_llm(
             config.model,
             config,
+            dtype=config.dtype,
+            gpus=gpus,
             max_logprobs=20,
             limit_mm_per_prompt={"image": 1},
             # Its default needs a package that is not here.

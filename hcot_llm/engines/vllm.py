@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 class EngineSettings(Protocol):
     """Settings that every engine's configuration has."""
 
-    dtype: str
     enforce_eager: bool
     kv_cache_gib: int
     max_model_len: int
     max_sequences: int
+
+    def arguments(self, gpus: float) -> dict[str, Any]:
+        """What vLLM is told of the GPUs that this process has reserved."""
+        ...
 
 
 def configure_process(config: EngineSettings) -> None:
@@ -32,12 +35,14 @@ def configure_process(config: EngineSettings) -> None:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
 
-def start_llm(model: str, config: EngineSettings, **own: Any) -> "LLM":
+def start_llm(model: str, config: EngineSettings, *, dtype: str, gpus: float = 0, **own: Any) -> "LLM":
     """Start vLLM in this process. It loads safetensors only and runs no code that a model brings.
 
     Args:
         model: Folder of the model, or its name on the Hugging Face hub.
         config: The settings that all engines have.
+        dtype: Of weights and activations, as vLLM takes it.
+        gpus: Number of GPUs that this process has reserved.
         **own: Further settings of this engine.
     """
     configure_process(config)
@@ -45,7 +50,7 @@ def start_llm(model: str, config: EngineSettings, **own: Any) -> "LLM":
 
     return LLM(
         model=model,
-        dtype=config.dtype,  # pyright: ignore[reportArgumentType]  # a string of the configuration, which vLLM checks
+        dtype=dtype,  # pyright: ignore[reportArgumentType]  # a string of the configuration, which vLLM checks
         enforce_eager=config.enforce_eager,
         max_model_len=config.max_model_len,
         max_num_seqs=config.max_sequences,
@@ -57,6 +62,7 @@ def start_llm(model: str, config: EngineSettings, **own: Any) -> "LLM":
         use_tqdm_on_load=False,
         # A prompt cut in two would wind its request's generator back, which those of the CPU cannot.
         enable_chunked_prefill=False,
+        **config.arguments(gpus),
         **own,
     )
 

@@ -55,7 +55,7 @@ def reconstruction_loss(states: Tensor, head: nn.Module, labels: Tensor, weights
     predicted = targets != IGNORED
     logits = head(states[:, :-1][predicted])
     if logits.shape[0] == 0:
-        return states.sum() * 0.0
+        return states.sum() * 0.0 + logits.sum() * 0.0  # so that the head has a gradient, too
     losses = F.cross_entropy(logits.float(), targets[predicted], reduction="none")
     if weights is None:
         return losses.mean()

@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+import psutil
 import stamina
 
 from actors.weights import MODEL_CONFIG
 from benchmark.tasks.nearest_neighbours import check_data_sets
+from corpus.storage.disk import free_bytes
 from corpus.storage.errors import ConfigError, UserError
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import SCHEMA_FILE, check_same, read_schema
 from model.config import ModelConfig
 from model.weights_check import check_weights
 from orchestrator.cluster.capacity import ClusterCapacity, Resources, cluster_capacity
-from orchestrator.cluster.disk_space import shortfalls
+from orchestrator.cluster.disk_space import shortfalls, spill_dir
+from orchestrator.cluster.footprint import Room, footprint, judge
 from orchestrator.cluster.machine import machine_troubles
 from orchestrator.cluster.placement import missing_room
 from orchestrator.cluster.requirements import Requirement, requirements, total_requirement
@@ -24,6 +27,9 @@ from orchestrator.state.run_directory import RunDirectory
 from orchestrator.tracking.base import Tracker, TrackerAway, TrackerUnusable
 
 _NAMED = 3  # of the keys that differ
+_RAYS_SHARE = (
+    0.7  # of a node's memory, which Ray counts as such where nothing is said; the rest is for the object store
+)
 _ONLY_WHAT_IS_THERE = (
     "Only nodes that are there now count, as Ray does not tell what an autoscaler may add: have it "
     "keep as many as the least of a run needs (minReplicas of KubeRay's worker groups)."
@@ -153,13 +159,17 @@ def check_pretrained(model: ModelConfig) -> None:
             check_size(read_pretrained(vision.pretrained), vision, f"model.{part}.vision")
 
 
-def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
+def preflight(config: RunConfig, directory: RunDirectory | None = None, run_dir: Path | None = None) -> list[str]:
     """Check what the run starts from, and the whole configuration against itself and the cluster.
 
     Args:
         config: The configuration of the run.
         directory: Directory of a run that goes on; None for a new one. A run that has copied the weights it started
             from does not read them again, and one that came from a store brings its annotations along.
+        run_dir: Where a new run is going to write; None: its disk is not looked at.
+
+    Returns:
+        What fits, but makes the run slow.
     """
     check_tile_size(config)
     if directory is None or not restored_corpus(directory.path):
@@ -170,7 +180,10 @@ def preflight(config: RunConfig, directory: RunDirectory | None = None) -> None:
         check_pretrained(config.model)
     config.captioner.check()
     check_data_sets(config.judged_data_sets())
-    check(config, cluster_capacity(config))
+    capacity = cluster_capacity(config)
+    check(config, capacity)
+    shared = config.cluster.address is not None
+    return preflight_size(config, run_dir, capacity=capacity if shared else None)
 
 
 def preflight_machine(config: RunConfig, run_dir: Path) -> None:
@@ -193,6 +206,41 @@ def preflight_disk(config: RunConfig, run_dir: Path) -> None:
         raise PreflightError(
             "The run was not started, because there is too little room on disk:\n  " + "\n  ".join(short)
         )
+
+
+def preflight_size(
+    config: RunConfig, run_dir: Path | None, tiles: int | None = None, capacity: ClusterCapacity | None = None
+) -> list[str]:
+    """Check that what the run comes to hold has room: memory, object store and disk.
+
+    Args:
+        config: The configuration of the run.
+        run_dir: Where a new run writes; None for one that goes on, whose files are there already.
+        tiles: Number of tiles of the corpus; None: that of simulated scenes, of others it is not known before they are
+            cut.
+        capacity: The nodes of the cluster; None: they are not looked at.
+
+    Returns:
+        What fits, but makes the run slow.
+
+    Raises:
+        PreflightError: names what does not fit, with the sizes and the keys.
+    """
+    if tiles is None and config.corpus.kind == "simulated":
+        tiles = config.corpus.simulated.tiles
+    spill = spill_dir(config)
+    there = Room(
+        psutil.virtual_memory().total,
+        None
+        if capacity is None
+        else max((node.memory_gib for node in capacity.nodes), default=0) / _RAYS_SHARE * 2**30,
+        None if run_dir is None else free_bytes(run_dir),
+        None if spill is None else free_bytes(spill),
+    )
+    verdict = judge(config, footprint(config, tiles), there)
+    if verdict.refused:
+        raise PreflightError("The run was not started, because it has no room:\n  " + "\n  ".join(verdict.refused))
+    return verdict.warned
 
 
 def preflight_tracking(tracker: Tracker) -> None:

@@ -30,7 +30,7 @@ SETTINGS = (
     "train.resize_interval_s=2",
     # The first group after the loss is asked for at the old size, before the loss is known everywhere.
     "train.regroup_timeout_s=40",
-    "train.checkpoint_every_steps=5",
+    "train.checkpoint_every_s=1",
 )
 EPOCHS = 80
 """Of the first round: long enough for a node to come and go."""

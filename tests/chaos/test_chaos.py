@@ -109,7 +109,7 @@ def struck(smoke_run, tmp_path_factory):
     return run_with_faults(
         ROOT / "configs" / "smoke.yaml",
         tmp_path_factory.mktemp("chaos") / "struck",
-        [f"corpus.data_dir={smoke_run.data_dir}", "train.min_workers=2", "train.checkpoint_every_steps=1"],
+        [f"corpus.data_dir={smoke_run.data_dir}", "train.min_workers=2", "train.checkpoint_every_s=0"],
         [
             Injection(Fault("captioner", "label", INSIDE), 1, 0.3 * label_s),
             Injection(Fault("trainer", "evaluate", BOUNDARY, number=1), 1, 0.0),

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from actors.captioner.probe import LOGPROB_TOLERANCE, PROBE_TOKENS, WeightsNotServed, check_probe, load_probe
+from actors.captioner.probe import PROBE_TOKENS, WeightsNotServed, check_probe, load_probe
+from corpus.storage.precision import log_probability_tolerance
 from hcot_llm.prompts.prompts import captioner_prompt
 from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.shared_training import CLAUSE, PROMPT
@@ -111,7 +112,7 @@ def test_more_prompts_than_one_step_can_take_are_all_answered(engine, prompts):
 
 def test_the_probe_proves_the_weights_that_are_served(engine, trained_captioner):
     probe = load_probe(trained_captioner.weights_dir)
-    assert check_probe(probe, engine.probe(probe.prompts, PROBE_TOKENS), "trained") < LOGPROB_TOLERANCE
+    assert check_probe(probe, engine.probe(probe.prompts, PROBE_TOKENS), "trained") < log_probability_tolerance("fp32")
 
 
 def test_new_weights_change_the_output_and_stale_ones_are_refused(restored, trained_captioner, clean_corpus):
@@ -124,7 +125,9 @@ def test_new_weights_change_the_output_and_stale_ones_are_refused(restored, trai
     with pytest.raises(WeightsNotServed, match="does not serve the weights in trained: probe 0"):
         check_probe(probe, after, "trained")
     restored.reload(trained_captioner.decoder_dir)
-    assert check_probe(probe, restored.probe(probe.prompts, PROBE_TOKENS), "trained") < LOGPROB_TOLERANCE
+    assert check_probe(probe, restored.probe(probe.prompts, PROBE_TOKENS), "trained") < log_probability_tolerance(
+        "fp32"
+    )
 
 
 def test_weights_that_differ_a_little_are_refused_too(restored, trained_captioner, tmp_path):

@@ -76,6 +76,38 @@ def test_every_fold_keeps_its_own_state_and_starts_anew_when_told_to(folder, ran
     assert seen["total_steps"] == [[steps for steps in (4, 8, 12) for fold in (0, 1)]] * 2
 
 
+@pytest.fixture(scope="module")
+def spread(folder):
+    return training_job.run(training_job.stage_2_in_background, 2, folder)
+
+
+def test_gradients_spread_over_the_workers_give_the_losses_of_stage_1(spread, two_ranks):
+    """Though one of them has no micro-batch in a pass."""
+    for spread_out, before in zip(spread["losses"], two_ranks["losses"], strict=True):
+        assert spread_out == pytest.approx(before, rel=SAME_LOSS, abs=1e-4)
+    assert spread["ranks_disagree"] == []
+
+
+def test_training_goes_on_while_a_checkpoint_is_written_and_a_kill_costs_no_more_than_what_was_not_finished(spread):
+    assert spread["begun"] == ["step-00000002"]
+    assert spread["waiting"] == [0, ["step-00000002"]]
+    assert spread["finished"] == ["step-00000002"]
+    assert spread["position"] == 2
+    assert spread["left_over"] == []
+
+
+def test_what_was_written_beside_later_steps_is_the_state_of_its_own_step(spread):
+    assert spread["repeated"] == spread["losses"][2:]
+    assert spread["differing"] == []
+
+
+def test_one_worker_goes_on_where_two_with_spread_gradients_stopped(folder, spread):
+    resized = training_job.run(training_job.stage_2_resized, 1, folder)
+    assert resized["position"] == 2
+    for after, before in zip(resized["losses"], spread["losses"][2:], strict=True):
+        assert after == pytest.approx(before, rel=SAME_LOSS, abs=1e-4)
+
+
 def test_loss_curves_with_and_without_a_resize_agree(folder):
     """One worker all the way, against one, then two, then one: same global batch, same data order."""
     whole = training_job.run(training_job.whole_curve, 1, folder)["losses"]

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 
+from actors.trainer import background
 from actors.trainer.channel import TrainCommand
 from actors.trainer.checkpoint import TrainerPosition, save_checkpoint
 from actors.trainer.communication_op import compile_communication_op
@@ -89,12 +92,12 @@ def training_table(tiles: int = TILES, seed: int = 0) -> pa.Table:
 class Job:
     """One worker in this process, at some step of round 1, which has STEPS steps an epoch."""
 
-    def __init__(self, start_dir: Path, state_dir: Path, epochs: int = 1) -> None:
+    def __init__(self, start_dir: Path, state_dir: Path, epochs: int = 1, train: TrainConfig = TRAIN) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
         self.state_dir = state_dir
         self.worker = Rank(
             {"run_seed": 0, "start_dir": str(start_dir), "state_dir": str(state_dir), "feedback": True, "levels": True},
-            TRAIN,
+            train,
         )
         self.window = window_of(training_table())
         plans = [
@@ -249,6 +252,63 @@ def next_epoch(folder: Path) -> dict:
     losses = job.train(begun + STEPS)
     job.save()
     return {"from": begun, "losses": losses}
+
+
+STAGE_2 = TRAIN.model_copy(update={"zero_stage": 2, "checkpoint_every_s": 0.0})
+
+
+def stage_2_in_background(folder: Path) -> dict:
+    """Four steps with gradients spread over the ranks. What is saved after two is written during the third and fourth.
+
+    Then the last two steps again from there, once without and once with the fourth step's checkpoint finished.
+    """
+    state = folder / f"state-zero-2-{dist.get_world_size()}"
+    write = background.BackgroundWrite._save_file
+    may_write = threading.Event()
+
+    def held_back(content, path) -> None:
+        may_write.wait()
+        write(content, path)
+
+    background.BackgroundWrite._save_file = staticmethod(held_back)
+    first = Job(folder / "start", state, train=STAGE_2)
+    worker, losses = first.worker, first.train(2)
+    worker.keep_up(_position(first))
+    begun = [path.name.split(".")[1] for path in state.iterdir()]
+    losses += first.train(3)
+    worker.keep_up(_position(first))  # nobody has written: it is neither finished nor is another one begun
+    waiting = worker.votes.written, [path.name.split(".")[1] for path in state.iterdir()]
+    may_write.set()
+    while not worker._pending.written():
+        time.sleep(0.01)
+    dist.barrier()
+    losses += first.train(4)
+    worker.keep_up(_position(first))  # finishes that of the second step, and begins its own
+    finished = sorted(path.name for path in state.iterdir() if not path.name.startswith("."))
+    again = Job(folder / "start", state, train=STAGE_2)  # as after a kill: what was not finished is removed
+    position, left_over = again.done, [path.name for path in state.iterdir() if path.name.startswith(".")]
+    repeated = again.train(STEPS)
+    return {
+        "losses": losses,
+        "begun": begun,
+        "waiting": waiting,
+        "finished": finished,
+        "position": position,
+        "left_over": left_over,
+        "repeated": repeated,
+        "differing": _differing(first.weights(), again.weights()),
+        "ranks_disagree": _ranks_disagree(first.weights()),
+    }
+
+
+def stage_2_resized(folder: Path) -> dict:
+    """Goes on, with this job's world size, from what two ranks of `stage_2_in_background` left."""
+    job = Job(folder / "start", folder / "state-zero-2-2", train=STAGE_2)
+    return {"position": job.done, "losses": job.train(STEPS)}
+
+
+def _position(job: Job) -> TrainerPosition:
+    return TrainerPosition(1, job.done, job.done, job.worker.world_size, False)
 
 
 def _ranks_disagree(mine: dict[str, torch.Tensor]) -> list[str]:
