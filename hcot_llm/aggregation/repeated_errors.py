@@ -18,7 +18,7 @@ from hcot_llm.schema.annotation_schema import AnnotationSchema
 _CLEARLY = 3.0
 """Standard errors by which the agreement of all clauses together exceeds the accuracy."""
 _LESS = -1.0
-"""Standard errors by which that of a clause is lower at least, if the models count in it all the same: they err, too."""
+"""Standard errors by which that of a clause is lower at least where the models count all the same: they err, too."""
 _log = logging.getLogger(__name__)
 
 
