@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from corpus.registry import UnknownMember
+from corpus.storage.config import StorageConfig
 from corpus.storage.errors import InputError
 from corpus.storage.objects import StoreUri, StoreUriError, is_uri
 from corpus.storage.redaction import without_user
+from corpus.storage.stores import STORES
 
 if TYPE_CHECKING:
     from orchestrator.config.schema import RunConfig
@@ -45,13 +48,15 @@ def run_place(text: str | Path) -> Path | StoreUri:
     """A run directory of the command line, or the URI of a stored run.
 
     Raises:
-        InputError: It is a URI that names no place in a store.
+        InputError: It is a URI that names no place in a store, or a kind of store that there is not.
     """
     if not is_uri(str(text)):
         return Path(text)
     try:
-        return StoreUri.parse(str(text))
-    except StoreUriError as error:
+        uri = StoreUri.parse(str(text))
+        STORES.find(uri.scheme)
+        return uri
+    except (StoreUriError, UnknownMember) as error:
         raise InputError(str(error)) from None  # the parser would print the value of a ValueError, password and all
 
 
@@ -76,6 +81,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 def progress_console(as_json: bool) -> Console:
     """Where progress is printed: beside one JSON object on standard output it goes to standard error."""
     return Console(stderr=True, markup=False, emoji=False, quiet=console.quiet) if as_json else console
+
+
+def stored_at(config: "RunConfig", uri: StoreUri) -> "RunConfig":
+    """A configuration whose run is stored at a URI, whatever place it names itself."""
+    storage = StorageConfig(uri=str(uri))
+    if config.storage is not None:
+        storage = config.storage.model_copy(update={"uri": str(uri)})
+    return config.model_copy(update={"storage": storage})
 
 
 def load(path: Path, tiles: Path | None, settings: list[str] | None) -> "RunConfig":

@@ -109,7 +109,7 @@ class StoredRun:
                     self.publish()
             finally:
                 self._lease.release()
-        except (StoreAway, LeaseLost) as trouble:
+        except UserError as trouble:
             if error is None:
                 raise
             self._console.print(

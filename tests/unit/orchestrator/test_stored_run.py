@@ -306,6 +306,39 @@ def test_a_stored_run_is_fetched_and_every_command_reads_the_copy(s3, made, tmp_
     assert "not empty" in said
 
 
+def test_run_and_resume_with_the_uri_of_a_finished_run_find_it_finished(s3, made, tmp_path, call, monkeypatch):
+    first = Machine(s3, tmp_path / "1", made)
+    with first.driving():
+        pass
+    uri = str(first.settings.place)
+    (tmp_path / "2").mkdir()
+    monkeypatch.chdir(tmp_path / "2")
+    again = ["run", made / "run" / "config.yaml", "--run-dir", uri]
+    for arguments in (["resume", uri], again, ["resume", f"runs/{first.folder.name}"]):
+        code, said, error = call(*arguments)
+        assert (code, error) == (0, "")
+        assert "All 2 rounds of" in said
+    assert (tmp_path / "2" / "runs" / first.folder.name / "rounds" / "0002.json").exists()
+
+
+def test_a_run_of_another_configuration_is_refused_by_the_keys_that_differ(s3, made, tmp_path, call, monkeypatch):
+    first = Machine(s3, tmp_path / "1", made)
+    with first.driving():
+        pass
+    monkeypatch.chdir(tmp_path)
+    uri = str(first.settings.place)
+    code, _, said = call("run", made / "run" / "config.yaml", "--set", f"storage={uri}", "--set", "rounds=9")
+    assert code == 2
+    assert "another configuration (rounds)" in said
+    assert f"knowlip resume {uri}" in said
+
+
+def test_an_unknown_kind_of_store_is_refused_with_those_there_are(call):
+    code, _, said = call("resume", "s4://bucket/a")
+    assert code == 2
+    assert "no kind of storage 's4'; registered: s3" in said
+
+
 @pytest.mark.parametrize("arguments", [["report"], ["gallery"], ["logs"], ["history"], ["review"], ["compare"]])
 def test_a_command_that_reads_no_store_says_what_does(call, arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
