@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 
 from corpus.registry import UnknownMember
-from corpus.storage.config import StorageConfig
 from corpus.storage.errors import InputError
 from corpus.storage.objects import StoreUri, StoreUriError, is_uri
 from corpus.storage.redaction import without_user
@@ -81,14 +80,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 def progress_console(as_json: bool) -> Console:
     """Where progress is printed: beside one JSON object on standard output it goes to standard error."""
     return Console(stderr=True, markup=False, emoji=False, quiet=console.quiet) if as_json else console
-
-
-def stored_at(config: "RunConfig", uri: StoreUri) -> "RunConfig":
-    """A configuration whose run is stored at a URI, whatever place it names itself."""
-    storage = StorageConfig(uri=str(uri))
-    if config.storage is not None:
-        storage = config.storage.model_copy(update={"uri": str(uri)})
-    return config.model_copy(update={"storage": storage})
 
 
 def load(path: Path, tiles: Path | None, settings: list[str] | None) -> "RunConfig":

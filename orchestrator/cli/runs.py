@@ -20,7 +20,6 @@ from orchestrator.cli.arguments import (
     console,
     load,
     run_place,
-    stored_at,
 )
 
 Address = Annotated[
@@ -50,10 +49,9 @@ def run(
     """Run the closed loop: train, publish, score, relabel, accept, refresh, evaluate, round by round."""
     from orchestrator.start import start_run
 
-    loaded = load(config, tiles, settings)
     if isinstance(run_dir, StoreUri):
-        loaded, run_dir = stored_at(loaded, run_dir), None
-    start_run(loaded, run_dir, console)
+        settings, run_dir = [*(settings or []), f"storage.uri={run_dir}"], None
+    start_run(load(config, tiles, settings), run_dir, console)
 
 
 def resume(run_dir: RunPlace, folder: WorkingFolder = None) -> None:

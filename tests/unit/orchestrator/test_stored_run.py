@@ -19,7 +19,7 @@ from corpus.storage.lock import LeaseLost
 from corpus.storage.objects import StoreAway, StoreUri
 from corpus.storage.snapshot import list_folder
 from corpus.storage.stores import STORES
-from orchestrator.config.load import differing_keys, save_config
+from orchestrator.config.load import differing_keys, load_config, save_config
 from orchestrator.data.inputs import CorpusInputs, read_inputs
 from orchestrator.data.prepare import open_again
 from orchestrator.run.restored import fetch_run, folder_name, of_this_machine
@@ -263,6 +263,17 @@ def test_a_store_from_outside_holds_a_run(made, tmp_path):
             second.stored().__enter__()
         with second.stored():
             assert second.published() == first.published()
+
+
+@pytest.mark.parametrize(
+    "given", ["", "storage: null\n", "storage: s3://bucket/a\n", "storage: {uri: s3://bucket/a}\n"]
+)
+def test_keys_of_the_storage_can_be_set_however_its_place_is_given(tmp_path, given):
+    path = tmp_path / "run.yaml"
+    path.write_text(given)
+    config = load_config(path, ["storage=s3://bucket/b", "storage.publish_every_s=2", "storage.uri=s3://bucket/c"])
+    assert config.storage == StorageConfig(uri="s3://bucket/c", publish_every_s=2)
+    assert load_config(path).storage == (StorageConfig(uri="s3://bucket/a") if "bucket" in given else None)
 
 
 def test_configurations_of_two_machines_are_the_same_but_for_where_things_lie(made, tmp_path):
