@@ -15,6 +15,7 @@ from rich.console import Console
 from corpus.annotations import AnnotationStore
 from corpus.plugins import load_plugins
 from corpus.storage.config import StorageConfig
+from corpus.storage.errors import Interrupted
 from corpus.storage.lock import LeaseLost
 from corpus.storage.objects import StoreAway, StoreUri
 from corpus.storage.snapshot import list_folder
@@ -27,6 +28,7 @@ from orchestrator.run.stored import StoredRun
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper
 from orchestrator.state.records import read_records, write_record
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
+from orchestrator.state.run_end import read_end, write_end
 from support.made_once import made_once
 from support.made_run import make_run
 from support.plugins import forgotten_afterwards
@@ -251,6 +253,31 @@ def test_a_store_that_stays_away_ends_the_driver_with_what_to_do(s3, made, tmp_p
     assert len(read_records(tmp_path / "copy")) == 2
     with first.stored(lasts_s=0.0):  # and the machine itself goes on with the round that it has
         assert len(read_records(first.folder)) == 3
+
+
+def test_an_interrupted_driver_publishes_its_end(s3, made, tmp_path):
+    first = Machine(s3, tmp_path / "1", made)
+    with pytest.raises(Interrupted), first.driving():
+        write_end(unguarded(first.folder), KeyboardInterrupt())
+        raise Interrupted
+    fetch_run(first.settings.place, tmp_path / "copy")
+    assert (found := read_end(tmp_path / "copy")) is not None
+    assert found.status == "interrupted"
+    with first.stored():  # its lease was given back
+        pass
+
+
+def test_an_interrupted_driver_waits_for_a_store_that_is_away_no_longer_than_its_grace(s3, made, tmp_path):
+    first = Machine(s3, tmp_path / "1", made)
+    begun = time.monotonic()
+    with pytest.raises(Interrupted), first.driving() as stored:
+        stored.grace_s = 0.3
+        stored.store.patience_s = 60
+        s3.proxy.go_away()
+        write_end(unguarded(first.folder), KeyboardInterrupt())
+        begun = time.monotonic()
+        raise Interrupted
+    assert time.monotonic() - begun < 20
 
 
 def test_a_store_from_outside_holds_a_run(made, tmp_path):
