@@ -28,7 +28,7 @@ SETTINGS = (
     "cluster.local_cpus=4",
 )
 UPLOAD_BYTES_PER_S = 2e5
-PATIENCE_S = 240
+PATIENCE_S = 600
 
 
 def start(s3, machine: Path, *arguments: str | Path) -> Driver:
