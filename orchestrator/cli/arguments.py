@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from corpus.registry import UnknownMember
 from corpus.storage.errors import InputError
 from corpus.storage.objects import StoreUri, StoreUriError, is_uri
 from corpus.storage.redaction import without_user
+from corpus.storage.stores import STORES
 
 if TYPE_CHECKING:
     from orchestrator.config.schema import RunConfig
@@ -45,13 +47,15 @@ def run_place(text: str | Path) -> Path | StoreUri:
     """A run directory of the command line, or the URI of a stored run.
 
     Raises:
-        InputError: It is a URI that names no place in a store.
+        InputError: It is a URI that names no place in a store, or a kind of store that there is not.
     """
     if not is_uri(str(text)):
         return Path(text)
     try:
-        return StoreUri.parse(str(text))
-    except StoreUriError as error:
+        uri = StoreUri.parse(str(text))
+        STORES.find(uri.scheme)
+        return uri
+    except (StoreUriError, UnknownMember) as error:
         raise InputError(str(error)) from None  # the parser would print the value of a ValueError, password and all
 
 

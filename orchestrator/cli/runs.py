@@ -50,8 +50,7 @@ def run(
     from orchestrator.start import start_run
 
     if isinstance(run_dir, StoreUri):
-        settings = [*(settings or []), f"storage.uri={run_dir}"]
-        run_dir = None
+        settings, run_dir = [*(settings or []), f"storage.uri={run_dir}"], None
     start_run(load(config, tiles, settings), run_dir, console)
 
 

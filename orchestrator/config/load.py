@@ -39,6 +39,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         for section in _FILED:
             if override.startswith(f"{section}."):
                 _open_section(content, section, path)
+        _open_storage(content)
         _override(content, override)
     for section in _FILED:
         _open_section(content, section, path)
@@ -169,6 +170,14 @@ def _override(content: dict, override: str) -> None:
                 f"--set {override}: '{parent}' is a value in the configuration file and has no keys inside."
             )
     place[last] = value
+
+
+def _open_storage(content: dict) -> None:
+    """Make a section of a storage that is given by its URI alone, or not at all, so that keys of it can be set."""
+    if isinstance(uri := content.get("storage"), str):
+        content["storage"] = {"uri": uri}
+    elif uri is None:
+        content.pop("storage", None)
 
 
 def _open_section(content: dict, section: str, path: Path) -> None:

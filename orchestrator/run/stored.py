@@ -88,7 +88,7 @@ class StoredRun:
             self._published.sweep()
             self._restore()
         except BaseException:
-            with suppress(StoreAway):  # the lease runs out, and the first error is the one to hear of
+            with suppress(UserError):  # the lease runs out, and the first error is the one to hear of
                 self._lease.release()
             raise
         return self
@@ -109,7 +109,7 @@ class StoredRun:
                     self.publish()
             finally:
                 self._lease.release()
-        except (StoreAway, LeaseLost) as trouble:
+        except UserError as trouble:
             if error is None:
                 raise
             self._console.print(

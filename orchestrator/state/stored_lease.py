@@ -20,6 +20,7 @@ from corpus.storage.trees import StoreDamaged
 from orchestrator.state.lease import Lease, LeaseHeld, Owner
 
 LEASE = "lease.json"
+_PROBE = "conditions"
 LASTS_S = 60.0
 _log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class StoredLease:
             LeaseHeld: Another driver holds it.
             StoreRefused: The store does not keep the conditions of writes.
         """
+        self._see_to_conditions()
         found = read_stored_lease(self._store)
         if found is not None and is_held(found[0], found[1], self._lasts_s):
             raise self._held(found[0])
@@ -82,7 +84,6 @@ class StoredLease:
         except Conflict as error:
             now = read_stored_lease(self._store)
             raise self._held(now[0]) if now is not None else LeaseLost(f"{self._store.uri} was removed.") from error
-        self._see_to_conditions()
         self._thread = threading.Thread(target=self._renew, name="stored lease", daemon=True)
         self._thread.start()
         return self._token
@@ -100,7 +101,8 @@ class StoredLease:
             try:
                 self._write(self._etag, released=True)
             except Conflict:
-                self.lost = True
+                if self._is_still_ours():
+                    self._write(self._etag, released=True)
 
     def _renew(self) -> None:
         while not self._stop.wait(self._lasts_s / 4):
@@ -135,9 +137,10 @@ class StoredLease:
         return put_mine(store or self._store, LEASE, body, etag)
 
     def _see_to_conditions(self) -> None:
-        """Write under a condition that does not hold: a store that does it anyway cannot tell two drivers apart."""
+        """Write an object twice on condition that there is none: a store that does it cannot tell two drivers apart."""
         try:
-            self._store.put_if(LEASE, b"", None)
+            for _ in range(2):
+                self._store.put_if(_PROBE, b"", None)
         except Conflict:
             return
         raise StoreRefused(

@@ -24,9 +24,11 @@ SETTINGS = (
     "train.checkpoint_every_steps=2",
     "storage.publish_every_s=1",
     "cluster.free_disk_gib=0.5",
+    "cluster.memory_gib=2",
+    "cluster.local_cpus=4",
 )
 UPLOAD_BYTES_PER_S = 2e5
-PATIENCE_S = 240
+PATIENCE_S = 600
 
 
 def start(s3, machine: Path, *arguments: str | Path) -> Driver:

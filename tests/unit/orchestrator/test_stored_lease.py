@@ -42,9 +42,9 @@ def test_a_second_driver_is_refused_with_the_name_of_the_first(s3):
 def test_a_driver_that_died_elsewhere_is_given_up_after_a_while(s3):
     leave(s3)
     with pytest.raises(LeaseHeld, match="process 7 on elsewhere"):
-        StoredLease(opened(s3), lasts_s=3.0).acquire()
-    time.sleep(3.0)
-    lease = StoredLease(opened(s3), lasts_s=3.0)
+        StoredLease(opened(s3), lasts_s=2.0).acquire()
+    time.sleep(2.0)
+    lease = StoredLease(opened(s3), lasts_s=2.0)
     assert lease.acquire() == 4
     lease.release()
 

@@ -15,11 +15,12 @@ from rich.console import Console
 from corpus.annotations import AnnotationStore
 from corpus.plugins import load_plugins
 from corpus.storage.config import StorageConfig
+from corpus.storage.errors import Interrupted
 from corpus.storage.lock import LeaseLost
 from corpus.storage.objects import StoreAway, StoreUri
 from corpus.storage.snapshot import list_folder
 from corpus.storage.stores import STORES
-from orchestrator.config.load import differing_keys, save_config
+from orchestrator.config.load import differing_keys, load_config, save_config
 from orchestrator.data.inputs import CorpusInputs, read_inputs
 from orchestrator.data.prepare import open_again
 from orchestrator.run.restored import fetch_run, folder_name, of_this_machine
@@ -27,6 +28,7 @@ from orchestrator.run.stored import StoredRun
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper
 from orchestrator.state.records import read_records, write_record
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
+from orchestrator.state.run_end import read_end, write_end
 from support.made_once import made_once
 from support.made_run import make_run
 from support.plugins import forgotten_afterwards
@@ -253,6 +255,31 @@ def test_a_store_that_stays_away_ends_the_driver_with_what_to_do(s3, made, tmp_p
         assert len(read_records(first.folder)) == 3
 
 
+def test_an_interrupted_driver_publishes_its_end(s3, made, tmp_path):
+    first = Machine(s3, tmp_path / "1", made)
+    with pytest.raises(Interrupted), first.driving():
+        write_end(unguarded(first.folder), KeyboardInterrupt())
+        raise Interrupted
+    fetch_run(first.settings.place, tmp_path / "copy")
+    assert (found := read_end(tmp_path / "copy")) is not None
+    assert found.status == "interrupted"
+    with first.stored():  # its lease was given back
+        pass
+
+
+def test_an_interrupted_driver_waits_for_a_store_that_is_away_no_longer_than_its_grace(s3, made, tmp_path):
+    first = Machine(s3, tmp_path / "1", made)
+    begun = time.monotonic()
+    with pytest.raises(Interrupted), first.driving() as stored:
+        stored.grace_s = 0.3
+        stored.store.patience_s = 60
+        s3.proxy.go_away()
+        write_end(unguarded(first.folder), KeyboardInterrupt())
+        begun = time.monotonic()
+        raise Interrupted
+    assert time.monotonic() - begun < 20
+
+
 def test_a_store_from_outside_holds_a_run(made, tmp_path):
     """The worked example of CONTRIBUTING.md."""
     with forgotten_afterwards("support.toy_store", STORES) as module:
@@ -263,6 +290,17 @@ def test_a_store_from_outside_holds_a_run(made, tmp_path):
             second.stored().__enter__()
         with second.stored():
             assert second.published() == first.published()
+
+
+@pytest.mark.parametrize(
+    "given", ["", "storage: null\n", "storage: s3://bucket/a\n", "storage: {uri: s3://bucket/a}\n"]
+)
+def test_keys_of_the_storage_can_be_set_however_its_place_is_given(tmp_path, given):
+    path = tmp_path / "run.yaml"
+    path.write_text(given)
+    config = load_config(path, ["storage=s3://bucket/b", "storage.publish_every_s=2", "storage.uri=s3://bucket/c"])
+    assert config.storage == StorageConfig(uri="s3://bucket/c", publish_every_s=2)
+    assert load_config(path).storage == (StorageConfig(uri="s3://bucket/a") if "bucket" in given else None)
 
 
 def test_configurations_of_two_machines_are_the_same_but_for_where_things_lie(made, tmp_path):
@@ -304,6 +342,39 @@ def test_a_stored_run_is_fetched_and_every_command_reads_the_copy(s3, made, tmp_
     code, _, said = call("fetch", uri, tmp_path / "copy")
     assert code == 2
     assert "not empty" in said
+
+
+def test_run_and_resume_with_the_uri_of_a_finished_run_find_it_finished(s3, made, tmp_path, call, monkeypatch):
+    first = Machine(s3, tmp_path / "1", made)
+    with first.driving():
+        pass
+    uri = str(first.settings.place)
+    (tmp_path / "2").mkdir()
+    monkeypatch.chdir(tmp_path / "2")
+    again = ["run", made / "run" / "config.yaml", "--run-dir", uri]
+    for arguments in (["resume", uri], again, ["resume", f"runs/{first.folder.name}"]):
+        code, said, error = call(*arguments)
+        assert (code, error) == (0, "")
+        assert "All 2 rounds of" in said
+    assert (tmp_path / "2" / "runs" / first.folder.name / "rounds" / "0002.json").exists()
+
+
+def test_a_run_of_another_configuration_is_refused_by_the_keys_that_differ(s3, made, tmp_path, call, monkeypatch):
+    first = Machine(s3, tmp_path / "1", made)
+    with first.driving():
+        pass
+    monkeypatch.chdir(tmp_path)
+    uri = str(first.settings.place)
+    code, _, said = call("run", made / "run" / "config.yaml", "--set", f"storage={uri}", "--set", "rounds=9")
+    assert code == 2
+    assert "another configuration (rounds)" in said
+    assert f"knowlip resume {uri}" in said
+
+
+def test_an_unknown_kind_of_store_is_refused_with_those_there_are(call):
+    code, _, said = call("resume", "s4://bucket/a")
+    assert code == 2
+    assert "no kind of storage 's4'; registered: s3" in said
 
 
 @pytest.mark.parametrize("arguments", [["report"], ["gallery"], ["logs"], ["history"], ["review"], ["compare"]])
