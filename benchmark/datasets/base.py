@@ -170,6 +170,7 @@ class Segmentation:
         test: what they are judged on.
         positive: the class whose IoU counts first, where there are two; "": the mean over classes does.
         note: what a reader of the numbers has to know of the split.
+        test_again: the views of the test places under another draw of speckle, in the same order; (): there are none.
     """
 
     classes: tuple[str, ...]
@@ -177,6 +178,7 @@ class Segmentation:
     test: LabelledMasks
     positive: str = ""
     note: str = ""
+    test_again: Sequence[tuple[Backscatter, ...]] = ()
 
 
 @dataclass(frozen=True)

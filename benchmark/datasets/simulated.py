@@ -169,7 +169,8 @@ def read_cover(folder: Path) -> Segmentation:
         cities = [scenes.rows[row]["city"] for row in rows]
         return LabelledMasks([(scenes.image(row),) for row in rows], [scenes.cover[row] for row in rows], cities)
 
-    return Segmentation(tuple(LANDFORMS), part(train), part(test), note=split_note(apart))
+    again = [(scenes.image(row, again=True),) for row in test]
+    return Segmentation(tuple(LANDFORMS), part(train), part(test), note=split_note(apart), test_again=again)
 
 
 def read_clauses(folder: Path) -> Described:

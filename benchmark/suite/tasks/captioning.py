@@ -11,7 +11,7 @@ import numpy as np
 from benchmark.datasets.base import Described
 from benchmark.metrics.captions import bleu4, cider_d, rouge_l
 from benchmark.metrics.group_bootstrap import Estimate, mean_estimate
-from benchmark.suite.answers import derangement, learned_answers, right_labels
+from benchmark.suite.answers import derangement, grey_like, learned_answers, right_labels
 from benchmark.suite.base import ClauseReader, ImageClassifier, ImageEncoder, Outcome, Setting
 from hcot_llm.schema.files import default_schema
 from hcot_llm.text.render import render_caption
@@ -39,12 +39,15 @@ class Captioning:
     def run(self, data: Described, setting: str, method: Any, seed: int) -> Outcome:
         """Judge on the test scenes."""
         if setting == "zero_shot":
-            seen = method.read_clauses(data.test.images, data.values)
+            found = method.read_clauses([*data.test.images, grey_like(data.test.images[0])], data.values)
         else:
-            seen = {clause: rows[:-1] for clause, rows in learned_answers(method, data, seed).items()}
+            found = learned_answers(method, data, seed)
+        seen = {clause: rows[:-1] for clause, rows in found.items()}
+        grey = {clause: rows[-1:].argmax(axis=1) for clause, rows in found.items()}
         guess = {clause: rows.argmax(axis=1) for clause, rows in seen.items()}
         truth = {clause: right_labels(data, clause) for clause in data.values}
         right = np.mean([guess[clause] == truth[clause] for clause in data.values], axis=0)
+        of_grey = np.mean([grey[clause] == truth[clause] for clause in data.values], axis=0)
         order = derangement(len(right), seed)
         other = np.mean([guess[clause][order] == truth[clause] for clause in data.values], axis=0)
         said, wanted = (
@@ -59,6 +62,7 @@ class Captioning:
                 "bleu4": Estimate(bleu4(said, references)),
                 "rouge_l": mean_estimate(rouge_l(said, references), groups),
                 "cider_d": mean_estimate(cider_d(said, references), groups),
+                "clause_accuracy_grey": mean_estimate(of_grey, groups),
                 "clause_accuracy_shuffled": mean_estimate(other, groups),
             }
         )

@@ -12,6 +12,7 @@ import numpy as np
 from benchmark.datasets.base import Classification, LabelledImages, SeveralLabels
 from benchmark.metrics.accuracy import expected_calibration_error
 from benchmark.metrics.group_bootstrap import Estimate, estimate, mean_estimate
+from benchmark.suite.answers import derangement, grey_like
 from benchmark.suite.base import ImageClassifier, ImageEncoder, Outcome, PairEncoder, Setting
 from benchmark.suite.features import every_test_image, features_of
 from benchmark.suite.probes import knn, linear_probe
@@ -71,6 +72,8 @@ class ClassificationTask:
             else:
                 said = linear_probe(features, train.labels, train.groups, queries, classes, seed)
         scores = judge(said[: len(data.test)], data.test)
+        if setting == "zero_shot":
+            scores |= _controls(method, said[: len(data.test)], data, seed)
         if data.test_again is not None:
             again = said[len(data.test) :]
             scores["accuracy_other_speckle"] = judge(again, data.test_again)["accuracy"]
@@ -127,3 +130,11 @@ def judge(said: np.ndarray, test: LabelledImages) -> dict[str, Estimate]:
     found = {name: estimate(score, test.groups) for name, score in scores.items()}
     confidence = np.clip(said.max(axis=1), 0, 1)
     return {**found, "ece": Estimate(expected_calibration_error(confidence, right))}
+
+
+def _controls(method: Any, said: np.ndarray, data: Classification, seed: int) -> dict[str, Estimate]:
+    """Accuracy with a grey image, and with another image, of a method that reads the classes' sentences."""
+    grey = zero_shot(method, [grey_like(data.test.images[0])], data.classes)
+    rows = {"accuracy_grey": np.repeat(grey, len(data.test), axis=0)}
+    rows["accuracy_shuffled"] = said[derangement(len(data.test), seed)]
+    return {name: judge(each, data.test)["accuracy"] for name, each in rows.items()}

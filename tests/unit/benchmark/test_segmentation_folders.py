@@ -1,11 +1,16 @@
 """Segmentation sets in folders: coloured masks, and several polarisations of a place."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.baselines.trivial import Trees
 from benchmark.datasets.base import IGNORED, DataSetError
 from benchmark.datasets.segmentation_folder import read_segmentation_folder
+from benchmark.suite.base import MethodInputs
+from benchmark.suite.tasks.segmentation import SegmentationTask
 from support.labelled_images import write_chip
 
 COLOURS = "value,class\n#ff0000,building\n#0000ff,water\n#000000,\n"
@@ -64,3 +69,12 @@ def test_the_polarisations_of_a_place_are_bands_of_one_image_with_one_mask(tmp_p
     write_chip(tmp_path / "test" / "images" / "scene_1_HV.tiff", 1, side=20)
     with pytest.raises(DataSetError, match=r"scene_1_HH\.tiff, scene_1_HV\.tiff.* have different sizes"):
         read_segmentation_folder(tmp_path)
+
+
+def test_another_draw_of_speckle_is_judged_beside_the_first(coloured):
+    data = read_segmentation_folder(coloured)
+    data = replace(data, test_again=data.test.views)
+    scores = SegmentationTask("", ()).run(data, "all_labels", Trees().open(MethodInputs()), 0).scores
+    headline = next(iter(scores))
+    assert scores[f"{headline}_other_speckle"] == scores[headline]
+    assert [name for name in scores if name.endswith("_speckle")] == [f"{headline}_other_speckle"]

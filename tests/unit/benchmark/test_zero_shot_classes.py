@@ -37,7 +37,9 @@ def test_the_mean_direction_of_all_sentences_of_a_class_decides():
     data = Classification(CLASSES, labelled([200, 5]), labelled([210, 4, 220, 3]))
     scores = task.run(data, "zero_shot", method, 0).scores
     assert scores["accuracy"].value == 1
-    assert len(method.read) == 2 * len(TEMPLATES)
+    assert scores["accuracy_grey"].value == 0.5  # a grey image is always of one class
+    assert scores["accuracy_shuffled"].value < 1
+    assert len(method.read) == 2 * 2 * len(TEMPLATES)  # once more for the grey image
     assert method.read[0] == "a radar image of bright field."
 
 
