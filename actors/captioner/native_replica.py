@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,9 @@ class NativeReplica:
         self._device = device_of(self._config.gpus_per_replica)
         self._health = EngineHealth()
         self._schema = read_schema(Path(weights_dir))
-        self._load: Callable[[Path], Any] = load_captioner
+        self._load: Callable[[Path], Any] = partial(_on, self._device, load_captioner)
         self._tokenizer = load_tokenizer(Path(weights_dir))
-        self._captioner: Any = self._load(Path(weights_dir)).to(self._device)
+        self._captioner = self._load(Path(weights_dir))
         self._engine = NativeEngine(
             Path(weights_dir) / "captioner" / "decoder",
             self._config.engine,
@@ -95,7 +96,7 @@ class NativeReplica:
         if self._health.may_label and self._receipt is not None:
             return self._receipt
         directory = Path(weights_dir)
-        self._captioner = self._load(directory).to(self._device)
+        self._captioner = self._load(directory)
         self._engine.reload(directory / "captioner" / "decoder")
         probe = load_probe(directory)
         served = self._engine.probe(probe.prompts, PROBE_TOKENS)
@@ -171,6 +172,11 @@ class NativeReplica:
             with torch.no_grad(), computing_in(self._config.engine.precision, device):
                 embeddings += captioner.prompt_embeddings(part, token_ids[start : start + size])
         return [each.cpu() for each in embeddings]
+
+
+def _on(device: str, load: Callable[[Path], Any], directory: Path) -> Any:
+    """What `load` makes of a folder, on a device."""
+    return load(directory).to(device)
 
 
 class NativeCaptioner:

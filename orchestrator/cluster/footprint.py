@@ -6,6 +6,7 @@ annotations. So what is refused here would not have ended well. docs/scale.md ha
 
 from dataclasses import dataclass
 
+from actors.captioner.native import NativeCaptionerConfig
 from actors.data.round_rows import BLOCKS_OF_PART
 from model.size import ModelSize, model_size
 from orchestrator.config.schema import RunConfig
@@ -79,10 +80,10 @@ def trainer_bytes(size: ModelSize, workers: int) -> int:
 
 def _captioner_bytes(config: RunConfig, size: ModelSize) -> int:
     """The captioner's weights twice, as the engine has its own decoder, and the key-value cache."""
-    replicas = config.captioner.replicas
-    if not replicas.count or replicas.gpus or config.captioner.kind != "native":
+    captioner = config.captioner
+    if not isinstance(captioner, NativeCaptionerConfig) or captioner.gpus_per_replica:
         return 0
-    return _CAPTIONER_BYTES + 2 * 4 * size.captioner + config.captioner.decoder_engine.kv_cache_gib * _GIB
+    return _CAPTIONER_BYTES + 2 * 4 * size.captioner + captioner.engine.kv_cache_gib * _GIB
 
 
 @dataclass(frozen=True)

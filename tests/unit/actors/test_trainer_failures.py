@@ -339,6 +339,7 @@ class Engine:
 
     def __init__(self, meanwhile=None) -> None:
         self.meanwhile = meanwhile
+        self.checkpoint_engine = None
 
     def save_checkpoint(self, path: str, tag: str) -> None:
         (Path(path) / tag).mkdir()
