@@ -19,6 +19,7 @@ INTERNAL = {
     "MissingInput",
     "NoPosition",
     "NoRoomForBlocks",
+    "NothingToJudge",
     "TrackerAway",
     "TruncatedTiff",
     "Unreadable",
