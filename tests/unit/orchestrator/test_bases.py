@@ -21,6 +21,7 @@ INTERNAL = {
     "Moved",
     "NoPosition",
     "NoRoomForBlocks",
+    "NothingToJudge",
     "TrackerAway",
     "TruncatedTiff",
     "Unreadable",
