@@ -2,6 +2,8 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -39,10 +41,12 @@ def runs(tmp_path_factory) -> tuple[Run, Run]:
     with pytest.MonkeyPatch.context() as patched:
         paths = (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))
         patched.setenv("PYTHONPATH", os.pathsep.join(path for path in paths if path))
-        first, second = (
-            run_loop_once(tmp_path_factory.mktemp(name), data_dir, "schedule.staleness=1", *CORPUS, *SMALL, *captioner)
-            for name in ("first", "second")
-        )
+
+        def run(folder: Path) -> Run:
+            return run_loop_once(folder, data_dir, "schedule.staleness=1", *CORPUS, *SMALL, *captioner)
+
+        with ThreadPoolExecutor() as pool:  # each waits for the start of processes most of the time
+            first, second = pool.map(run, [tmp_path_factory.mktemp(name) for name in ("first", "second")])
     return first, second
 
 
