@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from corpus.storage.ahead import ahead
 from corpus.storage.arrow import compute as pc
 from corpus.storage.disk import reach_disk, writing
 from corpus.storage.errors import InputError, UserError
@@ -42,6 +44,10 @@ _KEEP_EVERYTHING = {
 }
 
 
+_ROWS_OF_GROUP = 65_536
+"""Rows that are read together: those of some thousand tiles are in a few groups of a large table."""
+
+
 class AnnotationError(InputError):
     """Annotations that cannot be stored or read; the message says what, where and what to do."""
 
@@ -64,6 +70,17 @@ class Commit:
     metadata: dict[str, str]
 
 
+@dataclass(frozen=True)
+class AnnotationBlocks:
+    """Annotations of which those of some tiles are in memory at a time.
+
+    tables: with ANNOTATION_SCHEMA, each of further tiles, in ascending order of tile ids. rows: of all of them.
+    """
+
+    tables: Iterable[pa.Table]
+    rows: int
+
+
 class AnnotationStore:
     """The annotations of a corpus at `path` (a directory; made by the first commit)."""
 
@@ -72,7 +89,7 @@ class AnnotationStore:
 
     def commit(
         self,
-        table: pa.Table,
+        table: pa.Table | AnnotationBlocks,
         *,
         run_id: str,
         round_: int,
@@ -106,23 +123,24 @@ class AnnotationStore:
                     f"{parent}, the table is at {present and present.version()}",
                 )
             )
-        ordered, clauses = canonical(table)
+        stream = _Stream(table if isinstance(table, AnnotationBlocks) else AnnotationBlocks([table], table.num_rows))
         properties = CommitProperties(
             app_transactions=[Transaction(run_id, round_)],
             custom_metadata={
                 **(metadata or {}),
                 "run_id": run_id,
                 "round": str(round_),
-                "rows": str(ordered.num_rows),
-                "clauses": json.dumps(clauses),
+                "rows": str(stream.rows),
+                "clauses": json.dumps(stream.clauses),
             },
         )
         try:
             with writing(f"the annotations of round {round_}", self.path):
                 write_deltalake(
                     present if present is not None else str(self.path),
-                    ordered,
+                    pa.RecordBatchReader.from_batches(ANNOTATION_SCHEMA, stream.batches()),
                     mode="overwrite",
+                    writer_properties=WriterProperties(max_row_group_size=_ROWS_OF_GROUP),
                     commit_properties=properties,
                     configuration=_KEEP_EVERYTHING if present is None else None,
                 )
@@ -134,6 +152,8 @@ class AnnotationStore:
                 return known
             raise ConcurrentCommitError(self._conflict(run_id, round_, str(error))) from error
         except DeltaError as error:
+            if stream.error is not None:
+                raise stream.error from error
             raise AnnotationError(
                 f"Round {round_} of run {run_id} could not be committed to {self.path}: {error}. "
                 "Check the disk and its rights, then `knowlip resume RUN_DIR`."
@@ -163,13 +183,20 @@ class AnnotationStore:
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
         return canonical(rows, clauses, wanted)[0]
 
-    def batches(self, version: int, tile_ids: Sequence[str], tiles: int) -> Iterator[pa.Table]:
+    def batches(
+        self,
+        version: int,
+        tile_ids: Sequence[str],
+        tiles: int,
+        columns: Sequence[str] = tuple(ANNOTATION_SCHEMA.names),
+    ) -> Iterator[pa.Table]:
         """The annotations of many tiles, `tiles` of them at a time, so that the whole never lies in memory.
 
         Args:
             version: of the table.
             tile_ids: sorted; each has annotations in that version.
             tiles: in one batch.
+            columns: as of `read`.
 
         Yields:
             Tables as `read` returns them.
@@ -180,13 +207,14 @@ class AnnotationStore:
         table, commit = self._load(version)
         self._refuse_links()
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
+        schema = pa.schema([ANNOTATION_SCHEMA.field(name) for name in columns])
         try:
             files = table.to_pyarrow_dataset()
             for start in range(0, len(tile_ids), tiles):
                 wanted = pa.array(tile_ids[start : start + tiles], pa.string())
                 # Commits write rows by tile, so a range of tiles is in few row groups; the others are not decoded.
                 between = (pc.field("tile_id") >= wanted[0]) & (pc.field("tile_id") <= wanted[-1])
-                rows = files.to_table(columns=ANNOTATION_SCHEMA.names, filter=between).cast(ANNOTATION_SCHEMA)
+                rows = files.to_table(columns=schema.names, filter=between).cast(schema)
                 rows = rows.filter(pc.is_in(rows["tile_id"], wanted))
                 if without := len(wanted) - len(pc.unique(rows["tile_id"])):
                     first = next(each for each in wanted.to_pylist() if each not in set(rows["tile_id"].to_pylist()))
@@ -194,7 +222,7 @@ class AnnotationStore:
                         f"Version {version} of {self.path} has no annotations of {without} tiles, such as {first}. "
                         "Restore the table from a copy."
                     )
-                yield canonical(rows, clauses)[0]
+                yield canonical(rows, clauses, schema)[0]
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
             raise self._damaged(error) from error
 
@@ -268,6 +296,37 @@ class AnnotationStore:
             f"in the meantime ({detail}). Nothing was stored. Let only one run write to a table, then "
             "`knowlip resume RUN_DIR`."
         )
+
+
+class _Stream:
+    """Blocks of annotations as batches for deltalake, each checked and sorted as it is asked for.
+
+    Attributes:
+        clauses: in the order of their first appearance in the first block.
+        rows: of all blocks, as was said.
+        error: What ended the batches; deltalake hands on its text alone.
+    """
+
+    def __init__(self, blocks: AnnotationBlocks) -> None:
+        self._tables = ahead(blocks.tables)
+        self._first, self.clauses = canonical(next(self._tables, ANNOTATION_SCHEMA.empty_table()))
+        self.rows = blocks.rows
+        self.error: Exception | None = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        last, rows = "", 0
+        try:
+            for table in itertools.chain([self._first], (canonical(each, self.clauses)[0] for each in self._tables)):
+                first = table["tile_id"][0].as_py()
+                if rows and first <= last:
+                    raise AnnotationError(f"Annotations of {first} come after those of {last}: sort them by tile.")
+                last, rows = table["tile_id"][-1].as_py(), rows + table.num_rows
+                yield from table.to_batches()
+            if rows != self.rows:
+                raise AnnotationError(f"{self.rows} annotations were to be committed, and {rows} came.")
+        except Exception as error:
+            self.error = error
+            raise
 
 
 def canonical(

@@ -18,33 +18,68 @@ _HEADER = b"knowlip annotations 1\n"
 
 
 def annotation_digest(table: pa.Table) -> str:
-    """Hex SHA-256 over DIGEST_COLUMNS of all rows in canonical order; 1,000,000 rows take about a second.
+    """Hex SHA-256 of a whole table, see `AnnotationDigest`; 1,000,000 rows take about a second."""
+    digest = AnnotationDigest()
+    digest.add(table)
+    return digest.hexdigest()
+
+
+class AnnotationDigest:
+    """Hex SHA-256 over DIGEST_COLUMNS of all rows in canonical order. Tables may come one after the other, by tile.
 
     Canonical form: rows sorted by (tile_id, clause) as UTF-8 bytes, ties by the other columns; then column by
     column its name, the byte lengths of its values (int64, little endian) and the values' UTF-8 bytes; `level` as
-    int8. Lengths make it unambiguous. Raises ValueError for a missing column or a null.
+    int8. Lengths make it unambiguous. Of each table the distinct values are kept, and a small number for each row.
     """
-    missing = [name for name in DIGEST_COLUMNS if name not in table.column_names]
-    if missing:
-        raise ValueError(
-            f"An annotation table needs the columns {', '.join(DIGEST_COLUMNS)}; missing: {', '.join(missing)}."
-        )
-    nulls = [name for name in DIGEST_COLUMNS if table[name].null_count]
-    if nulls:
-        raise ValueError(f"An annotation table has no nulls; found some in {', '.join(nulls)}.")
-    encoded = {name: _encode(table[name]) for name in DIGEST_COLUMNS}
-    order = _canonical_order(encoded)
-    digest = hashlib.sha256(_HEADER + table.num_rows.to_bytes(8, "little"))
-    for name, (values, codes) in encoded.items():
-        digest.update(name.encode() + b"\n")
-        rows = codes[order]
-        if pa.types.is_integer(values.type):
-            digest.update(values.to_numpy(zero_copy_only=False).astype("<i1")[rows].tobytes())
-        else:
-            taken = values.take(pa.array(rows))
-            digest.update(pc.binary_length(taken).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
-            digest.update(_bytes_of(taken))
-    return digest.hexdigest()
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._last: bytes | None = None
+        self._parts: dict[str, list[tuple[pa.Array, np.ndarray]]] = {name: [] for name in DIGEST_COLUMNS}
+
+    def add(self, table: pa.Table) -> None:
+        """Take the annotations of further tiles.
+
+        Args:
+            table: with DIGEST_COLUMNS. Its tile ids come after those of the tables before.
+
+        Raises:
+            ValueError: a column is missing or has a null, or tile ids do not come after those before.
+        """
+        missing = [name for name in DIGEST_COLUMNS if name not in table.column_names]
+        if missing:
+            raise ValueError(
+                f"An annotation table needs the columns {', '.join(DIGEST_COLUMNS)}; missing: {', '.join(missing)}."
+            )
+        nulls = [name for name in DIGEST_COLUMNS if table[name].null_count]
+        if nulls:
+            raise ValueError(f"An annotation table has no nulls; found some in {', '.join(nulls)}.")
+        encoded = {name: _encode(table[name]) for name in DIGEST_COLUMNS}
+        tile_ids = encoded["tile_id"][0]
+        if len(tile_ids):
+            if self._last is not None and str(tile_ids[0]).encode() <= self._last:
+                raise ValueError(f"Annotations of {tile_ids[0]} come after those of {self._last.decode()}; sort them.")
+            self._last = str(tile_ids[-1]).encode()
+        order = _canonical_order(encoded)
+        for name, (values, codes) in encoded.items():
+            self._parts[name].append((values, codes[order].astype(np.min_scalar_type(max(len(values), 1)))))
+        self._rows += table.num_rows
+
+    def hexdigest(self) -> str:
+        """The digest of all that was added."""
+        digest = hashlib.sha256(_HEADER + self._rows.to_bytes(8, "little"))
+        for name, parts in self._parts.items():
+            digest.update(name.encode() + b"\n")
+            if parts and pa.types.is_integer(parts[0][0].type):
+                for values, rows in parts:
+                    digest.update(values.to_numpy(zero_copy_only=False).astype("<i1")[rows].tobytes())
+                continue
+            for values, rows in parts:
+                lengths = pc.binary_length(values).to_numpy(zero_copy_only=False).astype("<i8")
+                digest.update(lengths[rows].tobytes())
+            for values, rows in parts:
+                digest.update(_bytes_of(values.take(pa.array(rows))))
+        return digest.hexdigest()
 
 
 def _encode(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:

@@ -15,6 +15,16 @@ class ScoreConfig(StrictModel):
     gpus_per_worker: float = Field(default=0, ge=0, description="GPUs reserved for a scoring actor")
     precision: Precision = Field(default="fp32", description=f"of the encoder: {PRECISION}")
     neighbours: int = Field(default=8, ge=1, description="nearest tiles that vote")
+    exact_neighbours: int = Field(
+        default=20_000,
+        ge=1,
+        description="tiles of the largest corpus in which every tile is compared with all others; in a larger one with "
+        "those of the cells nearest to it, which misses some neighbours: neighbour_recall in a round's metrics says "
+        "how many are found",
+    )
+    neighbour_cells: int = Field(
+        default=32, ge=1, description="cells of about 256 tiles that a tile of such a corpus is compared with"
+    )
     views: int = Field(
         default=8,
         ge=1,

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import ray
 import ray.data
 
 from actors.scorer.config import ScoreConfig
-from actors.scorer.neighbours import pieces
+from actors.scorer.nearest import find_nearest
 from actors.scorer.scorer import ScoreActor, ScoreOrder
 from corpus.storage.arrow import array_of, lists
 from hcot_llm.aggregation.feedback import Feedback, leave_one_out_gains
@@ -32,10 +32,12 @@ class Scores:
     Attributes:
         feedback: The encoder's feedback on N tiles.
         image_embeddings: float32 [N, E], in the order of `feedback.tile_ids`.
+        neighbour_recall: Share of the nearest tiles that were found, of a sample; None where all pairs were compared.
     """
 
     feedback: Feedback
     image_embeddings: np.ndarray
+    neighbour_recall: float | None = None
 
 
 class ScorerPool:
@@ -66,6 +68,7 @@ class ScorerPool:
         weights_dir: Path,
         *,
         leave_one_out: bool,
+        seed: int,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Scores:
         """Score every annotated tile.
@@ -76,6 +79,7 @@ class ScorerPool:
             weights_dir: directory of the weights that the round has published.
             leave_one_out: whether captions without one clause are scored too; without them no clause has a gain, and a
                 tile takes a third of the time.
+            seed: of what is drawn to find the neighbours in a large corpus.
             on_progress: called after every block with the tiles scored so far, and all of them.
         """
         rows = ray.put(pa.table({"tile_id": list(annotations.tile_ids), "values": lists(annotations.values)}))
@@ -94,7 +98,9 @@ class ScorerPool:
         table = pa.concat_tables([block for block in blocks if block.num_rows]).sort_by("tile_id")
         _check_all_scored(table, annotations)
         embeddings = array_of(table["image"])
-        return _scores(table, annotations, leave_one_out, embeddings, self._nearest(embeddings))
+        del blocks
+        nearest, found = find_nearest(embeddings, self._config, seed, self)
+        return replace(_scores(table, annotations, leave_one_out, embeddings, nearest), neighbour_recall=found)
 
     def hold(self, what: Any) -> Any:
         """Put something into the object store; see `Workers`."""
@@ -119,14 +125,6 @@ class ScorerPool:
     def get(self, kept: Any) -> Any:
         """What lies in the object store; see `Workers`."""
         return ray.get(kept) if isinstance(kept, ray.ObjectRef) else kept
-
-    def _nearest(self, embeddings: np.ndarray) -> np.ndarray:
-        """Rows of the nearest other tiles of each tile, int [N, K], see `nearest_tiles`."""
-        everything, count = ray.put(embeddings), self._config.neighbours
-        found = self._share_out(
-            pieces(len(embeddings)), lambda actor, piece: actor.nearest.remote(everything, *piece, count)
-        )
-        return np.concatenate(found)
 
     def _share_out(
         self,
@@ -188,9 +186,10 @@ def _scores(
     """Feedback from the rows that the actors have written, sorted by tile."""
     itc, itm = array_of(table["itc"]), array_of(table["itm"])
     gains = [
-        leave_one_out_gains(scores) if leave_one_out else np.zeros(annotations.values.shape) for scores in (itc, itm)
+        leave_one_out_gains(scores) if leave_one_out else np.broadcast_to(np.float32(0), annotations.values.shape)
+        for scores in (itc, itm)
     ]
     schema = annotations.schema
-    zero_shot = split_by_clause(schema, array_of(table["zero_shot"]).astype(np.float64))
+    zero_shot = split_by_clause(schema, array_of(table["zero_shot"]))
     votes = one_hot_votes(schema, annotations.values, nearest)
     return Scores(Feedback(annotations.tile_ids, zero_shot, votes, itc[:, 0], itm[:, 0], *gains), embeddings)

@@ -13,7 +13,6 @@ from actors.data.devices import device_of
 from actors.data.dihedral import as_seen_unturned, turn
 from actors.data.shuffler import crops_of, join_by_tile
 from actors.logs import join_run_log
-from actors.scorer.neighbours import nearest_tiles
 from corpus.geotiff.sampling import centre_of
 from corpus.storage.precision import Precision
 from corpus.storage.rng import derive_seed
@@ -84,10 +83,6 @@ class ScoreActor:
             return joined.select(["tile_id"])
         self._load(order.weights_dir)
         return _scored(joined, self._scorer, self._schema, self._clause_text, order)
-
-    def nearest(self, embeddings: np.ndarray, start: int, stop: int, count: int) -> np.ndarray:
-        """Neighbours of the tiles in rows `start` to `stop`, see `nearest_tiles`."""
-        return nearest_tiles(embeddings, start, stop, count, self._device)
 
     def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function makes of its arguments; references among them are what they refer to."""

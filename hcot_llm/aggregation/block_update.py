@@ -10,6 +10,9 @@ from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig, deci
 from hcot_llm.aggregation.people import PERSON, UNDECIDED
 from hcot_llm.aggregation.posterior import Block, Weighing, WeighingFit
 
+# "seed" is the stored name of the initial annotations: it is part of the corpus digest. Equal words are one object.
+_SOURCES = np.asarray(["kept", "seed", "captioner"], object)
+
 
 @dataclass(frozen=True)
 class BlockUpdate:
@@ -128,8 +131,7 @@ def _decided(
         confidence[:, column] = np.where(held_out, confidence[:, column], decision.confidence)
         accepted[:, column], rejected[:, column] = decision.accepted, decision.rejected
         back_to_initial = decision.value == initial[column]
-        # "seed" is the stored name of the initial annotations: it is part of the corpus digest.
-        source[:, column] = np.where(decision.accepted, np.where(back_to_initial, "seed", "captioner"), "kept")
+        source[:, column] = _SOURCES[np.where(decision.accepted, np.where(back_to_initial, 1, 2), 0)]
         if statistics is not None:
             could = (answers == decision.value[:, None]).any(axis=1) | (
                 np.nan_to_num(distribution)[np.arange(len(values)), decision.value] >= config.minimum_proposal

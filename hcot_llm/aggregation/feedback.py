@@ -41,7 +41,7 @@ class FlagConfig(StrictModel):
 
 @dataclass(frozen=True)
 class Feedback:
-    """Scores of N annotated tiles, all in the order of `tile_ids`.
+    """Scores of N annotated tiles, all in the order of `tile_ids`. Distributions may be float32, as they were made.
 
     Attributes:
         tile_ids: Ids of the N tiles.

@@ -1,5 +1,6 @@
 """Annotations as arrays: one row per tile, one column per clause, value indices inside."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -80,6 +81,24 @@ def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
     )
 
 
+def part_of(matrix: AnnotationMatrix, rows: slice) -> AnnotationMatrix:
+    """Some rows of a matrix that lie one after the other; nothing is copied but their ids."""
+    return AnnotationMatrix(
+        matrix.schema, matrix.tile_ids[rows], matrix.values[rows], matrix.confidence[rows], matrix.source[rows]
+    )
+
+
+def joined(parts: Sequence[AnnotationMatrix]) -> AnnotationMatrix:
+    """The rows of several matrices of one schema, one after the other."""
+    return AnnotationMatrix(
+        parts[0].schema,
+        tuple(tile_id for part in parts for tile_id in part.tile_ids),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+        np.concatenate([part.source for part in parts]),
+    )
+
+
 def split_by_clause(schema: AnnotationSchema, array: np.ndarray) -> dict[str, np.ndarray]:
     """Numbers of the values of all clauses, one clause after the other, [N, sum of V], as [N, V] of each clause."""
     edges = np.cumsum([len(words) for words in schema.vocabulary.values()])[:-1]
@@ -150,12 +169,12 @@ def one_hot_votes(schema: AnnotationSchema, values: np.ndarray, neighbours: np.n
         neighbours: int [N, K], rows of the K nearest other tiles.
 
     Returns:
-        Per clause float [N, V], in 0..1.
+        Per clause float32 [N, V], in 0..1.
     """
     tiles, count = neighbours.shape
     votes = {}
     for column, (clause, vocabulary) in enumerate(schema.vocabulary.items()):
         place = np.arange(tiles)[:, None] * len(vocabulary) + values[neighbours, column]
         counted = np.bincount(place.reshape(-1), minlength=tiles * len(vocabulary))
-        votes[clause] = counted.reshape(tiles, len(vocabulary)) / count
+        votes[clause] = counted.reshape(tiles, len(vocabulary)).astype(np.float32) / np.float32(count)
     return votes

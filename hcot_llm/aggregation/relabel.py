@@ -26,7 +26,7 @@ class Proposals:
 
     Attributes:
         proposed: int [N, C, K], value indices; NOT_PROPOSED where a clause was not queried or the answer was invalid.
-        distributions: Per clause float [N, V], the captioner's probabilities; NaN where the clause was not queried.
+        distributions: Per clause float32 [N, V], the captioner's probabilities; NaN where the clause was not queried.
         invalid: Number of invalid answers by reason; answers to repeated questions count too.
         retried: Number of candidates whose first answer was invalid and that were asked again.
         recovered: Number of retried candidates that have a valid value for every clause in the end.
@@ -50,8 +50,8 @@ class Proposals:
             candidates: Number of candidates of each tile.
         """
         return Proposals(
-            np.full((tiles, len(schema), candidates), NOT_PROPOSED),
-            {clause: np.full((tiles, len(values)), np.nan) for clause, values in schema.vocabulary.items()},
+            np.full((tiles, len(schema), candidates), NOT_PROPOSED, np.int16),
+            {clause: np.full((tiles, len(values)), np.nan, np.float32) for clause, values in schema.vocabulary.items()},
             {},
         )
 

@@ -45,9 +45,7 @@ def clauses_with_repeated_errors(schema: AnnotationSchema, excess: Sequence[np.n
     """
     if len(excess[0]) < FEWEST_TILES or _errors_of_mean(np.sum(excess, axis=0)) < _CLEARLY:
         return frozenset()
-    found = frozenset(
-        name for name, each in zip(schema.names, excess, strict=True) if _errors_of_mean(each) > _LESS
-    )
+    found = frozenset(name for name, each in zip(schema.names, excess, strict=True) if _errors_of_mean(each) > _LESS)
     _log.info("models repeat errors of the annotations in: %s", ", ".join(sorted(found)))
     return found
 

@@ -10,7 +10,6 @@ from actors.data.image_index import ImageIndex
 from actors.data.matching import contrast_factors
 from actors.data.shuffler import read_images
 from corpus.annotations import AnnotationError, AnnotationStore
-from corpus.digest import annotation_digest
 from corpus.geotiff.sampling import image_gsd_m
 from hcot_llm.aggregation.feedback import hints_of_all
 from hcot_llm.aggregation.matrix import matrix_from_table
@@ -20,7 +19,7 @@ from hcot_llm.prompts.prompts import prompt_sha256
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaMismatch
 from orchestrator.config.schema import RunConfig
-from orchestrator.data.annotation_rows import COLUMNS_BEFORE, COLUMNS_SEEN, annotation_rows
+from orchestrator.data.annotation_rows import annotation_rows, read_annotations, rows_of_round
 from orchestrator.data.corpus_state import CorpusState
 from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.data.statistics_source import open_statistics
@@ -62,8 +61,7 @@ def open_corpus(
         rows = annotation_rows(with_decisions(initial, people), prepared.initial, 0, [""] * len(initial), "")
         version = store.commit(rows, run_id=run_id, round_=0, metadata=_metadata(schema))
     _check_schema(store, version, schema)
-    table = store.read(version, COLUMNS_SEEN)
-    digest = annotation_digest(table)
+    stored, digest = read_annotations(store, version, schema, initial.tile_ids)
     if records and records[-1].corpus_digest != digest:
         raise AnnotationError(
             f"Version {version} of {store.path} is not what round {last_round} of {run_id} recorded "
@@ -75,7 +73,7 @@ def open_corpus(
     factors = contrast_factors(contrast, prepared.tiles.to_pylist(), prepared.corpus_dir, size, sampling)
     images = read_images(prepared.tiles, prepared.corpus_dir, config.corpus.rows_per_block, size, sampling, factors)
     split = dict(zip(prepared.tiles["tile_id"].to_pylist(), prepared.tiles["split"].to_pylist(), strict=True))
-    annotations = entered(matrix_from_table(schema, table), people, initial, store, run_id)
+    annotations = entered(stored, people, initial, store, run_id)
     unchanged = initial
     in_training = np.asarray([split[tile_id] == "train" for tile_id in annotations.tile_ids])
     folds = make_folds(annotations.tile_ids, in_training, config.schedule.folds, config.seed)
@@ -109,9 +107,9 @@ def open_corpus(
             sets.append(training_set(config, corpus, targets, round_, confidence))
             continue
         version = _version(store, run_id, committed)
-        table = store.read(version, COLUMNS_SEEN)
-        then = entered(matrix_from_table(schema, table), people, unchanged, store, run_id)
-        earlier = replace(corpus, annotations=then, version=version, digest=annotation_digest(table))
+        then, digest = read_annotations(store, version, schema, unchanged.tile_ids)
+        then = entered(then, people, unchanged, store, run_id)
+        earlier = replace(corpus, annotations=then, version=version, digest=digest)
         earlier_targets, earlier_confidence = targets_of(config, directory, earlier, committed)
         sets.append(training_set(config, earlier, earlier_targets, round_, earlier_confidence))
     return replace(corpus, training_sets=tuple(sets), loss_mask=targets.loss_mask)
@@ -145,22 +143,20 @@ def next_corpus(
     store, training, schema = AnnotationStore(directory.annotations), corpus.in_training, config.annotation_schema
     people = read_word(directory.path, schema, update.matrix.tile_ids)
     matrix = entered(update.matrix, people, corpus.initial, store, directory.run_id)
-    before, hashes = store.read(corpus.version, COLUMNS_BEFORE), findings.weights_sha256
     version = store.commit(
-        annotation_rows(matrix, before, round_, hashes, prompt_sha256()),
+        rows_of_round(store, corpus.version, matrix, round_, findings.weights_sha256, prompt_sha256()),
         run_id=directory.run_id,
         round_=round_,
         metadata=_metadata(schema),
     )
-    table = store.read(version, COLUMNS_SEEN)
-    annotations = matrix_from_table(schema, table)
+    annotations, digest = read_annotations(store, version, schema, matrix.tile_ids)
     caption_mask, loss_mask = schedule_of(config).masks(
         round_, findings.flagged[training], annotations.confidence[training]
     )
     hints = hints_of_all(schema, findings.feedback, np.flatnonzero(training))
     targets = TrainingTargets(caption_mask, loss_mask, hints)
     targets.write(directory.feedback(round_), directory.writer)
-    corpus = replace(corpus, annotations=annotations, version=version, digest=annotation_digest(table), people=people)
+    corpus = replace(corpus, annotations=annotations, version=version, digest=digest, people=people)
     targets = with_decided(corpus, targets)
     ahead = training_set(config, corpus, targets, schedule_of(config).rounds_trained_on(round_)[-1])
     return replace(corpus, training_sets=(*corpus.training_sets[1:], ahead), loss_mask=targets.loss_mask)

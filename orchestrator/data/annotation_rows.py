@@ -1,19 +1,23 @@
 """Annotations as rows of the annotation table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from corpus.annotations import ANNOTATION_SCHEMA
-from corpus.digest import DIGEST_COLUMNS
+from corpus.annotations import ANNOTATION_SCHEMA, AnnotationBlocks, AnnotationStore
+from corpus.digest import DIGEST_COLUMNS, AnnotationDigest
 from corpus.storage.arrow import compute as pc
 from corpus.storage.rng import derive_seed
-from hcot_llm.aggregation.matrix import AnnotationMatrix
+from hcot_llm.aggregation.matrix import AnnotationMatrix, joined, matrix_from_table, part_of
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.text.render import render_clause
 
 COLUMNS_BEFORE = ("tile_id", "clause", "value", "text")
 """What `annotation_rows` reads of the version before."""
+TILES_AT_ONCE = 1024
+"""Tiles whose rows are made, written or read together: some megabytes."""
 COLUMNS_SEEN = (*DIGEST_COLUMNS, "confidence")
 """What a round reads of the annotations; the others say how they came about."""
 
@@ -62,6 +66,53 @@ def annotation_rows(
         },
         schema=ANNOTATION_SCHEMA,
     )
+
+
+def rows_of_round(
+    store: AnnotationStore,
+    before: int,
+    matrix: AnnotationMatrix,
+    round_: int,
+    weights_sha256: Sequence[str],
+    prompt_hash: str,
+) -> AnnotationBlocks:
+    """Rows that follow on a version of the table, those of some tiles at a time; arguments as of `annotation_rows`.
+
+    Args:
+        store: the table.
+        before: the version that the texts are taken from.
+        matrix: the annotations of N tiles, those of that version.
+        round_: number of the round.
+        weights_sha256: N hashes.
+        prompt_hash: Version of the captioner's prompts.
+    """
+
+    def tables() -> Iterator[pa.Table]:
+        previous = store.batches(before, matrix.tile_ids, TILES_AT_ONCE, COLUMNS_BEFORE)
+        for start, texts in zip(range(0, len(matrix), TILES_AT_ONCE), previous, strict=True):
+            rows = slice(start, start + TILES_AT_ONCE)
+            yield annotation_rows(part_of(matrix, rows), texts, round_, weights_sha256[rows], prompt_hash)
+
+    return AnnotationBlocks(tables(), matrix.values.size)
+
+
+def read_annotations(
+    store: AnnotationStore, version: int, schema: AnnotationSchema, tile_ids: tuple[str, ...]
+) -> tuple[AnnotationMatrix, str]:
+    """The annotations of a version and the hash of their content, read some tiles at a time.
+
+    Args:
+        store: the table.
+        version: of it.
+        schema: of the annotations.
+        tile_ids: all tiles of that version, sorted.
+    """
+    digest, parts = AnnotationDigest(), []
+    for table in store.batches(version, tile_ids, TILES_AT_ONCE, COLUMNS_SEEN):
+        digest.add(table)
+        parts.append(matrix_from_table(schema, table))
+    # Every matrix of a run has the same ids: they are kept once.
+    return replace(joined(parts), tile_ids=tile_ids), digest.hexdigest()
 
 
 def _places(matrix: AnnotationMatrix, previous: pa.Table) -> np.ndarray:

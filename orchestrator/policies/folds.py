@@ -117,6 +117,8 @@ def join_findings(annotations: AnnotationMatrix, parts: Sequence[FoldFindings]) 
 
     def joined(of: Callable[[FoldFindings], np.ndarray]) -> np.ndarray:
         arrays = [of(part) for part in parts]
+        if len(parts) == 1 and parts[0].fold.speaks.all():
+            return arrays[0]  # one model speaks of all tiles
         whole = np.empty((len(tile_ids), *arrays[0].shape[1:]), arrays[0].dtype)
         for part, array in zip(parts, arrays, strict=True):
             whole[part.fold.speaks] = array[part.fold.speaks[part.fold.scored]]

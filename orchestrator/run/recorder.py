@@ -103,6 +103,9 @@ class RoundRecorder:
         if receipt.largest_difference is not None:
             largest = max(self._metrics.get("probe_largest_difference") or 0.0, receipt.largest_difference)
             self._metrics["probe_largest_difference"] = largest
+        if scores.neighbour_recall is not None:
+            least = min(self._metrics.get("neighbour_recall") or 1.0, scores.neighbour_recall)
+            self._metrics["neighbour_recall"] = least
         self.findings.append(
             FoldFindings(
                 fold,

@@ -15,6 +15,7 @@ from actors.scorer.pool import ScorerPool, Scores
 from actors.trainer.channel import RoundResult
 from actors.trainer.group import TrainerGroup
 from benchmark.base import EvaluationInputs, Flags, HeldOutTiles, TaskResult
+from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import flagged_clauses
 from hcot_llm.aggregation.held_out_likelihood import held_out_log_likelihood
 from hcot_llm.aggregation.matrix import select
@@ -140,16 +141,19 @@ def train_beside(round_: Round, corpus: CorpusState, fold: Fold, trained: RoundR
 def score(round_: Round, corpus: CorpusState, fold: Fold, scorers: ScorerPool) -> Scores:
     """Score every clause of the tiles in `fold.scored` with the fold's encoder.
 
-    Tiles that are held out of training are scored as well: label sources are calibrated and evaluated on them.
+    Tiles that are held out of training are scored as well: label sources are calibrated and evaluated on them. Their
+    embeddings are all that are kept.
     """
     with round_.phase("score"):
-        return scorers.score(
+        scores = scorers.score(
             corpus.images,
             select(corpus.annotations, fold.scored),
             round_.weights(fold),
             leave_one_out=round_.config.flag.leave_one_out,
+            seed=derive_seed(round_.config.seed, round_.number, fold.number, "neighbours"),
             on_progress=round_.phases.tiles_done,
         )
+        return replace(scores, image_embeddings=scores.image_embeddings[~corpus.in_training[fold.scored]])
 
 
 def find_flagged(
@@ -274,7 +278,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
     """
     first, directory, training = findings.first, round_.directory, corpus.in_training
     held_out = ~corpus.in_training[first.fold.scored]
-    unseen = {clause: array[held_out] for clause, array in first.feedback.zero_shot.items()}
+    unseen = {clause: array[held_out].astype(np.float64) for clause, array in first.feedback.zero_shot.items()}
     with round_.phase("evaluate"):
         inputs = EvaluationInputs(
             schema=corpus.annotations.schema,
@@ -286,7 +290,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
                     tile for tile, is_held_out in zip(first.feedback.tile_ids, held_out, strict=True) if is_held_out
                 ],
                 zero_shot=unseen,
-                image_embeddings=first.image_embeddings[held_out],
+                image_embeddings=first.image_embeddings,
                 weights_dir=directory.weights(round_.number),
             ),
             flagged_clauses=Flags(rows_of(select(findings.annotations, training)), findings.flagged[training].ravel()),

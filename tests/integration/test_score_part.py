@@ -57,7 +57,7 @@ class ToScore:
     def score(self, part: np.ndarray | None = None, pool: ScorerPool | None = None, **bounds: int) -> Scores:
         annotations = self.annotations if part is None else select(self.annotations, part)
         pool = pool or self.pool(**bounds)
-        return pool.score(self.images, annotations, self.weights, leave_one_out=True)
+        return pool.score(self.images, annotations, self.weights, leave_one_out=True, seed=0)
 
     def pool(self, actor: type[ScoreActor] = ScoreActor, **bounds: int) -> ScorerPool:
         return ScorerPool(ScoreConfig(neighbours=2, **bounds), actor)
@@ -134,3 +134,16 @@ def test_one_actor_scores_all_rounds_and_one_that_died_between_them_is_replaced(
     _, [whole, _] = scored
     for scores in rounds:
         np.testing.assert_array_equal(scores.feedback.itc_gain, whole.feedback.itc_gain)
+
+
+def halved(tiles: int) -> tuple[int, str]:
+    return tiles // 2, "x" * tiles
+
+
+def test_scorers_compute_calls_in_their_order_and_keep_what_is_large(to_score):
+    pool = to_score.pool()
+    large = pool.hold(400_000)
+    found = pool.map_kept(halved, [(6,), (large,), (2,)])
+    assert [each for each, _ in found] == [3, 200_000, 1]
+    assert [len(pool.get(kept)) for _, kept in found] == [6, 400_000, 2]
+    assert pool.map(len, [("abc",), ("a",)]) == [3, 1]

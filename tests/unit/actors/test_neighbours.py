@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.scorer import neighbours
-from actors.scorer.neighbours import nearest_tiles, pieces
+from actors.scorer.config import ScoreConfig
+from actors.scorer.nearest import find_nearest
+from actors.scorer.neighbours import nearest_tiles, pieces, recall
+from hcot_llm.aggregation.workers import THIS_PROCESS
 
 
 def by_a_whole_sort(embeddings: np.ndarray, count: int) -> np.ndarray:
@@ -37,3 +40,31 @@ def test_pieces_make_up_the_whole(monkeypatch):
 @pytest.mark.parametrize("tiles", [1, 2])
 def test_few_tiles_have_few_neighbours(tiles):
     assert in_pieces(np.eye(2, dtype=np.float32)[:tiles], 8).shape == (tiles, tiles - 1)
+
+
+def clustered(tiles: int) -> np.ndarray:
+    """Unit vectors around some directions."""
+    draw = np.random.default_rng(1)
+    embeddings = draw.normal(size=(40, 16))[draw.integers(40, size=tiles)] + 0.5 * draw.normal(size=(tiles, 16))
+    return (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_cells_find_all_neighbours_where_all_are_looked_at_and_most_where_some_are():
+    embeddings = clustered(6000)
+    exact, whole = find_nearest(embeddings, ScoreConfig(), 0, THIS_PROCESS)
+    assert whole is None
+    every, found = find_nearest(embeddings, ScoreConfig(exact_neighbours=100, neighbour_cells=64), 0, THIS_PROCESS)
+    assert found > 0.999
+    assert recall(every, exact) > 0.999
+    some, found = find_nearest(embeddings, ScoreConfig(exact_neighbours=100, neighbour_cells=6), 0, THIS_PROCESS)
+    assert 0.7 < found < 1
+    assert found == pytest.approx(recall(some, exact), abs=0.05)
+    again, _ = find_nearest(embeddings, ScoreConfig(exact_neighbours=100, neighbour_cells=6), 0, THIS_PROCESS)
+    np.testing.assert_array_equal(again, some)
+    assert not (some == np.arange(6000)[:, None]).any()
+
+
+def test_tiles_that_all_look_the_same_have_neighbours_too():
+    same, _ = find_nearest(np.ones((600, 1), np.float32), ScoreConfig(exact_neighbours=100), 0, THIS_PROCESS)
+    assert same.shape == (600, 8)
+    assert not (same == np.arange(600)[:, None]).any()

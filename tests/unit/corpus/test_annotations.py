@@ -9,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import corpus.annotations
-from corpus.annotations import ANNOTATION_SCHEMA, AnnotationError, AnnotationStore, ConcurrentCommitError, canonical
-from corpus.digest import DIGEST_COLUMNS, annotation_digest
+from corpus.annotations import (
+    ANNOTATION_SCHEMA,
+    AnnotationBlocks,
+    AnnotationError,
+    AnnotationStore,
+    ConcurrentCommitError,
+    canonical,
+)
+from corpus.digest import DIGEST_COLUMNS, AnnotationDigest, annotation_digest
 from support.annotations import CLAUSES, annotations
 
 
@@ -284,3 +291,43 @@ def test_tables_without_a_column_or_with_nulls_have_no_digest():
         annotation_digest(annotations().drop_columns(["text"]))
     with pytest.raises(ValueError, match="nulls"):
         annotation_digest(changed("value", [None] * 9))
+
+
+def by_tile(table, order="abc"):
+    return [table.filter(pa.compute.equal(table["tile_id"], tile)) for tile in order]
+
+
+def test_blocks_are_committed_as_the_whole_table_is_also_where_they_are_read_from_the_version_before(store):
+    table = annotations().sort_by([("clause", "descending")])
+    store.commit(AnnotationBlocks(by_tile(table), 9), run_id="r", round_=0)
+    whole = AnnotationStore(store.path.with_name("whole"))
+    whole.commit(table, run_id="r", round_=0)
+    assert store.read().equals(whole.read())
+    before = store.batches(0, ["a", "b", "c"], 2)
+    store.commit(AnnotationBlocks(before, 9), run_id="r", round_=1)
+    assert store.read().equals(whole.read())
+    assert store.history()[1].rows == 9
+
+
+def test_the_digest_of_blocks_is_that_of_the_whole():
+    table, digest = annotations(), AnnotationDigest()
+    for block in by_tile(table):
+        digest.add(block)
+    assert digest.hexdigest() == annotation_digest(table)
+    with pytest.raises(ValueError, match="come after"):
+        digest.add(by_tile(table)[0])
+
+
+@pytest.mark.parametrize(
+    ("blocks", "rows", "said"),
+    [
+        (lambda: by_tile(annotations(), "acb"), 9, "Annotations of b come after those of c"),
+        (lambda: by_tile(annotations()), 10, "10 annotations were to be committed, and 9 came"),
+        (lambda: [*by_tile(annotations(), "ab"), annotations().slice(0, 0)], 9, "has no rows"),
+    ],
+)
+def test_blocks_that_are_wrong_are_refused_and_nothing_is_committed(store, blocks, rows, said):
+    store.commit(annotations(), run_id="r", round_=0)
+    with pytest.raises(AnnotationError, match=said):
+        store.commit(AnnotationBlocks(blocks(), rows), run_id="r", round_=1)
+    assert store.version() == 0

@@ -144,7 +144,7 @@ def test_a_model_can_be_switched_off(case):
 
 def test_an_answer_is_entered_where_it_belongs():
     made = Proposals.none_for(HCOT, 2, 3)
-    distribution = np.asarray([0.1, 0.2, 0.3, 0.4])
+    distribution = np.asarray([0.1, 0.2, 0.3, 0.4], np.float32)
     made.put(HCOT, 1, "water", 0, "sea", distribution)
     made.put(HCOT, 1, "water", 2, "lake", None)
     assert made.proposed[1, WATER].tolist() == [HCOT.value_index["water"]["sea"], NOT_PROPOSED, 2]
