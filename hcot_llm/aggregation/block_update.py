@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig, decide
+from hcot_llm.aggregation.handed import Block
 from hcot_llm.aggregation.people import PERSON, UNDECIDED
-from hcot_llm.aggregation.posterior import Block, Weighing, WeighingFit
+from hcot_llm.aggregation.posterior import Weighing, WeighingFit
 
 # "seed" is the stored name of the initial annotations: it is part of the corpus digest. Equal words are one object.
 _SOURCES = np.asarray(["kept", "seed", "captioner"], object)

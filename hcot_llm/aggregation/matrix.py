@@ -84,7 +84,12 @@ def select(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
 def part_of(matrix: AnnotationMatrix, rows: slice) -> AnnotationMatrix:
     """Some rows of a matrix that lie one after the other; nothing is copied but their ids."""
     return AnnotationMatrix(
-        matrix.schema, matrix.tile_ids[rows], matrix.values[rows], matrix.confidence[rows], matrix.source[rows]
+        matrix.schema,
+        matrix.tile_ids[rows],
+        matrix.values[rows],
+        matrix.confidence[rows],
+        matrix.source[rows],
+        matrix.standing,
     )
 
 
@@ -96,6 +101,7 @@ def joined(parts: Sequence[AnnotationMatrix]) -> AnnotationMatrix:
         np.concatenate([part.values for part in parts]),
         np.concatenate([part.confidence for part in parts]),
         np.concatenate([part.source for part in parts]),
+        parts[0].standing,
     )
 
 

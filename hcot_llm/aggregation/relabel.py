@@ -9,10 +9,11 @@ import numpy as np
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED, AcceptanceConfig
 from hcot_llm.aggregation.block_update import Remember, ToUpdate, update_block
 from hcot_llm.aggregation.feedback import Feedback
+from hcot_llm.aggregation.handed import Block, hand_over
 from hcot_llm.aggregation.label_noise import CALIBRATED, TRAINED, UNTRAINED, SourceWeightPrior
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.people import PeoplesWord
-from hcot_llm.aggregation.posterior import Block, WeighingFit, fit_weighing, hand_over
+from hcot_llm.aggregation.posterior import WeighingFit, fit_weighing
 from hcot_llm.aggregation.workers import THIS_PROCESS, Workers, blocks_of
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 
