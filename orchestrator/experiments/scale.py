@@ -12,7 +12,7 @@ from rich.console import Console
 from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.state_files import read_json, write_json
 from corpus.storage.writer import UNGUARDED
-from orchestrator.experiments.scale_path import ON_WORKERS, PHASES, PathReport
+from orchestrator.experiments.scale_path import AS_WORKER, ON_WORKERS, PHASES, PathReport
 from orchestrator.report.plots import save
 
 FITTED_FROM = 4000
@@ -82,7 +82,7 @@ def exponent(tiles: Sequence[int], cpu_s: Sequence[float]) -> tuple[float, float
 
 
 def _fit(reports: Sequence[PathReport], phase: str) -> tuple[float, float] | None:
-    return exponent([report.tiles for report in reports], [report.phases[phase].cpu_s for report in reports])
+    return exponent([report.tiles for report in reports], [report.phases[phase].all_cpu_s for report in reports])
 
 
 def table_of(reports: Sequence[PathReport]) -> str:
@@ -92,13 +92,17 @@ def table_of(reports: Sequence[PathReport]) -> str:
     for phase in PHASES:
         fit = _fit(reports, phase)
         where = "workers" if phase in ON_WORKERS else "driver"
-        cells = [phase, where, *(f"{report.phases[phase].cpu_s:.2f}" for report in reports)]
+        cells = [phase, where, *(f"{report.phases[phase].all_cpu_s:.2f}" for report in reports)]
         lines.append(f"| {' | '.join([*cells, '' if fit is None else f'{fit[0]:.2f}'])} |")
+    alone = ["CPU seconds of the driver in all", "driver", *(f"{_driver_cpu_s(report):.2f}" for report in reports), ""]
+    lines.append(f"| {' | '.join(alone)} |")
     memory = ["peak memory of the driver's phases, MiB", "driver", *(f"{_peak_mib(report):.0f}" for report in reports)]
     lines.append(f"| {' | '.join([*memory, ''])} |")
     against = ["commit and read, times raw pyarrow", "driver"]
     against += [f"{_cpu_s(report, ('commit', 'read')) / max(report.raw_cpu_s, 1e-9):.1f}" for report in reports]
     lines.append(f"| {' | '.join([*against, ''])} |")
+    found = ["" if each.neighbour_recall is None else f"{each.neighbour_recall:.3f}" for each in reports]
+    lines.append(f"| {' | '.join(['share of the nearest tiles found, where not all', 'workers', *found, ''])} |")
     return "\n".join(lines)
 
 
@@ -107,8 +111,10 @@ def plan_of(reports: Sequence[PathReport]) -> str:
     if (fits := {phase: _fit(reports, phase) for phase in PHASES}) and None in fits.values():
         return "Measure two sizes at least for a plan."
     at_scale = {phase: scale * PLAN_TILES**slope for phase, (slope, scale) in _known(fits).items()}
-    on_workers = sum(at_scale[phase] for phase in ON_WORKERS)
-    on_driver = sum(seconds for phase, seconds in at_scale.items() if phase not in ON_WORKERS)
+    # What the driver hands out and sums up is as large a part of a phase as in the largest corpus measured.
+    of_driver = {name: each.cpu_s / max(each.all_cpu_s, 1e-9) for name, each in reports[-1].phases.items()}
+    on_driver = sum(seconds * of_driver[phase] for phase, seconds in at_scale.items())
+    on_workers = sum(at_scale.values()) - on_driver
     each_mib, base_mib = np.polyfit([r.tiles for r in reports], [_peak_mib(r) for r in reports], 1)
     largest = sorted(at_scale, key=lambda phase: -at_scale[phase])[:3]
     return (
@@ -125,7 +131,11 @@ def _known(fits: dict[str, tuple[float, float] | None]) -> dict[str, tuple[float
 
 
 def _peak_mib(report: PathReport) -> float:
-    return max(each.peak_mib for phase, each in report.phases.items() if phase not in ON_WORKERS)
+    return max(each.peak_mib for phase, each in report.phases.items() if phase != AS_WORKER)
+
+
+def _driver_cpu_s(report: PathReport) -> float:
+    return sum(each.cpu_s for each in report.phases.values())
 
 
 def _cpu_s(report: PathReport, phases: Sequence[str]) -> float:
@@ -138,7 +148,7 @@ def plot_of(reports: Sequence[PathReport]) -> Figure:
     axes = figure.subplots()
     tiles = [report.tiles for report in reports]
     for phase in PHASES:
-        seconds = [max(report.phases[phase].cpu_s, 1e-3) for report in reports]
+        seconds = [max(report.phases[phase].all_cpu_s, 1e-3) for report in reports]
         axes.loglog(tiles, seconds, marker="o", markersize=4, label=phase)
     axes.set(xlabel="tiles", ylabel="CPU seconds", title="A round's data path")
     axes.legend(fontsize=8, ncols=2)

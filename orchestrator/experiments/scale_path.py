@@ -3,7 +3,7 @@
 `python -m orchestrator.experiments.scale_path TILES` prints one JSON object of `PathReport`.
 
 Annotations, images of 8 x 8 pixels and an encoder of one matrix are made up; everything between the encoder and the
-next round's batches is the product's own code.
+next round's batches is the product's own code. Processes of this machine stand for the scoring actors that weigh.
 """
 
 import sys
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,36 +22,49 @@ from pydantic import Field
 
 from actors.data.image_index import ImageIndex
 from actors.data.round_rows import parts_of_round, rows_of_blocks
-from actors.scorer.neighbours import nearest_tiles, pieces
+from actors.scorer.config import ScoreConfig
+from actors.scorer.nearest import find_nearest
+from actors.scorer.neighbours import nearest_tiles
 from actors.trainer.config import TrainConfig
 from actors.trainer.epoch_plan import EpochPlan
-from corpus.annotations import AnnotationStore
-from corpus.digest import annotation_digest
+from corpus.annotations import AnnotationBlocks, AnnotationStore
 from corpus.storage.models import StrictModel
 from corpus.storage.writer import UNGUARDED
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.feedback import Feedback, FlagConfig, flagged_clauses, hints_of_all
-from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table, one_hot_votes, split_by_clause
+from hcot_llm.aggregation.matrix import AnnotationMatrix, one_hot_votes, part_of, select, split_by_clause
 from hcot_llm.aggregation.relabel import Proposals, current_confidence, update_labels
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import default_schema
-from orchestrator.data.annotation_rows import COLUMNS_BEFORE, COLUMNS_SEEN, annotation_rows
+from orchestrator.data.annotation_rows import TILES_AT_ONCE, annotation_rows, read_annotations, rows_of_round
+from orchestrator.data.round_evidence import evidence_of
 from orchestrator.data.training_targets import TrainingTargets, training_rows, training_view
+from orchestrator.experiments.scale_workers import ProcessWorkers
+from orchestrator.policies.folds import Findings, FoldFindings, join_findings, make_folds
 from orchestrator.policies.schedule import Schedule, ScheduleConfig
+from orchestrator.state.evidence import write_evidence
 
-PHASES = ("encode", "neighbours", "confidence", "weigh", "commit", "read", "targets", "order", "batches")
+PHASES = ("encode", "neighbours", "confidence", "weigh", "evidence", "commit", "read", "targets", "order", "batches")
 """In the order of a round."""
-ON_WORKERS = ("encode", "neighbours")
-"""Phases that a run computes on its workers. All others are the driver's."""
-ROWS_PER_BLOCK, HELD_OUT_SHARE, NEIGHBOURS, _WIDTH = 64, 0.1, 8, 64
+ON_WORKERS = ("encode", "neighbours", "confidence", "weigh")
+"""Phases that a run computes on its workers, but for what it hands out and sums up. All others are the driver's."""
+AS_WORKER = "encode"
+"""The phase of ON_WORKERS that is measured in this process."""
+ROWS_PER_BLOCK, HELD_OUT_SHARE, _WIDTH = 64, 0.1, 64
 
 
 class PhaseReport(StrictModel):
     """What one phase took."""
 
     wall_s: float = Field(description="seconds")
-    cpu_s: float = Field(description="CPU seconds of the process")
+    cpu_s: float = Field(description="CPU seconds of the driver")
+    workers_cpu_s: float = Field(default=0.0, description="CPU seconds of the workers")
     peak_mib: float = Field(description="largest memory of the process meanwhile, MiB")
+
+    @property
+    def all_cpu_s(self) -> float:
+        """CPU seconds of driver and workers."""
+        return self.cpu_s + self.workers_cpu_s
 
 
 class PathReport(StrictModel):
@@ -60,21 +74,28 @@ class PathReport(StrictModel):
     before_mib: float = Field(description="memory of the process before the first phase, its inputs included, MiB")
     phases: dict[str, PhaseReport] = Field(description="by name, see PHASES")
     raw_cpu_s: float = Field(description="plain pyarrow writes and reads the rows of the annotations, CPU seconds")
+    neighbour_recall: float | None = Field(
+        default=None, description="share of the nearest tiles that were found; none where all pairs were compared"
+    )
 
 
 @dataclass
 class _Meter:
-    """Measures phases in this process."""
+    """Measures phases in this process and its workers."""
 
+    workers: ProcessWorkers
     found: dict[str, PhaseReport] = field(default_factory=dict)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu, theirs = time.perf_counter(), time.process_time(), self.workers.cpu_s
         yield
         cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
-        self.found[name] = PhaseReport(wall_s=wall_s, cpu_s=cpu_s, peak_mib=_memory_mib("VmHWM"))
+        theirs = self.workers.cpu_s - theirs
+        if name == AS_WORKER:
+            cpu_s, theirs = 0.0, cpu_s
+        self.found[name] = PhaseReport(wall_s=wall_s, cpu_s=cpu_s, workers_cpu_s=theirs, peak_mib=_memory_mib("VmHWM"))
 
 
 @dataclass(frozen=True)
@@ -115,46 +136,68 @@ def measure_path(tiles: int, folder: Path) -> PathReport:
 
     Args:
         tiles: its size.
-        folder: empty; annotations and targets are written there.
+        folder: empty; annotations and targets are written there, and what workers hold.
     """
-    schema, meter = default_schema(), _Meter()
+    (folder / "held").mkdir()
+    with ProcessWorkers(folder / "held") as workers:
+        return _measured(tiles, folder, workers)
+
+
+def _measured(tiles: int, folder: Path, workers: ProcessWorkers) -> PathReport:
+    schema, meter = default_schema(), _Meter(workers)
     made = _MadeUp.of(schema, tiles)
     initial, training, held_out = made.initial, made.in_training, ~made.in_training
     acceptance, tile_ids = AcceptanceConfig(), made.initial.tile_ids
-    first = pa.table({**initial.keys, "value": initial.words, "text": initial.words})
-    store, nobody = AnnotationStore(folder / "annotations"), [""] * tiles
-    store.commit(annotation_rows(initial, first, 0, nobody, ""), run_id="scale", round_=0)
-    weigh_once = AnnotationMatrix(schema, tile_ids[:64], *(each[:64] for each in _arrays(initial)))
-    update_labels(_feedback(made, 64), weigh_once, weigh_once, _no_answers(schema, 64), held_out[:64], acceptance)
-    nearest_tiles(np.eye(4, dtype=np.float32), 0, 4, 1)
+    store = AnnotationStore(folder / "annotations")
+    store.commit(AnnotationBlocks(_first_rows(initial), initial.values.size), run_id="scale", round_=0)
+    weigh_once = part_of(initial, slice(64))
+    first = _feedback(made, 64), weigh_once, weigh_once, _no_answers(schema, 64), held_out[:64], acceptance
+    update_labels(*first)
+    workers.map(update_labels, [first] * 4)  # they have started
+    workers.map(nearest_tiles, [(np.eye(4, dtype=np.float32), 0, 4, 1)] * 4)
     before_mib = _memory_mib("VmRSS")  # libraries are imported and rules are prepared by now
 
     with meter.phase("encode"):
         feedback, embeddings = _encoded(made)
+        del made
     with meter.phase("neighbours"):
-        nearest = np.concatenate([nearest_tiles(embeddings, *each, NEIGHBOURS) for each in pieces(tiles)])
-    feedback = replace(feedback, neighbours=one_hot_votes(schema, initial.values, nearest))
+        nearest, recall = find_nearest(embeddings, ScoreConfig(), 0, workers)
+        feedback = replace(feedback, neighbours=one_hot_votes(schema, initial.values, nearest))
+        del embeddings, nearest
     with meter.phase("confidence"):
-        confidence = current_confidence(feedback, initial, initial, held_out, acceptance)
+        confidence = current_confidence(feedback, initial, initial, held_out, acceptance, workers=workers)
         flagged = flagged_clauses(feedback, confidence, FlagConfig())
+        del confidence
+    proposals = _no_answers(schema, tiles)
+    findings = _findings(initial, feedback, flagged, proposals)
     with meter.phase("weigh"):
-        update = update_labels(feedback, initial, initial, _no_answers(schema, tiles), held_out, acceptance)
+        update = update_labels(
+            feedback,
+            initial,
+            initial,
+            proposals,
+            held_out,
+            acceptance,
+            workers=workers,
+            remember=partial(evidence_of, findings),
+        )
+    with meter.phase("evidence"):
+        write_evidence(folder / "evidence" / "1.parquet", map(workers.get, update.remembered), UNGUARDED)
+        del findings, proposals
     with meter.phase("commit"):
-        before, hashes = store.read(0, COLUMNS_BEFORE), ["a" * 64] * tiles
-        version = store.commit(annotation_rows(update.matrix, before, 1, hashes, "b" * 64), run_id="scale", round_=1)
-        del before
+        version = store.commit(
+            rows_of_round(store, 0, update.matrix, 1, ["a" * 64] * tiles, "b" * 64), run_id="scale", round_=1
+        )
     with meter.phase("read"):
-        table = store.read(version, COLUMNS_SEEN)
-        annotation_digest(table)
-        annotations = matrix_from_table(schema, table)
-        del table
+        annotations, _ = read_annotations(store, version, schema, tile_ids)
+        del update
     with meter.phase("targets"):
         schedule = Schedule(ScheduleConfig(), TrainConfig(), acceptance)
         masks = schedule.masks(1, flagged[training], annotations.confidence[training])
         targets = TrainingTargets(*masks, hints_of_all(schema, feedback, np.flatnonzero(training)))
         targets.write(folder / "targets.parquet", UNGUARDED)
         plan, drawn = schedule.plan(2), {"run_seed": 0, "round_": 2}
-        mine, old = _some(annotations, training), _some(initial, training)
+        mine, old = select(annotations, training), select(initial, training)
         shown = training_rows(
             mine,
             training_view(mine, old, targets, plan, **drawn),
@@ -176,7 +219,24 @@ def measure_path(tiles: int, folder: Path) -> PathReport:
     pq.write_table(rows, folder / "raw.parquet")
     pq.read_table(folder / "raw.parquet")
     raw_cpu_s = time.process_time() - begun
-    return PathReport(tiles=tiles, before_mib=before_mib, phases=meter.found, raw_cpu_s=raw_cpu_s)
+    return PathReport(
+        tiles=tiles, before_mib=before_mib, phases=meter.found, raw_cpu_s=raw_cpu_s, neighbour_recall=recall
+    )
+
+
+def _first_rows(initial: AnnotationMatrix) -> Iterator[pa.Table]:
+    for start in range(0, len(initial), TILES_AT_ONCE):
+        part = part_of(initial, slice(start, start + TILES_AT_ONCE))
+        texts = pa.table({**part.keys, "value": part.words, "text": part.words})
+        yield annotation_rows(part, texts, 0, [""] * len(part), "")
+
+
+def _findings(initial: AnnotationMatrix, feedback: Feedback, flagged: np.ndarray, proposals: Proposals) -> Findings:
+    """What one model found that speaks of all tiles."""
+    [fold] = make_folds(initial.tile_ids, np.ones(len(initial), bool), 1, 0)
+    nothing = np.zeros((0, _WIDTH), np.float32)
+    part = FoldFindings(fold, "a" * 64, feedback, nothing, flagged, flagged, proposals)
+    return join_findings(initial, [part])
 
 
 def _encoded(made: _MadeUp) -> tuple[Feedback, np.ndarray]:
@@ -191,24 +251,14 @@ def _feedback(made: _MadeUp, tiles: int) -> Feedback:
     logits = made.images[:tiles] @ made.encoder[:, _WIDTH:]
     zero_shot = {}
     for clause, each in split_by_clause(schema, logits).items():
-        weights = np.exp(each - each.max(axis=1, keepdims=True)).astype(np.float64)
+        weights = np.exp(each - each.max(axis=1, keepdims=True))
         zero_shot[clause] = weights / weights.sum(axis=1, keepdims=True)
-    nothing = np.zeros((tiles, len(schema)))
+    nothing = np.broadcast_to(np.float32(0), (tiles, len(schema)))
     return Feedback(made.initial.tile_ids[:tiles], zero_shot, {}, nothing[:, 0], nothing[:, 0], nothing, nothing)
 
 
 def _no_answers(schema: AnnotationSchema, tiles: int) -> Proposals:
     return Proposals.none_for(schema, tiles, 1)
-
-
-def _arrays(matrix: AnnotationMatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return matrix.values, matrix.confidence, matrix.source
-
-
-def _some(matrix: AnnotationMatrix, mask: np.ndarray) -> AnnotationMatrix:
-    rows = np.flatnonzero(mask)
-    tile_ids = tuple(matrix.tile_ids[row] for row in rows)
-    return AnnotationMatrix(matrix.schema, tile_ids, *(each[rows] for each in _arrays(matrix)))
 
 
 def _memory_mib(name: str) -> float:

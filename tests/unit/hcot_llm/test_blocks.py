@@ -109,7 +109,7 @@ def test_blocks_come_to_what_the_whole_comes_to_and_workers_to_the_same_bits(sai
     others = LastFirst()
     there, sure_there = updated(said, others, with_statistics)
     assert others.calls
-    np.testing.assert_allclose(sure_here, sure, atol=1e-9)
+    np.testing.assert_allclose(sure_here, sure, atol=1e-5)  # fits stop where little is gained
     np.testing.assert_array_equal(sure_there, sure_here)
     np.testing.assert_array_equal(here.matrix.values, whole.matrix.values)
     np.testing.assert_array_equal(here.accepted, whole.accepted)
