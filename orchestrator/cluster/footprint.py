@@ -13,7 +13,7 @@ from orchestrator.config.schema import RunConfig
 
 _GIB = 2**30
 _CHANNELS, _IMAGE_VALUE_BYTES = 2, 2
-_DRIVER_BYTES, _DRIVER_BYTES_PER_ANNOTATION = _GIB // 2, 1400
+_DRIVER_BYTES, _DRIVER_BYTES_PER_ANNOTATION = _GIB * 3 // 5, 300
 """Of the driver: all that it imports, and what grows with the corpus, at its peak in a round."""
 _TRAINER_BYTES, _SCORER_BYTES, _CAPTIONER_BYTES = _GIB // 2, _GIB // 3, _GIB
 """Of a process without its model: torch and DeepSpeed, torch, torch and vLLM."""

@@ -106,7 +106,7 @@ def throughput(directory: RunDirectory, config: RunConfig, captioner: NativeCapt
         timed = []
         for workers in (alone, together):
             pool = ScorerPool(workers)
-            score = partial(pool.score, corpus.images, corpus.annotations, weights)
+            score = partial(pool.score, corpus.images, corpus.annotations, weights, seed=config.seed)
             score(leave_one_out=False)  # the first time also starts, imports and loads
             timed.append(_timed(partial(score, leave_one_out=config.flag.leave_one_out)))
         (_, score_alone_s), (scores, score_s) = timed

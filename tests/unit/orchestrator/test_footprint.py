@@ -57,8 +57,9 @@ def test_estimates_are_those_that_were_measured():
     run = config("paper", "rounds=3")
     size = model_size(run.model, [len(words) for words in run.annotation_schema.vocabulary.values()])
     assert size.checkpoint_bytes == pytest.approx(6.9e9, rel=0.05)
-    assert footprint(config(), 64_000).driver == pytest.approx(1908 * 2**20, rel=0.05)
-    assert footprint(config(), 4_000).driver == pytest.approx(586 * 2**20, rel=0.05)
+    torch = 200 * 2**20  # which a run's driver holds, and that of the scale test does not
+    assert footprint(config(), 64_000).driver == pytest.approx(658 * 2**20 + torch, rel=0.1)
+    assert footprint(config(), 4_000).driver == pytest.approx(410 * 2**20 + torch, rel=0.1)
 
 
 def test_images_are_float16_of_two_channels_and_unknown_where_the_tiles_are():
@@ -85,7 +86,7 @@ def test_a_machine_that_cannot_hold_the_processes_is_told_each_of_them():
     run = config("paper", "train.min_workers=2")
     said = judged(run, footprint(run, 120_000), memory=16 * GIB)
     assert "the processes of the run hold" in said
-    assert "the driver 3.0 GiB, training workers (train.min_workers=2)" in said
+    assert "the driver 1.1 GiB, training workers (train.min_workers=2)" in said
     assert "scorers (score.min_workers=1)" in said
     assert "this machine has 16.0 GiB" in said
     on_gpus = config("paper", "train.gpus_per_worker=1", "captioner.gpus_per_replica=1", "score.gpus_per_worker=1")
@@ -94,8 +95,8 @@ def test_a_machine_that_cannot_hold_the_processes_is_told_each_of_them():
 
 def test_a_cluster_is_told_of_its_head_and_of_its_largest_node():
     run = config("paper", "cluster.address=auto", "train.min_workers=1")
-    said = judged(run, footprint(run, 1_200_000), memory=8 * GIB, node_memory=4 * GIB)
-    assert "the driver holds 25.5 GiB for the annotations of so many tiles" in said
+    said = judged(run, footprint(run, 2_400_000), memory=8 * GIB, node_memory=4 * GIB)
+    assert "the driver holds 11.3 GiB for the annotations of so many tiles" in said
     assert "give the head more memory" in said
     assert "and the largest node has 4.0 GiB: use larger nodes, more workers" in said
 
