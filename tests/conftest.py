@@ -9,6 +9,8 @@ from support.hcot import HCOT
 
 # Before torch and vLLM are imported: on shared cores several threads wait for each other more than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before gRPC is used for the first time, see `orchestrator.cluster.connect.leave_forks_alone`.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -32,8 +32,6 @@ _QUIET = {
     "ray._private.authentication.authentication_token_setup": logging.ERROR,
 }
 
-_HEAD_STANDS_STILL = "Timed out waiting for file"
-
 
 class ClusterUnreachable(UserError):
     """The configured Ray cluster does not answer, or does not accept this driver."""
@@ -48,6 +46,7 @@ def connect(address: str) -> None:
     Raises:
         ClusterUnreachable: No cluster answers there, or it does not accept this driver; the message says what to check.
     """
+    leave_forks_alone()
     try:
         _check_port(address)
         environment = {**asked_run_log(), **plugin_environment()}
@@ -148,22 +147,22 @@ def start_cluster(config: RunConfig) -> None:
 def start_local(**options: Any) -> None:
     """Start a Ray cluster of this process's own, without a dashboard, and connect to it.
 
-    Ray's head is a process that now and then stands still while it starts (Ray 2.60.0, one start in some thousands).
-    Ray waits half a minute for it and gives up; a second start is another process and another folder.
-
     Args:
         options: As `ray.init` takes them.
     """
+    leave_forks_alone()
     # "local": else Ray would join a cluster that somebody else has started on this machine.
-    options = {"address": "local", "include_dashboard": False, "log_to_driver": False, **options}
-    try:
-        ray.init(**options)
-    except RuntimeError as error:
-        if not str(error).startswith(_HEAD_STANDS_STILL):
-            raise
-        _LOG.warning("Ray's head did not start (%s); it is started once more.", error)
-        ray.shutdown()
-        ray.init(**options)
+    ray.init(**{"address": "local", "include_dashboard": False, "log_to_driver": False, **options})
+
+
+def leave_forks_alone() -> None:
+    """Keep gRPC from handling forks; to be called before its first use.
+
+    Seen in grpcio 1.85: where a thread is in a call while the process forks, an eighth of the children abort before they
+    become the program that they were forked for. Ray's head or a worker then never starts, and Ray waits half a minute
+    for it. All that is forked here becomes another program, which needs no handling.
+    """
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 def _leave_other_clusters() -> None:

@@ -133,7 +133,7 @@ def test_mlflow_is_told_the_accuracy_of_every_clause(landscape_run):
     client = MlflowClient(tracking_uri(landscape_run.run_dir))
     [experiment] = [each for each in client.search_experiments() if each.name == "smoke"]
     told = {name for run in client.search_runs([experiment.experiment_id]) for name in run.data.metrics}
-    assert "annotation_accuracy" in told
+    assert "at a glance/annotation_accuracy" in told
 
 
 def test_a_tile_is_captioned_in_another_schema(landscape_run):

@@ -26,6 +26,7 @@ RUN_BY = {
     "data make": "unit/test_documented_commands.py",
     "diff": "unit/orchestrator/test_story.py",
     "export": "unit/export/test_export.py",
+    "fetch": "unit/orchestrator/test_stored_run.py",
     "gallery": "unit/orchestrator/test_gallery_page.py",
     "hcot": "unit/orchestrator/test_cli.py",
     "history": "unit/orchestrator/test_story.py",

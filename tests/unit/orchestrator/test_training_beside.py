@@ -10,6 +10,7 @@ from rich.console import Console
 from actors.trainer.channel import RoundResult
 from corpus.annotations import AnnotationStore
 from corpus.storage.state_files import RecordError
+from hcot_llm.aggregation.workers import THIS_PROCESS
 from orchestrator.data import annotation_history, training_sets
 from orchestrator.data.annotation_history import next_corpus, open_corpus
 from orchestrator.data.training_sets import schedule_of
@@ -97,7 +98,7 @@ def test_a_driver_that_takes_over_trains_a_round_on_the_same_rows(made, config, 
 def test_what_a_round_commits_is_trained_on_by_the_round_after_the_next(made, config, directory):
     corpus = opened(config, directory, made, 2)
     findings = made_findings(config, corpus.initial, corpus.annotations, made.truth, corpus.in_training, 3)
-    update = aggregate(round_of(config, directory, 3), corpus, findings)
+    update = aggregate(round_of(config, directory, 3), corpus, findings, THIS_PROCESS)
     after = next_corpus(config, directory, corpus, update, findings, 3)
     assert [(each.round, each.version) for each in after.training_sets] == [(4, corpus.version), (5, after.version)]
     assert after.training_set(4) is corpus.training_set(4)
