@@ -158,8 +158,8 @@ def start_local(**options: Any) -> None:
 def leave_forks_alone() -> None:
     """Keep gRPC from handling forks; to be called before its first use.
 
-    Seen in grpcio 1.85: where a thread is in a call while the process forks, an eighth of the children abort before they
-    become the program that they were forked for. Ray's head or a worker then never starts, and Ray waits half a minute
+    Seen in grpcio 1.85: where a thread is in a call while the process forks, one child in eight aborts before it has
+    become the program that it was forked for. Ray's head or a worker then never starts, and Ray waits half a minute
     for it. All that is forked here becomes another program, which needs no handling.
     """
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
