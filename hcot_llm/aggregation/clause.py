@@ -6,7 +6,7 @@ Only sums over tiles are needed for the fit, and the held-out tiles. So tiles ar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,9 +20,9 @@ from hcot_llm.aggregation.label_noise import (
     normalise,
     pool,
 )
+from hcot_llm.aggregation.workers import THIS_PROCESS, Workers, summed
 
-ITERATIONS: Final = 3
-"""Of source weights and errors in turn."""
+_ITERATIONS: Final = 3  # of source weights and errors in turn
 PRIOR_TILES: Final = 20
 """Tiles that an expected share, or a uniform distribution, is worth."""
 
@@ -72,9 +72,9 @@ class ClauseFit:
     noise: NoiseModel
 
     @staticmethod
-    def before(clause: ClauseSources, mean_accuracy: float) -> "ClauseFit":
-        """Where the fit starts: no model counts, and errors are even."""
-        return ClauseFit([0.0] * len(clause.sources), NoiseModel.even(mean_accuracy, clause.values))
+    def before(models: int, values: int, mean_accuracy: float) -> "ClauseFit":
+        """Where the fit starts: none of the models counts, and errors are even."""
+        return ClauseFit([0.0] * models, NoiseModel.even(mean_accuracy, values))
 
 
 @dataclass(frozen=True)
@@ -128,14 +128,49 @@ def class_prior_of(posterior_sum: np.ndarray, tiles: int) -> np.ndarray:
     return (posterior_sum + PRIOR_TILES / len(posterior_sum)) / (tiles + PRIOR_TILES)
 
 
-def fit_weights(held_out: ClauseSources, noise: NoiseModel, priors: Sequence[SourceWeightPrior] | None) -> list[float]:
+def fit_clauses(
+    held_out: Sequence[Any],
+    blocks: Sequence[Any],
+    before: Sequence[ClauseFit],
+    noise_pseudo_count: float,
+    priors: Sequence[SourceWeightPrior] | None = None,
+    workers: Workers = THIS_PROCESS,
+) -> list[ClauseFit]:
+    """Fit each clause by itself: source weights and errors in turn.
+
+    Args:
+        held_out: Per clause what stands for the `ClauseSources` of the tiles that no model was trained on.
+        blocks: What stands for the `ClauseSources` of all clauses on the tiles of each block.
+        before: Per clause where its fit starts.
+        noise_pseudo_count: see `AcceptanceConfig`.
+        priors: Per model the prior of its source weight, see `fit_source_weights`.
+        workers: who holds the tiles.
+    """
+    fits = list(before)
+    for _ in range(_ITERATIONS):
+        weights = workers.map(
+            _fit_weights, [(each, fit.noise, priors) for each, fit in zip(held_out, fits, strict=True)]
+        )
+        fits = [ClauseFit(each, fit.noise) for each, fit in zip(weights, fits, strict=True)]
+        errors = summed(workers.map(_errors, [(block, fits) for block in blocks]))
+        fits = [
+            ClauseFit(fit.source_weights, noise_of(each, fit.noise.accuracy, noise_pseudo_count))
+            for each, fit in zip(errors, fits, strict=True)
+        ]
+    return fits
+
+
+def _fit_weights(held_out: ClauseSources, noise: NoiseModel, priors: Sequence[SourceWeightPrior] | None) -> list[float]:
     """Source weights from the held-out tiles, given the errors of the initial annotations."""
     return fit_source_weights(held_out.sources, held_out.likelihood(noise), priors)
 
 
-def errors_of(clause: ClauseSources, fit: ClauseFit) -> np.ndarray:
-    """Expected number of each error among the tiles, float64 [V, V], rows true, columns annotated."""
-    return count_errors(fuse(pool(clause.sources, fit.source_weights), clause.likelihood(fit.noise)), clause.initial)
+def _errors(block: Sequence[ClauseSources], fits: Sequence[ClauseFit]) -> list[np.ndarray]:
+    """Per clause the expected number of each error among the tiles, float64 [V, V], rows true, columns annotated."""
+    return [
+        count_errors(fuse(pool(clause.sources, fit.source_weights), clause.likelihood(fit.noise)), clause.initial)
+        for clause, fit in zip(block, fits, strict=True)
+    ]
 
 
 def weigh_with(clause: ClauseSources, fit: ClauseFit) -> ClauseWeighing:
@@ -162,8 +197,6 @@ def weigh_clause(
         noise_pseudo_count: see `AcceptanceConfig`.
         priors: Per model the prior of its source weight, see `fit_source_weights`.
     """
-    fit, unseen = ClauseFit.before(clause, float(clause.accuracy.mean())), clause.some(held_out)
-    for _ in range(ITERATIONS):
-        fit = ClauseFit(fit_weights(unseen, fit.noise, priors), fit.noise)
-        fit = ClauseFit(fit.source_weights, noise_of(errors_of(clause, fit), fit.noise.accuracy, noise_pseudo_count))
+    before = ClauseFit.before(len(clause.sources), clause.values, float(clause.accuracy.mean()))
+    [fit] = fit_clauses([clause.some(held_out)], [[clause]], [before], noise_pseudo_count, priors)
     return weigh_with(clause, fit)

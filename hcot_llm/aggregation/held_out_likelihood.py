@@ -32,9 +32,9 @@ def held_out_log_likelihood(
     if len(initial) == 0:
         return None
     everywhere = np.ones(len(initial), dtype=bool)
-    logs = []
+    logs, accuracies = [], known_accuracy(initial)
     for column, clause in enumerate(initial.schema.names):
-        annotated, accuracy = initial.column(clause), known_accuracy(initial)[:, column]
+        annotated, accuracy = initial.column(clause), accuracies[:, column]
         sources = ClauseSources([zero_shot[clause]], annotated, accuracy)
         weighing = weigh_clause(sources, everywhere, config.noise_pseudo_count)
         annotation_likelihood = (weighing.pooled * weighing.noise.likelihood(annotated, accuracy)).sum(axis=1)

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
-from hcot_llm.aggregation.clause import ITERATIONS, ClauseFit, errors_of, fit_weights
+from hcot_llm.aggregation.clause import ClauseFit, fit_clauses
 from hcot_llm.aggregation.handed import Block, Tiles, hand_over
 from hcot_llm.aggregation.joint_fit import JointFit, each_alone, fit_joint, weigh_jointly
-from hcot_llm.aggregation.label_noise import NoiseModel, SourceWeightPrior, noise_of
+from hcot_llm.aggregation.label_noise import SourceWeightPrior
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.repeated_errors import clauses_with_repeated_errors, excess_agreement
 from hcot_llm.aggregation.wholly_wrong import ways_to_be_wrong
-from hcot_llm.aggregation.workers import summed
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 
 
@@ -144,43 +143,24 @@ def fit_weighing(
         config: How the errors of the initial annotations are estimated, and whether clauses are weighed together.
         priors: Per model the prior of its source weight, see `fit_source_weights`.
     """
-    alone = _fit_alone(tiles, config, priors, tiles.standing)
-    standing = tiles.standing | clauses_with_repeated_errors(
-        tiles.schema, tiles.workers.map(excess_agreement, list(zip(tiles.held_out, alone, strict=True)))
-    )
-    if standing > tiles.standing:
-        alone = _fit_alone(tiles, config, priors, standing)
-    joint = fit_joint(tiles, alone, config) if config.consistency else None
-    return WeighingFit(tiles.schema, alone, joint, standing)
-
-
-def _fit_alone(
-    tiles: Tiles, config: AcceptanceConfig, priors: Sequence[SourceWeightPrior] | None, standing: frozenset[str]
-) -> list[ClauseFit]:
-    """Fit each clause by itself; of those that stand no model counts, and errors are even."""
     schema, workers = tiles.schema, tiles.workers
     before = [
-        ClauseFit([0.0] * tiles.models, NoiseModel.even(accuracy, len(words)))
+        ClauseFit.before(tiles.models, len(words), accuracy)
         for accuracy, words in zip(tiles.accuracy, schema.vocabulary.values(), strict=True)
     ]
-    alone = before
-    for _ in range(ITERATIONS):
-        weights = workers.map(
-            fit_weights, [(each, fit.noise, priors) for each, fit in zip(tiles.held_out, alone, strict=True)]
-        )
-        alone = [ClauseFit(each, fit.noise) for each, fit in zip(weights, alone, strict=True)]
-        errors = summed(workers.map(_errors, [(block, alone) for block in tiles.blocks]))
-        alone = [
-            ClauseFit(fit.source_weights, noise_of(each, fit.noise.accuracy, config.noise_pseudo_count))
-            for each, fit in zip(errors, alone, strict=True)
+    fitted = fit_clauses(tiles.held_out, tiles.blocks, before, config.noise_pseudo_count, priors, workers)
+
+    def counting_but_in(standing: frozenset[str]) -> list[ClauseFit]:
+        return [
+            first if clause in standing else fit
+            for clause, first, fit in zip(schema.names, before, fitted, strict=True)
         ]
-    return [
-        first if clause in standing else fit for clause, first, fit in zip(schema.names, before, alone, strict=True)
-    ]
 
-
-def _errors(block: Block, alone: Sequence[ClauseFit]) -> list[np.ndarray]:
-    return [errors_of(clause, fit) for clause, fit in zip(block, alone, strict=True)]
+    excess = workers.map(excess_agreement, list(zip(tiles.held_out, counting_but_in(tiles.standing), strict=True)))
+    standing = tiles.standing | clauses_with_repeated_errors(schema, excess)
+    alone = counting_but_in(standing)
+    joint = fit_joint(tiles, alone, config) if config.consistency else None
+    return WeighingFit(schema, alone, joint, standing)
 
 
 def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
