@@ -117,22 +117,24 @@ def _has_facts(schema: AnnotationSchema) -> bool:
 def _from_facts(config: CorpusConfig, schema: AnnotationSchema, root: Path, run_seed: int) -> pa.Table:
     rows = read_parquet(root / "truth" / "truth.parquet").to_pylist()
     truth = {row["tile_id"]: truth_values(schema, row) for row in rows}
+    seed = derive_seed(run_seed, "corruption")
+    if config.corruption.kind == "confusable":
+        return corrupt(schema, truth, config.corruption, seed)
     tiles = read_tiles(root / "corpus")
     place_of = dict(zip(tiles["tile_id"].to_pylist(), tiles["city"].to_pylist(), strict=True))
-    mistakes = None
-    if config.corruption.kind == "image_dependent":
-        features, places = weak_statistics(root / "corpus"), [place_of[tile_id] for tile_id in sorted(truth)]
-        mistakes = {
-            clause: taken_for(
-                features,
-                np.asarray([schema.value_index[clause][truth[tile_id][clause]] for tile_id in sorted(truth)]),
-                len(words),
-                places,
-            )
-            for clause, words in schema.vocabulary.items()
-        }
-    seed = derive_seed(run_seed, "corruption")
-    return corrupt(schema, truth, config.corruption, seed, place_of=place_of, taken_for=mistakes)
+    if config.corruption.kind == "place_dependent":
+        return corrupt(schema, truth, config.corruption, seed, place_of=place_of)
+    tile_ids, features = sorted(truth), weak_statistics(root / "corpus")
+    mistakes = {
+        clause: taken_for(
+            features,
+            np.asarray([schema.value_index[clause][truth[tile_id][clause]] for tile_id in tile_ids]),
+            len(words),
+            [place_of[tile_id] for tile_id in tile_ids],
+        )
+        for clause, words in schema.vocabulary.items()
+    }
+    return corrupt(schema, truth, config.corruption, seed, taken_for=mistakes)
 
 
 def _from_file(
