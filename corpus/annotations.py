@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from corpus.storage.ahead import ahead
+from corpus.annotation_blocks import AnnotationBlocks, AnnotationStream
+from corpus.annotation_rows import ANNOTATION_SCHEMA, AnnotationError, canonical
 from corpus.storage.arrow import compute as pc
 from corpus.storage.disk import reach_disk, writing
-from corpus.storage.errors import InputError, UserError
+from corpus.storage.errors import UserError
 from corpus.storage.links import link_out_of
-
-ANNOTATION_SCHEMA = pa.schema(
-    [
-        ("tile_id", pa.string()),
-        ("clause", pa.string()),
-        ("value", pa.string()),
-        ("text", pa.string()),
-        ("level", pa.int8()),
-        ("source", pa.string()),
-        ("confidence", pa.float32()),
-        ("round", pa.int32()),
-        ("weights_sha256", pa.string()),
-        ("prompt_sha256", pa.string()),
-    ]
-)
-# "seed" stands for the initial annotations: the stored names are part of the corpus digest, so they stay.
-SOURCES = ("seed", "captioner", "kept", "person", "statistics")
 
 # Delta forgets its log after 30 days and `vacuum` removes old files after 7; here any round can be read again.
 _KEEP_EVERYTHING = {
@@ -46,10 +28,6 @@ _KEEP_EVERYTHING = {
 
 _ROWS_OF_GROUP = 65_536
 """Rows that are read together: those of some thousand tiles are in a few groups of a large table."""
-
-
-class AnnotationError(InputError):
-    """Annotations that cannot be stored or read; the message says what, where and what to do."""
 
 
 class ConcurrentCommitError(AnnotationError):
@@ -68,17 +46,6 @@ class Commit:
     rows: int
     committed: datetime
     metadata: dict[str, str]
-
-
-@dataclass(frozen=True)
-class AnnotationBlocks:
-    """Annotations of which those of some tiles are in memory at a time.
-
-    tables: with ANNOTATION_SCHEMA, each of further tiles, in ascending order of tile ids. rows: of all of them.
-    """
-
-    tables: Iterable[pa.Table]
-    rows: int
 
 
 class AnnotationStore:
@@ -123,7 +90,9 @@ class AnnotationStore:
                     f"{parent}, the table is at {present and present.version()}",
                 )
             )
-        stream = _Stream(table if isinstance(table, AnnotationBlocks) else AnnotationBlocks([table], table.num_rows))
+        stream = AnnotationStream(
+            table if isinstance(table, AnnotationBlocks) else AnnotationBlocks([table], table.num_rows)
+        )
         properties = CommitProperties(
             app_transactions=[Transaction(run_id, round_)],
             custom_metadata={
@@ -296,115 +265,6 @@ class AnnotationStore:
             f"in the meantime ({detail}). Nothing was stored. Let only one run write to a table, then "
             "`knowlip resume RUN_DIR`."
         )
-
-
-class _Stream:
-    """Blocks of annotations as batches for deltalake, each checked and sorted as it is asked for.
-
-    Attributes:
-        clauses: in the order of their first appearance in the first block.
-        rows: of all blocks, as was said.
-        error: What ended the batches; deltalake hands on its text alone.
-    """
-
-    def __init__(self, blocks: AnnotationBlocks) -> None:
-        self._tables = ahead(blocks.tables)
-        self._first, self.clauses = canonical(next(self._tables, ANNOTATION_SCHEMA.empty_table()))
-        self.rows = blocks.rows
-        self.error: Exception | None = None
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        last, rows = "", 0
-        try:
-            for table in itertools.chain([self._first], (canonical(each, self.clauses)[0] for each in self._tables)):
-                first = table["tile_id"][0].as_py()
-                if rows and first <= last:
-                    raise AnnotationError(f"Annotations of {first} come after those of {last}: sort them by tile.")
-                last, rows = table["tile_id"][-1].as_py(), rows + table.num_rows
-                yield from table.to_batches()
-            if rows != self.rows:
-                raise AnnotationError(f"{self.rows} annotations were to be committed, and {rows} came.")
-        except Exception as error:
-            self.error = error
-            raise
-
-
-def canonical(
-    table: pa.Table, clauses: list[str] | None = None, schema: pa.Schema = ANNOTATION_SCHEMA
-) -> tuple[pa.Table, list[str]]:
-    """Validate annotations and sort them by tile_id, then by `clauses` (default: their order of first appearance).
-
-    Returns the table cast to `schema` (columns of ANNOTATION_SCHEMA), and the clause order. Raises AnnotationError for
-    missing or unknown columns, wrong types, nulls, an unknown source, a confidence outside [0, 1] or a repeated
-    (tile_id, clause).
-    """
-    table = _cast(table, schema)
-    in_order: list[str] = pc.unique(table["clause"]).to_pylist() if clauses is None else list(clauses)
-    if table.num_rows == 0:
-        raise AnnotationError("The annotation table has no rows. An empty corpus is not committed; check what made it.")
-    rank = pc.index_in(table["clause"], pa.array(in_order, pa.string())).to_numpy()
-    tiles = table["tile_id"].combine_chunks().dictionary_encode()
-    names = tiles.dictionary
-    position = np.empty(len(names), np.int64)
-    position[pc.sort_indices(names).to_numpy()] = np.arange(len(names))
-    key = position[tiles.indices.to_numpy(zero_copy_only=False)] * len(in_order) + rank
-    order = np.argsort(key, kind="stable")
-    repeated = np.flatnonzero(np.diff(key[order]) == 0)
-    if len(repeated):
-        examples = table.select(["tile_id", "clause"]).take(pa.array(order[repeated[:3]])).to_pylist()
-        raise AnnotationError(
-            f"{len(repeated)} (tile, clause) pairs are annotated more than once, such as "
-            + ", ".join(f"({row['tile_id']}, {row['clause']})" for row in examples)
-            + ". Keep one row for each."
-        )
-    return table.take(pa.array(order)), in_order
-
-
-def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    names = set(table.column_names)
-    missing = [name for name in schema.names if name not in names]
-    unknown = sorted(names - set(schema.names))
-    if missing or unknown:
-        raise AnnotationError(
-            f"Annotation columns are {', '.join(schema.names)}; missing: "
-            f"{', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}."
-        )
-    columns = []
-    for field in schema:
-        column = table[field.name]
-        if column.null_count:
-            raise AnnotationError(
-                f"Column {field.name} of the annotations has {column.null_count} nulls; write the "
-                "value 'none', or leave the row out."
-            )
-        if not _same_kind(column.type, field.type):
-            raise AnnotationError(
-                f"Column {field.name} of the annotations is {column.type}; it has to be {field.type}."
-            )
-        try:
-            columns.append(column.cast(field.type, safe=not pa.types.is_floating(field.type)))
-        except pa.ArrowInvalid as error:
-            raise AnnotationError(
-                f"Column {field.name} of the annotations does not fit {field.type}: {error}."
-            ) from error
-    table = pa.Table.from_arrays(columns, schema=schema)
-    if "source" in names:
-        sources = set(pc.unique(table["source"]).to_pylist()) - set(SOURCES)
-        if sources:
-            raise AnnotationError(f"Annotation sources are {', '.join(SOURCES)}; found {', '.join(sorted(sources))}.")
-    if "confidence" in names:
-        confidence = table["confidence"].to_numpy()
-        if not np.all((confidence >= 0) & (confidence <= 1)):
-            raise AnnotationError("Column confidence of the annotations has values that are not in [0, 1] (or NaN).")
-    return table
-
-
-def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
-    if pa.types.is_dictionary(found):
-        found = found.value_type
-    if pa.types.is_string(wanted):
-        return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
-    return pa.types.is_integer(found) if pa.types.is_integer(wanted) else pa.types.is_floating(found)
 
 
 def _as_commit(entry: dict) -> Commit:

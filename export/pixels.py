@@ -13,7 +13,8 @@ from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
-from corpus.geotiff.read import open_geotiff, read_backscatter
+from corpus.geotiff.files import open_geotiff
+from corpus.geotiff.read import read_backscatter
 from corpus.storage.disk import writing
 from export.sample import Sample
 

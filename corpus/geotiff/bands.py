@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,92 +15,22 @@ from rasterio.windows import Window
 
 from corpus.geotiff import products
 from corpus.geotiff.backscatter import to_decibels
+from corpus.geotiff.band import Band, Bands, Beside
+from corpus.geotiff.band_names import band_name, names_polarisation, polarisations_of
 from corpus.geotiff.layout import TruncatedTiff, snap_band_names
-from corpus.geotiff.meaning import HIGHEST_DB, LOWEST_DB, UNITS_KEY, BandFacts, Meaning, Verdict, decide
+from corpus.geotiff.meaning import HIGHEST_DB, LOWEST_DB, UNITS_KEY, BandFacts, Verdict, decide
 from corpus.geotiff.measure import Patch, find_no_data, measure
+from corpus.geotiff.patches import sample_patches, sample_windows
 from corpus.geotiff.products import Unit
 from corpus.geotiff.reasons import Reason, TileError
 
 READABLE = ("uint8", "uint16", "int16", "uint32", "int32", "float32", "float64")
-_WHOLE_PIXELS = 2**21
-"""A scene up to this size is looked at whole before its bands are decided; a larger one in patches."""
-_PATCH, _GRID = 240, 6
-_FEWEST = 4096
-"""Valid pixels, at least, that a decision is made from; patches with fewer make the whole scene be read."""
+_NOTHING_BESIDE = Beside()
 
 
-@dataclass(frozen=True)
-class Beside:
-    """What lies beside a file and says something of it.
-
-    Attributes:
-        polarisations: of its bands, from a STAC item or the user's configuration; () where neither says.
-        polarisations_why: where they come from.
-        backscatter: whether a file of backscatter of the same product lies beside it.
-    """
-
-    polarisations: tuple[str, ...] = ()
-    polarisations_why: str = ""
-    backscatter: bool = False
-
-
-@dataclass(frozen=True)
-class Band:
-    """One band that is used: where it is in its file, what it shows, and how its numbers are read.
-
-    Attributes:
-        index: from 1, as rasterio counts.
-        polarisation: VV, VH, HH, HV or "unknown".
-        meaning: unit, calibration and the reasons for them.
-        no_data: values, as stored, that stand for none though the file does not say so -> why.
-        scale, offset: of the stored values.
-        valid_share: of the pixels looked at.
-    """
-
-    index: int
-    polarisation: str
-    meaning: Meaning
-    no_data: Mapping[float, str]
-    scale: float
-    offset: float
-    valid_share: float
-
-    @property
-    def as_stored(self) -> bool:
-        """Whether a tile may keep the band's stored integers: a tile's reader takes them for an amplitude."""
-        return self.meaning.unit == "amplitude" and not self.no_data and (self.scale, self.offset) == (1.0, 0.0)
-
-    def may_be_calibrated(self, dtype: str) -> bool:
-        """Whether stored values of a type can be sigma nought: whole numbers are so only by a calibration or scale."""
-        declared = self.meaning.calibration_db != 0 or self.meaning.unit == "db" or (self.scale, self.offset) != (1, 0)
-        return dtype.startswith("float") or (declared and not self.meaning.stretched)
-
-    def reasons(self) -> list[str]:
-        """The whole reasoning on this band, a sentence each."""
-        return [*self.meaning.reasons, *(f"no data: {why}" for why in self.no_data.values())]
-
-
-@dataclass(frozen=True)
-class Bands:
-    """The decision on all bands of a file.
-
-    Attributes:
-        used: in the order of the file.
-        left_out: (band, why) of the others, the band as its number and description.
-        notes: further sentences, as on where the polarisations come from.
-    """
-
-    used: tuple[Band, ...]
-    left_out: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def polarisations(self) -> tuple[str, ...]:
-        """Of the bands in use, in their order."""
-        return tuple(band.polarisation for band in self.used)
-
-
-def decide_bands(src: DatasetReader, name: str, *, units: Unit | None = None, beside: Beside = Beside()) -> Bands:
+def decide_bands(
+    src: DatasetReader, name: str, *, units: Unit | None = None, beside: Beside = _NOTHING_BESIDE
+) -> Bands:
     """Decide what the bands of an open file are.
 
     Args:
@@ -126,23 +55,23 @@ def decide_bands(src: DatasetReader, name: str, *, units: Unit | None = None, be
     patches, described = sample_patches(src, indexes), descriptions(src)
     found = {}
     for i in indexes:
-        polarised = _names_polarisation(src, i, described[i], len(indexes), name, beside)
+        polarised = names_polarisation(src, i, described[i], len(indexes), name, beside)
         found[i] = _look(src, i, described[i], patches[i], name, units, beside, polarised)
     usable = [i for i in indexes if found[i].meaning.verdict is not Verdict.NOT_BACKSCATTER]
     for i in indexes:
         if i not in usable:
-            left_out.append((_band_name(i, described[i]), found[i].meaning.reasons[0]))
+            left_out.append((band_name(i, described[i]), found[i].meaning.reasons[0]))
     if not usable:
         raise TileError(name, Reason.NOT_BACKSCATTER, f"{_sentence(left_out[0][1])} Nothing is to be done.")
-    polarisations, notes = _polarisations(src, usable, described, name, beside)
+    polarisations, notes = polarisations_of(src, usable, described, name, beside)
     used, seen = [], set()
     for i in usable:
         polarisation = polarisations.get(i)
         if polarisation is None:
-            left_out.append((_band_name(i, described[i]), "it names no polarisation, beside bands that do"))
+            left_out.append((band_name(i, described[i]), "it names no polarisation, beside bands that do"))
         elif polarisation in seen:
             left_out.append(
-                (_band_name(i, described[i]), f"it is a second band of {polarisation}; one scene has one of each")
+                (band_name(i, described[i]), f"it is a second band of {polarisation}; one scene has one of each")
             )
         else:
             seen.add(polarisation)
@@ -197,60 +126,6 @@ def _decibels(stored: np.ndarray, valid: np.ndarray, band: Band) -> np.ndarray:
             valid = valid & (values >= LOWEST_DB) & (values <= HIGHEST_DB)
     decibels = to_decibels(values[None], valid[None], {}, meaning.unit)[0]
     return decibels - np.float32(meaning.calibration_db) if meaning.calibration_db else decibels
-
-
-def window_at(row: int, column: int, rows: int, columns: int) -> Window:
-    """The window of `rows` x `columns` pixels whose first pixel is at (row, column)."""
-    return Window(column, row, columns, rows)  # pyright: ignore[reportCallIssue]  # rasterio's class declares no types
-
-
-def sample_windows(width: int, height: int) -> list[Window]:
-    """The whole of a small scene, or patches from edge to edge of a large one."""
-    if width * height <= _WHOLE_PIXELS:
-        return [window_at(0, 0, height, width)]
-    high, wide = min(_PATCH, height), min(_PATCH, width)
-    rows, columns = (
-        np.unique(np.linspace(0, whole - part, _GRID).astype(int)) for whole, part in ((height, high), (width, wide))
-    )
-    return [window_at(int(row), int(column), high, wide) for row in rows for column in columns]
-
-
-def sample_patches(src: DatasetReader, indexes: Sequence[int]) -> dict[int, list[Patch]]:
-    """Band -> the pixels that its decision is made from; where `sample_windows` holds next to none, more are read."""
-    windows = sample_windows(src.width, src.height)
-    patches = _read(src, indexes, windows)
-    if len(windows) == 1 or all(_has_enough(patches[i]) for i in indexes):
-        return patches
-    size = 1024
-    for row in range(0, src.height, size):
-        for column in range(0, src.width, size):
-            window = window_at(row, column, min(size, src.height - row), min(size, src.width - column))
-            for i, found in _read(src, indexes, [window]).items():
-                if _valued(found[0]) and not _has_enough(patches[i], 64):
-                    patches[i] += found
-        if all(_has_enough(patches[i], 64) for i in indexes):
-            break
-    return patches
-
-
-def _has_enough(patches: Sequence[Patch], times: int = 1) -> bool:
-    return sum(_valued(patch) for patch in patches) >= _FEWEST * times
-
-
-def _valued(patch: Patch) -> int:
-    values = patch.valid & (patch.values != 0)
-    return int((values & np.isfinite(patch.values)).sum() if patch.values.dtype.kind == "f" else values.sum())
-
-
-def _read(src: DatasetReader, indexes: Sequence[int], windows: Sequence[Window]) -> dict[int, list[Patch]]:
-    patches: dict[int, list[Patch]] = {i: [] for i in indexes}
-    for window in windows:
-        top, left = int(window.row_off), int(window.col_off)
-        edges = (top == 0, top + window.height >= src.height, left == 0, left + window.width >= src.width)
-        for i in indexes:
-            valid = src.read_masks(i, window=window) > 0
-            patches[i].append(Patch(src.read(i, window=window), valid, edges))
-    return patches
 
 
 def _look(
@@ -325,61 +200,8 @@ def _number(name: str, key: str, text: str) -> float:
         ) from error
 
 
-def _names_polarisation(
-    src: DatasetReader, index: int, description: str, count: int, name: str, beside: Beside
-) -> bool:
-    """Whether anything says which polarisation a band is."""
-    if products.POLARISATION.search(description):
-        return True
-    tags = src.tags() | src.tags(index)
-    texts = (tags.get("POLARIZATION", ""), tags.get("POLARISATION", ""), products.stem_of(name))
-    return len(beside.polarisations) == count or any(
-        len(products.POLARISATION.findall(text)) == count for text in texts
-    )
-
-
-def _polarisations(
-    src: DatasetReader, usable: Sequence[int], described: Mapping[int, str], name: str, beside: Beside
-) -> tuple[dict[int, str], list[str]]:
-    """Band -> polarisation; a band that is absent has none beside others that have one."""
-    named = {i: match[1].upper() for i in usable if (match := products.POLARISATION.search(described[i]))}
-    if named:
-        return named, ["polarisations: the bands' descriptions"]
-    tags = src.tags()
-    for text, where in (
-        (" ".join(src.tags(i).get("POLARIZATION", "") for i in usable), "the bands' tags POLARIZATION"),
-        (tags.get("POLARIZATION", ""), "the tag POLARIZATION"),
-        (tags.get("POLARISATION", ""), "the tag POLARISATION"),
-        (products.stem_of(name), "the file's name"),
-    ):
-        stated = [match.upper() for match in products.POLARISATION.findall(text)]
-        if len(stated) == len(usable):
-            return dict(zip(usable, stated, strict=True)), [f"polarisations: {where}"]
-    if len(beside.polarisations) == len(usable):
-        return dict(zip(usable, beside.polarisations, strict=True)), [f"polarisations: {beside.polarisations_why}"]
-    if len(usable) == 1:
-        alone = "ICEYE" if products.stem_of(name).startswith("iceye_") else ""
-        if alone:
-            return {usable[0]: "VV"}, ["polarisations: every ICEYE satellite sends and receives vertically"]
-        return {usable[0]: "unknown"}, ["polarisations: nothing says it; corpus.ingest.polarisations can"]
-    raise TileError(
-        name,
-        Reason.UNKNOWN_BANDS,
-        f"It has {len(usable)} bands; set each band's description, or the tag POLARIZATION, to VV, VH, HH or HV, or"
-        f" corpus.ingest.polarisations for all such files, for instance to {_example(len(usable))}.",
-    )
-
-
-def _example(count: int) -> str:
-    return json.dumps(["VV", "VH", "HH", "HV"][:count] if count <= 4 else ["VV"])
-
-
 def _with_polarisation(band: Band, polarisation: str) -> Band:
     return Band(band.index, polarisation, band.meaning, band.no_data, band.scale, band.offset, band.valid_share)
-
-
-def _band_name(index: int, description: str) -> str:
-    return f"{index} ({description})" if description else str(index)
 
 
 def _sentence(text: str) -> str:

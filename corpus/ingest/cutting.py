@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,53 +14,18 @@ from rasterio.windows import transform as window_transform
 
 from corpus.geotiff import metadata
 from corpus.geotiff.backscatter import resample_power
-from corpus.geotiff.bands import window_at
-from corpus.geotiff.model_input import is_plausible
-from corpus.geotiff.read import create_geotiff, pixel_problem
+from corpus.geotiff.files import create_geotiff
+from corpus.geotiff.patches import window_at
+from corpus.geotiff.read import pixel_problem
 from corpus.geotiff.reasons import Reason, TileError
 from corpus.ingest.config import IngestConfig
+from corpus.ingest.cut_record import CutScene, CutTile, record_of
 from corpus.ingest.opened import OpenScene
 from corpus.ingest.quarantine import QuarantineRecord
 from corpus.ingest.record import SceneRecord
 from corpus.tiles import TILES_FOLDER, file_sha256
 
 _READ_AT_ONCE = 4_000_000  # pixels of all bands: 16 MB
-
-
-@dataclass(frozen=True)
-class CutTile:
-    """A tile, before its place name and split are known. sha256 is '' where it was not written.
-
-    Attributes:
-        ground: longitude and latitude of the four corners in degrees, in order.
-        window: row and column of its first pixel, '#row,col' of the scene.
-    """
-
-    tile_id: str
-    path: str
-    sha256: str
-    crs: str
-    transform: tuple[float, float, float, float, float, float]
-    size: int
-    gsd_m: float
-    platform: str
-    band: str
-    polarisations: tuple[str, ...]
-    acquired: str
-    lon: float
-    lat: float
-    ground: tuple[tuple[float, float], ...]
-    window: str
-
-
-@dataclass(frozen=True)
-class CutScene:
-    """What became of one scene."""
-
-    record: SceneRecord
-    tiles: list[CutTile]
-    skipped: list[QuarantineRecord] = field(default_factory=list)
-    """Windows without a picture. They are records, not exceptions, which would keep the windows' pixels."""
 
 
 def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestConfig) -> CutScene:
@@ -112,14 +75,14 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
     # The statistics of a large scene are those of patches, and of all pixels that windows do not reach.
     pixels = present + max(0, height * width - looked_at) * valid if looked_at else height * width * valid
     used_share = used * _covered_share(tiles, rows, columns) / max(pixels, 1)
-    record = _record(scene, (rows, columns), tiles, skipped, used_share, medians, deviations)
+    record = record_of(scene, (rows, columns), tiles, skipped, used_share, medians, deviations)
     return CutScene(record, tiles, skipped)
 
 
 def describe(scene: OpenScene, config: IngestConfig) -> SceneRecord:
     """What was decided on a scene, without its tiles."""
     medians, deviations, _ = scene.statistics()
-    return _record(scene, scene.window(config.window), [], [], 0.0, medians, deviations)
+    return record_of(scene, scene.window(config.window), [], [], 0.0, medians, deviations)
 
 
 def remove_tiles(out: Path | None, tiles: list[CutTile]) -> None:
@@ -176,79 +139,6 @@ def _covered_share(tiles: list[CutTile], rows: int, columns: int) -> float:
         ] = True
     area = (covered * np.diff(tops)[:, None] * np.diff(lefts)[None, :]).sum()
     return float(area / (len(tiles) * rows * columns))
-
-
-def _record(
-    scene: OpenScene,
-    window: tuple[int, int],
-    tiles: list[CutTile],
-    skipped: list[QuarantineRecord],
-    used_share: float,
-    medians: list[float],
-    deviations: list[float],
-) -> SceneRecord:
-    names = scene.polarisations
-    left_out = {f"{part.scene.name}, band {band}": why for part in scene.parts for band, why in part.bands.left_out}
-    ground = scene.ground()
-    return SceneRecord(
-        file=scene.name,
-        files=tuple(part.scene.name for part in scene.parts),
-        status="ok",
-        reason=_summary(scene, left_out),
-        reasoning=_reasoning(scene, left_out, window, ground),
-        polarisations=names,
-        unit={name: band.meaning.unit for name, band in zip(names, scene.bands, strict=True) if band.meaning.unit},
-        no_data={name: tuple(band.no_data) for name, band in zip(names, scene.bands, strict=True) if band.no_data},
-        bands_left_out=left_out,
-        median_db=_rounded(names, medians),
-        std_db=_rounded(names, deviations),
-        calibrated=scene.may_be_calibrated() and is_plausible([each for each in medians if math.isfinite(each)]),
-        crs=metadata.crs_text(scene.first.crs),
-        gsd_m=(round(ground[0], 4), round(ground[1], 4)),
-        window=window,
-        windows=len(tiles) + len(skipped),
-        windows_refused=len(skipped),
-        tiles=len(tiles),
-        used_share=round(min(1.0, used_share), 4),
-        acquired=scene.acquired,
-        platform=scene.platform,
-        licence=scene.licence,
-    )
-
-
-def _rounded(names: tuple[str, ...], values: list[float]) -> dict[str, float]:
-    return {name: round(value, 3) for name, value in zip(names, values, strict=True) if math.isfinite(value)}
-
-
-def _summary(scene: OpenScene, left_out: dict[str, str]) -> str:
-    said = []
-    for band in scene.bands:
-        first = band.meaning.reasons[0] if band.meaning.reasons else ""
-        no_data = f", no data: {', '.join(f'{value:g}' for value in band.no_data)}" if band.no_data else ""
-        said.append(f"{band.polarisation}: {first}{no_data}")
-    said += [f"left out {band}: {why}" for band, why in left_out.items()]
-    said += [f"{name} lies beside and is not read: put it inside with gdal_translate" for name in scene.masks_beside()]
-    return "; ".join(dict.fromkeys(said))
-
-
-def _reasoning(
-    scene: OpenScene, left_out: dict[str, str], window: tuple[int, int], ground: tuple[float, float]
-) -> tuple[str, ...]:
-    said = []
-    for part in scene.parts:
-        said += [f"{part.scene.name}: {note}" for note in part.bands.notes]
-        for band in part.bands.used:
-            said += [f"{part.scene.name}, band {band.index} ({band.polarisation}): {why}" for why in band.reasons()]
-        if part.item is not None:
-            said.append(f"{part.scene.name}: the item {part.item.file} beside it was read")
-    said += [f"left out {band}: {why}" for band, why in left_out.items()]
-    said.append(f"a pixel is {ground[0]:.4g} m across and {ground[1]:.4g} m down on the ground")
-    if window[0] != window[1]:
-        said.append(
-            f"windows of {window[0]} rows and {window[1]} columns are square on the ground, and resampled to tiles"
-        )
-    said.append(f"acquired: {scene.acquired or 'not known'}; platform: {scene.platform}")
-    return tuple(said)
 
 
 def _tile(

@@ -11,19 +11,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from corpus.geotiff import products
 from corpus.geotiff.read import pixels_sha256
 from corpus.geotiff.reasons import Reason, TileError
 from corpus.ingest.config import IngestConfig
-from corpus.ingest.cutting import CutScene, CutTile, cut_scene, describe, remove_tiles
+from corpus.ingest.cut_record import CutScene, CutTile
+from corpus.ingest.cutting import cut_scene, describe
+from corpus.ingest.inspection import Inspection
+from corpus.ingest.levels import levels_of
 from corpus.ingest.opened import on_one_grid, open_scene
-from corpus.ingest.quarantine import NEAR_HELD_OUT, Quarantine, QuarantineRecord
+from corpus.ingest.quarantine import NEAR_HELD_OUT, Quarantine
 from corpus.ingest.record import SceneRecord
 from corpus.ingest.scenes import IngestError, Scene, beside_backscatter, find_scenes, group_scenes
-from corpus.ingest.split import Side, split_by_place
+from corpus.ingest.sides import give_sides
+from corpus.ingest.split import Side
 from corpus.tiles import TILES_FILE, TILES_FOLDER, Tile, file_sha256, write_tiles
 
 __all__ = ["IngestConfig", "IngestError", "IngestReport", "Inspection", "PlacesOf", "cut_scenes", "inspect_scenes"]
@@ -32,102 +35,6 @@ PlacesOf = Callable[[Sequence[float], Sequence[float]], Sequence[tuple[str, str]
 """(longitudes, latitudes) in degrees to one (city, country) each."""
 
 ProgressOf = Callable[[int, int], None]
-
-
-@dataclass
-class Inspection:
-    """What was decided on the files of a source.
-
-    Attributes:
-        source: where they lie.
-        files: how many there are.
-        records: of every scene, in the order of the files' names.
-        groups: the files of each record, () where a file was refused by its path alone.
-        tiles: of all scenes, with the side of each.
-        refused, not_backscatter, duplicates: files that are not used, by kind.
-        skipped: windows without a picture, and tiles too near to a held-out one.
-        contents: file -> SHA-256 of what was read of it, see `scene_sha256`; '' where nothing could be.
-        described: first file -> what was decided on a scene of which no window can be used.
-        scene_of: tile_id -> name of the scene that it was cut from, as its record has it.
-    """
-
-    source: Path
-    files: int = 0
-    records: list[SceneRecord] = field(default_factory=list)
-    groups: list[tuple[Scene, ...]] = field(default_factory=list)
-    tiles: list[tuple[CutTile, Side]] = field(default_factory=list)
-    refused: list[TileError] = field(default_factory=list)
-    not_backscatter: list[TileError] = field(default_factory=list)
-    duplicates: list[TileError] = field(default_factory=list)
-    skipped: list[QuarantineRecord] = field(default_factory=list)
-    contents: dict[str, str] = field(default_factory=dict)
-    described: dict[str, SceneRecord] = field(default_factory=dict)
-    scene_of: dict[str, str] = field(default_factory=dict)
-
-    def kept(self) -> list[tuple[CutTile, Side]]:
-        """The tiles of the corpus."""
-        return [(tile, side) for tile, side in self.tiles if side != "left_out"]
-
-    def quarantine(self) -> Iterable[QuarantineRecord]:
-        """Every file, window and tile that is not used."""
-        files = [*self.refused, *self.not_backscatter, *self.duplicates]
-        return [*(QuarantineRecord.of(error) for error in files), *self.skipped]
-
-    def problem(self, config: IngestConfig) -> str | None:
-        """Why no corpus can be made of it, in a sentence; None where one can.
-
-        What is not backscatter is no fault of a folder, so it does not count; nor does a copy of another file.
-        """
-        candidates = max(self.files - len(self.not_backscatter), 1)
-        share, any_tile = len(self.refused) / candidates, bool(self.kept())
-        if any_tile and share <= config.max_quarantined_share:
-            return None
-        unused = self.refused if any_tile else [*self.refused, *self.not_backscatter]
-        total = candidates if any_tile else self.files
-        reasons = sorted({error.reason.value for error in unused})
-        limit = (
-            f"more than max_quarantined_share = {config.max_quarantined_share:.0%}"
-            if any_tile
-            else "so no tile is left"
-        )
-        first = f" The first: {unused[0]}" if unused else ""
-        return f"{len(unused)} of {total} files of {self.source} cannot be used ({', '.join(reasons)}), {limit}.{first}"
-
-    def summary(self) -> str:
-        """One sentence on what is used, and one on what is not."""
-        return summary_of(self.records, sum(side == "held_out" for _, side in self.tiles))
-
-
-def summary_of(records: Sequence[SceneRecord], held_out: int) -> str:
-    """What is used of scenes, and what is left out or left unused, in words.
-
-    Args:
-        records: of all scenes.
-        held_out: number of held-out tiles.
-    """
-    by_status = Counter(record.status for record in records)
-    used = [record for record in records if record.status == "ok"]
-    tiles = sum(record.tiles for record in used)
-    said = [f"{by_status['ok']} of {len(records)} scenes used, {tiles:,} tiles, {held_out:,} of them held out"]
-    if by_status["not_backscatter"]:
-        said.append(f"{by_status['not_backscatter']} files are not backscatter")
-    if by_status["refused"]:
-        said.append(f"{by_status['refused']} refused")
-    bands = sum(len(record.bands_left_out) for record in used)
-    if bands:
-        said.append(f"{bands} bands left out")
-    if left_out := sum(record.tiles_left_out for record in used):
-        said.append(f"{left_out} tiles left out, too near to held-out ones")
-    if windows := sum(record.windows_refused for record in used):
-        said.append(f"{windows} windows without a picture")
-    wasteful = [record for record in used if record.used_share < 0.75]
-    if wasteful:
-        worst = min(wasteful, key=lambda record: record.used_share)
-        said.append(
-            f"{len(wasteful)} scenes are used by less than three quarters, {worst.file} by {worst.used_share:.0%}: "
-            "corpus.ingest.align_last_window=true or a smaller corpus.ingest.window_px or stride_px uses more"
-        )
-    return "; ".join(said)
 
 
 @dataclass(frozen=True)
@@ -204,7 +111,7 @@ def cut_scenes(
             f"{', or raise max_quarantined_share' if found.kept() else ''}."
         )
     kept = found.kept()
-    table = write_tiles(out, _rows(kept, places_of, _levels(found)))
+    table = write_tiles(out, _rows(kept, places_of, levels_of(found)))
     return IngestReport(
         files=found.files,
         tiles=len(kept),
@@ -248,7 +155,7 @@ def _inspect(source: Path, config: IngestConfig, out: Path | None, progress: Pro
             if progress:
                 progress(done, found.files)
     found.scene_of = {tile.tile_id: each.record.file for each in cut for tile in each.tiles}
-    _split(found, cut, config, out)
+    give_sides(found, cut, config, out)
     return found
 
 
@@ -325,52 +232,6 @@ def _set_aside(found: Inspection, error: TileError, group: tuple[Scene, ...]) ->
         found.records.append(known.model_copy(update=refusal))
 
 
-def _split(found: Inspection, cut: list[CutScene], config: IngestConfig, out: Path | None) -> None:
-    """Give each tile its side, and take those off that are too near to a held-out one."""
-    tiles = [tile for scene in cut for tile in scene.tiles]
-    if not tiles:
-        return
-    sides = split_by_place(
-        np.array([tile.ground for tile in tiles]),
-        [number for number, scene in enumerate(cut) for _ in scene.tiles],
-        np.array([(tile.lon, tile.lat) for tile in tiles]),
-        config.held_out_share,
-        config.seed,
-        config.held_out_distance_m,
-    )
-    found.tiles = list(zip(tiles, sides, strict=True))
-    remove_tiles(out, [tile for tile, side in found.tiles if side == "left_out"])
-    sides_of = iter(sides)
-    changed = {}
-    for scene in cut:
-        near = [tile for tile in scene.tiles if next(sides_of) == "left_out"]
-        if near:
-            changed[scene.record.file] = _without(scene.record, len(near))
-            found.skipped += [
-                QuarantineRecord(
-                    path=f"{scene.record.file}{tile.window}",
-                    reason=NEAR_HELD_OUT,
-                    hint="It shares ground with a held-out tile, or is nearer than corpus.ingest.held_out_distance_m.",
-                )
-                for tile in near
-            ]
-    found.records = [changed.get(record.file, record) for record in found.records]
-
-
-def _without(record: SceneRecord, tiles: int) -> SceneRecord:
-    share = record.used_share * (record.tiles - tiles) / record.tiles
-    said = f"{tiles} tiles are left out: they are too near to held-out tiles to train on"
-    return record.model_copy(
-        update={
-            "tiles": record.tiles - tiles,
-            "tiles_left_out": tiles,
-            "used_share": round(share, 4),
-            "reason": f"{record.reason}; {said}",
-            "reasoning": (*record.reasoning, said),
-        }
-    )
-
-
 def _check_places(source: Path, out: Path) -> None:
     if (out / TILES_FILE).exists():
         raise IngestError(f"There is a corpus at {out} already. Tiles never change: use another folder, or remove it.")
@@ -389,29 +250,6 @@ def _content(scene: Scene, config: IngestConfig) -> str:
         raise TileError(
             scene.name, Reason.UNREADABLE, f"{error.strerror or error}. Check the path and its rights."
         ) from error
-
-
-def _levels(found: Inspection) -> dict[str, tuple[float, ...]]:
-    """tile_id -> median in dB of each band over the scenes of its acquisition, of tiles that are not calibrated.
-
-    One product has one unknown constant, so its scenes keep their levels against one another: one that shows the sea is
-    not made as bright as a town.
-    """
-    scenes = {record.file: record for record in found.records if record.calibrated is False}
-    medians: dict[tuple[str, ...], list[float]] = {}
-    for record in scenes.values():
-        for name, median in record.median_db.items():
-            medians.setdefault((*_acquisition(record), name), []).append(median)
-    return {
-        tile_id: tuple(float(np.median(medians[*_acquisition(record), name])) for name in record.polarisations)
-        for tile_id, file in found.scene_of.items()
-        if (record := scenes.get(file)) is not None
-    }
-
-
-def _acquisition(record: SceneRecord) -> tuple[str, ...]:
-    """What scenes of one product have in common; a scene of unknown time has it with no other."""
-    return (record.platform, record.acquired or record.file, *(record.unit[name] for name in sorted(record.unit)))
 
 
 def _rows(

@@ -14,9 +14,11 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from corpus.geotiff import metadata
-from corpus.geotiff.bands import Band, Bands, Beside, decide_bands, has_mask, read_bands, sample_windows
+from corpus.geotiff.band import Band, Bands, Beside
+from corpus.geotiff.bands import decide_bands, has_mask, read_bands
+from corpus.geotiff.files import open_geotiff
 from corpus.geotiff.items import ItemFacts, item_beside
-from corpus.geotiff.read import open_geotiff
+from corpus.geotiff.patches import sample_windows
 from corpus.geotiff.reasons import TileError
 from corpus.ingest.config import IngestConfig
 from corpus.ingest.scenes import Scene

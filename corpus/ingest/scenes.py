@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.geotiff import products
-from corpus.geotiff.read import ALLOWED_BY, is_remote
+from corpus.geotiff.files import ALLOWED_BY, is_remote
 from corpus.geotiff.reasons import Reason, TileError
 from corpus.storage.errors import InputError
 

@@ -12,8 +12,8 @@ import rasterio
 from PIL import Image, UnidentifiedImageError
 from rasterio.errors import NotGeoreferencedWarning
 
+from corpus.geotiff.files import create_geotiff
 from corpus.geotiff.metadata import NO_PLACE
-from corpus.geotiff.read import create_geotiff
 from corpus.labelled.config import LabelledConfig
 from corpus.labelled.labels import LabelError, LabelledImage
 from corpus.tiles import TILES_FOLDER, Tile, file_sha256, write_tiles

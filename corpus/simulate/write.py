@@ -154,7 +154,7 @@ def write_tile(scene: Scene, path: Path, calibration_db: float) -> None:
     """
     import rasterio
 
-    from corpus.geotiff.read import create_geotiff
+    from corpus.geotiff.files import create_geotiff
 
     m = scene.metadata
     with create_geotiff(

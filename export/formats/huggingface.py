@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.annotations import ANNOTATION_SCHEMA
+from corpus.annotation_rows import ANNOTATION_SCHEMA
 from corpus.geotiff.model_input import CO_POLARISED
 from corpus.storage.disk import writing
 from corpus.storage.yaml import dump_yaml

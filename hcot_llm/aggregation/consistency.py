@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hcot_llm.schema.annotation_schema import AnnotationSchema, Case, OtherThan, Rule
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.measured_rules import MEASURED_RULES
+from hcot_llm.schema.parts import Case, OtherThan, Rule
 
 _Values = Mapping[str, str]
 _Findings = Iterator[tuple[tuple[str, ...], str]]

@@ -9,8 +9,9 @@ import pyarrow as pa
 from corpus.storage.rng import derive_seed
 from hcot_llm.initial.config import CorruptionConfig
 from hcot_llm.knowledge.knowledge import MAP_VALUES, map_values, tile_knowledge
-from hcot_llm.schema.annotation_schema import AccuracyByValue, AnnotationSchema
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaError
+from hcot_llm.schema.parts import AccuracyByValue
 from hcot_llm.text.render import hedge, render_clause
 
 INITIAL_SCHEMA = pa.schema(

@@ -12,7 +12,8 @@ from hcot_llm.initial.annotations import TileAnnotation, expected_accuracy, scal
 from hcot_llm.initial.config import CorruptionConfig
 from hcot_llm.initial.confusion import confusion
 from hcot_llm.initial.mistaken import invent, mistaken, pick
-from hcot_llm.schema.annotation_schema import AccuracyByValue, AnnotationSchema
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.parts import AccuracyByValue
 
 
 def corrupt(

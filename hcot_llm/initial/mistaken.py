@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from hcot_llm.initial.label_errors import LabelErrorsConfig, with_errors
-from hcot_llm.schema.annotation_schema import AnnotationSchema, Block
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.parts import Block
 
 
 def mistaken(

@@ -2,7 +2,8 @@
 
 from hcot_llm.knowledge.words import KNOWLEDGE_WORDS
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt
-from hcot_llm.schema.annotation_schema import AnnotationSchema, first_piece
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.parts import first_piece
 from hcot_llm.text.render import choose_variant, hedge, render_caption
 
 _ANNOTATIONS = 64

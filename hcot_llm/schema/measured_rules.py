@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from corpus.registry import Registry
-from hcot_llm.schema.annotation_schema import AnnotationSchema, Measured
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.parts import Measured
 
 Findings = Iterator[tuple[tuple[str, ...], str]]
 

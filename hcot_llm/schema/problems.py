@@ -5,17 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from hcot_llm.schema.annotation_schema import (
-    PLACEHOLDER,
-    AccuracyByValue,
-    AnnotationSchema,
-    Block,
-    Case,
-    Clause,
-    OtherThan,
-    Rule,
-    first_piece,
-)
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from hcot_llm.schema.parts import PLACEHOLDER, AccuracyByValue, Block, Case, Clause, OtherThan, Rule, first_piece
 
 MOST_VALUES = 50
 """Values of a clause: engines tell the probabilities of at most 64 tokens that could begin one."""

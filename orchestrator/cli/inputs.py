@@ -70,7 +70,8 @@ def data_score(
     as_json: AsJson = False,
 ) -> None:
     """Score what weights say of tiles that nothing was trained on against reference annotations."""
-    from orchestrator.report.reference import print_reference_report, score_weights
+    from orchestrator.report.reference import score_weights
+    from orchestrator.report.reference_table import print_reference_report
     from orchestrator.start import make_data
 
     loaded = load(config, tiles, settings)

@@ -22,7 +22,8 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Print what a run came to: rounds, accuracies, memory, quarantined tiles; or how it does against a reference."""
-    from orchestrator.report.reference import compare_with_reference, print_reference_report
+    from orchestrator.report.reference import compare_with_reference
+    from orchestrator.report.reference_table import print_reference_report
     from orchestrator.report.summary import print_report
     from orchestrator.report.summary import report as make_report
 

@@ -9,7 +9,8 @@ import numpy as np
 from actors.data.image_index import ImageIndex
 from actors.data.matching import contrast_factors
 from actors.data.shuffler import read_images
-from corpus.annotations import AnnotationError, AnnotationStore
+from corpus.annotation_rows import AnnotationError
+from corpus.annotations import AnnotationStore
 from corpus.geotiff.sampling import image_gsd_m
 from hcot_llm.aggregation.feedback import hints_of_all
 from hcot_llm.aggregation.matrix import matrix_from_table

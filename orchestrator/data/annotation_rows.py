@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from corpus.annotations import ANNOTATION_SCHEMA, AnnotationBlocks, AnnotationStore
+from corpus.annotation_blocks import AnnotationBlocks
+from corpus.annotation_rows import ANNOTATION_SCHEMA
+from corpus.annotations import AnnotationStore
 from corpus.digest import DIGEST_COLUMNS, AnnotationDigest
 from corpus.storage.arrow import compute as pc
 from corpus.storage.rng import derive_seed

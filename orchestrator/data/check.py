@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from corpus.ingest.config import IngestConfig
-from corpus.ingest.ingest import Inspection, inspect_scenes
+from corpus.ingest.ingest import inspect_scenes
+from corpus.ingest.inspection import Inspection
 from corpus.ingest.record import SceneRecord
 from corpus.storage.errors import ConfigError
 from corpus.tiles import TILES_FILE, check_tiles, read_tiles

@@ -14,7 +14,7 @@ from corpus.geotiff.bands import read_bands
 from corpus.geotiff.picture import stretch
 from corpus.geotiff.reasons import TileError
 from corpus.ingest.config import IngestConfig
-from corpus.ingest.ingest import Inspection
+from corpus.ingest.inspection import Inspection
 from corpus.ingest.opened import open_scene
 from corpus.ingest.record import SceneRecord
 from corpus.ingest.scenes import Scene

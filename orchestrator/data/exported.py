@@ -4,7 +4,8 @@ import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 
-from corpus.annotations import AnnotationError, AnnotationStore, Commit
+from corpus.annotation_rows import AnnotationError
+from corpus.annotations import AnnotationStore, Commit
 from corpus.storage.errors import InputError
 from corpus.tiles import read_tiles
 from export.source import CommittedRound, ExportSource

@@ -9,42 +9,35 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from corpus.ingest.ingest import cut_scenes, summary_of
+from corpus.ingest.inspection import summary_of
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
-from corpus.ingest.record import read_records, write_records
-from corpus.labelled.labels import read_labels
-from corpus.simulate.write import simulate_corpus
+from corpus.ingest.record import read_records
 from corpus.storage.arrow import compute as pc
 from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
-from corpus.storage.writer import UNGUARDED
-from corpus.tiles import TILES_FILE, CorpusError, check_tiles, file_sha256, read_tiles
-from hcot_llm.initial.statements import InitialFile
-from hcot_llm.knowledge.knowledge import tile_knowledge
+from corpus.tiles import CorpusError, check_tiles, file_sha256, read_tiles
 from hcot_llm.schema.annotation_schema import AnnotationSchema
-from hcot_llm.schema.files import check_same, read_schema, write_schema
+from hcot_llm.schema.files import check_same, read_schema
 from orchestrator.config.schema import CorpusConfig
-from orchestrator.data.initial import annotate_real, annotate_simulated, check_annotations, summary_in
-from orchestrator.data.labelled import annotate_labelled, write_tiles_and_truth
-from orchestrator.data.scenes import SceneState, contents_table, list_scenes, listing, with_contents
-
-# Fewer scenes than this are drawn before two processes have started.
-_WORTH_PROCESSES = 64
-
-Progress = Callable[[str, int, int], None]
-INITIAL_FILE = "seed.parquet"  # initial annotations; the name that corpora on disk have, which are used again
-KNOWLEDGE = "knowledge.parquet"  # written last
-SCENE_OF_TILE = "scene_of_tile.parquet"  # name of the scene that each tile was cut from
-SCENES = "scenes.parquet"  # what was cut; an older corpus has none
+from orchestrator.data.initial import check_annotations, summary_in
+from orchestrator.data.make_corpus import (
+    INITIAL_FILE,
+    KNOWLEDGE,
+    SCENES,
+    Progress,
+    make_labelled,
+    make_real,
+    make_simulated,
+)
+from orchestrator.data.scenes import SceneState, list_scenes, listing, with_contents
 
 
 @dataclass(frozen=True)
@@ -117,7 +110,7 @@ def prepare_corpus(
         digest = _digest(config.simulated.digest(), config.corruption, run_seed, *said)
         root = config.data_dir / f"{config.name}-{digest}"
         with _alone(root):
-            _make_simulated(config, schema, root, run_seed, initial, progress)
+            make_simulated(config, schema, root, run_seed, initial, progress)
         truth, scenes = root / "truth", {}
     elif config.kind == "labelled":
         labelled = config.labelled.resolved()  # a run that is resumed has its paths absolute
@@ -125,7 +118,7 @@ def prepare_corpus(
         digest = _digest(labelled, config.label_errors, run_seed, content, config.initial_confidence, *said)
         root = config.data_dir / f"{config.name}-{digest}"
         with _alone(root):
-            _make_labelled(config, schema, root, run_seed, progress)
+            make_labelled(config, schema, root, run_seed, progress)
         truth, scenes = root / "truth", {}
     else:
         if config.tiles is None:
@@ -137,7 +130,7 @@ def prepare_corpus(
         scenes = scenes or list_scenes(source, config.ingest)
         root = config.data_dir / f"{config.name}-{_digest(config.ingest, str(source), listing(scenes), *said)}"
         with _alone(root):
-            _make_real(config, schema, source, root, initial, progress)
+            make_real(config, schema, source, root, initial, progress)
         truth = None
     prepared = open_corpus(
         root / "corpus",
@@ -249,107 +242,8 @@ def _lock_file(root: Path) -> IO[str]:
         ) from error
 
 
-def _make_simulated(
-    config: CorpusConfig,
-    schema: AnnotationSchema,
-    root: Path,
-    run_seed: int,
-    initial: InitialFile | None,
-    progress: Progress,
-) -> None:
-    corpus_dir = root / "corpus"
-    if not (corpus_dir / TILES_FILE).exists():
-        simulate_corpus(
-            config.simulated,
-            root,
-            workers=1 if config.simulated.tiles < _WORTH_PROCESSES else 2,
-            progress=lambda done, total: progress("simulating scenes", done, total),
-        )
-    if not (corpus_dir / INITIAL_FILE).exists():
-        table = annotate_simulated(config, schema, root, run_seed, initial)
-        write_schema(corpus_dir, schema)
-        _write(table, corpus_dir / INITIAL_FILE)
-    _write_knowledge(corpus_dir, progress)
-
-
-def _make_labelled(
-    config: CorpusConfig, schema: AnnotationSchema, root: Path, run_seed: int, progress: Progress
-) -> None:
-    corpus_dir = root / "corpus"
-    if not (corpus_dir / INITIAL_FILE).exists():
-        images = read_labels(config.labelled, schema.vocabulary)
-        if not (root / "truth" / "truth.parquet").exists():  # written after the tiles
-            write_tiles_and_truth(
-                images,
-                config.labelled,
-                schema,
-                root,
-                lambda done, total: progress("reading labelled images", done, total),
-            )
-        table = annotate_labelled(images, config.label_errors, config.initial_confidence, schema, root, run_seed)
-        write_schema(corpus_dir, schema)
-        _write(table, corpus_dir / INITIAL_FILE)
-    _write_knowledge(corpus_dir, progress)
-
-
-def _make_real(
-    config: CorpusConfig,
-    schema: AnnotationSchema,
-    source: Path,
-    root: Path,
-    initial: InitialFile | None,
-    progress: Progress,
-) -> None:
-    corpus_dir = root / "corpus"
-    if not (corpus_dir / SCENES).exists() and not (corpus_dir / KNOWLEDGE).exists():
-        # It was killed after the tiles: cut again, or its scenes could never be compared. An older corpus is whole.
-        (corpus_dir / TILES_FILE).unlink(missing_ok=True)
-    if not (corpus_dir / TILES_FILE).exists():
-        report = cut_scenes(
-            source,
-            corpus_dir,
-            config.ingest,
-            places_of=_places,
-            progress=lambda done, total: progress("cutting scenes", done, total),
-        )
-        write_records(corpus_dir, report.scenes)
-        _write(_columns(("tile_id", "scene"), report.scene_of), corpus_dir / SCENE_OF_TILE)
-        _write(contents_table(report.contents), corpus_dir / SCENES)
-    if not (corpus_dir / INITIAL_FILE).exists():
-        scene_of = dict(zip(*read_parquet(corpus_dir / SCENE_OF_TILE).to_pydict().values(), strict=True))
-        table = annotate_real(schema, corpus_dir, scene_of, initial)
-        write_schema(corpus_dir, schema)
-        _write(table, corpus_dir / INITIAL_FILE)
-    _write_knowledge(corpus_dir, progress)
-
-
 def _with_contents(scenes: Mapping[str, SceneState], path: Path) -> dict[str, SceneState]:
     return with_contents(scenes, read_parquet(path)) if path.exists() else {}
-
-
-def _places(lons: Sequence[float], lats: Sequence[float]) -> list[tuple[str, str]]:
-    return [(knowledge.city, knowledge.country) for knowledge in map(tile_knowledge, lons, lats)]
-
-
-def _write_knowledge(corpus_dir: Path, progress: Progress) -> None:
-    path = corpus_dir / KNOWLEDGE
-    if path.exists():
-        return
-    tiles = read_tiles(corpus_dir)
-    lines = []
-    for index, (lon, lat) in enumerate(zip(tiles["lon"].to_pylist(), tiles["lat"].to_pylist(), strict=True)):
-        lines.append("" if lon is None else tile_knowledge(lon, lat).line())
-        progress("looking up geography", index + 1, tiles.num_rows)
-    _write(pa.table({"tile_id": tiles["tile_id"], "line": lines}), path)
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    with UNGUARDED.place(path) as partial:
-        pq.write_table(table, partial)
-
-
-def _columns(names: tuple[str, str], content: Mapping[str, str]) -> pa.Table:
-    return pa.table({names[0]: pa.array(content, pa.string()), names[1]: pa.array(content.values(), pa.string())})
 
 
 def _digest(*parts) -> str:

@@ -27,7 +27,8 @@ from actors.scorer.nearest import find_nearest
 from actors.scorer.neighbours import nearest_tiles
 from actors.trainer.config import TrainConfig
 from actors.trainer.epoch_plan import EpochPlan
-from corpus.annotations import AnnotationBlocks, AnnotationStore
+from corpus.annotation_blocks import AnnotationBlocks
+from corpus.annotations import AnnotationStore
 from corpus.storage.models import StrictModel
 from corpus.storage.writer import UNGUARDED
 from hcot_llm.aggregation.acceptance import AcceptanceConfig

@@ -6,7 +6,6 @@ so that the loop goes on while the tracking server is away.
 MLflow itself is imported where it is used: `knowlip status` asks a tracker what waits and where to look, at once.
 """
 
-import json
 import logging
 import os
 import re
@@ -25,12 +24,10 @@ from orchestrator.tracking.base import (
     Repair,
     TrackedRound,
     TrackedRun,
-    TrackerAway,
-    TrackerUnusable,
 )
-from orchestrator.tracking.charts import LOSS, first_stands, of_initial, of_record
+from orchestrator.tracking.charts import LOSS, of_initial, of_record
 from orchestrator.tracking.description import of_round
-from orchestrator.tracking.mlflow_address import why_deleted, why_unusable
+from orchestrator.tracking.mlflow_points import MetricPoints, key_of, text_of
 from orchestrator.tracking.mlflow_store import (
     IN_RUN_DIR,
     RUNS_FILE,
@@ -49,8 +46,6 @@ _SECRET = re.compile(r"(?:^|_)(?:token|secret|password|passwd|api_?key|credentia
 _PICKLED = {".pt", ".pth", ".bin", ".pkl", ".pickle"}
 _DESCRIPTION = "mlflow.note.content"
 _FACTS = {"user": "mlflow.user", "source": "mlflow.source.name", "git_commit": "mlflow.source.git.commit"}
-_LONGEST = 500  # characters of a parameter's value that every MLflow store takes
-_UNSAFE = re.compile(r"[^A-Za-z0-9_\-. :/]")
 
 
 class MlflowRound:
@@ -76,8 +71,7 @@ class MlflowTracker:
     def __init__(self, run: TrackedRun) -> None:
         self._run, self._run_dir = run, run.directory.path.resolve()
         self._uri = sign_in(tracking_uri(self._run_dir))
-        self._opened: tuple[TrackedRuns, Outbox] | None = None
-        self._points: set[tuple[int, str, int, str]] = set()
+        self._opened: tuple[TrackedRuns, Outbox, MetricPoints] | None = None
         # The store's migrations report every step at INFO on the first use; and what it raises it logs too, at length.
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -91,25 +85,9 @@ class MlflowTracker:
         """
         if not (named := os.environ.get("MLFLOW_TRACKING_URI")):
             return
-        from mlflow import MlflowClient
-        from mlflow.entities import LifecycleStage
+        from orchestrator.tracking.mlflow_reach import check_store
 
-        from orchestrator.tracking.mlflow_reach import reaching_store
-
-        try:
-            with reaching_store():
-                client = MlflowClient(tracking_uri=self._uri)
-                client.search_experiments(max_results=1)
-                experiment = client.get_experiment_by_name(self._run.experiment)
-        except TrackerAway as error:
-            raise TrackerAway(
-                "the MLflow server that MLFLOW_TRACKING_URI names does not answer. Start it, mend the variable, or "
-                f"unset it to track in the run directory. {without_user(str(error))}"
-            ) from error
-        except Exception as error:  # of any library that opens stores: a driver that is missing, no such address
-            raise TrackerUnusable(why_unusable(named, error)) from error
-        if experiment is not None and experiment.lifecycle_stage == LifecycleStage.DELETED:
-            raise TrackerUnusable(why_deleted(experiment.name, experiment.experiment_id))
+        check_store(named, self._uri, self._run.experiment)
 
     @property
     def waiting(self) -> int:
@@ -147,7 +125,9 @@ class MlflowTracker:
         with self._entering_again():
             self._outbox.write("open", LOOP, {})
         texts = {
-            _key(name): _text(value) for name, value in params.items() if not _SECRET.search(name.rsplit(".", 1)[-1])
+            key_of(name): text_of(value)
+            for name, value in params.items()
+            if not _SECRET.search(name.rsplit(".", 1)[-1])
         }
         self._outbox.write("params", LOOP, {"params": texts})
         if facts := self._run.facts:
@@ -191,17 +171,17 @@ class MlflowTracker:
     def log_losses(self, round_: TrackedRound, losses: Sequence[Mapping[str, float]]) -> None:
         """Per-step losses: one mapping a step, with `step` counted over the run; also on the parent, as one curve."""
         points = [
-            (f"{LOSS}{_key(name)}", float(value), int(row["step"]))
+            (f"{LOSS}{key_of(name)}", float(value), int(row["step"]))
             for row in losses
             for name, value in row.items()
             if name != "step"
         ]
-        self._log_metrics(round_.number, points, with_parent=True)
+        self._points.write(round_.number, points, with_parent=True)
 
     def log_record(self, round_: TrackedRound, record: RoundRecord) -> None:
         """The numbers of a round's record, on its own run and, with the round as step, on the parent."""
-        points = [(_key(name), float(value), record.round) for name, value in of_record(record).items()]
-        self._log_metrics(round_.number, points, with_parent=True, of_model=True)
+        points = [(key_of(name), float(value), record.round) for name, value in of_record(record).items()]
+        self._points.write(round_.number, points, with_parent=True, of_model=True)
         self._outbox.write(
             "tags",
             round_.number,
@@ -225,7 +205,7 @@ class MlflowTracker:
     def log_metrics(self, values: Mapping[str, float], step: int, round_: TrackedRound | None = None) -> None:
         """Numbers of the parent run, or of a round's own."""
         number = LOOP if round_ is None else round_.number
-        self._log_metrics(number, [(_key(name), float(value), step) for name, value in values.items()])
+        self._points.write(number, [(key_of(name), float(value), step) for name, value in values.items()])
 
     def log_corpus(self, round_: TrackedRound, table: Path, version: int, digest: str, role: CorpusRole) -> None:
         """Enter a version of the annotations (a Delta table) as a dataset of the round, with its role as context.
@@ -296,7 +276,11 @@ class MlflowTracker:
     def _outbox(self) -> Outbox:
         return self._need_start()[1]
 
-    def _need_start(self) -> tuple[TrackedRuns, Outbox]:
+    @property
+    def _points(self) -> MetricPoints:
+        return self._need_start()[2]
+
+    def _need_start(self) -> tuple[TrackedRuns, Outbox, MetricPoints]:
         if self._opened is None:
             raise RuntimeError("the tracker was not started")
         return self._opened
@@ -328,10 +312,7 @@ class MlflowTracker:
         location = (folder / "mlartifacts").as_uri() if self._where == IN_RUN_DIR else None
         client = MlflowClient(tracking_uri=self._uri)
         outbox = Outbox(self._run.directory, Delivery(client, self._run, runs, lambda: self._save(runs), location))
-        for entry in outbox.entries():
-            if entry.kind == "metrics":
-                self._points.update(_identity(entry.run, point) for point in entry.values["points"])
-        self._opened = runs, outbox
+        self._opened = runs, outbox, MetricPoints(outbox)
 
     @contextmanager
     def _entering_again(self) -> Iterator[None]:
@@ -361,32 +342,3 @@ class MlflowTracker:
 
     def _inside(self, path: Path) -> str:
         return str(Path(path).resolve().relative_to(self._run_dir))
-
-    def _log_metrics(
-        self,
-        number: int,
-        points: Sequence[tuple[str, float, int]],
-        with_parent: bool = False,
-        of_model: bool = False,
-    ) -> None:
-        # A round that was interrupted runs again and comes to the same numbers; they are entered once. Its times are
-        # others: the first stand.
-        fresh = [point for point in points if _identity(number, point) not in self._points]
-        if fresh:
-            values = {"points": fresh, "with_parent": with_parent, "of_model": of_model}
-            self._outbox.write("metrics", number, values)
-            self._points.update(_identity(number, point) for point in fresh)
-
-
-def _key(name: str) -> str:
-    return _UNSAFE.sub("_", name)
-
-
-def _text(value: Any) -> str:
-    return without_user(json.dumps(value) if isinstance(value, (list, dict)) else str(value))[:_LONGEST]
-
-
-def _identity(number: int, point: Sequence[Any]) -> tuple[int, str, int, str]:
-    key, value, step = point
-    # As text, since NaN is not equal to itself.
-    return number, key, step, "" if first_stands(key) else repr(value)

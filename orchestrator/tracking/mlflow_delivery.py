@@ -4,42 +4,31 @@ The SQL stores keep a metric's point once per run, key, timestamp, step and valu
 Runs and models get an id from the server, so they are looked up by a tag of ours before they are created.
 """
 
-import errno
 import json
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import requests
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModel, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from pydantic import ValidationError
 
-from corpus.storage.disk import is_disk_full
-from corpus.storage.redaction import without_user
 from corpus.storage.state_files import RecordError, read_json
 from orchestrator.tracking.base import TrackedRun
 from orchestrator.tracking.charts import GLANCE
+from orchestrator.tracking.mlflow_artifacts import Artifacts
 from orchestrator.tracking.mlflow_differences import DIFFERENCES, differences_from_run_before
+from orchestrator.tracking.mlflow_models import RoundModels
 from orchestrator.tracking.mlflow_prompts import PROMPT, enter_prompt
-from orchestrator.tracking.mlflow_reach import is_away, reaching_store
+from orchestrator.tracking.mlflow_reach import reaching_store
 from orchestrator.tracking.mlflow_store import RUN_ID, RUNS_FILE, TrackedRuns, say
 from orchestrator.tracking.mlflow_traces import Traces
 from orchestrator.tracking.outbox import LOOP, OUTBOX, Entry, RunGone
 
 _BATCH = 1000  # metrics in one request: the server's limit
 _PARAMS = 100
-_LONGEST_REASON = 300  # characters; a server may answer with a page
-CHAMPION = "champion"
-"""Alias of the best version of a registered model."""
-_HELD_OUT = "knowlip.held_out"
 _GONE, _TAKEN = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
-# Of a place for artifacts that is a path.
-_REFUSALS = {errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
 
 
 class Delivery:
@@ -63,8 +52,9 @@ class Delivery:
     ) -> None:
         self._client, self._run, self._runs, self._save = client, run, runs, save
         self._run_dir = run.directory.path.resolve()
+        self._artifacts = Artifacts(client, self._run_dir, runs.tracking_uri, artifact_location)
         self._artifact_location = artifact_location
-        self._said_refused = False
+        self._models = RoundModels(client, run, runs, self._experiment)
         self._traces = Traces(client, runs.key)
         # Whatever the outbox names, nothing else is called.
         self._kinds: dict[str, Callable[..., None]] = {
@@ -230,7 +220,7 @@ class Delivery:
         self, run_id: str, entry: Entry, points: list[list[Any]], with_parent: bool, of_model: bool = False
     ) -> None:
         """of_model: whether the headlines are shown with the round's logged model as well."""
-        models = self._models_of(run_id) if of_model else []
+        models = self._models.of_run(run_id) if of_model else []
         for each in self._with_parent(run_id, entry) if with_parent else (run_id,):
             model_id = models[-1].model_id if models and each == run_id else None
             metrics = [
@@ -254,83 +244,16 @@ class Delivery:
             self._client.log_inputs(each, datasets=[DatasetInput(dataset, tags=role)])
 
     def _model(self, run_id: str, entry: Entry, weights: str, weights_sha256: str) -> None:
-        name = f"round-{entry.run:04d}"
-        found = self._client.search_logged_models(
-            [self._experiment()], f"source_run_id = '{run_id}' AND name = '{name}'"
-        )
-        same = [model for model in found if model.tags.get("knowlip.weights_sha256") == weights_sha256]
-        model = (
-            same[0]
-            if same
-            else self._client.create_logged_model(
-                self._experiment(),
-                name=name,
-                source_run_id=run_id,
-                model_type="knowlip",
-                tags={"knowlip.weights_sha256": weights_sha256},
-                params={
-                    "weights_sha256": weights_sha256,
-                    "round": str(entry.run),
-                    "format": "safetensors",
-                    "directory": str(self._run_dir / weights),
-                },
-            )
-        )
-        if model.status != "READY":
-            self._client.finalize_logged_model(model.model_id, "READY")
-        for each in self._with_parent(run_id, entry):
-            outputs = self._client.get_run(each).outputs
-            if outputs is None or model.model_id not in [output.model_id for output in outputs.model_outputs]:
-                self._client.log_outputs(each, [LoggedModelOutput(model.model_id, step=entry.run)])
+        self._models.enter(self._with_parent(run_id, entry), entry.run, weights, weights_sha256)
 
     def _champion(self, run_id: str, entry: Entry, held_out: float) -> None:
-        name, key = self._run.experiment, f"{self._runs.key}/{entry.run}"
-        models = self._models_of(run_id)
-        if not models:
-            return  # the store had refused it
-        try:
-            self._client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != _TAKEN:
-                raise
-        version = self._version_of(key)
-        if version is None:
-            model = models[-1]
-            version = self._client.create_model_version(
-                name,
-                model.artifact_location,
-                run_id=run_id,
-                # MLflow 3.17 forgets `model_id` in its SQL stores, so the model is a tag as well.
-                model_id=model.model_id,
-                tags={
-                    "knowlip.key": key,
-                    "knowlip.model_id": model.model_id,
-                    "knowlip.round": str(entry.run),
-                    _HELD_OUT: repr(held_out),
-                },
-                description=f"Round {entry.run} of {self._run.name}. The weights lie in the run directory.",
-            ).version
-        best = self._client.get_registered_model(name).aliases.get(CHAMPION)
-        if best is None or float(self._client.get_model_version(name, best).tags.get(_HELD_OUT, "-inf")) < held_out:
-            self._client.set_registered_model_alias(name, CHAMPION, str(version))
-
-    def _models_of(self, run_id: str) -> Sequence[LoggedModel]:
-        """The logged models of a round's run; none where the store had refused them."""
-        return self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'")
-
-    def _version_of(self, key: str) -> int | None:
-        """The version of the registered model that a round of this run was entered as."""
-        found = self._client.search_model_versions(f"name = '{self._run.experiment}'")
-        return next((int(each.version) for each in found if each.tags.get("knowlip.key") == key), None)
+        self._models.register(run_id, entry.run, held_out)
 
     def _deletion(self, run_id: str, entry: Entry) -> None:
-        tags = {"knowlip.weights": "deleted by retention"}
-        self._client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
-        for model in self._models_of(run_id):
-            self._client.set_logged_model_tags(model.model_id, tags)
-        if (version := self._version_of(f"{self._runs.key}/{entry.run}")) is not None:
-            for name, text in tags.items():
-                self._client.set_model_version_tag(self._run.experiment, str(version), name, text)
+        self._models.say_deleted(run_id, entry.run)
+
+    def _files(self, run_id: str, entry: Entry, folder: str) -> None:
+        self._artifacts.send(run_id, entry.files, folder)
 
     def _repairs(self, run_id: str, entry: Entry, repairs: list[dict[str, Any]]) -> None:
         runs = [*self._with_parent(run_id, entry)]
@@ -347,50 +270,3 @@ class Delivery:
                 f"called {PROMPT}, so the captioner's prompts are not in its prompt registry. Give the model another "
                 "name."
             )
-
-    def _files(self, run_id: str, entry: Entry, folder: str) -> None:
-        with tempfile.TemporaryDirectory(prefix="knowlip-") as place:
-            paths = [Path(place) / name for name in entry.files]
-            for path, content in zip(paths, entry.files.values(), strict=True):
-                if path.parent != Path(place):
-                    raise RecordError(
-                        f"{self._run_dir / OUTBOX} is damaged: it has a file named {path}. Do not use it."
-                    )
-                path.write_bytes(content)
-            self._send(run_id, paths, folder)
-
-    def _send(self, run_id: str, paths: list[Path], folder: str) -> None:
-        if self._artifact_location is not None:
-            # Not where the store says: a run directory may have been moved, or have come from elsewhere.
-            place = LocalArtifactRepository(f"{self._artifact_location}/{run_id}/artifacts")
-            for path in paths:
-                place.log_artifact(str(path), folder)
-            return
-        location = self._client.get_run(run_id).info.artifact_uri or ""
-        for path in paths:
-            try:
-                self._client.log_artifact(run_id, str(path), artifact_path=folder)
-            except Exception as error:  # of any kind: each sort of place has a client of its own
-                if is_away(error) or is_disk_full(error) or (isinstance(error, OSError) and not _is_refusal(error)):
-                    raise
-                self._say_refused(path, run_id, location, error)
-                return
-
-    def _say_refused(self, path: Path, run_id: str, location: str, error: Exception) -> None:
-        """Pictures are no reason to end a run, and what refuses one of them refuses the next."""
-        if self._said_refused:
-            return
-        self._said_refused = True
-        reason = without_user(" ".join(str(error).split()))[:_LONGEST_REASON]
-        say(
-            f"Warning: {path.name} cannot be put where the MLflow store of this run ({self._runs.tracking_uri}) wants "
-            f"the files of run {run_id}: {without_user(location)} ({type(error).__name__}: {reason}). Files lie in "
-            f"{self._run_dir} alone; all else goes to MLflow. Let this machine write there, or have the server take "
-            "files itself (`mlflow server --serve-artifacts`; an experiment keeps the place that it was made with, so "
-            "that needs a configuration of another name)."
-        )
-
-
-def _is_refusal(error: OSError) -> bool:
-    """Whether trying again would meet the same: an HTTP server's answer, or a place where this user cannot write."""
-    return isinstance(error, requests.exceptions.HTTPError) or error.errno in _REFUSALS

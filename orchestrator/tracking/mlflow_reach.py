@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
+from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 
 from corpus.storage.disk import causes
-from orchestrator.tracking.base import TrackerAway
+from corpus.storage.redaction import without_user
+from orchestrator.tracking.base import TrackerAway, TrackerUnusable
+from orchestrator.tracking.mlflow_address import why_deleted, why_unusable
 
 # The outbox does the waiting, so a request is tried once and not for MLflow's four minutes.
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -58,3 +62,31 @@ def is_away(error: BaseException) -> bool:
     first = next((each for each in causes(error) if isinstance(each, _AWAY)), None)
     # A certificate that is not trusted stays so.
     return first is not None and not isinstance(first, requests.exceptions.SSLError)
+
+
+def check_store(named: str, uri: str, experiment: str) -> None:
+    """Open a store, and look for an experiment.
+
+    Args:
+        named: What MLFLOW_TRACKING_URI says.
+        uri: The store's address.
+        experiment: Its name.
+
+    Raises:
+        TrackerAway: There is no answer.
+        TrackerUnusable: There is no such store, or the experiment is deleted in it.
+    """
+    try:
+        with reaching_store():
+            client = MlflowClient(tracking_uri=uri)
+            client.search_experiments(max_results=1)
+            found = client.get_experiment_by_name(experiment)
+    except TrackerAway as error:
+        raise TrackerAway(
+            "the MLflow server that MLFLOW_TRACKING_URI names does not answer. Start it, mend the variable, or "
+            f"unset it to track in the run directory. {without_user(str(error))}"
+        ) from error
+    except Exception as error:  # of any library that opens stores: a driver that is missing, no such address
+        raise TrackerUnusable(why_unusable(named, error)) from error
+    if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:
+        raise TrackerUnusable(why_deleted(found.name, found.experiment_id))

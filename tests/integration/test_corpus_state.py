@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from corpus.annotations import AnnotationError, AnnotationStore
+from corpus.annotation_rows import AnnotationError
+from corpus.annotations import AnnotationStore
 from orchestrator.data.annotation_history import open_corpus
 from orchestrator.data.prepare import prepare_corpus
 from orchestrator.state.records import read_records, record_path

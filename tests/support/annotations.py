@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from corpus.annotations import ANNOTATION_SCHEMA
+from corpus.annotation_rows import ANNOTATION_SCHEMA
 
 CLAUSES = ("terrain", "road", "building")  # on purpose not in alphabetical order
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
+from corpus.annotation_rows import ANNOTATION_SCHEMA
+from corpus.annotations import AnnotationStore
 from corpus.digest import annotation_digest
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import UNGUARDED

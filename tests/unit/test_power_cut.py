@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from actors.weights import copy_weights, create_weights
-from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
+from corpus.annotation_rows import ANNOTATION_SCHEMA
+from corpus.annotations import AnnotationStore
 from corpus.storage.lock import LeaseLost
 from corpus.storage.writer import UNGUARDED, Writer
 from model.checkpoint import weights_sha256

@@ -35,7 +35,8 @@ from transformers import AutoConfig, AutoProcessor, AutoTokenizer
 from actors.captioner.vision_language import VisionLanguageCaptionerConfig
 from actors.trainer.safe_load import StateRefused, convert, weights_only
 from actors.weights import copy_weights, create_weights
-from corpus.annotations import ANNOTATION_SCHEMA, AnnotationError, AnnotationStore
+from corpus.annotation_rows import ANNOTATION_SCHEMA, AnnotationError
+from corpus.annotations import AnnotationStore
 from corpus.geotiff.read import read_backscatter
 from corpus.ingest.ingest import IngestConfig, IngestError, cut_scenes
 from corpus.storage.errors import ConfigError

@@ -31,7 +31,8 @@ from chaos.run import complaints_of
 from chaos.shared import TOGETHER, share
 from chaos.table import summarise
 from chaos.targets import TITLE, rank_of
-from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
+from corpus.annotation_rows import ANNOTATION_SCHEMA
+from corpus.annotations import AnnotationStore
 from corpus.ingest.quarantine import Quarantine
 from corpus.storage.disk import free_bytes
 from orchestrator.config.load import load_config

@@ -9,14 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import corpus.annotations
-from corpus.annotations import (
-    ANNOTATION_SCHEMA,
-    AnnotationBlocks,
-    AnnotationError,
-    AnnotationStore,
-    ConcurrentCommitError,
-    canonical,
-)
+from corpus.annotation_blocks import AnnotationBlocks
+from corpus.annotation_rows import ANNOTATION_SCHEMA, AnnotationError, canonical
+from corpus.annotations import AnnotationStore, ConcurrentCommitError
 from corpus.digest import DIGEST_COLUMNS, AnnotationDigest, annotation_digest
 from support.annotations import CLAUSES, annotations
 

@@ -16,8 +16,9 @@ from rasterio.control import GroundControlPoint
 from rasterio.shutil import copy
 
 from corpus.geotiff.backscatter import resample_power, stated_units, to_decibels
+from corpus.geotiff.files import open_geotiff
 from corpus.geotiff.metadata import acquired_of, polarisations_of
-from corpus.geotiff.read import Reason, TileError, model_image, open_geotiff, read_backscatter, tile_position
+from corpus.geotiff.read import Reason, TileError, model_image, read_backscatter, tile_position
 from support.geotiffs import speckled_dn, write_geotiff, write_vrt, write_zero_band_tiff
 
 

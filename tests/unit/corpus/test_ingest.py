@@ -14,7 +14,8 @@ from affine import Affine
 from pydantic import ValidationError
 from rasterio.errors import RasterioError
 
-from corpus.geotiff.read import create_geotiff, model_image, open_geotiff, read_backscatter
+from corpus.geotiff.files import create_geotiff, open_geotiff
+from corpus.geotiff.read import model_image, read_backscatter
 from corpus.ingest.cutting import cut_scene
 from corpus.ingest.ingest import IngestConfig, IngestError, cut_scenes
 from corpus.ingest.opened import open_scene

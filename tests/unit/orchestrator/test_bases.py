@@ -5,7 +5,8 @@ import builtins
 
 import pytest
 
-from corpus.annotations import AnnotationError, ConcurrentCommitError
+from corpus.annotation_rows import AnnotationError
+from corpus.annotations import ConcurrentCommitError
 from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.models import StateModel, StrictModel
 from support.paths import ROOT

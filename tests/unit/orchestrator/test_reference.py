@@ -17,11 +17,13 @@ from benchmark.reference import (
     read_reference,
     score,
 )
-from corpus.annotations import ANNOTATION_SCHEMA, AnnotationStore
+from corpus.annotation_rows import ANNOTATION_SCHEMA
+from corpus.annotations import AnnotationStore
 from orchestrator.config.load import load_config
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.data.prepare import prepare_corpus
-from orchestrator.report.reference import compare_with_reference, print_reference_report
+from orchestrator.report.reference import compare_with_reference
+from orchestrator.report.reference_table import print_reference_report
 from orchestrator.state.run_directory import RunDirectory
 from support.geotiffs import speckled_dn, write_geotiff
 from support.hcot import CLAUSES, HCOT, VOCABULARY

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.evaluator import rows_of
-from corpus.annotations import ANNOTATION_SCHEMA
+from corpus.annotation_rows import ANNOTATION_SCHEMA
 from corpus.storage.arrow import array_of, lists
 from corpus.storage.rng import derive_seed
 from hcot_llm.aggregation.feedback import Feedback, feedback_hints, hints_of_all
