@@ -42,12 +42,15 @@ class HeldOutTiles:
         zero_shot: clause -> the encoder's distribution over the clause's values, float [N, values].
         image_embeddings: float32 [N, E], of the encoder.
         weights_dir: the directory of the model's weights.
+        weighed: clause -> what all label sources together say without the tile's own annotation, float [N, values];
+            None where sources were not weighed.
     """
 
     tile_ids: Sequence[str]
     zero_shot: Mapping[str, np.ndarray]
     image_embeddings: np.ndarray
     weights_dir: Path
+    weighed: Mapping[str, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,6 @@ def run_loop(session: Running, steps: Steps = real_steps) -> None:
             update = steps.aggregate(round_, corpus, findings, actors.scorers)
             recorder.add_update(corpus, findings, update)
             corpus = steps.refresh(round_, corpus, findings, update)
-            recorder.add_evaluation(corpus, steps.evaluate(round_, corpus, findings, actors.evaluator))
+            recorder.add_evaluation(corpus, steps.evaluate(round_, corpus, findings, update, actors.evaluator))
 
     session.finish()

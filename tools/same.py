@@ -4,8 +4,8 @@
     python tools/same.py --config chaos      only one of them
     python tools/same.py --record            store the numbers of today, after a change that alters them on purpose
 
-Bit-equal floating point needs the same kind of processor, so the record names the one it was made on; on another one,
-record with the code before the change, then compare with the code after it.
+Bit-equal floating point needs the same kind of processor, so there is a record for each kind. On one that has none, record
+with the code before the change, then compare with the code after it.
 """
 
 import argparse
@@ -96,19 +96,23 @@ def main() -> int:
     parser.add_argument("--config", choices=CONFIGS, action="append", help="which to run; default both")
     parser.add_argument("--record", action="store_true", help="store what the code of today gives")
     arguments = parser.parse_args()
-    stored = json.loads(RECORD.read_text()) if RECORD.exists() else {"processor": processor(), "rounds": {}}
-    if not arguments.record and stored["processor"] != processor():
-        print(f"{RECORD} was made on {stored['processor']}, this machine has {processor()}: floating point differs.")
+    stored = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    rounds_here = stored.setdefault(processor(), {})
+    if not arguments.record and not rounds_here:
+        print(
+            f"{RECORD} was made on {', '.join(set(stored) - {processor()})}, this machine has {processor()}: floating "
+            "point differs. Record what the code of before gives (--record), then compare."
+        )
         return 1
     lines = []
     for config in arguments.config or CONFIGS:
         with tempfile.TemporaryDirectory() as folder:
             rounds = rounds_of(config, Path(folder))
         if arguments.record:
-            stored["rounds"][config] = rounds
-        lines += differences(rounds, stored["rounds"].get(config), config)
+            rounds_here[config] = rounds
+        lines += differences(rounds, rounds_here.get(config), config)
     if arguments.record:
-        RECORD.write_text(json.dumps({**stored, "processor": processor()}, indent=1, sort_keys=True) + "\n")
+        RECORD.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
         print(f"recorded in {RECORD}")
         return 0
     print("\n".join(lines) or "the same: weights, corpus digests and counts bit for bit, metrics within 1e-5")

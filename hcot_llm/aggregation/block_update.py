@@ -77,6 +77,7 @@ class Decided:
     accepted: np.ndarray
     rejected: np.ndarray
     wholly_wrong: np.ndarray
+    unseen: Mapping[str, np.ndarray]
 
 
 def update_block(
@@ -102,6 +103,10 @@ def update_block(
         update.accepted,
         update.rejected,
         update.weighing.wholly_wrong,
+        {
+            clause: each.astype(np.float32)
+            for clause, each in fit.without_initial([clause.some(given.held_out) for clause in block]).items()
+        },
     )
     return short, None if remember is None else remember(update)
 

@@ -109,6 +109,21 @@ def weigh_jointly(
     return weigh_together(schema, likelihoods, joint.prior, joint.class_prior)
 
 
+def weigh_models_jointly(
+    schema: AnnotationSchema, alone: Sequence[ClauseWeighing], joint: JointFit
+) -> Sequence[np.ndarray]:
+    """Weigh all clauses of n tiles together by what the models say alone, and by the rules.
+
+    Returns:
+        Per clause float [n, V].
+    """
+    models = [
+        each.tempered(joint.inverse_temperature, frequent)[:, None, :]
+        for each, frequent in zip(alone, joint.class_prior, strict=True)
+    ]
+    return weigh_together(schema, models, np.ones(1), joint.class_prior).values
+
+
 def _posterior_sums(block: Block, fits: Sequence[ClauseFit]) -> list[np.ndarray]:
     return [each.posterior.sum(axis=0) for each in each_alone(block, fits)]
 

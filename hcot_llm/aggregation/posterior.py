@@ -11,14 +11,14 @@ any block can be weighed anywhere.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.clause import ClauseFit, fit_clauses
 from hcot_llm.aggregation.handed import Block, Tiles, hand_over
-from hcot_llm.aggregation.joint_fit import JointFit, each_alone, fit_joint, weigh_jointly
+from hcot_llm.aggregation.joint_fit import JointFit, each_alone, fit_joint, weigh_jointly, weigh_models_jointly
 from hcot_llm.aggregation.label_noise import SourceWeightPrior
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.repeated_errors import clauses_with_repeated_errors, excess_agreement
@@ -68,12 +68,14 @@ class WeighingFit:
         alone: Per clause what was fitted for it by itself.
         joint: What was fitted for all clauses together; None: each clause is weighed for itself.
         standing: Clauses in which no model counts, nor do other clauses.
+        expected: Per model the source weight that is expected of it; () where models are alike.
     """
 
     schema: AnnotationSchema
     alone: list[ClauseFit]
     joint: JointFit | None
     standing: frozenset[str] = frozenset()
+    expected: tuple[float, ...] = ()
 
     @property
     def source_weights(self) -> dict[str, list[float]]:
@@ -100,6 +102,23 @@ class WeighingFit:
         return Weighing(
             posterior, self.source_weights, joint.hypothesis[:, 1:], self.joint.inverse_temperature, by_clause
         )
+
+    def without_initial(self, block: Block) -> dict[str, np.ndarray]:
+        """What the models together say of the tiles of a block, as if nobody had annotated these.
+
+        Where none of the models counts, each has its expected weight over their number: annotations that it cannot be
+        weighed against say nothing of how good it is.
+
+        Returns:
+            Per clause float [n, V]; rows sum to one.
+        """
+        names, count = self.schema.names, len(block[0].sources)
+        expected = [each / count for each in self.expected or (1.0,) * count]
+        fits = [fit if any(fit.source_weights) else replace(fit, source_weights=expected) for fit in self.alone]
+        alone = each_alone(block, fits)
+        if self.joint is None:
+            return {clause: each.pooled for clause, each in zip(names, alone, strict=True)}
+        return dict(zip(names, weigh_models_jointly(self.schema, alone, self.joint), strict=True))
 
 
 def weigh(
@@ -160,7 +179,8 @@ def fit_weighing(
     standing = tiles.standing | clauses_with_repeated_errors(schema, excess)
     alone = counting_but_in(standing)
     joint = fit_joint(tiles, alone, config) if config.consistency else None
-    return WeighingFit(schema, alone, joint, standing)
+    expected = () if priors is None else tuple(prior.expected for prior in priors)
+    return WeighingFit(schema, alone, joint, standing, expected)
 
 
 def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

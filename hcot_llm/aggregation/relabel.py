@@ -94,6 +94,8 @@ class LabelUpdate:
         wholly_wrong: float [N, W], probability of each way to be wrong as a whole, see `ways_to_be_wrong`.
         joint_inverse_temperature: Power to which the pooled models of all clauses are taken, on top of the source
             weights.
+        unseen: Per clause float32 [H, V], what the models together say of the held-out tiles without the annotations of
+            these, see `WeighingFit.without_initial`.
         remembered: What stands for what `remember` made of each block, in their order, see `Workers.get`.
     """
 
@@ -104,6 +106,7 @@ class LabelUpdate:
     source_weights: dict[str, list[float]]
     wholly_wrong: np.ndarray
     joint_inverse_temperature: float
+    unseen: Mapping[str, np.ndarray] = field(default_factory=dict)
     remembered: Sequence[Any] = ()
 
 
@@ -285,5 +288,6 @@ def update_labels(
         fit.source_weights,
         np.concatenate([part.wholly_wrong for part in parts]),
         fit.joint_inverse_temperature,
+        {clause: np.concatenate([part.unseen[clause] for part in parts]) for clause in current.schema.names},
         [] if remember is None else [kept for _, kept in found],
     )

@@ -11,7 +11,7 @@ from orchestrator.state.records import read_initial_summary
 _METRICS = {
     "label_accuracy": ACCURACY,
     "false_repair_share": "false_repair_rate",
-    "test_accuracy": "held_out_slot_accuracy",
+    "encoder_test_accuracy": "held_out_slot_accuracy",
     "ece": "expected_calibration_error",
 }
 """Key of a row -> metric of a round's record."""
@@ -30,7 +30,9 @@ def rows_as_json(cells: Sequence[Cell]) -> list[dict[str, Any]]:
             noise: What was done to the initial annotations.
             label_accuracy, initial_label_accuracy: Share of right annotations of training tiles, at the end and first.
             false_repair_share: Share of the right ones that were broken.
-            test_accuracy: Share of the clauses of held-out tiles that the encoder has right.
+            test_accuracy: Share of the clauses of held-out tiles that all models of the row, weighed together, have
+                right.
+            encoder_test_accuracy: The same of the encoder alone, or of the row's one model.
             ece: Expected calibration error of the annotations' confidence.
             seconds: For the row's own work and the training it rests on.
     """
@@ -46,6 +48,8 @@ def rows_as_json(cells: Sequence[Cell]) -> list[dict[str, Any]]:
             continue
         metrics, seconds = result
         values = {key: metrics.get(metric) for key, metric in _METRICS.items()}
+        weighed = metrics.get("held_out_weighed_accuracy")
+        values["test_accuracy"] = values["encoder_test_accuracy"] if weighed is None else weighed
         rows.append(
             {
                 "row": cell.row_name,

@@ -30,6 +30,7 @@ COLUMNS = (
     Column("expected_calibration_error", "ECE"),
     Column("held_out_mean_recall", "held-out mean recall"),
     Column("held_out_slot_accuracy", "held-out slot accuracy"),
+    Column("held_out_weighed_accuracy", "held-out, all sources weighed"),
     Column("held_out_count_mae", "counting MAE"),
     Column("training_target_share", "share of training targets"),
     Column(f"{ACCURACY}_training_targets", "accuracy of the training targets"),

@@ -271,7 +271,9 @@ def refresh(round_: Round, corpus: CorpusState, findings: Findings, update: Labe
         return next_corpus(round_.config, round_.directory, corpus, update, findings, round_.number)
 
 
-def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: EvaluatorHandle) -> Evaluation:
+def evaluate(
+    round_: Round, corpus: CorpusState, findings: Findings, update: LabelUpdate, evaluator: EvaluatorHandle
+) -> Evaluation:
     """Compare annotations and the published model with the truth, where there is one, and draw the round's figures.
 
     This is the only step that looks at truth. Of several models only the published one, the first fold's, is evaluated.
@@ -292,6 +294,7 @@ def evaluate(round_: Round, corpus: CorpusState, findings: Findings, evaluator: 
                 zero_shot=unseen,
                 image_embeddings=first.image_embeddings,
                 weights_dir=directory.weights(round_.number),
+                weighed=update.unseen,
             ),
             flagged_clauses=Flags(rows_of(select(findings.annotations, training)), findings.flagged[training].ravel()),
             data_sets=round_.config.judged_data_sets(),

@@ -79,6 +79,7 @@ def test_without_truth_the_named_metrics_are_null_and_no_others_are_there(case, 
         "held_out_slot_accuracy": None,
         "held_out_mean_recall": None,
         "held_out_count_mae": None,
+        "held_out_weighed_accuracy": None,
     }
     assert result.accuracy_by_clause == {}
 

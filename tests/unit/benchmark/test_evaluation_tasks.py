@@ -1,15 +1,29 @@
 """Evaluation tasks: what the registry promises to who adds one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from benchmark.base import TASKS, EvaluationInputs, EvaluationTask, Flags, MissingInput, Need, TaskResult, evaluate_all
+from benchmark.base import (
+    TASKS,
+    EvaluationInputs,
+    EvaluationTask,
+    Flags,
+    HeldOutTiles,
+    MissingInput,
+    Need,
+    TaskResult,
+    evaluate_all,
+)
 from benchmark.config import EvaluationConfig
 from benchmark.tasks import DEFAULT_TASKS
 from corpus.registry import UnknownMember
+from hcot_llm.schema.annotation_schema import AnnotationSchema
 from support.hcot import HCOT
+from support.toy_schemas import VEHICLES
 from support.toy_task import NAME
 
 ROWS = pa.table(
@@ -98,3 +112,14 @@ def test_before_a_round_has_flagged_anything_the_precision_of_flags_is_null():
     assert evaluate_all(["flag_precision"], inputs).metrics == {"flag_precision": None, "flag_recall": None}
     with pytest.raises(MissingInput, match="needs"):
         _ = inputs.flags
+
+
+def test_held_out_tiles_are_judged_by_the_encoder_and_by_all_sources_weighed(tmp_path):
+    schema = AnnotationSchema.model_validate(VEHICLES)
+    truth = pa.table({"tile_id": ["a", "b"], "vehicle": ["howitzer", "howitzer"]})
+    sure, torn = np.eye(10)[[0, 1]], np.tile(np.linspace(0.9, 0.0, 10), (2, 1))
+    unseen = HeldOutTiles(["a", "b"], {"vehicle": sure}, np.zeros((2, 1), np.float32), tmp_path, {"vehicle": torn})
+    for held_out, weighed in ((unseen, 1.0), (replace(unseen, weighed=None), None)):
+        inputs = EvaluationInputs(schema, ROWS, ROWS, held_out_tiles=held_out, hidden_truth=truth)
+        metrics = evaluate_all(["held_out_clauses"], inputs).metrics
+        assert (metrics["held_out_slot_accuracy"], metrics["held_out_weighed_accuracy"]) == (0.5, weighed)

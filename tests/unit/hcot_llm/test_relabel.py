@@ -1,5 +1,7 @@
 """From feedback to the next annotations, with distributions made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -199,3 +201,26 @@ def test_a_captioner_that_is_right_where_others_are_sure_is_not_believed_where_t
     training = ~held_out[:, None] & doubted
     harmed = (update.matrix.values != truth) & (initial.values == truth)
     assert harmed[training].mean() < 0.02
+
+
+def test_unseen_tiles_are_judged_by_the_models_alone_whatever_their_annotations_say(case):
+    truth, initial, held_out = case
+    queried = np.ones(truth.shape, bool)
+    spoiled = initial.values.copy()
+    spoiled[held_out] = (truth[held_out] + 1) % np.asarray([len(VOCABULARY[clause]) for clause in CLAUSES])
+    for values in (initial.values, spoiled):
+        given = annotations(values)
+        update = update_labels(feedback(truth), given, given, proposals_of(truth, queried), held_out, ACCEPT)
+        found = np.stack([update.unseen[clause].argmax(axis=1) for clause in CLAUSES], axis=1)
+        assert found.shape == (held_out.sum(), len(CLAUSES))
+        assert (found == truth[held_out]).mean() > 0.99
+
+
+def test_models_that_do_not_count_still_say_what_unseen_tiles_show(case):
+    truth, initial, held_out = case
+    stands = replace(initial, standing=frozenset(CLAUSES))
+    nothing = Proposals.none_for(HCOT, TILES, 1)
+    update = update_labels(feedback(truth), stands, stands, nothing, held_out, AcceptanceConfig(consistency=False))
+    assert all(not any(weights) for weights in update.source_weights.values())
+    found = np.stack([update.unseen[clause].argmax(axis=1) for clause in CLAUSES], axis=1)
+    assert (found == truth[held_out]).mean() > 0.99
