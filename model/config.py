@@ -38,8 +38,9 @@ class VisionConfig(FrozenModel):
     summary_width: int = Field(default=256, gt=0, description="summary 'spatial': its width")
     pretrained: str | None = Field(
         default=None,
-        description="a run starts this tower from a vision transformer of the same size: a folder or file of timm or "
-        "Hugging Face on this machine, or a name that the Hugging Face cache holds (docs/input.md); null: untrained",
+        description="a run starts this tower from one of the same size: what `knowlip pretrain` wrote, a vision "
+        "transformer of timm or Hugging Face in a folder or file here, or a name that the Hugging Face cache "
+        "holds (docs/input.md); null: untrained",
     )
 
     @property

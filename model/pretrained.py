@@ -1,4 +1,4 @@
-"""Starts a vision tower from a vision transformer of timm or Hugging Face of the same size.
+"""Starts a vision tower from one of ours, or from a vision transformer of timm or Hugging Face of the same size.
 
 Read are a folder or a file on this machine, or what the Hugging Face cache already holds; nothing is downloaded and no
 code runs. What our tower lacks is left out: the class token with its position, and the head.
@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from corpus.storage.errors import InputError
 from model.config import VisionConfig
+from model.own_tower import read_tower
 from model.vision import VisionTower
 
 _FILES: Final = ("model.safetensors", "pytorch_model.bin")
@@ -86,23 +87,45 @@ def start_from(tower: VisionTower, config: VisionConfig, key: str = "model.encod
         SHA-256 of the weights' file, hexadecimal.
 
     Raises:
-        PretrainedError: there are none, or they are of another size.
+        PretrainedError, OwnTowerError: there are none, or they are of another size.
     """
     assert config.pretrained is not None
+    if (own := read_tower(path := file_of(config.pretrained))) is not None:
+        own.check_size(config, key)
+        own.give_to(tower)
+        return sha256_of(path)
     found = read_pretrained(config.pretrained)
     check_size(found, config, key)
     state = dict(found.state)
     state["stem.weight"] = _with_channels(state["stem.weight"], config.channels)
     state["positions"] = _on_grid(state["positions"], config.grid)
-    own = tower.state_dict()
-    wanted = {name for name in own if not name.startswith("summary.")}
+    has = tower.state_dict()
+    wanted = {name for name in has if not name.startswith("summary.")}
     if different := sorted(wanted ^ set(state)):
         raise PretrainedError(
             f"{key}.pretrained: {config.pretrained} is no plain vision transformer: {different[0]} is in that or in "
             "our tower only. ViT of timm and of Hugging Face without layer scale and with biases can be taken."
         )
-    tower.load_state_dict({**own, **state})
+    tower.load_state_dict({**has, **state})
     return found.sha256
+
+
+def check_pretrained(config: VisionConfig, key: str) -> None:
+    """See that a tower can start from the weights that its configuration names, if it names any.
+
+    Args:
+        config: of the tower.
+        key: of its section, for messages.
+
+    Raises:
+        PretrainedError, OwnTowerError: there are none, or they are of another size.
+    """
+    if config.pretrained is None:
+        return
+    if (own := read_tower(file_of(config.pretrained))) is not None:
+        own.check_size(config, key)
+    else:
+        check_size(read_pretrained(config.pretrained), config, key)
 
 
 def check_size(found: PretrainedVision, config: VisionConfig, key: str) -> None:
@@ -138,7 +161,7 @@ def read_pretrained(source: str) -> PretrainedVision:
     Raises:
         PretrainedError: there is none.
     """
-    path = _file_of(source)
+    path = file_of(source)
     state = read_tensors(path)
     prefixes = [match.group(1) for name in state if (match := _STEM.match(name))]
     if len(prefixes) != 1:
@@ -150,7 +173,12 @@ def read_pretrained(source: str) -> PretrainedVision:
     return PretrainedVision(found, _heads(path, source), sha256_of(path))
 
 
-def _file_of(source: str) -> Path:
+def file_of(source: str) -> Path:
+    """The file of weights that a folder, a file or a name of the Hugging Face cache stands for.
+
+    Raises:
+        PretrainedError: there is none.
+    """
     place = Path(source)
     if place.is_file():
         return place

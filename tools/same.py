@@ -4,8 +4,8 @@
     python tools/same.py --config chaos      only one of them
     python tools/same.py --record            store the numbers of today, after a change that alters them on purpose
 
-Bit-equal floating point needs the same kind of processor, so there is a record for each kind. On one that has none, record
-with the code before the change, then compare with the code after it.
+Bit-equal floating point needs the same kind of processor, so there is a record for each kind. On one that has none,
+record with the code before the change, then compare with the code after it.
 """
 
 import argparse

@@ -79,6 +79,7 @@ def fit(
     loss_of: Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor],
     plan: TrainingPlan,
     seed: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> nn.Module:
     """Train a new network with AdamW; returned in evaluation mode.
 
@@ -88,6 +89,7 @@ def fit(
         loss_of: loss of a network, int64 rows [B] of `images`, and these images as augmented.
         plan: how.
         seed: of weights, order and augmentation.
+        progress: called with (done, total) after each pass.
     """
     import torch
 
@@ -101,7 +103,7 @@ def fit(
         optimizer = torch.optim.AdamW(model.parameters(), plan.learning_rate, weight_decay=plan.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.learning_rate, total_steps=steps, pct_start=0.1)
         reach = int(plan.shift * images.shape[-1])
-        for _ in range(epochs):
+        for epoch in range(epochs):
             order = torch.randperm(len(images), generator=generator)
             for step in range(steps_an_epoch):
                 rows = order[step * plan.batch : (step + 1) * plan.batch]
@@ -111,6 +113,8 @@ def fit(
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
+            if progress is not None:
+                progress(epoch + 1, epochs)
     return model.eval()
 
 

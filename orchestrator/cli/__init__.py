@@ -76,7 +76,7 @@ for command in (
     *(runs.run, runs.resume, runs.status, runs.logs, runs.fetch),
     *(results.report, results.history, results.diff, results.gallery, review.review, results.caption, results.export),
     *(inputs.hcot, inputs.config, inputs.plan, schedules.simulate, schedules.compare, schedules.tune),
-    *(experiments.throughput, experiments.scale, experiments.ablate, experiments.benchmark),
+    *(experiments.throughput, experiments.scale, experiments.ablate, experiments.benchmark, experiments.pretrain),
 ):
     app.command()(command)
 app.command()(jobs.submit)

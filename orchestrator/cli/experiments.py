@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from corpus.storage.errors import InputError
-from orchestrator.cli.arguments import Settings, console, load, progress_console, run_directory
+from orchestrator.cli.arguments import Config, Settings, Tiles, console, load, progress_console, run_directory
 
 
 def throughput(
@@ -73,6 +73,28 @@ def ablate(
     written = run_ablation(ablation, out, _rows(rows), _numbers(seeds), progress_console(as_json), _names(conditions))
     if as_json:
         print(json.dumps(rows_as_json(cells_below(ablation, written)), indent=2))
+
+
+def pretrain(
+    path: Config,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that the vision tower is written to.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="NAME", help="sar_jepa, mae or moco_v3; settings are benchmark.recipes.")
+    ] = "sar_jepa",
+    passes: Annotated[int, typer.Option("--passes", metavar="N", min=1, help="Passes over the training tiles.")] = 50,
+    tiles: Tiles = None,
+    settings: Settings = None,
+) -> None:
+    """Train the encoder's vision tower on images alone; a run starts from it by model.encoder.vision.pretrained."""
+    from orchestrator.experiments.pretrain_tower import pretrain_tower
+
+    path_of_tower = pretrain_tower(load(path, tiles, settings), recipe, passes, out, console)
+    console.print(
+        f"{path_of_tower}: start a run from it with --set model.encoder.vision.pretrained={out}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def benchmark(

@@ -21,6 +21,7 @@ from orchestrator.state.records import read_records
 from orchestrator.state.run_directory import RunDirectory
 
 _FOLDER = "weights"
+_SILENT = Console(stderr=True, quiet=True)
 
 
 def pretraining_of(config: RunConfig, run_dir: Path | None, out: Path) -> Pretraining | None:
@@ -39,18 +40,23 @@ def pretraining_of(config: RunConfig, run_dir: Path | None, out: Path) -> Pretra
         if recipes.passes is None:
             return None
         model = config.model.without_pretrained()
-        return Pretraining(partial(_open, config, None), model, recipes.passes, recipes, out / _FOLDER)
+        return Pretraining(partial(open_tiles, config, None), model, recipes.passes, recipes, out / _FOLDER)
     directory, run = RunDirectory.open(run_dir)
     plans = Schedule(run.schedule, run.train, run.acceptance)
     trained = sum(plans.plan(record.round).epochs for record in read_records(directory.path))
     passes = recipes.passes or trained
     model = run.model.without_pretrained()
-    return Pretraining(partial(_open, run, directory.path), model, passes, recipes, out / _FOLDER)
+    return Pretraining(partial(open_tiles, run, directory.path), model, passes, recipes, out / _FOLDER)
 
 
-def _open(config: RunConfig, run_dir: Path | None) -> TrainingTiles:
-    """The training tiles of a corpus; it is made where it is not there yet."""
-    console = Console(stderr=True, quiet=True)
+def open_tiles(config: RunConfig, run_dir: Path | None, console: Console = _SILENT) -> TrainingTiles:
+    """The training tiles of a corpus; it is made where it is not there yet.
+
+    Args:
+        config: of the corpus.
+        run_dir: a run whose corpus it is; None: the configuration says.
+        console: where the making of a corpus is told.
+    """
     if run_dir is None:
         prepared = make_data(config, console)
     else:

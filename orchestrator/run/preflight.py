@@ -147,16 +147,16 @@ def check_start_weights(folder: Path, model: ModelConfig, schema: AnnotationSche
 
 
 def check_pretrained(model: ModelConfig) -> None:
-    """Look at the weights of timm or Hugging Face that towers are to start from.
+    """Look at the weights that towers are to start from.
 
     Raises:
-        model.pretrained.PretrainedError: there are none, or they are of another size.
+        InputError: there are none, or they are of another size.
     """
     for part, vision in (("encoder", model.encoder.vision), ("captioner", model.captioner.vision)):
         if vision.pretrained is not None:
-            from model.pretrained import check_size, read_pretrained
+            from model.pretrained import check_pretrained as check
 
-            check_size(read_pretrained(vision.pretrained), vision, f"model.{part}.vision")
+            check(vision, f"model.{part}.vision")
 
 
 def preflight(config: RunConfig, directory: RunDirectory | None = None, run_dir: Path | None = None) -> list[str]:

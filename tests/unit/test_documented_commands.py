@@ -32,6 +32,7 @@ RUN_BY = {
     "history": "unit/orchestrator/test_story.py",
     "list": "integration/test_submit.py",
     "logs": "integration/test_submit.py",
+    "pretrain": "unit/orchestrator/test_pretrain_command.py",
     "report": "integration/test_loop.py",
     "resume": "integration/test_loop.py",
     "review": "unit/orchestrator/test_review.py",

@@ -46,12 +46,14 @@ class Material:
         tiles: the training tiles.
         config: the recipe's own section.
         name: of the recipe.
+        progress: called with (done, total) after each pass.
     """
 
     pretraining: Pretraining
     tiles: TrainingTiles
     config: RecipeConfig
     name: str
+    progress: Callable[[int, int], None] | None = None
 
     @property
     def seed(self) -> int:
@@ -85,7 +87,7 @@ class Material:
 
     def fit(self, make: Callable[[], nn.Module], loss_of: Callable[[Any, Tensor, Tensor], Tensor]) -> nn.Module:
         """Train a new network; `loss_of` gets it, rows int64 [B] and their images float16 [B, channels, S, S]."""
-        return fit(make, self.images, loss_of, self.plan, self.seed)
+        return fit(make, self.images, loss_of, self.plan, self.seed, self.progress)
 
 
 class TrainedRecipe(ABC):

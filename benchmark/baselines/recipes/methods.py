@@ -85,3 +85,6 @@ TRAINED_HERE: Final[Mapping[str, TrainedHere]] = MappingProxyType(
     }
 )
 """Name -> method."""
+
+WITHOUT_TEXT: Final = ("sar_jepa", "mae", "moco_v3")
+"""Recipes that read images alone, and end in a vision tower."""

@@ -29,6 +29,7 @@ COMMANDS = {
     "list": "--address --json",
     "logs": "RUN_DIR --address --follow --json --level --logger -f",
     "plan": "CONFIG --json --set",
+    "pretrain": "CONFIG OUT --passes --recipe --set --tiles",
     "report": "RUN_DIR --json --reference",
     "review": (
         "RUN_DIR --controls --disagreements --earlier --export --filter --format --gain --import --json --limit --out "
