@@ -263,8 +263,8 @@ def test_tiles_that_are_weighed_some_at_a_time_are_weighed_as_all_at_once(monkey
     whole = weigh([said], initial, held_out, AcceptanceConfig())
     monkeypatch.setattr(workers, "TILES_OF_BLOCK", 7)
     parts = weigh([said], initial, held_out, AcceptanceConfig())
-    # What is fitted, source weights and all that follows, is as exact as its optimiser stops: sums in another order end a
-    # little elsewhere.
+    # What is fitted, and all that follows, is as exact as its optimiser stops: sums in another order end a little
+    # elsewhere.
     close = {"rtol": 1e-5, "atol": 1e-8}
     np.testing.assert_allclose(parts.wholly_wrong, whole.wholly_wrong, **close)
     for clause in CLAUSES:
