@@ -19,7 +19,6 @@ from model.losses.itm import hard_negatives, itm_loss
 from model.losses.reconstruction import IGNORED, AnswerNoise, reconstruction_loss
 from model.precision import computing_in, exactly
 from model.queue import EmbeddingQueue
-from model.slot_tokens import SlotReadout
 
 
 @dataclass
@@ -113,14 +112,7 @@ class TrainingModel(nn.Module):
         self.shared_vision = captioner.vision is encoder.vision
         self.teacher = MomentumTeacher(encoder)
         self.queue = EmbeddingQueue(config.objective.queue_size, config.encoder.embed_dim)
-        self.readout = None
-        if captioner.slots is not None:
-            if len(captioner.slots.queries) != len(clause_text.sizes):
-                raise ValueError(
-                    f"The captioner has image tokens for {len(captioner.slots.queries)} clauses, and the annotation "
-                    f"schema has {len(clause_text.sizes)}: they are of different schemas."
-                )
-            self.readout = SlotReadout(captioner.decoder.config.hidden_size, clause_text.sizes)
+        captioner.add_readout(clause_text.sizes)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.clause_sizes = clause_text.sizes
         for name in ("names", "names_mask", "values", "values_mask"):
@@ -209,8 +201,8 @@ class TrainingModel(nn.Module):
             self._answer_noise(batch, rows),
         )
         slot = reconstruction.new_zeros(())
-        if self.readout is not None:
-            slot = self._clause(batch, self.readout(prefix[:, -len(self.clause_sizes) :]))
+        if captioner.readout is not None:
+            slot = self._clause(batch, captioner.readout(prefix[:, -len(self.clause_sizes) :]))
         total = (
             weights.itc_weight * itc
             + weights.itm_weight * itm

@@ -130,7 +130,9 @@ def test_reconstruction_loss_predicts_the_next_answer_token():
 def answer_noise(noise: list[list[float]]) -> AnswerNoise:
     """Of one clause whose two values begin with tokens 2 and 0; its value is the token at position 2."""
     clauses = torch.tensor([[IGNORED, IGNORED, 0, IGNORED]])
-    return AnswerNoise(clauses, torch.tensor([[2, 0, IGNORED]]), torch.nn.functional.pad(torch.tensor([noise]), (0, 1, 0, 1)))
+    return AnswerNoise(
+        clauses, torch.tensor([[2, 0, IGNORED]]), torch.nn.functional.pad(torch.tensor([noise]), (0, 1, 0, 1))
+    )
 
 
 def test_answers_values_are_compared_through_their_errors_and_other_tokens_as_they_are():
