@@ -33,8 +33,8 @@ class NativeCaptionerConfig(DeployedConfig):
         default=8,
         ge=0,
         le=8,
-        description="symmetries of a tile that a clause's distribution is read from, off the image tokens that the "
-        "decoder answers with; 0: it is read off the answer's tokens",
+        description="turned and mirrored views of a queried tile off whose image tokens the distributions of all its "
+        "clauses are read; 0: those of queried clauses are read off the answer's tokens",
     )
     levels_in_prompt: bool = Field(default=True, description="structure the prompt by the HCoT levels")
 

@@ -124,7 +124,7 @@ class NativeReplica:
         # Outside the lock: while one shard is generated, the next one's images pass through the vision tower.
         images = _images(request)
         embeddings = self._prompt_embeddings(captioner, images, request.prompts)
-        read = self._read_out(captioner, images)
+        read = self._read_out(captioner, images) if self._reads and request.retries is None else None
         with self._lock:
             if self._publish(request.weights_dir, request.weights_sha256) is not proven:
                 # Others were published meanwhile, and these again: the engine's are the same, the tower another object.
@@ -136,7 +136,7 @@ class NativeReplica:
                 answers = self._engine.generate(embeddings, request.queried, request.seed)
             if tokens := self._engine.generated_tokens - before:
                 self._tokens.inc(tokens)
-        return answers if read is None else as_read_out(answers, read)
+        return as_read_out(answers, read) if self._reads else answers
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
         """Run the bare engine on the same prompts, images and texts: without Ray Serve, for `knowlip throughput`.
@@ -157,17 +157,19 @@ class NativeReplica:
                 "tokens": self._engine.generated_tokens - before,
             }
 
-    def _read_out(self, captioner: Any, images: np.ndarray) -> dict[str, np.ndarray] | None:
-        """What the image tokens say of every clause, see `slot_distributions`; None where the answers' tokens count."""
-        views = self._config.readout_views
-        if not views or captioner.readout is None:
-            return None
+    @property
+    def _reads(self) -> bool:
+        """Whether the image tokens say what clauses are, and not the tokens of answers."""
+        return self._config.readout_views > 0 and self._captioner.readout is not None
+
+    def _read_out(self, captioner: Any, images: np.ndarray) -> dict[str, np.ndarray]:
         import torch
 
         from model.precision import computing_in
 
+        views, batch_tiles = self._config.readout_views, self._config.tower_batch_tiles
         with computing_in(self._config.engine.precision, torch.device(self._device)):
-            return slot_distributions(self._schema, captioner, images, views, self._config.tower_batch_tiles)
+            return slot_distributions(self._schema, captioner, images, views, batch_tiles)
 
     def _prompt_embeddings(self, captioner: Any, images: np.ndarray, prompts: list[str]) -> list:
         import torch

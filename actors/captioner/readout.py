@@ -47,17 +47,16 @@ def slot_distributions(
     return dict(zip(schema.names, total, strict=True))
 
 
-def as_read_out(answers: Sequence[Sequence[Answer]], read: Mapping[str, np.ndarray]) -> list[list[Answer]]:
+def as_read_out(answers: Sequence[Sequence[Answer]], read: Mapping[str, np.ndarray] | None) -> list[list[Answer]]:
     """The answers with what was read out in the place of the distributions of their tokens.
 
     Args:
         answers: Per prompt its candidates.
-        read: Per clause float [N, V], of the N prompts' tiles.
+        read: Per clause float [N, V], of the N prompts' tiles; every clause counts, also those that were not queried.
+            None: the prompts are asked again, and what is read of their tiles came with the first answers.
     """
+    said = [{} if read is None else {clause: each[row] for clause, each in read.items()} for row in range(len(answers))]
     return [
-        [
-            replace(answer, distributions={clause: read[clause][row] for clause in answer.distributions})
-            for answer in candidates
-        ]
-        for row, candidates in enumerate(answers)
+        [replace(first, distributions=distributions), *others]
+        for (first, *others), distributions in zip(answers, said, strict=True)
     ]

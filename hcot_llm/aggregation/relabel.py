@@ -27,7 +27,8 @@ class Proposals:
 
     Attributes:
         proposed: int [N, C, K], value indices; NOT_PROPOSED where a clause was not queried or the answer was invalid.
-        distributions: Per clause float32 [N, V], the captioner's probabilities; NaN where the clause was not queried.
+        distributions: Per clause float32 [N, V], the captioner's probabilities; NaN where it says nothing of the
+            clause: it was not queried, or speaks of queried clauses alone.
         invalid: Number of invalid answers by reason; answers to repeated questions count too.
         retried: Number of candidates whose first answer was invalid and that were asked again.
         recovered: Number of retried candidates that have a valid value for every clause in the end.
@@ -63,7 +64,7 @@ class Proposals:
         clause: str,
         candidate: int,
         value: str,
-        distribution: np.ndarray | None,
+        distribution: np.ndarray | None = None,
     ) -> None:
         """Enter one answered clause.
 

@@ -66,17 +66,17 @@ def test_the_views_are_averaged():
     assert (expected > 0).sum() == 2
 
 
-def test_what_was_read_stands_for_the_distributions_of_answered_clauses_alone():
+def test_what_was_read_of_every_clause_comes_with_the_first_answer_and_not_again():
     read = {clause: np.full((2, len(words)), 1 / len(words), np.float32) for clause, words in VOCABULARY.items()}
     read["water"][1] = [0.7, 0.1, 0.1, 0.1]
     greedy = Answer({"water": "sea"}, {"water": np.asarray([0, 0, 1.0, 0])}, None, 5)
     sampled = Answer({"water": "lake"}, {}, None, 5)
     failed = Answer({}, {}, "no JSON", 5)
-    first, second = as_read_out([[greedy, sampled], [greedy, failed]], read)
-    assert [each.values for each in (*first, *second)] == [greedy.values, sampled.values, greedy.values, {}]
+    first, second = as_read_out([[greedy, sampled], [failed, sampled]], read)
+    assert [each.values for each in (*first, *second)] == [greedy.values, sampled.values, {}, sampled.values]
+    assert second[0].error == "no JSON"
     np.testing.assert_array_equal(second[0].distributions["water"], read["water"][1])
-    assert set(first[0].distributions) == {"water"}
+    assert list(first[0].distributions) == list(second[0].distributions) == list(CLAUSES)
     assert not first[1].distributions
-    assert not second[1].distributions
-    assert second[1].error == "no JSON"
-    assert len(CLAUSES) == len(read)
+    [[again]] = as_read_out([[greedy]], None)
+    assert (again.values, again.distributions) == (greedy.values, {})
