@@ -180,22 +180,22 @@ def _is_sure(block: Block, fit: WeighingFit) -> np.ndarray:
     return np.stack([each.max(axis=1) >= _SURE for each in fit.weigh(block).posterior.values()], axis=1)
 
 
-def _where_it_decides(
-    answered: Mapping[str, np.ndarray], sure: np.ndarray, held_out: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The captioner's distributions, of held-out tiles only those in doubt without it, on which its weight is fitted.
+def _where_it_decides(proposals: Proposals, sure: np.ndarray, held_out: np.ndarray) -> dict[str, np.ndarray]:
+    """The captioner's distributions of queried clauses, and of held-out tiles only where there is doubt without it.
 
     A held-out tile keeps its wrong annotation and is asked about in every round, also where all other sources are sure
     of another value. A captioner that is right there, and often wrong where they doubt, would be believed there, too.
+    Nor does it speak of clauses that it was not queried about, in which the others are sure.
 
     Args:
-        answered: Per clause float [N, V], the captioner's distributions.
+        proposals: What the captioner says of N tiles.
         sure: bool [N, C], whether all other sources are sure of a value.
         held_out: bool [N].
     """
+    left_out = (held_out[:, None] & sure) | (proposals.proposed == NOT_PROPOSED).all(axis=2)
     return {
-        clause: np.where((held_out & sure[:, column])[:, None], np.nan, each)
-        for column, (clause, each) in enumerate(answered.items())
+        clause: np.where(left_out[:, [column]], np.nan, each)
+        for column, (clause, each) in enumerate(proposals.distributions.items())
     }
 
 
@@ -238,7 +238,7 @@ def update_labels(
         tiles = hand_over([each for each, _ in others], initial, held_out, config, said, workers)
         without = fit_weighing(tiles, config, [prior for _, prior in others])
         sure = np.concatenate(tiles.workers.map(_is_sure, [(block, without) for block in tiles.blocks]))
-        answered, captioner = _where_it_decides(answered, sure, held_out), UNTRAINED
+        answered, captioner = _where_it_decides(proposals, sure, held_out), UNTRAINED
         del tiles
     models = {
         name: (distributions, prior)
