@@ -17,7 +17,7 @@ from transformers import (
 
 from model.config import CaptionerConfig
 from model.encoder import initialise
-from model.slot_tokens import SlotTokens
+from model.slot_tokens import SlotReadout, SlotTokens
 from model.vision import VisionTower
 
 DECODER = "decoder"
@@ -28,12 +28,14 @@ WEIGHTS = "model.safetensors"
 class SarCaptionerConfig(PreTrainedConfig):
     """Hugging Face's form of CaptionerConfig (`model.config`), in `sizes`, and what does not stand in it.
 
-    That is the number of clauses, `slots`, and the tokenizer's special tokens.
+    That is the number of clauses, `slots`, how many values each of them has, `slot_values`, and the tokenizer's special
+    tokens. Weights that were never trained have no `slot_values`.
     """
 
     model_type = "sar-captioner"
     sizes: dict | None = None
     slots: int = 1
+    slot_values: list[int] | None = None
     pad_token_id: int | None = 0
     bos_token_id: int | None = 3
     eos_token_id: int | None = 4
@@ -94,6 +96,9 @@ class SarCaptioner(PreTrainedModel):
         if sizes.slot_tokens:
             self.slots = SlotTokens(sizes.vision.width, self.vision.summary.width, sizes.width, config.slots)
             self.slots.apply(initialise)
+        self.readout = None
+        if config.slot_values is not None:
+            self.add_readout(config.slot_values)
         self.projector.apply(initialise)
 
     @classmethod
@@ -116,6 +121,41 @@ class SarCaptioner(PreTrainedModel):
         if tokenizer is not None:
             special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
         return cls(SarCaptionerConfig(sizes=sizes.model_dump(mode="json"), slots=slots, **special), vision)
+
+    def add_readout(self, slot_values: Sequence[int]) -> None:
+        """Have the slot tokens read out, where they are not yet.
+
+        Args:
+            slot_values: Number of values of each clause.
+
+        Raises:
+            ValueError: The captioner has image tokens of another number of clauses, or reads other values.
+        """
+        if self.slots is None:
+            return
+        if len(self.slots.queries) != len(slot_values):
+            raise ValueError(
+                f"The captioner has image tokens for {len(self.slots.queries)} clauses, and the annotation schema has "
+                f"{len(slot_values)}: they are of different schemas."
+            )
+        if self.readout is None:
+            self.readout = SlotReadout(self.config.typed().width, tuple(slot_values))
+            self.config.slot_values = list(slot_values)
+        elif self.readout.sizes != tuple(slot_values):
+            raise ValueError(
+                f"The captioner reads clauses of {list(self.readout.sizes)} values, and those of the annotation schema "
+                f"have {list(slot_values)}: they are of different schemas."
+            )
+
+    def read_slots(self, images: Tensor) -> list[Tensor]:
+        """Images float32 [B, channels, H, W] to log-probabilities of the clauses' values, float32 [B, V] per clause.
+
+        It needs `add_readout`.
+        """
+        assert self.slots is not None
+        assert self.readout is not None
+        image_tokens = self.vision(images)
+        return self.readout(self.slots(image_tokens, self.vision.summary(image_tokens)))
 
     def prefix(self, images: Tensor) -> Tensor:
         """float32 [B, channels, H, W] to the image prefix [B, prefix_tokens + slots, decoder width]."""

@@ -30,7 +30,7 @@ class SlotTokens(nn.Module):
 
 
 class SlotReadout(nn.Module):
-    """Linear classifiers on the slot tokens; only training has them. They start at zero, so need no seed."""
+    """Linear classifiers on the slot tokens. They start at zero, so need no seed."""
 
     def __init__(self, width: int, sizes: tuple[int, ...]) -> None:
         super().__init__()

@@ -29,6 +29,13 @@ class NativeCaptionerConfig(DeployedConfig):
     tower_batch_tiles: int = Field(
         default=512, ge=1, description="tiles that pass through the vision tower at once, on the device of the replica"
     )
+    readout_views: int = Field(
+        default=8,
+        ge=0,
+        le=8,
+        description="turned and mirrored views of a queried tile off whose image tokens the distributions of all its "
+        "clauses are read; 0: those of queried clauses are read off the answer's tokens",
+    )
     levels_in_prompt: bool = Field(default=True, description="structure the prompt by the HCoT levels")
 
     def start(self, inputs: CaptionerInputs) -> "NativeCaptioner":

@@ -14,6 +14,7 @@ from ray.util.metrics import Counter
 from actors.captioner.base import PublishReceipt
 from actors.captioner.deployment import Deployment, PendingAnswers
 from actors.captioner.health import EngineEvent, EngineHealth
+from actors.captioner.readout import as_read_out, slot_distributions
 from actors.captioner.requests import CaptionRequest, Question
 from actors.data.devices import device_of
 from actors.data.image_index import ImageIndex
@@ -121,11 +122,13 @@ class NativeReplica:
             proven = self._publish(request.weights_dir, request.weights_sha256)
             captioner = self._captioner
         # Outside the lock: while one shard is generated, the next one's images pass through the vision tower.
-        embeddings = self._embed(captioner, request)
+        images = _images(request)
+        embeddings = self._prompt_embeddings(captioner, images, request.prompts)
+        read = self._read_out(captioner, images) if self._reads and request.retries is None else None
         with self._lock:
             if self._publish(request.weights_dir, request.weights_sha256) is not proven:
                 # Others were published meanwhile, and these again: the engine's are the same, the tower another object.
-                embeddings = self._embed(self._captioner, request)
+                embeddings = self._prompt_embeddings(self._captioner, images, request.prompts)
             before = self._engine.generated_tokens
             if request.retries is not None:
                 answers = [[answer] for answer in self._engine.generate_again(embeddings, request.retries)]
@@ -133,7 +136,7 @@ class NativeReplica:
                 answers = self._engine.generate(embeddings, request.queried, request.seed)
             if tokens := self._engine.generated_tokens - before:
                 self._tokens.inc(tokens)
-            return answers
+        return as_read_out(answers, read) if self._reads else answers
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
         """Run the bare engine on the same prompts, images and texts: without Ray Serve, for `knowlip throughput`.
@@ -145,7 +148,7 @@ class NativeReplica:
             before, start, embedding = self._engine.generated_tokens, time.perf_counter(), 0.0
             for request in requests:
                 begun = time.perf_counter()
-                embeddings = self._embed(self._captioner, request)
+                embeddings = self._prompt_embeddings(self._captioner, _images(request), request.prompts)
                 embedding += time.perf_counter() - begun
                 self._engine.generate(embeddings, request.queried, request.seed)
             return {
@@ -154,10 +157,19 @@ class NativeReplica:
                 "tokens": self._engine.generated_tokens - before,
             }
 
-    def _embed(self, captioner: Any, request: CaptionRequest) -> list:
-        tables = take(request.blocks)
-        images = np.stack([image_of(tables[block], row) for block, row in request.where])
-        return self._prompt_embeddings(captioner, images, request.prompts)
+    @property
+    def _reads(self) -> bool:
+        """Whether the image tokens say what clauses are, and not the tokens of answers."""
+        return self._config.readout_views > 0 and self._captioner.readout is not None
+
+    def _read_out(self, captioner: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+        import torch
+
+        from model.precision import computing_in
+
+        views, batch_tiles = self._config.readout_views, self._config.tower_batch_tiles
+        with computing_in(self._config.engine.precision, torch.device(self._device)):
+            return slot_distributions(self._schema, captioner, images, views, batch_tiles)
 
     def _prompt_embeddings(self, captioner: Any, images: np.ndarray, prompts: list[str]) -> list:
         import torch
@@ -172,6 +184,12 @@ class NativeReplica:
             with torch.no_grad(), computing_in(self._config.engine.precision, device):
                 embeddings += captioner.prompt_embeddings(part, token_ids[start : start + size])
         return [each.cpu() for each in embeddings]
+
+
+def _images(request: CaptionRequest) -> np.ndarray:
+    """The image of each prompt, float16 [N, 2, S, S]."""
+    tables = take(request.blocks)
+    return np.stack([image_of(tables[block], row) for block, row in request.where])
 
 
 def _on(device: str, load: Callable[[Path], Any], directory: Path) -> Any:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from actors.captioner.requests import Question
+from corpus.storage.arrow import array_of
+from corpus.storage.arrow import compute as pc
 from corpus.storage.writer import Writer
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.relabel import Proposals
@@ -166,6 +167,13 @@ def write_shard(path: Path, shard: Shard, writer: Writer) -> None:
             for clause, value in answer.values.items()
         ]
         written[0]["injected"] = answer.injected
+        if received.candidate == 0:
+            # What is said of a clause without an answer: it was not queried, or the answer was invalid.
+            written += [
+                {**common, "clause": str(clause), "distribution": distribution.tolist()}
+                for clause, distribution in answer.distributions.items()
+                if clause not in answer.values
+            ]
         rows += written
     with writer.place(path, "a shard of the captioner's answers") as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), partial)
@@ -186,7 +194,9 @@ def read_proposals(
     empty = Proposals.none_for(annotations.schema, len(annotations), candidates)
     invalid, injected, answered = Counter(), Counter(), Counter()
     again: set[tuple[str, int]] = set()
-    for entry in (row for table in tables for row in table.to_pylist()):
+    for table in tables:
+        _put_distributions(table, empty, annotations)
+    for entry in (row for table in tables for row in _answers_of(table).to_pylist()):
         candidate = entry["tile_id"], entry["candidate"]
         if entry["attempt"]:
             again.add(candidate)
@@ -196,15 +206,22 @@ def read_proposals(
             invalid[entry["error"]] += 1
         else:
             answered[candidate] += 1
-            distribution = entry["distribution"]
-            empty.put(
-                annotations.schema,
-                row_of[entry["tile_id"]],
-                entry["clause"],
-                entry["candidate"],
-                entry["value"],
-                None if distribution is None else np.asarray(distribution, dtype=np.float64),
-            )
+            empty.put(annotations.schema, row_of[entry["tile_id"]], entry["clause"], entry["candidate"], entry["value"])
     queried = {question.tile_id: len(question.queried) for question in questions}
     recovered = sum(answered[candidate] == queried[candidate[0]] for candidate in again)
     return Proposals(empty.proposed, empty.distributions, dict(invalid), len(again), recovered, dict(injected))
+
+
+def _answers_of(table: pa.Table) -> pa.Table:
+    """The rows that are about answers, and not only about what is said of a clause without one."""
+    return table.filter(pc.or_(pc.is_valid(table["value"]), pc.is_valid(table["error"])))
+
+
+def _put_distributions(table: pa.Table, proposals: Proposals, annotations: AnnotationMatrix) -> None:
+    """Enter all distributions of a shard."""
+    said = table.filter(pc.is_valid(table["distribution"])).select(["tile_id", "clause", "distribution"])
+    tile_ids = pa.array(annotations.tile_ids, pa.string())
+    for clause, into in proposals.distributions.items():
+        some = said.filter(pc.equal(said["clause"], clause))
+        if some.num_rows:
+            into[pc.index_in(some["tile_id"], tile_ids).to_numpy()] = array_of(some["distribution"])

@@ -52,6 +52,19 @@ class AugmentConfig(StrictModel):
     feedback_share: float = Field(
         default=0.5, ge=0, le=1, description="share of prompts that carry last round's feedback"
     )
+    correction_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of prompts that ask as labelling does: few clauses, each with a hint, also in a round that "
+        "no feedback came before; hints are wrong as often as hint_error_share says",
+    )
+    hint_error_share: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="share of a correction prompt's hinted values that are replaced by another one, drawn at random",
+    )
 
     @property
     def changes_radiometry(self) -> bool:

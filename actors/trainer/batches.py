@@ -10,6 +10,7 @@ import numpy as np
 
 from actors.data.dihedral import location_after, turn
 from actors.trainer.augment import AugmentConfig, change_radiometry, crop
+from actors.trainer.correction import doubted, planted_hints
 from corpus.storage.rng import derive_seed
 from hcot_llm.prompts.prompts import answer_text, captioner_prompt
 from hcot_llm.schema.annotation_schema import AnnotationSchema
@@ -49,6 +50,7 @@ class MicroBatchText:
         captions: B texts.
         prompts: B texts.
         answers: B texts.
+        queried: B lists of the clauses that are answered, in the order of the answer.
         targets: value index of each clause, int64 [B, clauses]; NO_TARGET where a clause is no training target.
     """
 
@@ -56,6 +58,7 @@ class MicroBatchText:
     captions: list[str]
     prompts: list[str]
     answers: list[str]
+    queried: list[list[str]]
     targets: np.ndarray
 
 
@@ -71,7 +74,7 @@ def build_micro_batch(
     """Images, texts and targets of one micro-batch. The same rows and seed give the same result."""
     names, turning = schema.names, schema.of_kind("location")
     generator = np.random.default_rng(seed)
-    images, captions, prompts, answers = [], [], [], []
+    images, captions, prompts, answers, asked = [], [], [], [], []
     targets = np.full((len(rows), len(schema)), NO_TARGET, dtype=np.int64)
     for index, row in enumerate(rows):
         symmetry = int(generator.integers(8)) if augment.dihedral else 0
@@ -97,20 +100,18 @@ def build_micro_batch(
 
         written = _masked(names, row.loss_mask, unknown)
         queried = _some(written, generator, 1)
-        context = {clause: value for clause, value in values.items() if clause not in (*queried, *unknown)}
         shown = feedback and generator.random() < augment.feedback_share
-        prompts.append(
-            captioner_prompt(
-                schema,
-                context,
-                queried,
-                row.knowledge,
-                {c: hints[c] for c in queried if c in hints} if shown else {},
-                levels,
-            )
-        )
+        hinted = {c: hints[c] for c in queried if c in hints} if shown else {}
+        if feedback and augment.correction_share:
+            drawn = np.random.default_rng(derive_seed(seed, index, "correction"))
+            if drawn.random() < augment.correction_share:
+                queried = doubted(written, drawn)
+                hinted = planted_hints(schema, values, hints, queried, augment.hint_error_share, drawn)
+        context = {clause: value for clause, value in values.items() if clause not in (*queried, *unknown)}
+        prompts.append(captioner_prompt(schema, context, queried, row.knowledge, hinted, levels))
         answers.append(answer_text(schema, values, queried))
-    return MicroBatchText(np.stack(images), captions, prompts, answers, targets)
+        asked.append(queried)
+    return MicroBatchText(np.stack(images), captions, prompts, answers, asked, targets)
 
 
 def _masked(names: Sequence[str], mask: np.ndarray, unknown: Sequence[str]) -> list[str]:

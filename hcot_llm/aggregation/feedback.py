@@ -124,7 +124,7 @@ def feedback_hints(schema: AnnotationSchema, feedback: Feedback, row: int, claus
         vocabulary = schema.vocabulary[clause]
         encoder = vocabulary[int(feedback.zero_shot[clause][row].argmax())]
         neighbours = vocabulary[int(feedback.neighbours[clause][row].argmax())]
-        hints[clause] = _hint(encoder, neighbours)
+        hints[clause] = hint_of(encoder, neighbours)
     return hints
 
 
@@ -144,11 +144,12 @@ def hints_of_all(schema: AnnotationSchema, feedback: Feedback, rows: np.ndarray)
     for column, (clause, words) in enumerate(schema.vocabulary.items()):
         encoder, neighbours = (each[clause][rows].argmax(axis=1) for each in (feedback.zero_shot, feedback.neighbours))
         chosen[:, column] = len(possible) + encoder * len(words) + neighbours
-        possible += [_hint(own, others) for own in words for others in words]
+        possible += [hint_of(own, others) for own in words for others in words]
     return in_lists(pa.array(possible, pa.string()).take(pa.array(chosen.reshape(-1))), len(rows), len(schema))
 
 
-def _hint(encoder: str, neighbours: str) -> str:
+def hint_of(encoder: str, neighbours: str) -> str:
+    """The words of a hint: the encoder's value, then that of the neighbours where it differs."""
     return encoder if neighbours == encoder else f"{encoder} {neighbours}"
 
 

@@ -27,7 +27,8 @@ class Proposals:
 
     Attributes:
         proposed: int [N, C, K], value indices; NOT_PROPOSED where a clause was not queried or the answer was invalid.
-        distributions: Per clause float32 [N, V], the captioner's probabilities; NaN where the clause was not queried.
+        distributions: Per clause float32 [N, V], the captioner's probabilities; NaN where it says nothing of the
+            clause: it was not queried, or speaks of queried clauses alone.
         invalid: Number of invalid answers by reason; answers to repeated questions count too.
         retried: Number of candidates whose first answer was invalid and that were asked again.
         recovered: Number of retried candidates that have a valid value for every clause in the end.
@@ -63,7 +64,7 @@ class Proposals:
         clause: str,
         candidate: int,
         value: str,
-        distribution: np.ndarray | None,
+        distribution: np.ndarray | None = None,
     ) -> None:
         """Enter one answered clause.
 
@@ -182,22 +183,22 @@ def _is_sure(block: Block, fit: WeighingFit) -> np.ndarray:
     return np.stack([each.max(axis=1) >= _SURE for each in fit.weigh(block).posterior.values()], axis=1)
 
 
-def _where_it_decides(
-    answered: Mapping[str, np.ndarray], sure: np.ndarray, held_out: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The captioner's distributions, of held-out tiles only those in doubt without it, on which its weight is fitted.
+def _where_it_decides(proposals: Proposals, sure: np.ndarray, held_out: np.ndarray) -> dict[str, np.ndarray]:
+    """The captioner's distributions of queried clauses, and of held-out tiles only where there is doubt without it.
 
     A held-out tile keeps its wrong annotation and is asked about in every round, also where all other sources are sure
     of another value. A captioner that is right there, and often wrong where they doubt, would be believed there, too.
+    Nor does it speak of clauses that it was not queried about, in which the others are sure.
 
     Args:
-        answered: Per clause float [N, V], the captioner's distributions.
+        proposals: What the captioner says of N tiles.
         sure: bool [N, C], whether all other sources are sure of a value.
         held_out: bool [N].
     """
+    left_out = (held_out[:, None] & sure) | (proposals.proposed == NOT_PROPOSED).all(axis=2)
     return {
-        clause: np.where((held_out & sure[:, column])[:, None], np.nan, each)
-        for column, (clause, each) in enumerate(answered.items())
+        clause: np.where(left_out[:, [column]], np.nan, each)
+        for column, (clause, each) in enumerate(proposals.distributions.items())
     }
 
 
@@ -240,7 +241,7 @@ def update_labels(
         tiles = hand_over([each for each, _ in others], initial, held_out, config, said, workers)
         without = fit_weighing(tiles, config, [prior for _, prior in others])
         sure = np.concatenate(tiles.workers.map(_is_sure, [(block, without) for block in tiles.blocks]))
-        answered, captioner = _where_it_decides(answered, sure, held_out), UNTRAINED
+        answered, captioner = _where_it_decides(proposals, sure, held_out), UNTRAINED
         del tiles
     models = {
         name: (distributions, prior)

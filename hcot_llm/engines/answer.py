@@ -12,8 +12,9 @@ class Answer:
     Attributes:
         values: Per queried clause the value that was generated. Empty when the answer is invalid; where one level of an
             HCoT chain failed, it has what the other levels answered.
-        distributions: Per clause float [V], the probability of each value when the clause was generated. Empty for
-            sampled candidates, which say nothing of it that the greedy one does not.
+        distributions: Per clause float [V], the probability of each value: when the clause was generated or, where the
+            captioner reads its image tokens, of every clause of the tile. Empty for sampled candidates, which say
+            nothing of it that the greedy one does not.
         error: Why the answer, or a part of it, is invalid; None for a valid answer.
         tokens: The number of generated tokens; 0 where the captioner does not say.
         injected: The damage that fault injection did to the answer; None where it did none.

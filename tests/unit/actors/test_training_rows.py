@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from actors.data.dihedral import as_seen_unturned, location_after, turn
 from actors.trainer.augment import AugmentConfig, change_radiometry, crop
 from actors.trainer.batches import NO_TARGET, TrainingRow, build_micro_batch
+from actors.trainer.correction import planted_hints
 from hcot_llm.prompts.prompts import answer_text
 from hcot_llm.schema.answers import parse_answer
 from hcot_llm.text.render import render_clause
@@ -163,6 +164,48 @@ def test_hints_are_shown_to_a_share_and_never_when_switched_off():
     assert not any(
         " hint " in prompt for prompt in build(rows, augment=still(feedback_share=1.0), feedback=False).prompts
     )
+
+
+def test_without_corrections_the_error_share_of_hints_changes_nothing():
+    rows = [row(values=np.arange(len(CLAUSES)) % 3, hints=["none"] * len(CLAUSES))] * 20
+    plain, other = (build(rows, 3, still(hint_error_share=share)) for share in (0.0, 1.0))
+    assert (plain.prompts, plain.answers, plain.queried) == (other.prompts, other.answers, other.queried)
+
+
+@given(st.integers(0, 10**6))
+def test_a_correction_prompt_hints_at_each_masked_clause_before_any_round_left_hints(seed):
+    values = np.arange(len(CLAUSES)) % 3
+    built = build([row(values=values)], seed, still(correction_share=1, hint_error_share=0))
+    before, asked = built.prompts[0].split(" ask ")
+    queried, answered = asked.split(), parse_answer(HCOT, built.answers[0], asked.split())
+    assert built.queried == [queried]
+    assert 1 <= len(queried) <= len(CLAUSES) // 2
+    assert before.split(" hint ")[1] == " ".join(f"{clause} {answered[clause]}" for clause in queried)
+
+
+def test_planted_hints_are_wrong_as_often_as_configured_and_answers_never():
+    values = np.arange(len(CLAUSES)) % 3
+    built = build([row(values=values)] * 400, 1, still(correction_share=1, hint_error_share=0.3))
+    wrong = []
+    for prompt, answer, queried in zip(built.prompts, built.answers, built.queried, strict=True):
+        right = {c: VOCABULARY[c][values[CLAUSES.index(c)]] for c in queried}
+        assert answer == answer_text(HCOT, right, queried)
+        words = prompt.split(" hint ")[1].split(" ask ")[0].split()
+        starts = [words.index(clause) for clause in queried]
+        wrong += [words[start + 1] != right[clause] for start, clause in zip(starts, queried, strict=True)]
+    assert 0.25 < np.mean(wrong) < 0.35
+
+
+def test_a_planted_hint_starts_from_what_the_round_before_said():
+    said = planted_hints(HCOT, {"water": "lake"}, {"water": "sea channel"}, ["water"], 0, np.random.default_rng(0))
+    assert said == {"water": "sea channel"}
+
+
+@given(st.integers(0, 10**6))
+def test_a_planted_error_is_another_value_of_the_clause(seed):
+    drawn = np.random.default_rng(seed)
+    encoder, *neighbours = planted_hints(HCOT, {"water": "lake"}, {}, ["water"], 1, drawn)["water"].split()
+    assert {encoder, *neighbours} <= set(VOCABULARY["water"]) - {"lake"}
 
 
 def still(**changes) -> AugmentConfig:

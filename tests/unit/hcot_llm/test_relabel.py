@@ -113,6 +113,36 @@ def test_only_queried_clauses_change(case):
     assert not (update.accepted & update.rejected).any()
 
 
+def test_what_the_captioner_says_unasked_counts_and_changes_no_clause_by_itself(case):
+    """An encoder that knows nothing, and a captioner that is right in all clauses, queried about water alone."""
+    truth, initial, held_out = case
+    ignorant = feedback(np.zeros_like(truth))
+    queried = np.zeros(truth.shape, bool)
+    queried[:, WATER] = True
+    asked = proposals_of(truth, queried)
+    unasked = replace(asked, distributions=sure(truth))
+    one, other = (update_labels(ignorant, initial, initial, each, held_out, ACCEPT) for each in (asked, unasked))
+    others = np.ix_(~held_out, np.arange(16) != WATER)
+    np.testing.assert_array_equal(other.matrix.values[others], initial.values[others])
+    right = (initial.values == truth)[others]
+    assert other.matrix.confidence[others][right].mean() > one.matrix.confidence[others][right].mean() + 0.05
+    assert other.matrix.confidence[others][~right].mean() < 0.2
+
+
+def test_beside_statistics_the_captioner_counts_only_where_it_was_queried(case):
+    truth, initial, held_out = case
+    queried = np.random.default_rng(1).random(truth.shape) < 0.5
+    asked = proposals_of(truth, queried)
+    unasked = replace(asked, distributions={c: each.astype(np.float32) for c, each in sure(truth).items()})
+    said = {clause: np.full_like(each, 1 / each.shape[1]) for clause, each in sure(truth).items()}
+    one, other = (
+        update_labels(feedback(truth), initial, initial, each, held_out, ACCEPT, statistics=said)
+        for each in (asked, unasked)
+    )
+    np.testing.assert_array_equal(one.matrix.confidence, other.matrix.confidence)
+    assert one.source_weights == other.source_weights
+
+
 def test_every_change_says_where_it_comes_from(case, repaired):
     truth, initial, held_out = case
     assert set(repaired.matrix.source[repaired.accepted]) == {"captioner"}

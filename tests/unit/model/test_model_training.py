@@ -5,10 +5,11 @@ import copy
 import pytest
 import torch
 
+from model.captioner import SarCaptioner
 from model.clause_text import ClauseText
 from model.losses.clause import UNKNOWN
 from model.losses.itc import EMPTY
-from model.losses.reconstruction import answer_labels
+from model.losses.reconstruction import IGNORED, answer_labels
 from model.tokenizer import encode_texts, plain_ids, train_tokenizer
 from model.training import Batch, TrainingModel
 from support.toy_model import CAPTIONS, NAMES, VALUES, toy
@@ -98,6 +99,58 @@ def test_noise_correction_changes_the_clause_loss_and_can_be_taken_back(tokenize
     )
     model.set_noise(None)
     assert model(batch, torch.Generator().manual_seed(0)).clause.item() == pytest.approx(plain, abs=1e-6)
+
+
+def test_the_readout_is_published_with_the_captioner_and_says_the_same_of_a_tile(tokenizer, tmp_path):
+    model, batch = build(tokenizer)
+    model(batch, torch.Generator().manual_seed(0)).slot.backward()
+    readout = model.captioner.readout
+    assert readout is not None
+    with torch.no_grad():
+        readout.weight -= 1e2 * readout.weight.grad
+    captioner = model.captioner.eval()
+    captioner.save_pretrained(tmp_path, tokenizer)
+    read = SarCaptioner.from_pretrained(tmp_path).read_slots(batch.images)
+    assert [tuple(each.shape) for each in read] == [(3, 2), (3, 3)]
+    for saved, own in zip(read, captioner.read_slots(batch.images), strict=True):
+        assert torch.equal(saved, own)
+        assert not torch.allclose(own, own.mean().expand_as(own))
+    seen = readout(captioner.prefix(batch.images)[:, -2:])
+    assert all(torch.allclose(one, other) for one, other in zip(seen, read, strict=True))
+
+
+def test_weights_without_a_readout_get_one_to_train(tokenizer, tmp_path):
+    captioner = SarCaptioner.from_sizes(toy().captioner, len(NAMES), tokenizer)
+    captioner.save_pretrained(tmp_path)
+    read = SarCaptioner.from_pretrained(tmp_path)
+    assert read.readout is None
+    model = TrainingModel(build(tokenizer)[0].encoder, read, ClauseText.from_texts(tokenizer, NAMES, VALUES), toy())
+    assert model.captioner.readout is not None
+    assert model.captioner.readout.sizes == (2, 3)
+    assert model.captioner.config.slot_values == [2, 3]
+
+
+@pytest.mark.parametrize(("sizes", "said"), [((2, 3, 4), "3: they are of"), ((2, 4), r"\[2, 3\]")])
+def test_a_captioner_of_another_schema_is_refused(tokenizer, sizes, said):
+    model, _ = build(tokenizer)
+    with pytest.raises(ValueError, match=said):
+        model.captioner.add_readout(sizes)
+
+
+def test_answers_expect_errors_once_their_tokens_are_known_and_until_it_is_taken_back(tokenizer):
+    model, batch = build(tokenizer)
+    model.eval()
+    begins = torch.full_like(batch.labels, IGNORED)
+    begins[batch.labels != IGNORED] = 0  # every token of the answers counts as a value of the first clause
+    batch.answer_clauses = begins
+    plain = model(batch, torch.Generator().manual_seed(0)).reconstruction.item()
+    even = [torch.full((2, 2), 0.5), torch.full((3, 3), 1 / 3)]
+    model.set_noise(even)
+    assert model(batch, torch.Generator().manual_seed(0)).reconstruction.item() == pytest.approx(plain)
+    model.set_noise(even, torch.tensor([[0, 1, IGNORED], [0, 1, 2]]))
+    assert model(batch, torch.Generator().manual_seed(0)).reconstruction.item() != pytest.approx(plain)
+    model.set_noise(None)
+    assert model(batch, torch.Generator().manual_seed(0)).reconstruction.item() == pytest.approx(plain)
 
 
 def test_the_queue_is_part_of_the_training_state(tokenizer):
