@@ -34,6 +34,8 @@ from orchestrator.state.run_end import was_cut_off
 from orchestrator.tracking.base import TrackedRun, Tracker
 from orchestrator.tracking.registry import make_tracker
 
+_CHECKING = "checking configuration, machine and cluster"
+
 
 def start_run(config: RunConfig, run_dir: Path | None, console: Console) -> Path:
     """Run the loop of a configuration from its beginning.
@@ -76,16 +78,16 @@ def _start_or_continue(config: RunConfig, storage: StorageConfig, folder: Path |
 
 
 def _start(config: RunConfig, run_dir: Path | None, console: Console, stored: StoredRun | None = None) -> Path:
-    preflight_machine(config, run_dir or Path("runs"))
-    _warn(preflight(config, run_dir=run_dir or Path("runs")), console)
-    preflight_disk(config, run_dir or Path("runs"))
-    preflight_tracking(
-        make_tracker(config.tracking, TrackedRun(StateFolder(run_dir or Path("runs")), config.name, config.name))
-    )
-    RunDirectory.check_free(run_dir)
+    place = run_dir or Path("runs")
+    with console.status(_CHECKING):
+        preflight_machine(config, place)
+        _warn(preflight(config, run_dir=place), console)
+        preflight_disk(config, place)
+        preflight_tracking(make_tracker(config.tracking, TrackedRun(StateFolder(place), config.name, config.name)))
+        RunDirectory.check_free(run_dir)
     prepared = make_data(config, console)
     if not prepared.simulated:  # of which the number of tiles was known before
-        _warn(preflight_size(config, run_dir or Path("runs"), prepared.tiles.num_rows), console)
+        _warn(preflight_size(config, place, prepared.tiles.num_rows), console)
     directory = RunDirectory.create(config, run_dir)
     with _saying_how_to_resume(_place(directory, stored), console):
         keep_or_check_inputs(directory.path, prepared)
@@ -143,9 +145,10 @@ def _continue(directory: RunDirectory, config: RunConfig, console: Console, stor
             )
             console.print(f"{done}; nothing is left to do.", highlight=False, soft_wrap=True, markup=False)
             return
-        preflight_machine(config, directory.path)
-        _warn(preflight(config, directory), console)
-        preflight_disk(config, directory.path)
+        with console.status(_CHECKING):
+            preflight_machine(config, directory.path)
+            _warn(preflight(config, directory), console)
+            preflight_disk(config, directory.path)
         prepared = same_data(config, directory, console)
         keep_or_check_inputs(directory.path, prepared)
         if not records and not restored_corpus(directory.path):

@@ -6,9 +6,11 @@ import signal
 import sys
 
 from support.hcot import HCOT
+from support.ray_token import ask_for_token
 
 # Before torch and vLLM are imported: on shared cores several threads wait for each other more than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+ask_for_token()
 # Before gRPC is used for the first time, see `orchestrator.cluster.connect.leave_forks_alone`.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 

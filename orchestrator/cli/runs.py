@@ -31,6 +31,8 @@ Address = Annotated[
     ),
 ]
 
+_LOADING = "loading libraries"  # some seconds, in which a terminal is not to stay blank
+
 
 def run(
     config: Config,
@@ -47,16 +49,19 @@ def run(
     settings: Settings = None,
 ) -> None:
     """Run the closed loop: train, publish, score, relabel, accept, refresh, evaluate, round by round."""
-    from orchestrator.start import start_run
-
     if isinstance(run_dir, StoreUri):
         settings, run_dir = [*(settings or []), f"storage.uri={run_dir}"], None
-    start_run(load(config, tiles, settings), run_dir, console)
+    with console.status(_LOADING):
+        from orchestrator.start import start_run
+
+        loaded = load(config, tiles, settings)
+    start_run(loaded, run_dir, console)
 
 
 def resume(run_dir: RunPlace, folder: WorkingFolder = None) -> None:
     """Continue a run after its last recorded round."""
-    from orchestrator.start import resume_run
+    with console.status(_LOADING):
+        from orchestrator.start import resume_run
 
     if folder is not None and isinstance(run_dir, Path):
         raise InputError(f"--run-dir is the working folder of a run that is stored, and {run_dir} is a run directory.")
@@ -86,7 +91,8 @@ def status(run_dir: RunPlace, as_json: AsJson = False, address: Address = None) 
         from orchestrator.jobs.client import Jobs
         from orchestrator.jobs.listing import print_remote_status, remote_status
 
-        found = remote_status(Jobs(address), str(run_dir))
+        with console.status("asking the cluster"):
+            found = remote_status(Jobs(address), str(run_dir))
         if as_json:
             print(json.dumps(found, indent=2))
         else:

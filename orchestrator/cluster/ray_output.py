@@ -2,8 +2,8 @@
 
 Seen in Ray 2.60.0. `log_to_driver=False` turns off what workers print, but not what Ray's daemons report as errors:
 since https://github.com/ray-project/ray/pull/18577 these go to the driver's output, with colours and guesses at causes.
-Ray has no setting for them. They are shortened here, and left out where they are about a full disk, which the run's own
-error says once.
+Ray has no setting for them. They are shortened here, left out where they are about a full disk, which the run's own
+error says once, and logged alone where they are about how many workers Ray has started.
 """
 
 import logging
@@ -14,9 +14,12 @@ from contextlib import ExitStack, contextmanager
 
 from corpus.storage.disk import is_disk_full
 
+_log = logging.getLogger(__name__)
 # They log a full disk once for every task that met it, also for tasks whose result nobody waits for, and ask for bug
 # reports.
 _LOGGERS = ("ray._private.worker", "ray.data.exceptions", "ray.data._internal.execution.streaming_executor_state")
+# Ray reports this to all drivers of a cluster whose nodes have few cores; nothing follows from it for a user.
+_MANY_WORKERS = re.compile(r"\s*WARNING: \d+ PYTHON worker processes have been started on node")
 # Ray reports this of every process that ends without saying so. Ray Data kills actors too, where it has more than it
 # needs.
 _WORKER_GONE = re.compile(
@@ -34,7 +37,10 @@ def quiet_ray() -> Iterator[None]:
     original = worker.print_to_stdstream
 
     def print_in_short(data: dict, ignore_prefix: bool) -> None:
-        lines = [f"Ray: {_in_short(line)}" for line in data.get("lines", ()) if not _is_disk_full(line)]
+        said = [line for line in data.get("lines", ()) if not _is_disk_full(line)]
+        for line in filter(_MANY_WORKERS.match, said):
+            _log.info("%s", line.strip())
+        lines = [f"Ray: {_in_short(line)}" for line in said if not _MANY_WORKERS.match(line)]
         if lines:
             original(data | {"lines": lines, "is_err": True}, ignore_prefix=True)  # Ray colours its prefix everywhere
 

@@ -3,23 +3,29 @@
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from orchestrator.state.records import RoundRecord
 
 
 class Progress:
-    """Shows phase, round, speed and time left. Quiet where the console is not a terminal."""
+    """Shows phase, round, speed, time spent and time left. Quiet where the console is not a terminal.
+
+    Attributes:
+        console: what it is shown on.
+        bars: the line that is shown, from the first moment to the end.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._bars = Bars(
+        self.bars = Bars(
             TextColumn("[bold]{task.fields[where]}"),
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total}"),
+            MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),
+            TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -29,18 +35,19 @@ class Progress:
         self._begun = time.monotonic()
 
     def __enter__(self) -> "Progress":
-        self._bars.start()
+        self.bars.start()
+        self.phase("starting")
         return self
 
     def __exit__(self, *_) -> None:
-        self._bars.stop()
+        self.bars.stop()
 
     def phase(self, name: str, round_: int | None = None, rounds: int | None = None) -> None:
         """A new phase begins."""
         where = f"round {round_}/{rounds}" if round_ else ""
         if self._task is not None:
-            self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(name, total=None, where=where, speed="")
+            self.bars.remove_task(self._task)
+        self._task = self.bars.add_task(name, total=None, where=where, speed="")
         self._begun = time.monotonic()
 
     def advance(self, done: int, total: int, speed: str = "") -> None:
@@ -49,11 +56,11 @@ class Progress:
             return
         if speed == "tiles":
             speed = f"{done / max(time.monotonic() - self._begun, 1e-6):.0f} tiles/s"
-        self._bars.update(self._task, completed=done, total=total, speed=speed)
+        self.bars.update(self._task, completed=done, total=total, speed=speed)
 
     def preparing(self, name: str, done: int, total: int) -> None:
         """Progress of making a corpus, called by its phases by name."""
-        if self._task is None or self._bars.tasks[-1].description != name:
+        if self._task is None or self.bars.tasks[-1].description != name:
             self.phase(name)
         self.advance(done, total)
 

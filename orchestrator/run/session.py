@@ -130,6 +130,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ending.error = error
+        self.progress.phase("ending")
         try:
             self._services.__exit__(kind, error, trace)
         except Exception as trouble:

@@ -82,6 +82,11 @@ class StoredRun:
         return (self.folder / "config.yaml").is_file()
 
     def __enter__(self) -> "StoredRun":
+        with self._console.status(f"opening {self.uri}"):
+            self._open()
+        return self
+
+    def _open(self) -> None:
         token = self._lease.acquire()
         try:
             self._published.fence(token, self.folder.name)
@@ -91,7 +96,6 @@ class StoredRun:
             with suppress(UserError):  # the lease runs out, and the first error is the one to hear of
                 self._lease.release()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,5 +1,6 @@
 """The files of one run, and the rules for making and finding them."""
 
+import itertools
 import os
 import sys
 from contextlib import suppress
@@ -106,15 +107,19 @@ class RunDirectory(StateFolder):
     def create(config: "RunConfig", path: Path | None, root: Path = Path("runs")) -> "RunDirectory":
         """Make a new directory: the given one, which must be empty or absent, or runs/<config>-<UTC time>.
 
+        Of two runs that begin in the same second one has -2 behind that name.
+
         Raises:
             RunDirectoryError: The directory is not empty, or is a file.
             LockHeld: A process that makes a run there was stopped in the middle of it.
         """
         from orchestrator.config.load import save_config
 
-        chosen = path or root / f"{config.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        RunDirectory.check_free(chosen)
-        chosen.mkdir(parents=True, exist_ok=True)
+        if path is None:
+            chosen = _new_folder(root / f"{config.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        else:
+            RunDirectory.check_free(path)
+            (chosen := path).mkdir(parents=True, exist_ok=True)
         directory = RunDirectory(chosen.resolve())
         with lease_lock(directory.path):
             RunDirectory.check_free(chosen)  # another run may have begun here since
@@ -167,6 +172,18 @@ def _refuse_links(root: Path) -> None:
             f"{link} leads to {link.resolve()}, outside the run directory; it is not "
             "followed. Remove the link, or copy there what it leads to."
         )
+
+
+def _new_folder(wanted: Path) -> Path:
+    """Make a folder that nobody else has made: of the wanted name, or with a number behind it."""
+    for number in itertools.count(1):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("there are always more numbers")
 
 
 def _point_latest(root: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chaos import targets
 from orchestrator.monitoring.status import read_status
+from support.ray_token import token_variables
 
 KNOWLIP = Path(sys.executable).with_name("knowlip")
 LONGEST_RUN_S = 1800
@@ -30,10 +31,16 @@ class NotSurvived(RuntimeError):
 class Driver:
     """A `knowlip run` or `knowlip resume`, at home where its log is: whoever injects keeps their own `runs/latest`.
 
-    variables: added to its environment.
+    variables: added to its environment. prefix: a program that starts it, with its arguments.
     """
 
-    def __init__(self, log: Path, *arguments: str | Path, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *arguments: str | Path,
+        variables: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.mark, self.log = uuid.uuid4().hex, log
         environment = {
             name: value
@@ -44,9 +51,10 @@ class Driver:
             targets.MARK: self.mark,
             "COLUMNS": "120",
             "PATH": f"{KNOWLIP.parent}{os.pathsep}{os.environ['PATH']}",
+            **token_variables(),
             **(variables or {}),
         }
-        command = [KNOWLIP, *(each.absolute() if isinstance(each, Path) else each for each in arguments)]
+        command = [*prefix, KNOWLIP, *(each.absolute() if isinstance(each, Path) else each for each in arguments)]
         with open(log, "ab") as file:
             # A group of its own: what strikes the driver must not strike the injector.
             self.process = subprocess.Popen(

@@ -1,6 +1,5 @@
 """Nodes come and go while a run goes on; nobody touches the run."""
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -39,12 +38,6 @@ LATEST_STEP = 60
 FEW_CPUS = 2
 """Of the driver's node, where a node is lost: most of the run's actors have to live on the other one."""
 _OTHER_NODE = {"num_cpus": 6, "object_store_memory": 200 * 2**20}
-
-
-def authentication() -> dict[str, str]:
-    """What a driver's environment needs to be let into a cluster of this process, which Ray may have switched to tokens
-    for another one before."""
-    return {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "disabled")}
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ def run_with_nodes(reference: Reference, seed: int, folder: Path) -> Outcome:
             f"cluster.address={cluster.address}",
             f"train.first_round_epochs={EPOCHS}",
         ]
-        driver = start(reference.config, folder, settings, authentication())
+        driver = start(reference.config, folder, settings)
 
         def change() -> int:
             resized = grow_and_shrink(cluster, driver, outcome.run_dir, derive_seed(seed, "node comes") % LATEST_STEP)
@@ -112,7 +105,7 @@ def run_losing_a_node(phase: str, reference: Reference, seed: int, folder: Path)
     with first_node(FEW_CPUS) as cluster:
         second = cluster.add_node(**_OTHER_NODE)
         settings = [*reference.settings, "cluster.memory_gib=1", f"cluster.address={cluster.address}"]
-        driver = start(reference.config, folder, settings, authentication())
+        driver = start(reference.config, folder, settings)
 
         def change() -> int:
             wait_for_phase(driver, outcome.run_dir, 2, phase)
@@ -134,7 +127,7 @@ def _without_operator(outcome: Outcome, driver: Driver, change: Callable[[], int
     outcome.finished = is_finished(outcome.run_dir)
     if status != 0 or not outcome.finished:
         outcome.complaints.append(f"it needed an operator: exit status {status}, see {driver.log}")
-    resume_until_finished(outcome, authentication())
+    resume_until_finished(outcome)
     return outcome
 
 

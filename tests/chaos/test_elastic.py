@@ -3,7 +3,7 @@
 import pytest
 
 from chaos.driver import start
-from chaos.nodes import SETTINGS, Resized, authentication, first_node, grow_and_shrink
+from chaos.nodes import SETTINGS, Resized, first_node, grow_and_shrink
 from support.paths import ROOT
 
 
@@ -22,7 +22,6 @@ def resized(smoke_run, tmp_path_factory) -> Resized:
                 "rounds=1",
                 "train.first_round_epochs=400",
             ],
-            authentication(),
         )
         try:
             return grow_and_shrink(cluster, driver, folder / "run")

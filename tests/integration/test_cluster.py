@@ -1,10 +1,15 @@
-"""Connecting to Ray leaves SIGTERM with whoever handles it: Ray's own handler would end a run with nothing saved."""
+"""Connecting to a real cluster: it asks for a token, and SIGTERM stays with whoever handles it.
+
+Ray's own handler would end a run with nothing saved.
+"""
 
 import os
 import subprocess
 import sys
 
-from chaos.nodes import authentication, first_node
+import pytest
+
+from chaos.nodes import first_node
 
 _CONNECT = """
 import signal, sys
@@ -21,14 +26,29 @@ signal.raise_signal(signal.SIGTERM)
 """
 
 
-def test_a_real_cluster_that_was_looked_at_leaves_the_handler():
-    """As the preflight of a resume does."""
+@pytest.fixture(scope="module")
+def address():
     with first_node(1) as cluster:
-        done = subprocess.run(
-            [sys.executable, "-c", _CONNECT, cluster.address],
-            env=os.environ | authentication(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        yield cluster.address
+
+
+def connect(address: str, **change: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _CONNECT, address],
+        env=os.environ | change,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_real_cluster_that_was_looked_at_leaves_the_handler(address):
+    """As the preflight of a resume does."""
+    done = connect(address)
     assert (done.returncode, done.stdout) == (0, "handled\n" * 2), done.stderr
+
+
+def test_a_cluster_that_a_test_starts_lets_nobody_in_without_its_token(address):
+    done = connect(address, RAY_AUTH_MODE="disabled")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"cluster.address={address}: no Ray cluster lets this driver in" in done.stderr

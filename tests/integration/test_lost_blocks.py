@@ -12,7 +12,7 @@ from actors.data.round_rows import RoundRows, shuffle_round
 from actors.data.shuffler import read_images
 from actors.trainer.epoch_plan import MicroBatch
 from actors.trainer.window import RowWindow
-from chaos.nodes import authentication, first_node
+from chaos.nodes import first_node
 from corpus.tiles import CorpusError, read_tiles
 from support.shared_chain import make_tiles
 
@@ -21,10 +21,8 @@ WORKER = {"num_cpus": 3, "object_store_memory": 150 * 2**20, "resources": {"trai
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def cluster():
     """The driver's node computes nothing and holds no block, until a task's result is fetched."""
-    for name, value in authentication().items():
-        monkeypatch.setenv(name, value)
     with first_node(cpus=0) as cluster:
         yield cluster
         ray.shutdown()

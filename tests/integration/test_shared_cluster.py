@@ -10,7 +10,7 @@ import time
 import pytest
 import ray
 
-from chaos.nodes import authentication, first_node
+from chaos.nodes import first_node
 from orchestrator.cluster import admission
 from orchestrator.policies import admission as policy
 from orchestrator.policies.admission import Processes, waiting_message
@@ -77,7 +77,6 @@ def test_claimants_of_one_cluster_take_turns_and_a_killed_one_is_forgotten(hasty
             assert first.admitted.wait(60)
             other = subprocess.Popen(
                 [sys.executable, "-c", DRIVER, cluster.address],
-                env=os.environ | authentication(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -1,11 +1,10 @@
 """Memory of a run on a cluster that it shares: its own processes, and nobody else's."""
 
 import json
-import os
 import subprocess
 import sys
 
-from chaos.nodes import authentication, first_node
+from chaos.nodes import first_node
 
 SIZE = 150 * 2**20
 DRIVER = """
@@ -40,7 +39,6 @@ with run_log(Path(folder)):
 def start(address: str, folder, name: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, address, folder, str(SIZE), name],
-        env=os.environ | authentication(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 from typer.testing import CliRunner
 
 import orchestrator.cli
@@ -129,3 +130,31 @@ def test_a_round_is_one_line_however_narrow_the_console(end):
     assert first.startswith("round 3: annotation accuracy 0.9100; flagged 20 of 100 clauses")
     assert first.endswith(" s")
     assert others == ([f"the run ends here: {end}"] if end else [])
+
+
+def shown(said: io.StringIO, progress: Progress) -> str:
+    """What a terminal shows at this moment, without colours."""
+    said.seek(0)
+    said.truncate()
+    progress.bars.refresh()
+    return Text.from_ansi(said.getvalue()).plain
+
+
+def test_a_terminal_shows_what_goes_on_from_the_first_moment_with_time_spent_and_left():
+    console = Console(file=(said := io.StringIO()), force_terminal=True, width=120)
+    with Progress(console) as progress:
+        assert "starting" in shown(said, progress)
+        progress.phase("publish", 1, 3)
+        assert "round 1/3 publish" in shown(said, progress)
+        progress.phase("train", 2, 3)
+        progress.advance(3, 12, "310 tiles/s")
+        line = shown(said, progress)
+    assert all(each in line for each in ("round 2/3 train", " 3/12", "310 tiles/s", "0:00:0", "-:--:--"))
+
+
+def test_outside_of_a_terminal_no_phase_is_shown():
+    console = Console(file=(said := io.StringIO()), width=120)
+    with Progress(console) as progress, console.status("waiting"):
+        progress.phase("train", 1, 3)
+        progress.advance(3, 12)
+    assert said.getvalue() == ""

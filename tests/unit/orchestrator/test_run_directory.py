@@ -2,6 +2,7 @@
 
 import errno
 import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from corpus.storage.errors import ConfigError
 from corpus.storage.lock import LOCK, lease_lock
 from orchestrator.config.load import load_config
+from orchestrator.state import run_directory
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from support.paths import ROOT
 
@@ -53,13 +55,15 @@ def test_where_latest_cannot_be_set_that_is_said_and_the_run_goes_on(tmp_path, m
     assert not list(tmp_path.glob("runs/.latest-*"))
 
 
-def test_two_runs_in_one_second_do_not_share_a_directory(tmp_path):
-    first = RunDirectory.create(CONFIG, None)
-    try:
-        second = RunDirectory.create(CONFIG, None)
-    except RunDirectoryError:
-        return
-    assert second.path != first.path
+def test_of_runs_in_one_second_the_later_ones_have_a_number_behind_their_name(monkeypatch):
+    class Still(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2026, 12, 1, tzinfo=tz)
+
+    monkeypatch.setattr(run_directory, "datetime", Still)
+    names = [RunDirectory.create(CONFIG, None).path.name for _ in range(3)]
+    assert names == [f"smoke-20261201T000000Z{end}" for end in ("", "-2", "-3")]
 
 
 def test_an_empty_directory_may_be_given(tmp_path):
