@@ -1,8 +1,8 @@
 """FUSAR-Map as published: SAR_1024 and LAB_1024 of Gaofen-3 tiles, with masks in colours; or sorted into splits.
 
-A tile PLACE_SCENE_RANGE_ROW_COLUMN_SAR_NUMBER.tif has the mask PLACE_..._Label_NUMBER.tif. The optical tiles beside them
-are not read. No split comes with the set. It is read from train.txt and test.txt where they lie beside the folders, each
-line a file of SAR_1024; otherwise whole scenes are held out, as tiles of one scene touch.
+A tile PLACE_SCENE_RANGE_ROW_COLUMN_SAR_NUMBER.tif has the mask PLACE_..._Label_NUMBER.tif. The optical tiles are not
+read. No split comes with the set. It is read from train.txt and test.txt where they lie beside the folders, each line a
+file of SAR_1024; otherwise whole scenes are held out, as tiles of one scene touch.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def read_fusar_map(root: Path) -> Segmentation:
     images = sorted(path for path in (root / IMAGES).glob("*") if path.suffix.lower() in SUFFIXES)
     if not images:
         raise DataSetError(
-            f"{root} has no image in {IMAGES}. It takes the folders {IMAGES} and {MASKS[0]} as published, or classes.csv "
-            "with SPLIT/images and SPLIT/masks."
+            f"{root} has no image in {IMAGES}. It takes {IMAGES} and {MASKS[0]} as published, or classes.csv with "
+            "SPLIT/images and SPLIT/masks."
         )
     folder = next((root / name for name in MASKS if (root / name).is_dir()), root / MASKS[0])
     places = [_place(path, folder) for path in images]

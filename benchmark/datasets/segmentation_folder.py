@@ -19,6 +19,8 @@ from benchmark.datasets.image_folder import SPLITS
 from benchmark.datasets.pictures import SUFFIXES, as_mask, read_picture, read_pixels
 from corpus.geotiff.backscatter import Backscatter
 
+Meaning = Mapping[int, int] | Mapping[str, int] | Mapping[int | str, int]
+"""Number, or colour `#rrggbb`, in a mask -> class, or IGNORED."""
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}$")
 _POLARISED = re.compile(r"(.+)_(HH|HV|VH|VV)$")
 
@@ -51,7 +53,7 @@ class MarkedPlace:
 
 def as_segmentation(
     classes: tuple[str, ...],
-    meaning: Mapping[int | str, int],
+    meaning: Meaning,
     parts: Mapping[str, Sequence[MarkedPlace]],
     note: str = "",
 ) -> Segmentation:
@@ -59,7 +61,7 @@ def as_segmentation(
 
     Args:
         classes: names.
-        meaning: number or colour `#rrggbb` in a mask -> class, or IGNORED.
+        meaning: of the values in a mask.
         parts: `train` and `test` -> their places.
         note: what a reader of the numbers has to know of the split.
 
@@ -71,7 +73,7 @@ def as_segmentation(
     return Segmentation(classes, read["train"], read["test"], note=note)
 
 
-def _read(places: Sequence[MarkedPlace], meaning: Mapping[int | str, int]) -> LabelledMasks:
+def _read(places: Sequence[MarkedPlace], meaning: Meaning) -> LabelledMasks:
     views = [(_place(place.images),) for place in places]
     masks = [_mask(place.mask, meaning, view.array.shape[1:]) for place, (view,) in zip(places, views, strict=True)]
     return LabelledMasks(views, masks, [place.group for place in places])
@@ -154,7 +156,7 @@ def _place(files: Mapping[str, Path]) -> Backscatter:
     return Backscatter(array, tuple(files), calibrated=False)
 
 
-def _mask(path: Path, meaning: Mapping[int | str, int], shape: tuple[int, ...]) -> np.ndarray:
+def _mask(path: Path, meaning: Meaning, shape: tuple[int, ...]) -> np.ndarray:
     pixels = read_pixels(path)
     if coloured := isinstance(next(iter(meaning)), str):
         if pixels.ndim != 3:
