@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.baselines.features import pixel_statistics, resized, statistics
 from benchmark.datasets.base import LabelledImages, LabelledMasks
+from benchmark.metrics.captions import words
 from benchmark.suite.base import MethodInputs
 from benchmark.suite.probes import knn, probabilities
 from corpus.geotiff.backscatter import Backscatter
@@ -40,6 +41,14 @@ class Majority:
         counts = sum(np.bincount(mask.ravel(), minlength=256)[:classes] for mask in train.masks)
         shares = (np.asarray(counts) / np.sum(counts)).astype(np.float32)
         return [np.broadcast_to(shares[:, None, None], (classes, *views[0].array.shape[1:])) for views in test]
+
+    def guess_caption(self, learned: Sequence[str]) -> str:
+        """The most typical caption: that nearest the mean of all in words and pairs of words, weighed by rarity."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        weigh = TfidfVectorizer(tokenizer=words, token_pattern=None, ngram_range=(1, 2), sublinear_tf=True)
+        rows = weigh.fit_transform(learned)
+        return learned[int((rows @ np.asarray(rows.mean(axis=0)).T).argmax())]
 
 
 class NearestPixels:

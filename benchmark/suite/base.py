@@ -158,6 +158,15 @@ class AnswerReader(Protocol):
 
 
 @runtime_checkable
+class CaptionGuesser(Protocol):
+    """A method that captions images without seeing them."""
+
+    def guess_caption(self, learned: Sequence[str]) -> str:
+        """The caption that it gives every image, once it has learned what it can from N captions of other images."""
+        ...
+
+
+@runtime_checkable
 class Disclosing(Protocol):
     """A method with weights of its own, which every table says.
 
