@@ -9,7 +9,6 @@ import numpy as np
 
 from benchmark.baselines.features import pixel_statistics, resized, statistics
 from benchmark.datasets.base import LabelledImages, LabelledMasks
-from benchmark.metrics.captions import words
 from benchmark.suite.base import MethodInputs
 from benchmark.suite.probes import knn, probabilities
 from corpus.geotiff.backscatter import Backscatter
@@ -46,7 +45,7 @@ class Majority:
         """The most typical caption: that nearest the mean of all in words and pairs of words, weighed by rarity."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        weigh = TfidfVectorizer(tokenizer=words, token_pattern=None, ngram_range=(1, 2), sublinear_tf=True)
+        weigh = TfidfVectorizer(token_pattern=r"[a-z0-9]+", ngram_range=(1, 2), sublinear_tf=True)
         rows = weigh.fit_transform(learned)
         return learned[int((rows @ np.asarray(rows.mean(axis=0)).T).argmax())]
 
