@@ -100,23 +100,11 @@ class OpenedTower:
         """float32 [N, parts, views, 2, S, S]: each place in as many parts as its pixels fill."""
         import torch
 
-        from benchmark.baselines.pixel_head import parts_along, split_parts
+        return torch.from_numpy(parts_of(views, self.map_side))
 
-        size = self.map_side
-        side = min(parts_along(place[0].array.shape[1:], size) for place in views)
-        places = [
-            np.stack([split_parts(as_model_image(view, side * size), side) for view in place], axis=1)
-            for place in views
-        ]
-        return torch.from_numpy(np.stack(places).astype(np.float32))
-
-    def pixel_network(self, views: int, channels: int, classes: int, *, frozen: bool) -> nn.Module:
-        """A light head on the maps of the stem, each time its resolution halves, and on the tokens."""
-        from benchmark.baselines.pixel_head import PixelNetwork
-        from benchmark.baselines.vision_maps import VisionMaps
-
-        backbone = VisionMaps(copy.deepcopy(self.vision))
-        return PixelNetwork(backbone, backbone.widths, views, classes, frozen=frozen)
+    def pixel_maps(self, channels: int, *, frozen: bool) -> tuple[nn.Module, tuple[int, ...]]:
+        """As `map_network`."""
+        return self.map_network()
 
     def map_images(self, windows: Sequence[Backscatter]) -> torch.Tensor:
         """As `images_of`."""
@@ -128,6 +116,15 @@ class OpenedTower:
 
         backbone = VisionMaps(copy.deepcopy(self.vision))
         return backbone, backbone.widths
+
+
+def parts_of(places: Sequence[tuple[Backscatter, ...]], size: int) -> np.ndarray:
+    """float32 [N, parts, views, 2, size, size]: each place, at its own level, in as many parts as its pixels fill."""
+    from benchmark.baselines.pixel_head import parts_along, split_parts
+
+    side = min(parts_along(views[0].array.shape[1:], size) for views in places)
+    found = [np.stack([split_parts(as_model_image(view, side * size), side) for view in views], 1) for views in places]
+    return np.stack(found).astype(np.float32)
 
 
 def as_model_image(image: Backscatter, size: int) -> np.ndarray:

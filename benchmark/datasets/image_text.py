@@ -192,9 +192,7 @@ def _text(record: dict[str, Any], key: str, where: str) -> str:
     if not isinstance(caption, str) or not caption.strip():
         raise DataSetError(f"{where}: it has no caption.")
     if not words(caption):
-        raise DataSetError(
-            f"{where}: its caption has no word of Latin letters or digits; those are judged."
-        )
+        raise DataSetError(f"{where}: its caption has no word of Latin letters or digits; those are judged.")
     return caption.strip()
 
 
