@@ -25,6 +25,11 @@ def resized(images: Sequence[Backscatter], side: int) -> np.ndarray:
     return np.stack([levelled(image, side)[image.co_polarised] for image in images])
 
 
+def pixel_side(places: Sequence[tuple[Backscatter, ...]]) -> int:
+    """Side in pixels to which places come for a head without an encoder: 128, and 64 where they are smaller."""
+    return 128 if min(places[0][0].array.shape[1:]) >= 128 else 64
+
+
 def statistics(images: Sequence[Backscatter], side: int = 64) -> np.ndarray:
     """float32 [N, F] statistics of intensity: of the whole, of a 4 x 4 grid, of rows and columns, and of texture."""
     pictures = resized(images, side)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.baselines.vision_tower import as_model_image
+from benchmark.baselines.vision_tower import as_model_image, parts_of
 from benchmark.suite.base import MethodInputs, MethodMissing
 from corpus.geotiff.backscatter import Backscatter
 from corpus.geotiff.model_input import CLIP, REFERENCE_DB, SCALE_DB
@@ -74,10 +74,14 @@ class OpenedOutsideEncoder:
 
     def images_of(self, images: Sequence[Backscatter]) -> torch.Tensor:
         """float32 [N, channels, S, S]."""
+        seen = np.stack([as_model_image(image, self._side) for image in images]).astype(np.float32)
+        return self._prepared(seen)
+
+    def _prepared(self, seen: np.ndarray) -> torch.Tensor:
+        """float32 [N, channels, S, S] of images as our models see them, float32 [N, 2, S, S]."""
         import torch
 
         low, high = CLIP
-        seen = np.stack([as_model_image(image, self._side) for image in images]).astype(np.float32)
         unit = (seen - low) / (high - low)
         if self._channels == 2 and self._decibels is not None:
             scale, level, mean, deviation = (
@@ -115,6 +119,16 @@ class OpenedOutsideEncoder:
     def map_side(self) -> int:
         """Pixels along a side of the network's images."""
         return self._side
+
+    def pixel_images(self, views: Sequence[tuple[Backscatter, ...]]) -> torch.Tensor:
+        """float32 [N, parts, views, channels, S, S]: each place in as many parts as its pixels fill."""
+        parts = parts_of(views, self._side)
+        prepared = self._prepared(parts.reshape(-1, *parts.shape[3:]))
+        return prepared.reshape(*parts.shape[:3], *prepared.shape[1:])
+
+    def pixel_maps(self, channels: int, *, frozen: bool) -> tuple[Any, tuple[int, ...]]:
+        """As `map_network`."""
+        return self.map_network()
 
     def map_images(self, windows: Sequence[Backscatter]) -> torch.Tensor:
         """As `images_of`."""

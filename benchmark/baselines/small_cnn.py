@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.baselines.features import levelled, resized
+from benchmark.baselines.features import levelled, pixel_side, resized
 from benchmark.baselines.training import TrainingPlan, train_classifier
 from benchmark.datasets.base import LabelledImages, LabelledMasks
 from benchmark.datasets.detection import Found, LabelledBoxes
@@ -58,20 +58,21 @@ class SmallCnn:
 class _UNet:
     """The network's blocks with new weights, and a light head on them."""
 
+    tunable = True
+
     def pixel_images(self, views: Sequence[tuple[Backscatter, ...]]) -> Any:
         """float32 [N, 1, views, bands, S, S]; S is 128, and 64 of smaller images."""
         import torch
 
-        side = _LARGE if min(views[0][0].array.shape[1:]) >= _LARGE else _SIDE
+        side = pixel_side(views)
         places = [np.stack([levelled(view, side) for view in place])[None] / _SCALE_DB for place in views]
         return torch.from_numpy(np.stack(places))
 
-    def pixel_network(self, views: int, channels: int, classes: int, *, frozen: bool) -> Any:
-        """The network with new weights."""
-        from benchmark.baselines.pixel_head import PixelNetwork
+    def pixel_maps(self, channels: int, *, frozen: bool) -> tuple[Any, tuple[int, ...]]:
+        """The blocks with new weights."""
         from benchmark.baselines.vision_maps import PlainMaps
 
-        return PixelNetwork(PlainMaps(channels, _WIDTHS), _WIDTHS, views, classes, frozen=frozen)
+        return PlainMaps(channels, _WIDTHS), _WIDTHS
 
 
 class _Searcher:

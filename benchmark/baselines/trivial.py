@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.baselines.features import pixel_statistics, resized, statistics
+from benchmark.baselines.features import pixel_side, pixel_statistics, resized, statistics
 from benchmark.datasets.base import LabelledImages, LabelledMasks
 from benchmark.suite.base import MethodInputs
 from benchmark.suite.probes import knn, probabilities
@@ -41,11 +41,23 @@ class Majority:
         shares = (np.asarray(counts) / np.sum(counts)).astype(np.float32)
         return [np.broadcast_to(shares[:, None, None], (classes, *views[0].array.shape[1:])) for views in test]
 
+    def guess_caption(self, learned: Sequence[str]) -> str:
+        """The most typical caption: that nearest the mean of all in words and pairs of words, weighed by rarity."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        weigh = TfidfVectorizer(token_pattern=r"[a-z0-9]+", ngram_range=(1, 2), sublinear_tf=True)
+        rows = weigh.fit_transform(learned)
+        return learned[int((rows @ np.asarray(rows.mean(axis=0)).T).argmax())]
+
 
 class NearestPixels:
     """The picture itself as features."""
 
-    about = "decibels of 32 x 32 pixels as features; by itself: the class of the nearest training image"
+    about = (
+        "decibels of 32 x 32 pixels as features; by itself: the class of the nearest training image; of masks: "
+        "the light head on the picture alone"
+    )
+    tunable = False
 
     def open(self, inputs: MethodInputs) -> NearestPixels:
         """Itself."""
@@ -58,6 +70,17 @@ class NearestPixels:
     def classify(self, train: LabelledImages, test: Sequence[Backscatter], classes: int, seed: int) -> np.ndarray:
         """1 for the class of the nearest training image."""
         return knn(self.embed(train.images), train.labels, self.embed(test), classes, neighbours=1)
+
+    def pixel_images(self, views: Sequence[tuple[Backscatter, ...]]) -> Any:
+        """No image for an encoder, as there is none: float32 [N, 1, views, 0, S, S]."""
+        import torch
+
+        side = pixel_side(views)
+        return torch.zeros(len(views), 1, len(views[0]), 0, side, side)
+
+    def pixel_maps(self, channels: int, *, frozen: bool) -> tuple[None, tuple[()]]:
+        """No map: the head reads the picture."""
+        return None, ()
 
 
 class Trees:

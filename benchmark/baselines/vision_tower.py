@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from model.vision import VisionTower
 
-_BATCH, _CELLS = 64, 8
-FINE_TUNING = TrainingPlan(epochs=15, batch=32, learning_rate=1e-3)
+_BATCH, _CELLS = 64, 16
+FINE_TUNING = TrainingPlan(epochs=24, batch=32, learning_rate=1e-3, mirror=True)
 
 
 class OpenedTower:
@@ -60,7 +60,7 @@ class OpenedTower:
             )
 
     def embed(self, images: Sequence[Backscatter]) -> np.ndarray:
-        """float32 [N, D]: the stem's finest map in 8 x 8 cells, mean and maximum of the tokens, and the summary.
+        """float32 [N, D]: the stem's finest map in 16 x 16 cells, mean and maximum of the tokens, and the summary.
 
         What a target looks like in detail is gone in the tokens: on MSTAR's training chips, the nearest neighbour by
         the finest map was right in .79, by the tokens in .49 and by the summary in .30.
@@ -100,23 +100,11 @@ class OpenedTower:
         """float32 [N, parts, views, 2, S, S]: each place in as many parts as its pixels fill."""
         import torch
 
-        from benchmark.baselines.pixel_head import parts_along, split_parts
+        return torch.from_numpy(parts_of(views, self.map_side))
 
-        size = self.map_side
-        side = min(parts_along(place[0].array.shape[1:], size) for place in views)
-        places = [
-            np.stack([split_parts(as_model_image(view, side * size), side) for view in place], axis=1)
-            for place in views
-        ]
-        return torch.from_numpy(np.stack(places).astype(np.float32))
-
-    def pixel_network(self, views: int, channels: int, classes: int, *, frozen: bool) -> nn.Module:
-        """A light head on the maps of the stem, each time its resolution halves, and on the tokens."""
-        from benchmark.baselines.pixel_head import PixelNetwork
-        from benchmark.baselines.vision_maps import VisionMaps
-
-        backbone = VisionMaps(copy.deepcopy(self.vision))
-        return PixelNetwork(backbone, backbone.widths, views, classes, frozen=frozen)
+    def pixel_maps(self, channels: int, *, frozen: bool) -> tuple[nn.Module, tuple[int, ...]]:
+        """As `map_network`."""
+        return self.map_network()
 
     def map_images(self, windows: Sequence[Backscatter]) -> torch.Tensor:
         """As `images_of`."""
@@ -128,6 +116,15 @@ class OpenedTower:
 
         backbone = VisionMaps(copy.deepcopy(self.vision))
         return backbone, backbone.widths
+
+
+def parts_of(places: Sequence[tuple[Backscatter, ...]], size: int) -> np.ndarray:
+    """float32 [N, parts, views, 2, size, size]: each place, at its own level, in as many parts as its pixels fill."""
+    from benchmark.baselines.pixel_head import parts_along, split_parts
+
+    side = min(parts_along(views[0].array.shape[1:], size) for views in places)
+    found = [np.stack([split_parts(as_model_image(view, side * size), side) for view in views], 1) for views in places]
+    return np.stack(found).astype(np.float32)
 
 
 def as_model_image(image: Backscatter, size: int) -> np.ndarray:

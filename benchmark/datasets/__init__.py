@@ -4,13 +4,15 @@ Importing this package registers the sets.
 """
 
 from benchmark.datasets import (
+    air_polsar_seg,
     bigearthnet,
     detection_sets,
     eurosat,
+    fusar_map,
+    image_questions,
     image_text,
     ombria,
     polsf,
-    segmentation_folder,
     simulated,
     simulated_boxes,
     target_chips,
@@ -20,13 +22,15 @@ from benchmark.datasets.base import DATA_SETS
 
 __all__ = [
     "DATA_SETS",
+    "air_polsar_seg",
     "bigearthnet",
     "detection_sets",
     "eurosat",
+    "fusar_map",
+    "image_questions",
     "image_text",
     "ombria",
     "polsf",
-    "segmentation_folder",
     "simulated",
     "simulated_boxes",
     "target_chips",

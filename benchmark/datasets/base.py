@@ -125,16 +125,54 @@ class Described:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Images with a caption each, to be found by one another.
+    """Captioned images.
 
     Attributes:
-        images: N rasters in dB.
-        captions: N captions; equal ones count as one text.
+        images: N rasters in dB; none where a set has texts alone.
+        captions: every caption of each image, N tuples of one at least. Where one is looked for, the first counts.
         note: what a reader of the numbers has to know.
+        train: captioned images that methods may learn from; None: there are none.
     """
 
     images: Sequence[Backscatter]
-    captions: Sequence[str]
+    captions: Sequence[tuple[str, ...]]
+    note: str = ""
+    train: Pairs | None = None
+
+
+@dataclass(frozen=True)
+class AskedImages:
+    """Questions on images.
+
+    Attributes:
+        images: N rasters in dB.
+        of: M row numbers: the image that each question is about.
+        questions: M pairs of a kind and the words.
+        answers: M right answers.
+    """
+
+    images: Sequence[Backscatter]
+    of: Sequence[int]
+    questions: Sequence[tuple[str, str]]
+    answers: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A data set of questions on images, which need not be the same on every image.
+
+    Attributes:
+        test: what methods are judged on.
+        train: what they may learn from; None: nothing.
+        choices: (kind, words) of a question -> its possible answers; a question without any can only be skipped.
+        numbers: kinds whose answers are numbers.
+        note: what a reader of the numbers has to know.
+    """
+
+    test: AskedImages
+    train: AskedImages | None
+    choices: Mapping[tuple[str, str], tuple[str, ...]]
+    numbers: frozenset[str] = frozenset()
     note: str = ""
 
 

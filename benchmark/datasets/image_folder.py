@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,11 @@ class _Entry:
 
 
 def read_image_folder(
-    root: Path, *, group_column: str = "", cut: Callable[[Backscatter], Backscatter] | None = None
+    root: Path,
+    *,
+    group_column: str = "",
+    cut: Callable[[Backscatter], Backscatter] | None = None,
+    group_of: Callable[[Path], str] | None = None,
 ) -> Classification:
     """Read a folder of classified images.
 
@@ -42,9 +46,10 @@ def read_image_folder(
 
     Args:
         root: folder with labels.csv (columns file, split, class), or with train/CLASS and test/CLASS, or with CLASS
-            alone, of which 30 % become the test set by a hash of each file's content.
+            alone, of which 30 % become the test set by a hash of each group, or of each file's content.
         group_column: column of labels.csv that names related images; "": every image is a group of its own.
         cut: what is done to each image.
+        group_of: group of an image of a folder with CLASS alone; "": it is related to none; None: none is.
 
     Raises:
         DataSetError: a label file without its columns, a missing or unreadable image, a split without images, a class
@@ -56,8 +61,7 @@ def read_image_folder(
     elif any((root / split).is_dir() for split in SPLITS):
         entries = [entry for split in SPLITS for entry in _from_classes(root / split, lambda _, split=split: split)]
     else:
-        entries = _from_classes(root, _by_content)
-        note = "no split came with it: 30 % of the files by a hash of their content; near duplicates may leak"
+        entries, note = _drawn(root, group_of)
     check_splits(root, entries, group_column)
     classes = tuple(sorted({entry.name for entry in entries}))
     train, test = (_load([entry for entry in entries if entry.split == split], classes, cut) for split in SPLITS)
@@ -92,14 +96,16 @@ def check_splits(root: Path, entries: Sequence[_Entry], group_column: str = "") 
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """(line, row) of a CSV that must have certain columns.
+    """(line, row) of a CSV that must have certain columns. A tab in its first line separates them in place of a comma.
 
     Raises:
         DataSetError: it is no CSV in UTF-8, lacks a column, or a line has no value in one.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
+            delimiter = "\t" if "\t" in file.readline() else ","
+            file.seek(0)
+            reader = csv.DictReader(file, strict=True, delimiter=delimiter)
             missing = [column for column in columns if column not in (reader.fieldnames or ())]
             if missing:
                 raise DataSetError(f"{path}, line 1: the column(s) {', '.join(missing)} are missing.")
@@ -140,10 +146,26 @@ def _from_classes(root: Path, split_of: Callable[[Path], str]) -> list[_Entry]:
     return entries
 
 
-def _by_content(path: Path) -> str:
-    """Files of equal content come to the same side."""
-    digest = hashlib.sha256(path.read_bytes()).digest()
-    return "test" if int.from_bytes(digest[:4], "big") < _TEST_SHARE * 2**32 else "train"
+def _drawn(root: Path, group_of: Callable[[Path], str] | None) -> tuple[list[_Entry], str]:
+    """Images without a split, drawn into one; classes that one side alone has got are left out."""
+
+    def side_of(path: Path) -> str:
+        group = group_of(path) if group_of is not None else ""
+        # Files of equal content come to the same side.
+        digest = hashlib.sha256(group.encode() if group else path.read_bytes()).digest()
+        return "test" if int.from_bytes(digest[:4], "big") < _TEST_SHARE * 2**32 else "train"
+
+    entries = _from_classes(root, side_of)
+    if group_of is not None:
+        entries = [replace(entry, group=group_of(entry.path) or entry.group) for entry in entries]
+    sides = {split: {entry.name for entry in entries if entry.split == split} for split in SPLITS}
+    alone = sorted(sides["train"] ^ sides["test"])
+    related = "groups" if group_of is not None else "files"
+    note = f"no split came with it: 30 % of the {related} by a hash"
+    note += "" if group_of is not None else " of their content; near duplicates may leak"
+    if alone:
+        note += f"; left out, as one side alone had them: {', '.join(alone)}"
+    return [entry for entry in entries if entry.name not in alone], note
 
 
 def _load(

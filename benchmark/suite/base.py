@@ -53,16 +53,22 @@ class ImageClassifier(Protocol):
 
 @runtime_checkable
 class PixelEncoder(Protocol):
-    """A method with a network whose feature maps a light head can read."""
+    """A method with a network whose feature maps a light head can read, beside the picture itself."""
 
-    def pixel_network(self, views: int, channels: int, classes: int, *, frozen: bool) -> Any:
-        """A torch module from float32 [B, views, channels, S, S] to logits [B, classes, S, S], its head untrained.
+    @property
+    def tunable(self) -> bool:
+        """Whether the network can be fine-tuned with the head."""
+        ...
+
+    def pixel_maps(self, channels: int, *, frozen: bool) -> tuple[Any, tuple[int, ...]]:
+        """A copy of the network, from float32 [B, channels, S, S] to maps of falling size, and the maps' channels.
 
         Args:
-            views: rasters of a place.
             channels: of an image.
-            classes: of a pixel.
-            frozen: whether the encoder's own weights stay as they are.
+            frozen: whether its weights stay as they are.
+
+        Returns:
+            A torch module, or None for a method without one, of which the head reads the picture alone.
         """
         ...
 
@@ -154,6 +160,15 @@ class AnswerReader(Protocol):
             asked: question -> its words.
             values: question -> its possible answers.
         """
+        ...
+
+
+@runtime_checkable
+class CaptionGuesser(Protocol):
+    """A method that captions images without seeing them."""
+
+    def guess_caption(self, learned: Sequence[str]) -> str:
+        """The caption that it gives every image, once it has learned what it can from N captions of other images."""
         ...
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-STRENGTHS = (0.001, 0.01, 0.1)
+STRENGTHS = (0.0001, 0.001, 0.01, 0.1)
 """Inverse regularisation strengths of the linear probe; a fifth of the training groups chooses one."""
+DIRECTIONS = 1024
+"""Of the features at most, those in which training rows differ most. As many as there are rows lose nothing."""
 _VALIDATION_SHARE = 0.2
 _STEPS = 100
 
@@ -40,15 +42,23 @@ def knn(train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, n
 
 
 def linear_probe(
-    train: np.ndarray, labels: np.ndarray, groups: Sequence[Hashable], test: np.ndarray, classes: int, seed: int
+    train: np.ndarray | Sequence[np.ndarray],
+    labels: np.ndarray,
+    groups: Sequence[Hashable],
+    test: np.ndarray | Sequence[np.ndarray],
+    classes: int,
+    seed: int,
 ) -> np.ndarray:
     """Probabilities float64 [N, classes] of multinomial logistic regression on standardised features.
 
+    Of several views of the images all are learned, each with its part of an image's weight, and what is said of a test
+    image is the mean over its views.
+
     Args:
-        train: float [M, D].
+        train: float [M, D], or a sequence of them: one for each view, the plain one first.
         labels: int [M].
         groups: M names; the regularisation is chosen on groups that the regression did not learn from.
-        test: float [N, D].
+        test: float [N, D], or as many views of them.
         classes: number of classes.
         seed: of the choice of those groups.
     """
@@ -57,23 +67,52 @@ def linear_probe(
     from sklearn.metrics import log_loss
     from sklearn.model_selection import GroupShuffleSplit
 
-    rows, queries = _standardised(train, test)
+    views = [train] if isinstance(train, np.ndarray) else list(train)
+    queries = [test] if isinstance(test, np.ndarray) else list(test)
+    rows, asked = _reduced(*_standardised(np.concatenate(views), np.concatenate(queries)), len(labels))
+    copies, count = len(views), len(labels)
+
+    def of_views(at: np.ndarray) -> np.ndarray:
+        return np.concatenate([at + view * count for view in range(copies)])
 
     def fitted(at: np.ndarray, strength: float) -> LogisticRegression:
         with warnings.catch_warnings():  # the number of steps is part of the protocol, converged or not
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return LogisticRegression(C=strength, max_iter=_STEPS, tol=1e-3).fit(rows[at], labels[at])
+            model = LogisticRegression(C=strength / copies, max_iter=_STEPS, tol=1e-3)
+            return model.fit(rows[of_views(at)], np.tile(labels[at], copies))
+
+    def said(model: LogisticRegression, what: np.ndarray, parts: int) -> np.ndarray:
+        return probabilities(model, what, classes).reshape(parts, -1, classes).mean(axis=0)
 
     split = GroupShuffleSplit(1, test_size=_VALIDATION_SHARE, random_state=seed)
-    inner, outer = next(split.split(rows, labels, np.unique(np.asarray(groups, str), return_inverse=True)[1]))
+    inner, outer = next(split.split(labels, labels, np.unique(np.asarray(groups, str), return_inverse=True)[1]))
     losses = []
     for strength in STRENGTHS:
         if len(set(labels[inner])) < 2:
             break
-        said = np.clip(probabilities(fitted(inner, strength), rows[outer], classes), 1e-6, None)
-        losses.append(log_loss(labels[outer], said / said.sum(1, keepdims=True), labels=np.arange(classes)))
+        shares = np.clip(said(fitted(inner, strength), rows[of_views(outer)], copies), 1e-6, None)
+        losses.append(log_loss(labels[outer], shares / shares.sum(1, keepdims=True), labels=np.arange(classes)))
     strength = STRENGTHS[int(np.argmin(losses))] if losses else STRENGTHS[1]
-    return probabilities(fitted(np.arange(len(rows)), strength), queries, classes)
+    return said(fitted(np.arange(count), strength), asked, len(queries))
+
+
+def _reduced(rows: np.ndarray, queries: np.ndarray, plain: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both along the directions in which the plain training rows differ most, DIRECTIONS at most.
+
+    Regression with an L2 penalty does not see how the axes are turned, and rows do not leave the space that they span:
+    where all its directions are kept, the outcome is the same and costs less.
+
+    Args:
+        rows: float [views * M, D], the plain view first.
+        queries: float [N, D].
+        plain: M.
+    """
+    if min(plain, DIRECTIONS) >= rows.shape[1]:
+        return rows, queries
+    values, vectors = np.linalg.eigh(rows[:plain] @ rows[:plain].T)
+    kept = np.flatnonzero(values > 1e-6 * values[-1])[::-1][:DIRECTIONS]
+    axes = rows[:plain].T @ (vectors[:, kept] / np.sqrt(values[kept]))
+    return rows @ axes, queries @ axes
 
 
 def probabilities(model: Any, rows: np.ndarray, classes: int) -> np.ndarray:

@@ -25,7 +25,7 @@ SHARE: Final = 0.3
 SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
     {
         "knn5": Setting("features frozen, five nearest training images by cosine"),
-        "linear_probe": Setting("features frozen, logistic regression on all training images"),
+        "linear_probe": Setting("features of five shifts frozen, logistic regression on all training images"),
         "40_shot": Setting("features frozen, logistic regression on 40 training images a class", seeded=True),
         "30_percent": Setting("features frozen, logistic regression on 30 % of the training images", seeded=True),
         "all_labels": Setting("the method learns from all training images by itself; of an encoder: fine-tuning", True),
@@ -65,12 +65,13 @@ class ClassificationTask:
         elif setting.startswith("all_labels"):
             said = method.classify(train, every_test_image(data), classes, seed)
         else:
-            every, queries = features_of(method, data)
-            features = every[rows]
+            features = features_of(method, data)
             if setting == "knn5":
-                said = knn(features, train.labels, queries, classes)
+                every, queries = features.plain()
+                said = knn(every[rows], train.labels, queries, classes)
             else:
-                said = linear_probe(features, train.labels, train.groups, queries, classes, seed)
+                views, queries = features.views(rows)
+                said = linear_probe(views, train.labels, train.groups, queries, classes, seed)
         scores = judge(said[: len(data.test)], data.test)
         if setting == "zero_shot":
             scores |= _controls(method, said[: len(data.test)], data, seed)

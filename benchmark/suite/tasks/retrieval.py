@@ -41,8 +41,9 @@ class Retrieval:
         if isinstance(data, Pairs):
             if setting != "zero_shot":
                 raise NothingToJudge
-            images, texts = method.embed_pairs(data.images, data.captions)
-            return Outcome(recalls(np.asarray(images), np.asarray(texts), data.captions, seed))
+            captions = [several[0] for several in data.captions]
+            images, texts = method.embed_pairs(data.images, captions)
+            return Outcome(recalls(np.asarray(images), np.asarray(texts), captions, seed))
         questions = list(data.values)
         keys = ["|".join(data.test.answers[q][row] for q in questions) for row in range(len(data.test.images))]
         if setting == "zero_shot":

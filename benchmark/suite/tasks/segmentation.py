@@ -17,7 +17,7 @@ from benchmark.suite.base import ImageSegmenter, Outcome, PixelEncoder, Setting
 
 SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
     {
-        "light_head": Setting("encoder frozen, a light head on its feature maps", seeded=True),
+        "light_head": Setting("encoder frozen, a light head on its feature maps and the picture", seeded=True),
         "all_labels": Setting(
             "the method learns from all masks by itself; of an encoder: fine-tuned with the head", True
         ),
@@ -35,7 +35,9 @@ class SegmentationTask:
 
     def applies(self, setting: str, method: Any) -> bool:
         """A light head needs feature maps; an encoder that has them can be fine-tuned too."""
-        return isinstance(method, PixelEncoder) or (setting == "all_labels" and isinstance(method, ImageSegmenter))
+        if isinstance(method, PixelEncoder):
+            return setting == "light_head" or method.tunable
+        return setting == "all_labels" and isinstance(method, ImageSegmenter)
 
     def run(self, data: Segmentation, setting: str, method: Any, seed: int) -> Outcome:
         """Judge on the test places."""

@@ -26,7 +26,7 @@ def run_several(
         method: opened.
         seed: of every random draw.
         rows: training images that the setting allows.
-        features: gives those of all training and of all test images.
+        features: gives those of the data set.
     """
     if setting == "zero_shot":
         return Outcome(judge_several((cosines(method, data.test.images, data.classes) + 1) / 2, data))
@@ -40,9 +40,11 @@ def run_several(
         elif found is None:
             said[:, column] = _learned(method, LabelledImages(train.images, labels, train.groups), data, seed)
         elif setting == "knn5":
-            said[:, column] = knn(found[0][rows], labels, found[1], 2)[:, 1]
+            every, queries = found.plain()
+            said[:, column] = knn(every[rows], labels, queries, 2)[:, 1]
         else:
-            said[:, column] = linear_probe(found[0][rows], labels, train.groups, found[1], 2, seed)[:, 1]
+            views, queries = found.views(rows)
+            said[:, column] = linear_probe(views, labels, train.groups, queries, 2, seed)[:, 1]
     return Outcome(judge_several(said, data))
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.datasets.base import Described
+from benchmark.datasets.base import Asked, Described
 from benchmark.metrics.accuracy import expected_calibration_error
 from benchmark.metrics.group_bootstrap import Estimate, mean_estimate
 from benchmark.suite.answers import derangement, grey_like, learned_answers, right_labels
+from benchmark.suite.asked import COVERAGE, ask_in_words, ask_learned, judged
 from benchmark.suite.base import AnswerReader, ImageClassifier, ImageEncoder, Outcome, Setting
 
 SHARE = "land_cover_share"
@@ -24,8 +25,11 @@ class VisualQuestionAnswering:
     parts are right in `all_landforms`. The controls answer with a grey image, and with another scene's.
     """
 
-    about = "count, recognition, position, main, all and regional landforms, land-cover share, on simulated truth"
-    data_sets = ("simulated_questions",)
+    about = (
+        "count, recognition, position, main, all and regional landforms, land-cover share, on simulated truth; any "
+        "questions on images in JSON"
+    )
+    data_sets = ("simulated_questions", "image_questions")
     settings: Mapping[str, Setting] = MappingProxyType(
         {
             "zero_shot": Setting("the method is asked in words and given the possible answers"),
@@ -37,8 +41,15 @@ class VisualQuestionAnswering:
         """Being asked takes a method that reads words; the head, one that has features or learns classes."""
         return isinstance(method, AnswerReader if setting == "zero_shot" else (ImageEncoder, ImageClassifier))
 
-    def run(self, data: Described, setting: str, method: Any, seed: int) -> Outcome:
-        """Judge on the test scenes."""
+    def run(self, data: Described | Asked, setting: str, method: Any, seed: int) -> Outcome:
+        """Judge on the test scenes.
+
+        Raises:
+            NothingToJudge: a head has no question to learn from.
+        """
+        if isinstance(data, Asked):
+            ask = ask_in_words(data, method) if setting == "zero_shot" else ask_learned(data, method, seed)
+            return Outcome(judged(data, ask, seed))
         if setting == "zero_shot":
             images = [*data.test.images, grey_like(data.test.images[0])]
             said = method.read_answers(images, data.asked, data.values)
@@ -53,6 +64,8 @@ class VisualQuestionAnswering:
         questions = [question for question in seen if not question.startswith(SHARE)]
         confidence = np.concatenate([seen[question].max(axis=1) for question in questions])
         right = np.concatenate([seen[question].argmax(1) == truth[question] for question in questions])
+        surest = np.argsort(-confidence, kind="stable")[: round(COVERAGE * len(right))]
+        scores["exact_surest_80"] = Estimate(float(right[surest].mean()))
         return Outcome({**scores, "ece": Estimate(expected_calibration_error(np.clip(confidence, 0, 1), right))})
 
 

@@ -87,3 +87,38 @@ def test_the_masked_control_shows_no_pixel_of_the_middle(tmp_path):
     rim, middle = read_mstar_rim(tmp_path).train.images[0].array, read_mstar(tmp_path).train.images[0].array
     assert np.array_equal(rim, np.concatenate([whole[:, :RIM], whole[:, -RIM:]], axis=1))
     assert np.array_equal(middle, whole[:, 32:96, 32:96])
+
+
+def write_ships(root, line_ends=","):
+    """Two classes of 12 ships with two chips each, a class of one chip, and meta.csv."""
+    lines = [line_ends.join(("id", "mmsi", "length"))]
+    for label, name in enumerate(("Cargo", "Tanker")):
+        for index in range(24):
+            chip = f"Ship_C0{label}S01N{index:04d}"
+            write_chip(root / name / "Plain" / f"{chip}.tiff", 100 * label + index, label)
+            lines.append(line_ends.join((chip, str(1000 * label + index // 2), "100")))
+    write_chip(root / "Dredger" / "Plain" / "Ship_C09S01N0001.tiff", 7)
+    (root / "meta.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("between", [",", "\t"])
+def test_a_ship_of_fusar_ship_is_in_one_split_only(tmp_path, between):
+    data = DATA_SETS.find("fusar_ship").open(write_ships(tmp_path, between))
+    train, test = set(data.train.groups), set(data.test.groups)
+    assert not train & test
+    assert len(train | test) == 24
+    assert len(data.train) + len(data.test) == 48
+    assert "30 % of the ships" in data.note
+
+
+def test_a_class_that_a_drawn_split_gives_one_side_is_left_out_and_named(tmp_path):
+    data = DATA_SETS.find("fusar_ship").open(write_ships(tmp_path))
+    assert data.classes == ("Cargo", "Tanker")
+    assert "left out, as one side alone had them: Dredger" in data.note
+
+
+def test_a_table_of_ships_without_its_columns_is_refused(tmp_path):
+    (write_ships(tmp_path) / "meta.csv").write_text("id,ship\nShip_C00S01N0000,1\n")
+    with pytest.raises(DataSetError, match=r"meta\.csv, line 1: the column\(s\) mmsi are missing"):
+        DATA_SETS.find("fusar_ship").open(tmp_path)

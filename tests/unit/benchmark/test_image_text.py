@@ -46,15 +46,37 @@ def coco(folder):
     return write(folder, {"images": images, "annotations": captions})
 
 
-def test_of_coco_captions_the_first_of_each_image_counts(folder):
+def test_every_caption_of_an_image_in_coco_is_kept_with_it(folder):
     data = read_image_text(coco(folder))
-    assert data.captions == ["caption 0", "caption 1", "caption 2"]
-    assert data.note == "3 images; of 1 further captions none is used"
+    assert data.captions == [("caption 0", "caption 3"), ("caption 1",), ("caption 2",)]
+    assert data.note == "3 images; 1 further captions of them count for captioning alone"
+    assert data.train is None
+
+
+def test_karpathys_form_keeps_its_split(folder):
+    sides = ("train", "test", "test")
+    images = [
+        {"filename": f"{n}.png", "split": side, "sentences": [{"raw": f"a {n}"}, {"raw": f"b {n}"}]}
+        for n, side in enumerate(sides)
+    ]
+    data = read_image_text(write(folder, {"images": images}))
+    assert data.captions == [("a 1", "b 1"), ("a 2", "b 2")]
+    assert data.train is not None
+    assert data.train.captions == [("a 0", "b 0")]
+
+
+def test_images_of_the_validation_split_are_neither_learned_nor_judged(folder):
+    write_chip(folder / "3.png", 3)
+    splits = ("train", "val", "test", "test")
+    records = [{"image": f"{n}.png", "caption": str(n), "split": split} for n, split in enumerate(splits)]
+    data = read_image_text(write(folder, records))
+    assert data.train is not None
+    assert (data.train.captions, data.captions) == ([("0",)], [("2",), ("3",)])
 
 
 def test_a_list_of_records_is_read_too(folder):
     data = read_image_text(write(folder, [{"image": f"images/{n}.png", "caption": str(n)} for n in range(2)]))
-    assert (len(data.images), data.captions) == (2, ["0", "1"])
+    assert (len(data.images), data.captions) == (2, [("0",), ("1",)])
 
 
 @pytest.mark.parametrize(
@@ -62,11 +84,22 @@ def test_a_list_of_records_is_read_too(folder):
     [
         ([{"image": "9.png", "caption": "a"}], r"captions\.json, record 1: there is no image .*9\.png"),
         ([{"image": "0.png", "caption": " "}], "record 1: it has no caption"),
+        ([{"image": "0.png", "caption": "水"}], "record 1: its caption has no word of Latin letters"),
         ([{"caption": "a"}], "record 1: it names no image"),
         ([{"image": "../x.png", "caption": "a"}], "leads out of"),
-        ([{"image": "0.png", "caption": "a"}], "has 1 images with a caption"),
+        ([{"image": "0.png", "caption": "a"}], "has 1 images with a caption to judge"),
         ({"images": [], "annotations": [{"image_id": 1}]}, "annotation 1: there is no image with the id 1"),
-        ({"images": []}, "not of COCO's form: it lacks 'annotations'"),
+        ({"images": [{"id": 1}]}, "not of COCO's form: it lacks 'annotations'"),
+        ({"images": [{"filename": "0.png", "sentences": [{"raw": ""}]}]}, "image 1: it has no caption"),
+        ({"images": []}, "has 0 images with a caption to judge"),
+        (
+            [{"image": "0.png", "caption": "a", "split": "new"}],
+            "record 1: split is 'new'; it takes train, restval, val",
+        ),
+        (
+            [{"image": "0.png", "caption": "a", "split": side} for side in ("train", "test")],
+            r"record 2: the image .*0\.png is in test, and in the other split too \(.*record 1\)",
+        ),
         ("text", "neither COCO captions nor a list"),
     ],
 )

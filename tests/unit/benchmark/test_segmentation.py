@@ -1,14 +1,19 @@
 """Segmentation: readers, scores by hand, Otsu, a light head."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
+from benchmark.baselines import pixel_head
+from benchmark.baselines.features import levelled
 from benchmark.baselines.otsu import Otsu, threshold
-from benchmark.baselines.pixel_head import PixelNetwork, parts_along, split_parts
-from benchmark.baselines.trivial import Majority, Trees
+from benchmark.baselines.outside_encoder import OpenedOutsideEncoder
+from benchmark.baselines.pixel_head import PixelNetwork, parts_along, split_parts, stacked, turned
+from benchmark.baselines.trivial import Majority, NearestPixels, Trees
 from benchmark.baselines.vision_maps import PlainMaps, VisionMaps
 from benchmark.datasets.base import IGNORED, DataSetError, LabelledMasks
 from benchmark.datasets.ombria import read_by_area, read_by_event
@@ -17,6 +22,7 @@ from benchmark.datasets.polsf import read_patches, read_scene
 from benchmark.datasets.segmentation_folder import read_segmentation_folder
 from benchmark.metrics.segmentation import confusion, iou, segmentation_scores
 from benchmark.suite.base import MethodMissing
+from benchmark.suite.tasks.segmentation import SegmentationTask
 from model.config import VisionConfig
 from model.vision import VisionTower
 from support.labelled_images import write_chip, write_labels
@@ -184,15 +190,52 @@ def test_maps_of_a_tower_fall_in_size_and_a_head_reads_them_at_full_size():
     maps = VisionMaps(VisionTower(config))
     assert [tuple(each.shape[1:]) for each in maps(torch.zeros(2, 2, 32, 32))] == [(4, 8, 8), (16, 4, 4)]
     assert maps.widths == (4, 16)
-    network = PixelNetwork(maps, maps.widths, views=2, classes=3, frozen=True)
-    assert network(torch.zeros(2, 2, 2, 32, 32)).shape == (2, 3, 32, 32)
+    network = PixelNetwork(maps, maps.widths, views=2, channels=2, bands=3, classes=3, frozen=True)
+    assert network(torch.zeros(2, 2 * 2 + 3, 32, 32)).shape == (2, 3, 32, 32)
 
 
 def test_a_frozen_backbone_keeps_its_weights_and_its_normalisation():
     backbone = PlainMaps(1, (4, 8))
-    network = PixelNetwork(backbone, (4, 8), views=1, classes=2, frozen=True).train()
+    network = PixelNetwork(backbone, (4, 8), views=1, channels=1, bands=1, classes=2, frozen=True).train()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    network(torch.randn(2, 1, 1, 16, 16)).sum().backward()
+    network(torch.randn(2, 2, 16, 16)).sum().backward()
     assert all(parameter.grad is None for parameter in backbone.parameters())
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
     assert any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
+
+
+def test_every_turn_of_an_image_and_its_mask_is_the_same_turn():
+    image = torch.arange(16.0).reshape(1, 1, 4, 4)
+    all_turns = {tuple(turned(image, turn).flatten().tolist()) for turn in range(8)}
+    assert len(all_turns) == 8
+    assert all(torch.equal(turned(image, turn)[0, 0], turned(image[0, 0], turn)) for turn in range(8))
+
+
+def test_the_picture_stands_behind_the_images_of_its_own_part():
+    place = places(1).views[0]
+    images = torch.zeros(1, 4, 1, 2, 12, 12)
+    found = stacked(images, [place])
+    assert found.shape == (4, 2 + 1, 12, 12)
+    whole = levelled(place[0], 24) / 10
+    assert torch.equal(found[1, 2], torch.from_numpy(whole[0, :12, 12:]))
+
+
+def test_the_control_without_an_encoder_learns_from_the_picture_alone(monkeypatch):
+    monkeypatch.setattr(pixel_head, "PLAN", replace(pixel_head.PLAN, epochs=1, least_steps=30))
+    train, test = places(), places(seed=1)
+    method = NearestPixels()
+    task = SegmentationTask("", ())
+    assert [task.applies(setting, method) for setting in ("light_head", "all_labels")] == [True, False]
+    said = pixel_head.segment_with(method, train, test.views, 2, 0, frozen=True)
+    right = [(each.argmax(0) == mask).mean() for each, mask in zip(said, test.masks, strict=True)]
+    assert np.mean(right) > 0.95
+
+
+def test_an_outside_encoder_gives_maps_of_each_part_of_a_place_and_is_never_tuned():
+    encoder = OpenedOutsideEncoder(lambda x: x, 3, 16, lambda images: [images[:, :, ::4, ::4]])
+    images = encoder.pixel_images([places(1).views[0] * 2])
+    assert images.shape == (1, 4, 2, 3, 16, 16)
+    network, widths = encoder.pixel_maps(3, frozen=True)
+    assert widths == (3,)
+    assert [tuple(each.shape) for each in network(images[0, :, 0])] == [(4, 3, 4, 4)]
+    assert not SegmentationTask("", ()).applies("all_labels", encoder)

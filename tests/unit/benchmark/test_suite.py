@@ -6,13 +6,16 @@ import pytest
 from benchmark.datasets.base import DATA_SETS, DataSet, LabelledImages
 from benchmark.datasets.image_folder import read_image_folder
 from benchmark.metrics.group_bootstrap import Estimate, combine, estimate
+from benchmark.suite import probes
 from benchmark.suite.base import METHODS, SUITE, MethodInputs
 from benchmark.suite.cells import CellResult, jobs_of, run_job
 from benchmark.suite.config import BenchmarkConfig
+from benchmark.suite.features import SHIFTS, moved
 from benchmark.suite.probes import knn, linear_probe
 from benchmark.suite.results import ResultsError, add_result, read_results
 from benchmark.suite.table import markdown
 from benchmark.suite.tasks.classification import ClassificationTask, chosen_rows, judge
+from corpus.geotiff.backscatter import Backscatter
 from corpus.registry import UnknownMember
 from support.labelled_images import write_folders
 
@@ -52,6 +55,68 @@ def test_a_linear_probe_separates_what_a_plane_separates():
     said = linear_probe(features[:100], labels[:100], list(range(100)), features[100:], 2, seed=0)
     assert (said.argmax(1) == labels[100:]).mean() > 0.95
     assert said.sum(1) == pytest.approx(np.ones(100))
+
+
+def test_fewer_axes_than_features_change_no_answer_of_a_probe(monkeypatch):
+    generator = np.random.default_rng(1)
+    labels = np.arange(60) % 3
+    rows = generator.normal(size=(60, 200)) + np.eye(3, 200)[labels] * 4
+    with monkeypatch.context() as patched:
+        patched.setattr(probes, "_reduced", lambda rows, queries, plain: (rows, queries))
+        whole = linear_probe(rows[:45], labels[:45], list(range(45)), rows[45:], 3, seed=0)
+    reduced = linear_probe(rows[:45], labels[:45], list(range(45)), rows[45:], 3, seed=0)
+    assert reduced == pytest.approx(whole, abs=0.02)
+
+
+def test_a_probe_that_saw_shifts_knows_an_image_that_is_shifted():
+    generator = np.random.default_rng(2)
+    labels = np.arange(60) % 2
+    plain = generator.normal(0, 0.3, (60, 12))
+    # What marks class 1 in the plain view is where class 0 comes to when it is shifted.
+    for label, marks in enumerate(((0, 5), (1, 7))):
+        plain[np.ix_(labels == label, marks)] += 3
+    shifted = np.roll(plain, 1, axis=1)
+    groups = list(range(40))
+    alone = linear_probe(plain[:40], labels[:40], groups, shifted[40:], 2, seed=0)
+    both = linear_probe([plain[:40], shifted[:40]], labels[:40], groups, [shifted[40:]], 2, seed=0)
+    right = [(said.argmax(1) == labels[40:]).mean() for said in (alone, both)]
+    assert right[0] < 0.8
+    assert right[1] > 0.95
+
+
+def test_copies_of_the_plain_view_change_no_answer_of_a_probe():
+    generator = np.random.default_rng(3)
+    labels = np.arange(80) % 2
+    rows = generator.normal(size=(80, 4)) + labels[:, None]
+    one = linear_probe(rows[:60], labels[:60], list(range(60)), rows[60:], 2, seed=0)
+    three = linear_probe([rows[:60]] * 3, labels[:60], list(range(60)), [rows[60:]] * 2, 2, seed=0)
+    assert three == pytest.approx(one, abs=0.01)
+
+
+def test_an_image_moves_by_a_share_of_its_side_and_keeps_its_pixels():
+    image = Backscatter(np.arange(64 * 32, dtype=np.float32).reshape(1, 64, 32), ("VV",))
+    found = moved(image, 1, -1)
+    assert found.array[0, 2, 31] == image.array[0, 0, 0]
+    assert sorted(found.array.ravel()) == sorted(image.array.ravel())
+    assert moved(image, 0, 0) is image
+
+
+def test_neighbours_need_no_view_but_the_plain_one(tmp_path):
+    class Counted:
+        """Counts what it embeds."""
+
+        seen = 0
+
+        def embed(self, images):
+            self.seen += len(images)
+            return np.array([[image.array.max(), image.array.mean()] for image in images], np.float32)
+
+    data, method = read_image_folder(write_folders(tmp_path)), Counted()
+    task = ClassificationTask("", ())
+    task.run(data, "knn5", method, 0)
+    assert method.seen == 24
+    task.run(data, "linear_probe", method, 0)
+    assert method.seen == 24 * len(SHIFTS)
 
 
 def chips(labels):
