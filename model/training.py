@@ -16,7 +16,7 @@ from model.encoder import SarEncoder
 from model.losses.clause import clause_loss
 from model.losses.itc import itc_loss
 from model.losses.itm import hard_negatives, itm_loss
-from model.losses.reconstruction import IGNORED, AnswerNoise, reconstruction_loss
+from model.losses.reconstruction import reconstruction_loss
 from model.precision import computing_in, exactly
 from model.queue import EmbeddingQueue
 
@@ -35,7 +35,6 @@ class Batch:
     attention_mask: Tensor  # bool [B, L]
     labels: Tensor  # int64 [B, L], the answer's tokens, losses.reconstruction.IGNORED elsewhere
     label_weights: Tensor | None = None  # float32 [B, L]
-    answer_clauses: Tensor | None = None  # int64 [B, L], the clause whose value a label begins; IGNORED elsewhere
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device; what is None stays None."""
@@ -99,8 +98,6 @@ class TrainingModel(nn.Module):
     clause_names_mask: Tensor
     clause_values: Tensor
     clause_values_mask: Tensor
-    answer_tokens: Tensor
-    answer_noise: Tensor
 
     def __init__(
         self, encoder: SarEncoder, captioner: SarCaptioner, clause_text: ClauseText, config: ModelConfig
@@ -120,10 +117,6 @@ class TrainingModel(nn.Module):
         for slot, size in enumerate(clause_text.sizes):
             self.register_buffer(f"noise_{slot}", torch.eye(size))
         self.corrects_noise = False
-        most = max(clause_text.sizes)
-        self.register_buffer("answer_tokens", torch.full((len(clause_text.sizes), most), IGNORED), persistent=False)
-        self.register_buffer("answer_noise", torch.zeros(len(clause_text.sizes), most, most), persistent=False)
-        self.corrects_answers = False
         self.precision: Precision = "fp32"
 
     @classmethod
@@ -146,20 +139,13 @@ class TrainingModel(nn.Module):
             self.clause_sizes,
         )
 
-    def set_noise(self, noise: list[Tensor] | None, answer_tokens: Tensor | None = None) -> None:
-        """Set the forward correction of the clause loss and, if wanted, of the answers' values.
+    def set_noise(self, noise: list[Tensor] | None) -> None:
+        """Set the forward correction of the clause loss.
 
         Args:
             noise: per slot [V, V], noise[true, noted], rows summing to one; None is the identity.
-            answer_tokens: int64 [S, V], the token that begins each value in an answer, IGNORED beyond a clause's
-                values; None leaves the answers as they are annotated.
         """
         self.corrects_noise = noise is not None
-        self.corrects_answers = noise is not None and answer_tokens is not None
-        if noise is not None and answer_tokens is not None:
-            self.answer_tokens.copy_(answer_tokens)
-            for slot, each in enumerate(noise):
-                self.answer_noise[slot, : len(each), : len(each)] = each
         for slot, size in enumerate(self.clause_sizes):
             getattr(self, f"noise_{slot}").copy_(torch.eye(size) if noise is None else noise[slot])
 
@@ -198,7 +184,6 @@ class TrainingModel(nn.Module):
             captioner.decoder.lm_head,
             batch.labels[rows],
             None if batch.label_weights is None else batch.label_weights[rows],
-            self._answer_noise(batch, rows),
         )
         slot = reconstruction.new_zeros(())
         if captioner.readout is not None:
@@ -227,11 +212,6 @@ class TrainingModel(nn.Module):
             noise = [getattr(self, f"noise_{slot}") for slot in range(len(self.clause_sizes))]
         with exactly(batch.clause_labels.device):
             return clause_loss(log_probabilities, batch.clause_labels, self.objective.clause_label_smoothing, noise)
-
-    def _answer_noise(self, batch: Batch, rows: slice) -> AnswerNoise | None:
-        if not self.corrects_answers or batch.answer_clauses is None:
-            return None
-        return AnswerNoise(batch.answer_clauses[rows], self.answer_tokens, self.answer_noise)
 
     def _soft_weight(self) -> float:
         warmup = self.objective.soft_target_warmup_steps

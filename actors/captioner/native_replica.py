@@ -124,7 +124,8 @@ class NativeReplica:
         # Outside the lock: while one shard is generated, the next one's images pass through the vision tower.
         images = _images(request)
         embeddings = self._prompt_embeddings(captioner, images, request.prompts)
-        read = self._read_out(captioner, images) if self._reads and request.retries is None else None
+        reads = self._reads
+        read = self._read_out(captioner, images) if reads and request.retries is None else None
         with self._lock:
             if self._publish(request.weights_dir, request.weights_sha256) is not proven:
                 # Others were published meanwhile, and these again: the engine's are the same, the tower another object.
@@ -136,19 +137,23 @@ class NativeReplica:
                 answers = self._engine.generate(embeddings, request.queried, request.seed)
             if tokens := self._engine.generated_tokens - before:
                 self._tokens.inc(tokens)
-        return as_read_out(answers, read) if self._reads else answers
+        return as_read_out(answers, read) if reads else answers
 
     def label_directly(self, requests: list[CaptionRequest]) -> dict[str, float]:
         """Run the bare engine on the same prompts, images and texts: without Ray Serve, for `knowlip throughput`.
 
         Returns:
-            dict(seconds, embedding_seconds, tokens); `seconds` includes `embedding_seconds`.
+            dict(seconds, embedding_seconds, tokens); `seconds` includes `embedding_seconds`, those of the vision
+            tower and of what is read out.
         """
         with self._lock:
             before, start, embedding = self._engine.generated_tokens, time.perf_counter(), 0.0
             for request in requests:
                 begun = time.perf_counter()
-                embeddings = self._prompt_embeddings(self._captioner, _images(request), request.prompts)
+                images = _images(request)
+                embeddings = self._prompt_embeddings(self._captioner, images, request.prompts)
+                if self._reads:
+                    self._read_out(self._captioner, images)
                 embedding += time.perf_counter() - begun
                 self._engine.generate(embeddings, request.queried, request.seed)
             return {

@@ -50,7 +50,6 @@ class MicroBatchText:
         captions: B texts.
         prompts: B texts.
         answers: B texts.
-        queried: B lists of the clauses that are answered, in the order of the answer.
         targets: value index of each clause, int64 [B, clauses]; NO_TARGET where a clause is no training target.
     """
 
@@ -58,7 +57,6 @@ class MicroBatchText:
     captions: list[str]
     prompts: list[str]
     answers: list[str]
-    queried: list[list[str]]
     targets: np.ndarray
 
 
@@ -74,7 +72,7 @@ def build_micro_batch(
     """Images, texts and targets of one micro-batch. The same rows and seed give the same result."""
     names, turning = schema.names, schema.of_kind("location")
     generator = np.random.default_rng(seed)
-    images, captions, prompts, answers, asked = [], [], [], [], []
+    images, captions, prompts, answers = [], [], [], []
     targets = np.full((len(rows), len(schema)), NO_TARGET, dtype=np.int64)
     for index, row in enumerate(rows):
         symmetry = int(generator.integers(8)) if augment.dihedral else 0
@@ -110,8 +108,7 @@ def build_micro_batch(
         context = {clause: value for clause, value in values.items() if clause not in (*queried, *unknown)}
         prompts.append(captioner_prompt(schema, context, queried, row.knowledge, hinted, levels))
         answers.append(answer_text(schema, values, queried))
-        asked.append(queried)
-    return MicroBatchText(np.stack(images), captions, prompts, answers, asked, targets)
+    return MicroBatchText(np.stack(images), captions, prompts, answers, targets)
 
 
 def _masked(names: Sequence[str], mask: np.ndarray, unknown: Sequence[str]) -> list[str]:

@@ -94,9 +94,6 @@ class TrainConfig(StrictModel):
         description="the clause losses expect as many wrong labels as the annotations' confidence says (forward "
         "correction), and do not have the models learn these errors by heart",
     )
-    answer_noise_correction: bool = Field(
-        default=False, description="with noise_correction, the loss of the captioner's answers expects wrong labels too"
-    )
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
 
     @field_validator("zero_stage", mode="before")

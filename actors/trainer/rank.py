@@ -21,7 +21,7 @@ from actors.trainer.epoch_plan import EpochPlan, MicroBatch
 from actors.trainer.known import known_tiles
 from actors.trainer.resume import fold_state_dir, steps_done
 from actors.trainer.step import Votes, optimiser_step
-from actors.trainer.tensors import answer_tokens, training_batch
+from actors.trainer.tensors import training_batch
 from actors.trainer.window import RowWindow
 from actors.weights import load_training_model, publish_weights
 from corpus.storage.rng import derive_seed
@@ -239,15 +239,14 @@ class Rank:
         ]
 
     def _expect_errors(self, command: TrainCommand) -> None:
-        """Have the losses expect that a wrong label is any other value of its clause."""
+        """Have the clause losses expect that a wrong label is any other value of its clause."""
         self.model.set_noise(
             None
             if command.label_accuracy is None
             else [
                 torch.from_numpy(NoiseModel.even(accuracy, size).confusion).float()
                 for accuracy, size in zip(command.label_accuracy, self.model.clause_sizes, strict=True)
-            ],
-            answer_tokens(self.schema, self.tokenizer) if self.train.answer_noise_correction else None,
+            ]
         )
 
     def step(

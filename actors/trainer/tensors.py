@@ -1,17 +1,13 @@
 """From training rows to the tensors of one micro-batch."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor
 
 from actors.trainer.batches import TrainingRow, build_micro_batch
 from actors.trainer.config import TrainConfig
 from corpus.storage.rng import derive_seed
-from hcot_llm.prompts.prompts import ANSWER_SEPARATORS
-from hcot_llm.schema.annotation_schema import AnnotationSchema, first_piece
-from model.losses.reconstruction import IGNORED, answer_labels
-from model.tokenizer import encode_texts, plain_ids
+from hcot_llm.schema.annotation_schema import AnnotationSchema
+from model.losses.reconstruction import answer_labels
+from model.tokenizer import encode_texts
 from model.training import Batch
 
 
@@ -55,36 +51,5 @@ def training_batch(
         input_ids=input_ids,
         attention_mask=attention_mask,
         labels=labels,
-        answer_clauses=answer_clauses(schema, tokenizer, labels, built.queried),
     )
     return batch, torch.Generator().manual_seed(derive_seed(seed, "hard negatives"))
-
-
-def answer_tokens(schema: AnnotationSchema, tokenizer) -> Tensor:
-    """The token that begins each value in an answer, int64 [clauses, most values]; IGNORED beyond a clause's values."""
-    most = max(map(len, schema.vocabulary.values()))
-    tokens = torch.full((len(schema), most), IGNORED)
-    for column, words in enumerate(schema.vocabulary.values()):
-        tokens[column, : len(words)] = torch.tensor([plain_ids(tokenizer, first_piece(word))[0] for word in words])
-    return tokens
-
-
-def answer_clauses(schema: AnnotationSchema, tokenizer, labels: Tensor, queried: Sequence[Sequence[str]]) -> Tensor:
-    """Number of the clause whose value a label begins, IGNORED elsewhere.
-
-    Args:
-        schema: Schema of the clauses.
-        tokenizer: Tokenizer of the answers; it keeps what stands before a value in one token.
-        labels: int64 [B, L], see `answer_labels`.
-        queried: B lists of the answered clauses, in the order of the answers.
-
-    Returns:
-        int64 [B, L].
-    """
-    [before] = plain_ids(tokenizer, f'"{ANSWER_SEPARATORS[1]}"')
-    begins = torch.zeros_like(labels, dtype=torch.bool)
-    begins[:, 1:] = labels[:, :-1] == before
-    found = torch.full_like(labels, IGNORED)
-    # Row after row, as the mask is read.
-    found[begins] = torch.tensor([schema.column[clause] for clauses in queried for clause in clauses])
-    return found

@@ -4,28 +4,12 @@ Prompts and templates stay visible and are never predicted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 IGNORED = -100
-
-
-@dataclass(frozen=True)
-class AnswerNoise:
-    """What the answers' values are expected to be wrong in: the forward correction of S clauses of V values at most.
-
-    Attributes:
-        clauses: int64 [B, L], number of the clause whose value a label begins; IGNORED elsewhere.
-        tokens: int64 [S, V], the token that begins each value; IGNORED beyond a clause's values.
-        noise: float32 [S, V, V], probability of each annotation, rows true, columns annotated.
-    """
-
-    clauses: Tensor
-    tokens: Tensor
-    noise: Tensor
 
 
 def answer_labels(
@@ -55,13 +39,7 @@ def answer_labels(
     return input_ids, mask, labels
 
 
-def reconstruction_loss(
-    states: Tensor,
-    head: nn.Module,
-    labels: Tensor,
-    weights: Tensor | None = None,
-    answer_noise: AnswerNoise | None = None,
-) -> Tensor:
+def reconstruction_loss(states: Tensor, head: nn.Module, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Weighted mean of the next-token cross-entropy over the answers; zero when no token is to be predicted.
 
     Args:
@@ -69,8 +47,6 @@ def reconstruction_loss(
         head: states to vocabulary logits, applied only where a token is predicted.
         labels: int64 [B, L], IGNORED where nothing is predicted.
         weights: float32 [B, L], weight of each token; zero leaves a token out. None: all are one.
-        answer_noise: Errors of the answers: the decoder learns the true values, while the loss compares annotations.
-            None corrects nothing.
 
     Returns:
         Float scalar, in nats.
@@ -81,22 +57,7 @@ def reconstruction_loss(
     if logits.shape[0] == 0:
         return states.sum() * 0.0 + logits.sum() * 0.0  # so that the head has a gradient, too
     losses = F.cross_entropy(logits.float(), targets[predicted], reduction="none")
-    if answer_noise is not None:
-        clauses = answer_noise.clauses[:, 1:][predicted]
-        begins = clauses != IGNORED
-        corrected = _corrected(logits[begins], targets[predicted][begins], clauses[begins], answer_noise)
-        losses = losses.masked_scatter(begins, corrected)
     if weights is None:
         return losses.mean()
     weight = weights[:, 1:][predicted].to(losses.dtype)
     return (losses * weight).sum() / weight.sum().clamp_min(1e-8)
-
-
-def _corrected(logits: Tensor, targets: Tensor, clauses: Tensor, answer_noise: AnswerNoise) -> Tensor:
-    """Negative log-probability float [n] that the values are annotated as the targets say; logits [n, vocabulary]."""
-    tokens = answer_noise.tokens[clauses]
-    known = tokens != IGNORED
-    annotated = (tokens == targets[:, None]).float().argmax(dim=1)
-    to_annotated = answer_noise.noise[clauses, :, annotated] * known
-    values = logits.float().log_softmax(dim=-1).gather(1, tokens.clamp_min(0)).exp()
-    return -(values * to_annotated).sum(dim=1).clamp_min(1e-8).log()

@@ -129,7 +129,19 @@ def test_every_regenerated_clause_was_generated_by_the_engine(smoke_run, directo
     for record in smoke_run.records:
         before = values_of(store.read(record.corpus_version - 1))
         after = store.read(record.corpus_version)
-        answered = [row for row in shard_rows(directory, record.round) if row["error"] is None]
+        valid = [row for row in shard_rows(directory, record.round) if row["error"] is None]
+        # Of the other clauses of a queried tile it is read what the captioner makes of them.
+        unasked = [row for row in valid if row["value"] is None]
+        assert {(row["candidate"], len(row["distribution"])) for row in unasked} <= {
+            (0, len(w)) for w in VOCABULARY.values()
+        }
+        answered = [row for row in valid if row["value"] is not None]
+        assert not {(row["tile_id"], row["clause"]) for row in unasked} & {
+            (row["tile_id"], row["clause"]) for row in answered
+        }
+        assert len(unasked) + len({(row["tile_id"], row["clause"]) for row in answered}) == len(VOCABULARY) * len(
+            {row["tile_id"] for row in answered}
+        )
         proposed: dict[tuple[str, str], set[str]] = {}
         for row in answered:
             proposed.setdefault((row["tile_id"], row["clause"]), set()).add(row["value"])

@@ -100,7 +100,7 @@ def test_every_clause_was_answered_once_and_those_held_out_by_all_models(out_of_
             (row["tile_id"], row["clause"], row["candidate"])
             for path in shards
             for row in pq.read_table(path).to_pylist()
-            if row["error"] is None
+            if row["value"] is not None
         ]
         of_training = [answer for answer in answers if answer[0] not in held_out]
         assert len(set(of_training)) == len(of_training)

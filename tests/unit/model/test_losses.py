@@ -11,7 +11,7 @@ from model.encoder import ITM_MATCH
 from model.losses.clause import UNKNOWN, clause_loss
 from model.losses.itc import EMPTY, itc_loss, itc_targets
 from model.losses.itm import hard_negatives, itm_loss
-from model.losses.reconstruction import IGNORED, AnswerNoise, answer_labels, reconstruction_loss
+from model.losses.reconstruction import IGNORED, answer_labels, reconstruction_loss
 from model.queue import EmbeddingQueue
 from model.temperature import Temperature
 
@@ -125,46 +125,6 @@ def test_reconstruction_loss_predicts_the_next_answer_token():
     nothing = reconstruction_loss(states, nn.Identity(), torch.full((1, 4), IGNORED))
     assert nothing.item() == 0.0
     assert nothing.requires_grad
-
-
-def answer_noise(noise: list[list[float]]) -> AnswerNoise:
-    """Of one clause whose two values begin with tokens 2 and 0; its value is the token at position 2."""
-    clauses = torch.tensor([[IGNORED, IGNORED, 0, IGNORED]])
-    return AnswerNoise(
-        clauses, torch.tensor([[2, 0, IGNORED]]), torch.nn.functional.pad(torch.tensor([noise]), (0, 1, 0, 1))
-    )
-
-
-def test_answers_values_are_compared_through_their_errors_and_other_tokens_as_they_are():
-    states = torch.tensor([[[0.0, 0, 0], [1, 2, 3], [3, 1, 0], [0, 0, 0]]], requires_grad=True)
-    labels = torch.tensor([[IGNORED, IGNORED, 2, 1]])
-    probability = states[0].softmax(-1)
-    noise = [[0.9, 0.1], [0.3, 0.7]]
-    loss = reconstruction_loss(states, nn.Identity(), labels, None, answer_noise(noise))
-    annotated = 0.9 * probability[1, 2] + 0.3 * probability[1, 0]
-    assert loss.item() == pytest.approx(-(annotated.log() + probability[2, 1].log()).item() / 2, abs=1e-6)
-    loss.backward()
-    assert torch.isfinite(states.grad).all()
-
-
-def test_answers_without_errors_lose_what_they_lose_uncorrected():
-    states, labels = torch.randn(1, 4, 3), torch.tensor([[IGNORED, IGNORED, 0, 1]])
-    plain = reconstruction_loss(states, nn.Identity(), labels)
-    corrected = reconstruction_loss(states, nn.Identity(), labels, None, answer_noise([[1.0, 0], [0, 1]]))
-    assert corrected.item() == pytest.approx(plain.item(), abs=1e-5)
-
-
-def test_forward_correction_prefers_the_true_value_of_an_annotation_that_is_mostly_an_error():
-    """Two of three annotations are right: the loss is least where the model says the true value for sure."""
-    noise, losses = [[2 / 3, 1 / 3], [1 / 3, 2 / 3]], {}
-    for sure in (0.6, 2 / 3, 0.99):
-        state = torch.tensor([1 - sure, 1e-6, sure]).log()
-        states = state.expand(3, 4, 3)
-        labels = torch.tensor([[IGNORED, IGNORED, token, IGNORED] for token in (2, 2, 0)])
-        noisy = answer_noise(noise)
-        noisy = AnswerNoise(noisy.clauses.expand(3, -1), noisy.tokens, noisy.noise)
-        losses[sure] = reconstruction_loss(states, nn.Identity(), labels, None, noisy).item()
-    assert losses[0.99] < losses[2 / 3] < losses[0.6]
 
 
 def test_queue_overwrites_the_oldest():
