@@ -1,11 +1,8 @@
 """A run in a store: another machine goes on with it from its URI alone; of two drivers one publishes."""
 
 import json
-import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,17 +15,17 @@ from corpus.storage.config import StorageConfig
 from corpus.storage.errors import Interrupted
 from corpus.storage.lock import LeaseLost
 from corpus.storage.objects import StoreAway, StoreUri
-from corpus.storage.snapshot import list_folder
 from corpus.storage.stores import STORES
-from orchestrator.config.load import differing_keys, load_config, save_config
+from orchestrator.config.load import differing_keys, load_config
 from orchestrator.data.inputs import CorpusInputs, read_inputs
 from orchestrator.data.prepare import open_again
-from orchestrator.run.restored import fetch_run, folder_name, of_this_machine
+from orchestrator.run.restored import fetch_run
 from orchestrator.run.stored import StoredRun
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper
 from orchestrator.state.records import read_records, write_record
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.state.run_end import read_end, write_end
+from support.machine import Machine
 from support.made_once import made_once
 from support.made_run import make_run
 from support.plugins import forgotten_afterwards
@@ -39,44 +36,6 @@ from support.unguarded import unguarded
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     return made_once(tmp_path_factory, "stored", lambda folder: make_run(folder, tiles=8))
-
-
-class Machine:
-    """A working folder on a machine of its own, with the run of `made` in it where it is the first."""
-
-    def __init__(self, place, folder: Path, made: Path | None = None) -> None:
-        uri = place if isinstance(place, StoreUri) else place.uri("runs/a")
-        self.settings = StorageConfig(uri=str(uri), publish_every_s=0.1, give_up_after_s=5)
-        self.folder = folder / folder_name(self.settings.place)
-        self._made = made
-
-    def stored(self, lasts_s: float = 60.0) -> StoredRun:
-        return StoredRun(self.settings, self.folder, Console(quiet=True), lasts_s)
-
-    def begin(self) -> StoredRun:
-        """Have the run of `made` in the working folder, as a driver that has just begun; nobody ends it."""
-        stored = self.stored().__enter__()
-        if self._made is not None:
-            shutil.copytree(self._made / "run", self.folder)
-            config = RunDirectory.open(self.folder)[1].model_copy(update={"storage": self.settings})
-            save_config(config, self.folder / "config.yaml")
-        stored.begin(self.settings, grace_s=5)
-        return stored
-
-    @contextmanager
-    def driving(self) -> Iterator[StoredRun]:
-        stored = self.begin()
-        try:
-            yield stored
-        except BaseException as error:
-            stored.__exit__(type(error), error, None)
-            raise
-        stored.__exit__(None, None, None)
-
-    def published(self) -> dict[str, bytes]:
-        """What of the folder is to be published, without what is of the machine."""
-        files = list_folder(self.folder, of_this_machine)
-        return {path: (self.folder / path).read_bytes() for path in files if path not in ("config.yaml", "corpus.json")}
 
 
 def test_another_machine_has_the_run_and_its_corpus_from_the_uri_alone(s3, made, tmp_path):
