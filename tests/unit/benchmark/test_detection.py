@@ -180,7 +180,7 @@ def steps(monkeypatch, count):
 
 
 def test_a_network_learns_to_find_and_to_tell_bright_rectangles(monkeypatch):
-    steps(monkeypatch, 80)
+    steps(monkeypatch, 120)
     large = {"shape": (64, 64), "objects": 1, "side": 16}
     data = Detection(("a", "b"), bright_scenes(8, **large), bright_scenes(4, seed=20, **large))
     scores = SUITE["detection_dense"].run(data, "all_labels", TinyEncoder(), 0).scores
