@@ -25,7 +25,6 @@ class TrainingPlan:
         learning_rate: at its highest; it falls to 0 by half a cosine, after a tenth of the steps of rise.
         shift: images are moved by up to this share of their side, round the edge.
         least_steps: a small set is passed more often, until there were so many steps.
-        mirror: half of the images, drawn anew each time, are mirrored left to right.
     """
 
     epochs: int
@@ -35,7 +34,6 @@ class TrainingPlan:
     least_steps: int = 200
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
-    mirror: bool = False
 
 
 def train_classifier(
@@ -109,8 +107,7 @@ def fit(
             order = torch.randperm(len(images), generator=generator)
             for step in range(steps_an_epoch):
                 rows = order[step * plan.batch : (step + 1) * plan.batch]
-                seen = _moved(images[rows], reach, generator)
-                loss = loss_of(model, rows, _mirrored(seen, generator) if plan.mirror else seen)
+                loss = loss_of(model, rows, _moved(images[rows], reach, generator))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -129,11 +126,3 @@ def _moved(images: torch.Tensor, reach: int, generator: torch.Generator) -> torc
         return images
     by = torch.randint(-reach, reach + 1, (len(images), 2), generator=generator).tolist()
     return torch.stack([image.roll((down, right), (1, 2)) for image, (down, right) in zip(images, by, strict=True)])
-
-
-def _mirrored(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each image with its left and right exchanged, or not, by a drawn coin."""
-    import torch
-
-    swapped = torch.rand(len(images), generator=generator) < 0.5
-    return torch.where(swapped[:, None, None, None], images.flip(3), images)

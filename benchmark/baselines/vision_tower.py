@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from model.vision import VisionTower
 
 _BATCH, _CELLS = 64, 16
-FINE_TUNING = TrainingPlan(epochs=24, batch=32, learning_rate=1e-3, mirror=True)
+FINE_TUNING = TrainingPlan(epochs=15, batch=32, learning_rate=1e-3)
 
 
 class OpenedTower:

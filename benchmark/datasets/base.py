@@ -114,6 +114,7 @@ class Described:
         test: what they are judged on.
         note: what a reader of the numbers has to know of the split.
         asked: question -> its words, for methods that are asked in words; {}: it has none.
+        test_again: the test images under another draw of speckle, in the same order; (): there are none.
     """
 
     values: Mapping[str, tuple[str, ...]]
@@ -121,6 +122,7 @@ class Described:
     test: DescribedImages
     note: str = ""
     asked: Mapping[str, str] = field(default_factory=dict)
+    test_again: Sequence[Backscatter] = ()
 
 
 @dataclass(frozen=True)

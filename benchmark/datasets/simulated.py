@@ -190,7 +190,8 @@ def read_clauses(folder: Path) -> Described:
         return DescribedImages([scenes.image(row) for row in rows], answers, captions, cities)
 
     values = {clause: tuple(schema.vocabulary[clause]) for clause in schema.names}
-    return Described(values, part(train), part(test), split_note(apart))
+    again = [scenes.image(row, again=True) for row in test]
+    return Described(values, part(train), part(test), split_note(apart), test_again=again)
 
 
 def read_questions(folder: Path) -> Described:
@@ -213,7 +214,9 @@ def read_questions(folder: Path) -> Described:
         answers = {question: [each[question] for each in said] for question in values}
         return DescribedImages([scenes.image(row) for row in rows], answers, [""] * len(rows), cities)
 
-    return Described(values, part(train), part(test), split_note(apart), {name: words_of(name) for name in values})
+    again = [scenes.image(row, again=True) for row in test]
+    asked = {name: words_of(name) for name in values}
+    return Described(values, part(train), part(test), split_note(apart), asked, again)
 
 
 def answers_of(scenes: Scenes, row: int) -> dict[str, str]:

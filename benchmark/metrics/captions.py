@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -36,21 +36,43 @@ def bleu4(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> flo
         candidates: N captions.
         references: one caption or more of each of the N images.
     """
-    hits, totals, length, wanted = [0] * 4, [0] * 4, 0, 0
+    return bleu4_of(ngram_counts(candidates, references))(np.ones(len(candidates)))
+
+
+def ngram_counts(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """Counts of each caption, of which `bleu4_of` makes scores. Arguments as `bleu4`.
+
+    Returns:
+        float64 [N, 10]: the sequences of 1 to 4 words that a reference has too, all such sequences, its length, and
+        that of the reference that is nearest in length.
+    """
+    rows = []
     for candidate, own in zip(candidates, references, strict=True):
         tokens, others = words(candidate), [words(reference) for reference in own]
-        length += len(tokens)
-        wanted += min((len(other) for other in others), key=lambda size: (abs(size - len(tokens)), size))
-        for at, order in enumerate(_ORDERS):
+        hits, totals = [], []
+        for order in _ORDERS:
             counts, most = ngrams(tokens, order), Counter()
             for other in others:
                 most |= ngrams(other, order)
-            hits[at] += sum(min(count, most[gram]) for gram, count in counts.items())
-            totals[at] += max(0, len(tokens) - order + 1)
-    if 0 in hits:
-        return 0.0
-    precision = math.exp(sum(math.log(hit / total) for hit, total in zip(hits, totals, strict=True)) / 4)
-    return precision * (1.0 if length >= wanted else math.exp(1 - wanted / length))
+            hits.append(sum(min(count, most[gram]) for gram, count in counts.items()))
+            totals.append(max(0, len(tokens) - order + 1))
+        wanted = min((len(other) for other in others), key=lambda size: (abs(size - len(tokens)), size))
+        rows.append([*hits, *totals, len(tokens), wanted])
+    return np.array(rows, np.float64)
+
+
+def bleu4_of(counts: np.ndarray) -> Callable[[np.ndarray], float]:
+    """BLEU-4 of captions that each count so often, float64 [N]; `counts` as `ngram_counts` gives them."""
+
+    def score(weights: np.ndarray) -> float:
+        total = weights @ counts
+        hits, every, length, wanted = total[:4], total[4:8], total[8], total[9]
+        if not hits.all():
+            return 0.0
+        precision = float(np.exp(np.log(hits / every).mean()))
+        return precision * (1.0 if length >= wanted else float(np.exp(1 - wanted / length)))
+
+    return score
 
 
 def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmark.datasets.detection import Found, LabelledBoxes
+from benchmark.metrics.accuracy import expected_calibration_error
 from benchmark.metrics.box_overlap import suppressed
 from benchmark.metrics.group_bootstrap import Estimate, estimate, mean_estimate
 
@@ -43,12 +44,14 @@ class Matches:
         right: bool [thresholds, D].
         wrong: bool [thresholds, D]; one that is neither is not judged.
         objects: int [N], true objects of each image.
+        scores: float [D], the higher the surer.
     """
 
     image: np.ndarray
     right: np.ndarray
     wrong: np.ndarray
     objects: np.ndarray
+    scores: np.ndarray
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
         """float64 [thresholds] where each image counts so often; NaN without any true object.
@@ -73,7 +76,10 @@ class Matches:
 def detection_scores(
     truth: LabelledBoxes, found: Sequence[Found], classes: Sequence[str], threshold: float
 ) -> dict[str, Estimate]:
-    """AP, AP50, AP75, AP by size, AP50 whatever the class, and the mean absolute error of counts, with intervals.
+    """AP, AP50, AP75, AP by size, AP50 whatever the class, the mean absolute error of counts, and calibration error.
+
+    The calibration error is that of all found boxes, once a place: score beside share of right ones at an IoU of .5,
+    whatever the class.
 
     Args:
         truth: what is there.
@@ -93,7 +99,12 @@ def detection_scores(
     for size in ("small", "medium", "large"):
         if any(each.objects.any() for each in by_class[size]):
             scores[f"ap_{size}"] = _mean_ap(by_class[size], slice(None), truth.groups)
-    return {**scores, "count_mae": mean_estimate(count_errors(truth, found, threshold), truth.groups)}
+    scores["count_mae"] = mean_estimate(count_errors(truth, found, threshold), truth.groups)
+    judged = anything.right[0] | anything.wrong[0]
+    if judged.any():
+        confidence = np.clip(anything.scores[judged], 0, 1)
+        scores["ece"] = Estimate(expected_calibration_error(confidence, anything.right[0][judged]))
+    return scores
 
 
 def once_a_place(found: Found) -> Found:
@@ -149,10 +160,10 @@ def _one(images: Sequence[dict[str, Any] | None], count: int) -> Matches:
             parts.append((np.full(hit.shape[1], index), each["dtScores"], hit & ~ignored, ~hit & ~ignored))
     if not parts:
         empty = np.zeros((len(THRESHOLDS), 0), bool)
-        return Matches(np.zeros(0, np.int64), empty, empty, objects)
+        return Matches(np.zeros(0, np.int64), empty, empty, objects, np.zeros(0))
     image, scores, right, wrong = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
     order = np.argsort(-scores, kind="mergesort")
-    return Matches(image[order].astype(np.int64), right[:, order], wrong[:, order], objects)
+    return Matches(image[order].astype(np.int64), right[:, order], wrong[:, order], objects, scores[order])
 
 
 def _judged(truth: LabelledBoxes, found: Sequence[Found], classes: int) -> list[dict[str, Any] | None]:

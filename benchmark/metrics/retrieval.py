@@ -21,6 +21,19 @@ class RetrievalReport:
     """Mean of all entries of both directions."""
     n: int
     n_distinct_captions: int
+    image_ranks: np.ndarray
+    """float [n]: of each image the rank of the best text."""
+    text_ranks: np.ndarray
+    """float [n_distinct_captions]: of each text the rank of the best image."""
+    text_of: np.ndarray
+    """int [n]: the text of each image, index into `text_ranks`."""
+
+    def mean_recall_of(self, weights: np.ndarray, ranks: Sequence[int] = RANKS) -> float:
+        """The mean recall where each image counts so often, float [n], and a text once if any of its images does."""
+        texts = np.bincount(self.text_of, weights, len(self.text_ranks))
+        counted = ((self.image_ranks, weights), (self.text_ranks, np.minimum(texts, 1.0)))
+        values = [own @ (found <= rank) / own.sum() for found, own in counted for rank in ranks]
+        return float(np.mean(values))
 
 
 def retrieval(
@@ -67,7 +80,16 @@ def retrieval(
     text_ranks = _ranks(candidates, image, torch.arange(len(distinct)), number, chunk)
     forward, backward = ({k: float((found <= k).double().mean()) for k in ranks} for found in (image_ranks, text_ranks))
     values = [*forward.values(), *backward.values()]
-    return RetrievalReport(forward, backward, sum(values) / len(values), n, len(distinct))
+    return RetrievalReport(
+        forward,
+        backward,
+        sum(values) / len(values),
+        n,
+        len(distinct),
+        image_ranks.numpy(),
+        text_ranks.numpy(),
+        number.numpy(),
+    )
 
 
 def _ranks(

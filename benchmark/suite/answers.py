@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,15 +23,45 @@ def grey_like(image: Backscatter) -> Backscatter:
     return Backscatter(np.broadcast_to(level, image.array.shape).copy(), image.polarisations, image.calibrated)
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Question -> probabilities float64 [N, answers].
+
+    Attributes:
+        seen: of the N test images.
+        again: of the same under another draw of speckle; {}: there is none.
+        grey: of an image that shows nothing, N times.
+    """
+
+    seen: dict[str, np.ndarray]
+    again: dict[str, np.ndarray]
+    grey: dict[str, np.ndarray]
+
+
+def images_to_answer(data: Described) -> list[Backscatter]:
+    """The test images, the same under another draw of speckle, and a grey one."""
+    return [*data.test.images, *data.test_again, grey_like(data.test.images[0])]
+
+
+def answers_apart(data: Described, said: Mapping[str, np.ndarray]) -> Answers:
+    """What was said of `images_to_answer`."""
+    count = len(data.test.images)
+    return Answers(
+        {question: rows[:count] for question, rows in said.items()},
+        {question: rows[count:-1] for question, rows in said.items()} if data.test_again else {},
+        {question: np.repeat(rows[-1:], count, axis=0) for question, rows in said.items()},
+    )
+
+
 def learned_answers(method: Any, data: Described, seed: int) -> Mapping[str, np.ndarray]:
-    """Of each question the probabilities float64 [N + 1, answers] of the N test images and of a grey one, last.
+    """Of each question the probabilities float64 [M, answers] of the M `images_to_answer`.
 
     What was learned last is kept: tasks that ask the same questions share it.
     """
     last = _LAST.get(method)
     if last is not None and last[0] is data and last[1] == seed:
         return last[2]
-    images = [*data.test.images, grey_like(data.test.images[0])]
+    images = images_to_answer(data)
     learner: Any = method
     features = queries = None
     if isinstance(method, ImageEncoder):

@@ -241,10 +241,12 @@ class Setting:
     Attributes:
         about: one sentence.
         seeded: whether the outcome depends on a seed, so that several are run.
+        trains: whether a network may be trained, which takes minutes: `benchmark.training_seeds` says how many are run.
     """
 
     about: str
     seeded: bool = False
+    trains: bool = False
 
 
 class SuiteTask(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,9 @@ from benchmark.suite.base import METHODS, SUITE, Disclosing, MethodInputs, Metho
 from benchmark.suite.config import BenchmarkConfig
 from benchmark.suite.peak_memory import PeakMemory
 from corpus.storage.models import FrozenModel
+
+PROTOCOL: Final = 2
+"""Goes up where features, readouts or trainings change, so that a cell of another protocol is run again."""
 
 
 class CellResult(FrozenModel):
@@ -51,7 +54,8 @@ class Job:
     Attributes:
         path: where the data set lies.
         inputs: what methods need.
-        seeds: of every setting that draws anything.
+        seeds: of every setting that draws anything and trains no network.
+        training_seeds: of every setting that trains networks.
         done: digest of each setting that is there already.
         settings: to run; none: all that apply.
     """
@@ -64,6 +68,12 @@ class Job:
     seeds: int
     done: Mapping[str, str]
     settings: tuple[str, ...] = ()
+    training_seeds: int = 1
+
+    def seeds_of(self, setting: str) -> int:
+        """How many seeds a setting of the task is run with."""
+        asked = SUITE[self.task].settings[setting]
+        return 1 if not asked.seeded else self.training_seeds if asked.trains else self.seeds
 
     def digest(self, setting: str, method: Any = None) -> str:
         """SHA-256 of what the outcome of a setting rests on, hexadecimal, shortened.
@@ -76,7 +86,8 @@ class Job:
             "data": fingerprint(self.path),
             "weights": fingerprint(self._own_weights()) if self.method.startswith("ours") else None,
             "encoder": self.inputs.encoder if self.method == "encoder" else None,
-            "seeds": self.seeds if SUITE[self.task].settings[setting].seeded else 1,
+            "seeds": self.seeds_of(setting),
+            "protocol": PROTOCOL,
             "cell": [self.task, self.data_set, self.method, setting],
         }
         if isinstance(method, Disclosing):
@@ -126,6 +137,7 @@ def jobs_of(config: BenchmarkConfig, inputs: MethodInputs, there: Sequence[CellR
             config.seeds,
             done.get((task, name, method), {}),
             config.settings,
+            config.training_seeds,
         )
         for task in config.tasks or tuple(SUITE)
         for name in SUITE[task].data_sets
@@ -148,13 +160,13 @@ def run_job(job: Job) -> Iterator[CellResult]:
     except (DataSetMissing, MethodMissing) as missing:
         yield _not_found(job, str(missing))
         return
-    for name, setting in task.settings.items():
+    for name in task.settings:
         if job.settings and name not in job.settings:
             continue
         if not task.applies(name, opened) or job.done.get(name) == (digest := job.digest(name, opened)):
             continue
         begun = time.monotonic()
-        seeds = job.seeds if setting.seeded else 1
+        seeds = job.seeds_of(name)
         try:
             with PeakMemory() as memory:
                 outcomes = [task.run(data, name, opened, seed).scores for seed in range(seeds)]

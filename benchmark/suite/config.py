@@ -40,7 +40,12 @@ class BenchmarkConfig(StrictModel):
         default_factory=dict, description="folder or file of a published checkpoint that lies elsewhere, by its method"
     )
     recipes: RecipesConfig = Field(default_factory=RecipesConfig, description="methods that are trained here")
-    seeds: int = Field(default=5, ge=1, description="seeds of every setting that draws anything")
+    seeds: int = Field(default=5, ge=1, description="seeds of every setting that draws anything and trains no network")
+    training_seeds: int = Field(
+        default=1,
+        ge=1,
+        description="seeds of every setting that trains networks; with one, the interval is that of the test set alone",
+    )
     workers: int = Field(
         default=1, ge=1, description="methods that run at a time, each a Ray task; 1: in this process, without Ray"
     )

@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 
 from benchmark.datasets.base import Described, Pairs
-from benchmark.metrics.captions import bleu4, cider_d, rouge_l
-from benchmark.metrics.group_bootstrap import Estimate, mean_estimate
-from benchmark.suite.answers import derangement, grey_like, learned_answers, right_labels
+from benchmark.metrics.accuracy import expected_calibration_error
+from benchmark.metrics.captions import bleu4_of, cider_d, ngram_counts, rouge_l
+from benchmark.metrics.group_bootstrap import Estimate, estimate, mean_estimate
+from benchmark.suite.answers import (
+    answers_apart,
+    derangement,
+    grey_like,
+    images_to_answer,
+    learned_answers,
+    right_labels,
+)
 from benchmark.suite.base import (
     CaptionGuesser,
     ClauseReader,
@@ -129,7 +137,7 @@ def _written(data: Described | Pairs, setting: str, method: Any, test: Pairs, tr
 def _judged(said: Sequence[str], references: Sequence[Sequence[str]], groups: Sequence[str]) -> dict[str, Estimate]:
     return {
         "cider_d": _cider(said, references, groups),
-        "bleu4": Estimate(bleu4(said, references)),
+        "bleu4": estimate(bleu4_of(ngram_counts(said, references)), groups),
         "rouge_l": mean_estimate(rouge_l(said, references), groups),
     }
 
@@ -140,26 +148,29 @@ def _cider(said: Sequence[str], references: Sequence[Sequence[str]], groups: Seq
 
 def _by_clauses(data: Described, setting: str, method: Any, seed: int) -> Outcome:
     if setting == "zero_shot":
-        found = method.read_clauses([*data.test.images, grey_like(data.test.images[0])], data.values)
+        found = method.read_clauses(images_to_answer(data), data.values)
     else:
         found = learned_answers(method, data, seed)
-    seen = {clause: rows[:-1] for clause, rows in found.items()}
-    grey = {clause: rows[-1:].argmax(axis=1) for clause, rows in found.items()}
-    guess = {clause: rows.argmax(axis=1) for clause, rows in seen.items()}
+    answers, groups = answers_apart(data, found), data.test.groups
     truth = {clause: right_labels(data, clause) for clause in data.values}
-    right = np.mean([guess[clause] == truth[clause] for clause in data.values], axis=0)
-    of_grey = np.mean([grey[clause] == truth[clause] for clause in data.values], axis=0)
-    order = derangement(len(right), seed)
-    other = np.mean([guess[clause][order] == truth[clause] for clause in data.values], axis=0)
-    groups = data.test.groups
-    return Outcome(
-        {
-            "clause_accuracy": mean_estimate(right, groups),
-            **_judged(_captions(data, guess, _OWN_WORDING), _captioned(data)[0].captions, groups),
-            "clause_accuracy_grey": mean_estimate(of_grey, groups),
-            "clause_accuracy_shuffled": mean_estimate(other, groups),
-        }
-    )
+    order = derangement(len(data.test.images), seed)
+    guess = {clause: rows.argmax(axis=1) for clause, rows in answers.seen.items()}
+
+    def accuracy(said: Mapping[str, np.ndarray]) -> Estimate:
+        right = np.mean([said[clause].argmax(axis=1) == truth[clause] for clause in data.values], axis=0)
+        return mean_estimate(right, groups)
+
+    scores = {
+        "clause_accuracy": accuracy(answers.seen),
+        **_judged(_captions(data, guess, _OWN_WORDING), _captioned(data)[0].captions, groups),
+        "clause_accuracy_grey": accuracy(answers.grey),
+        "clause_accuracy_shuffled": accuracy({clause: rows[order] for clause, rows in answers.seen.items()}),
+    }
+    if answers.again:
+        scores["clause_accuracy_other_speckle"] = accuracy(answers.again)
+    confidence = np.concatenate([answers.seen[clause].max(axis=1) for clause in data.values])
+    right = np.concatenate([guess[clause] == truth[clause] for clause in data.values])
+    return Outcome({**scores, "ece": Estimate(expected_calibration_error(np.clip(confidence, 0, 1), right))})
 
 
 def _captions(data: Described, labels: Mapping[str, np.ndarray], wording: int) -> list[str]:

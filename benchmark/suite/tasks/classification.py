@@ -28,8 +28,10 @@ SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
         "linear_probe": Setting("features of five shifts frozen, logistic regression on all training images"),
         "40_shot": Setting("features frozen, logistic regression on 40 training images a class", seeded=True),
         "30_percent": Setting("features frozen, logistic regression on 30 % of the training images", seeded=True),
-        "all_labels": Setting("the method learns from all training images by itself; of an encoder: fine-tuning", True),
-        "all_labels_40": Setting("the method learns from 40 training images a class by itself", seeded=True),
+        "all_labels": Setting(
+            "the method learns from all training images by itself; of an encoder: fine-tuning", True, True
+        ),
+        "all_labels_40": Setting("the method learns from 40 training images a class by itself", True, True),
         "zero_shot": Setting(
             f"the method's own embeddings of images and of sentences, version {VERSION}, on the classes"
         ),

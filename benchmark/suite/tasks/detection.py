@@ -17,8 +17,8 @@ from corpus.geotiff.backscatter import Backscatter
 
 SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
     {
-        "light_head": Setting("encoder frozen, a light head on its feature maps", seeded=True),
-        "all_labels": Setting("the method learns from all boxes; of an encoder: fine-tuned with the head", True),
+        "light_head": Setting("encoder frozen, a light head on its feature maps", True, True),
+        "all_labels": Setting("the method learns from all boxes; of an encoder: fine-tuned with the head", True, True),
     }
 )
 _COUNTED = 60  # training images at most, on which the threshold of counts is chosen

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmark.datasets.base import Described, Pairs
-from benchmark.metrics.group_bootstrap import Estimate
-from benchmark.suite.answers import as_rows, derangement, learned_answers, right_labels
+from benchmark.metrics.group_bootstrap import Estimate, estimate
+from benchmark.suite.answers import answers_apart, as_rows, derangement, learned_answers, right_labels
 from benchmark.suite.base import ImageClassifier, ImageEncoder, NothingToJudge, Outcome, PairEncoder, Setting
 
 
@@ -43,20 +43,29 @@ class Retrieval:
                 raise NothingToJudge
             captions = [several[0] for several in data.captions]
             images, texts = method.embed_pairs(data.images, captions)
-            return Outcome(recalls(np.asarray(images), np.asarray(texts), captions, seed))
+            own = [str(row) for row in range(len(captions))]
+            return Outcome(recalls(np.asarray(images), np.asarray(texts), captions, seed, own))
         questions = list(data.values)
         keys = ["|".join(data.test.answers[q][row] for q in questions) for row in range(len(data.test.images))]
         if setting == "zero_shot":
-            images, texts = method.embed_pairs(data.test.images, data.test.captions)
+            shown = [*data.test.images, *data.test_again]
+            every, texts = method.embed_pairs(shown, data.test.captions)
+            images, again = np.asarray(every)[: len(keys)], np.asarray(every)[len(keys) :]
         else:
-            said = learned_answers(method, data, seed)
-            images = as_rows({question: rows[:-1] for question, rows in said.items()}, questions)
+            answers = answers_apart(data, learned_answers(method, data, seed))
+            images, again = (as_rows(said, questions) if said else () for said in (answers.seen, answers.again))
             one_hot = {q: np.eye(len(data.values[q]))[right_labels(data, q)] for q in questions}
             texts = as_rows(one_hot, questions)
-        return Outcome(recalls(np.asarray(images), np.asarray(texts), keys, seed))
+        scores = recalls(np.asarray(images), np.asarray(texts), keys, seed, data.test.groups)
+        if len(again):
+            other = recalls(np.asarray(again), np.asarray(texts), keys, seed, data.test.groups)
+            scores["mean_recall_other_speckle"] = other["mean_recall"]
+        return Outcome(scores)
 
 
-def recalls(images: np.ndarray, texts: np.ndarray, keys: Sequence[str], seed: int) -> dict[str, Estimate]:
+def recalls(
+    images: np.ndarray, texts: np.ndarray, keys: Sequence[str], seed: int, groups: Sequence[str]
+) -> dict[str, Estimate]:
     """Recalls of embeddings float [N, D] of images and of their texts, and the mean recall of two controls.
 
     Args:
@@ -64,11 +73,12 @@ def recalls(images: np.ndarray, texts: np.ndarray, keys: Sequence[str], seed: in
         texts: of the texts, in the same order.
         keys: equal for texts that say the same.
         seed: of the order of the shuffled control.
+        groups: N names; images of one group are drawn together for the interval, among all that are searched.
     """
     from benchmark.metrics.retrieval import retrieval
 
     found = retrieval(images, texts, keys)
-    scores = {"mean_recall": Estimate(found.mean_recall)}
+    scores = {"mean_recall": estimate(found.mean_recall_of, groups)}
     scores |= {f"image_to_text_r{rank}": Estimate(value) for rank, value in found.image_to_text.items()}
     scores |= {f"text_to_image_r{rank}": Estimate(value) for rank, value in found.text_to_image.items()}
     grey = np.repeat(images[:1], len(images), axis=0)

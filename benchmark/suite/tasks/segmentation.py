@@ -17,9 +17,9 @@ from benchmark.suite.base import ImageSegmenter, Outcome, PixelEncoder, Setting
 
 SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
     {
-        "light_head": Setting("encoder frozen, a light head on its feature maps and the picture", seeded=True),
+        "light_head": Setting("encoder frozen, a light head on its feature maps and the picture", True, True),
         "all_labels": Setting(
-            "the method learns from all masks by itself; of an encoder: fine-tuned with the head", True
+            "the method learns from all masks by itself; of an encoder: fine-tuned with the head", True, True
         ),
     }
 )

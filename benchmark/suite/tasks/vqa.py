@@ -11,7 +11,7 @@ import numpy as np
 from benchmark.datasets.base import Asked, Described
 from benchmark.metrics.accuracy import expected_calibration_error
 from benchmark.metrics.group_bootstrap import Estimate, mean_estimate
-from benchmark.suite.answers import derangement, grey_like, learned_answers, right_labels
+from benchmark.suite.answers import answers_apart, derangement, images_to_answer, learned_answers, right_labels
 from benchmark.suite.asked import COVERAGE, ask_in_words, ask_learned, judged
 from benchmark.suite.base import AnswerReader, ImageClassifier, ImageEncoder, Outcome, Setting
 
@@ -51,16 +51,17 @@ class VisualQuestionAnswering:
             ask = ask_in_words(data, method) if setting == "zero_shot" else ask_learned(data, method, seed)
             return Outcome(judged(data, ask, seed))
         if setting == "zero_shot":
-            images = [*data.test.images, grey_like(data.test.images[0])]
-            said = method.read_answers(images, data.asked, data.values)
+            said = method.read_answers(images_to_answer(data), data.asked, data.values)
         else:
             said = learned_answers(method, data, seed)
         truth = {question: right_labels(data, question) for question in data.values}
-        seen = {question: rows[:-1] for question, rows in said.items()}
-        grey = {question: np.repeat(rows[-1:], len(rows) - 1, axis=0) for question, rows in said.items()}
+        answers = answers_apart(data, said)
+        seen, grey = answers.seen, answers.grey
         other = {question: rows[derangement(len(rows), seed)] for question, rows in seen.items()}
         scores = {"exact": _mean_exact(seen, truth, data)} | _by_kind(seen, truth, data)
         scores |= {"exact_grey": _mean_exact(grey, truth, data), "exact_shuffled": _mean_exact(other, truth, data)}
+        if answers.again:
+            scores["exact_other_speckle"] = _mean_exact(answers.again, truth, data)
         questions = [question for question in seen if not question.startswith(SHARE)]
         confidence = np.concatenate([seen[question].max(axis=1) for question in questions])
         right = np.concatenate([seen[question].argmax(1) == truth[question] for question in questions])

@@ -138,11 +138,32 @@ def test_rows_of_probabilities_fit_their_texts():
 
 def test_retrieval_is_whole_for_equal_embeddings_and_chance_for_a_grey_image():
     rows = np.eye(40)
-    scores = recalls(rows, rows, [str(i) for i in range(40)], 0)
+    scores = recalls(rows, rows, [str(i) for i in range(40)], 0, [str(i) for i in range(40)])
     assert scores["mean_recall"].value == 1
     assert scores["text_to_image_r1"].value == 1
     assert scores["mean_recall_grey"].value < 0.2
     assert scores["mean_recall_shuffled"].value < 0.2
+
+
+def test_the_interval_of_a_recall_is_that_of_drawn_images():
+    rows, groups = np.eye(40), [str(i) for i in range(40)]
+    half = np.roll(rows, 1, axis=0)
+    half[:20] = rows[:20]
+    scores = recalls(half, rows, groups, 0, groups)
+    estimate = scores["mean_recall"]
+    assert estimate.low < estimate.value < estimate.high
+    by_hand = [scores[f"{way}_r{rank}"].value for way in ("image_to_text", "text_to_image") for rank in (1, 5, 10)]
+    assert estimate.value == pytest.approx(np.mean(by_hand))
+
+
+def test_answers_under_another_draw_of_speckle_are_judged_too(folder):
+    data = simulated.read_questions(folder)
+    assert len(data.test_again) == len(data.test.images)
+    scores = VQA.run(data, "light_head", Majority(), 0).scores
+    assert scores["exact_other_speckle"].value == scores["exact"].value
+    clauses = simulated.read_clauses(folder)
+    scores = RETRIEVAL.run(clauses, "by_clauses", Majority(), 0).scores
+    assert scores["mean_recall_other_speckle"].value == pytest.approx(scores["mean_recall"].value)
 
 
 def test_captions_of_the_truth_are_perfect_in_their_clauses_and_not_in_their_words(folder):
@@ -150,15 +171,19 @@ def test_captions_of_the_truth_are_perfect_in_their_clauses_and_not_in_their_wor
 
     class Knows:
         def read_clauses(self, images, values):
-            assert len(images) == len(data.test.images) + 1  # and a grey one, last
+            count = len(data.test.images)
+            assert len(images) == 2 * count + 1  # under two draws of speckle, and a grey one, last
             known = {c: [values[c].index(answer) for answer in data.test.answers[c]] for c in values}
-            return {c: one_hot([*known[c], 0], len(values[c])) for c in values}
+            return {c: one_hot([*known[c], *[0] * count, 0], len(values[c])) for c in values}
 
     scores = CAPTIONING.run(data, "zero_shot", Knows(), 0).scores
     assert scores["clause_accuracy"].value == 1
     assert 0.1 < scores["bleu4"].value <= 1
     assert scores["clause_accuracy_shuffled"].value < 1
     assert scores["clause_accuracy_grey"].value < 1
+    assert scores["clause_accuracy_other_speckle"].value == scores["clause_accuracy_grey"].value
+    assert scores["ece"].value == pytest.approx(0)
+    assert scores["bleu4"].low < scores["bleu4"].value < scores["bleu4"].high
 
 
 def test_our_encoder_reads_clauses_and_embeds_captions(folder, tmp_path):

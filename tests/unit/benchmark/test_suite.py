@@ -20,6 +20,17 @@ from corpus.registry import UnknownMember
 from support.labelled_images import write_folders
 
 
+def test_settings_that_train_networks_have_seeds_of_their_own(tmp_path):
+    config = BenchmarkConfig(data_dir=tmp_path, seeds=3, training_seeds=2)
+    [job] = [
+        job
+        for job in jobs_of(config, MethodInputs())
+        if (job.task, job.data_set, job.method) == ("classification_target", "mstar_soc", "majority")
+    ]
+    assert [job.seeds_of(setting) for setting in ("knn5", "40_shot", "all_labels")] == [1, 3, 2]
+    assert BenchmarkConfig(data_dir=tmp_path).training_seeds == 1
+
+
 def test_related_samples_widen_an_interval():
     right = np.repeat(np.random.default_rng(1).random(20) < 0.7, 8)
     apart = estimate(lambda w: float(w @ right / w.sum()), list(range(160)))
