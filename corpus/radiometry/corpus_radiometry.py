@@ -22,12 +22,14 @@ from corpus.radiometry.statistics import (
 )
 from corpus.tiles import CorpusError, read_tiles, tile_path
 
+BOTH: Final = "both"
+"""Stands for the polarisations together, beside the name of each."""
 MEASURES: Final = {
     "level_db": "histogram, dB",
-    "shape_db": "histogram, median of each window taken off, dB",
-    "autocorrelation": "autocorrelation, mean difference over the lags",
-    "looks_db": "equivalent number of looks, ratio in dB",
-    "correlation": "correlation of VV and VH over windows",
+    "shape_db": "histogram without medians, dB",
+    "autocorrelation": "autocorrelation",
+    "looks_db": "looks, ratio in dB",
+    "correlation": "correlation of VV and VH",
 }
 """Name of a distance -> what it is, in words. All are 0 for equal corpora and have no sign."""
 
@@ -57,8 +59,11 @@ class BandRadiometry:
 
     @property
     def curve(self) -> np.ndarray:
-        """Mean autocorrelation over the windows that are not constant, float64 [LAGS_M]."""
-        return np.nanmean(np.stack(self.curves), axis=0)
+        """Mean autocorrelation over the windows that are not constant, float64 [LAGS_M]; NaN at lags too long."""
+        curves = np.stack(self.curves)
+        known = np.isfinite(curves)
+        total, count = np.where(known, curves, 0.0).sum(axis=0), known.sum(axis=0)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
     @property
     def equivalent_looks(self) -> float:
@@ -149,7 +154,7 @@ def distances(first: CorpusRadiometry, second: CorpusRadiometry) -> dict[str, di
     """Distances between two corpora.
 
     Returns:
-        Polarisation -> name of MEASURES -> distance; 'both' has that of the correlation. A distance that cannot be
+        Polarisation -> name of MEASURES -> distance; BOTH has that of the correlation. A distance that cannot be
         measured is left out: of polarisations that one lacks, and of the level where it is known up to a constant.
     """
     result: dict[str, dict[str, float]] = {}
@@ -164,5 +169,5 @@ def distances(first: CorpusRadiometry, second: CorpusRadiometry) -> dict[str, di
         result[name] = of_band
     pairs = [np.array(each.correlations)[np.isfinite(each.correlations)] for each in (first, second)]
     if all(len(each) for each in pairs):
-        result["both"] = {"correlation": float(wasserstein_distance(*pairs))}
+        result[BOTH] = {"correlation": float(wasserstein_distance(*pairs))}
     return result

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from corpus.ingest.config import IngestConfig
 from corpus.ingest.ingest import cut_scenes
-from corpus.radiometry.corpus_radiometry import MEASURES, CorpusRadiometry, distances, measure_corpus
+from corpus.radiometry.corpus_radiometry import BOTH, MEASURES, CorpusRadiometry, distances, measure_corpus
 from corpus.storage.errors import ConfigError
 from corpus.tiles import TILES_FILE
 from orchestrator.data.prepare import PreparedCorpus
@@ -24,7 +24,7 @@ class RadiometryComparison:
 
     Attributes:
         distances: polarisation -> name of MEASURES -> distance, see `corpus.radiometry.corpus_radiometry.distances`.
-        corpus, real: polarisation -> numbers that describe it, and under 'both' the mean correlation.
+        corpus, real: polarisation -> numbers that describe it, and under BOTH the mean correlation.
         scenes: number of real scenes.
     """
 
@@ -89,14 +89,15 @@ def half_of(names: Collection[str], half: int) -> set[str]:
 
 def print_comparison(compared: RadiometryComparison, console: Console) -> None:
     """Print the numbers of both sides, and the distances, as tables."""
-    table = Table("", *(f"{side} {name}" for name in compared.distances for side in ("corpus", "real")))
-    keys = [key for values in compared.corpus.values() for key in values]
-    for key in dict.fromkeys(keys):
-        cells = [
-            side.get(name, {}).get(key) for name in compared.distances for side in (compared.corpus, compared.real)
-        ]
-        table.add_row(key, *("" if value is None else f"{value:.4g}" for value in cells))
+    bands = [name for name in compared.distances if name != BOTH]
+    table = Table("", *(title for name in bands for title in (name, f"real {name}")))
+    for key in compared.corpus[bands[0]]:
+        values = (side[name][key] for name in bands for side in (compared.corpus, compared.real))
+        table.add_row(key, *(f"{value:.4g}" for value in values))
     console.print(table)
+    if BOTH in compared.distances:
+        ours, theirs = (side[BOTH]["correlation"] for side in (compared.corpus, compared.real))
+        console.print(f"mean correlation of the polarisations: {ours:.3f}, real {theirs:.3f}", highlight=False)
     table = Table("distance", *compared.distances)
     for measure, words in MEASURES.items():
         cells = [values.get(measure) for values in compared.distances.values()]
@@ -107,4 +108,4 @@ def print_comparison(compared: RadiometryComparison, console: Console) -> None:
 
 def _summary(measured: CorpusRadiometry) -> dict[str, dict[str, float]]:
     bands = {name: band.summary() for name, band in measured.bands.items()}
-    return bands if measured.mean_correlation is None else {**bands, "both": {"correlation": measured.mean_correlation}}
+    return bands if measured.mean_correlation is None else {**bands, BOTH: {"correlation": measured.mean_correlation}}

@@ -59,7 +59,7 @@ def test_the_table_shows_both_sides_and_every_distance(call, tmp_path):
     setting = [part for each in SMALL for part in ("--set", each)]
     status, out, _ = call("data", "distance", SMOKE, "--real", tmp_path / "in", "--window", "48", *setting)
     assert status == 0
-    for words in ("deviation_in_window_db", "looks", "histogram", "autocorrelation", "correlation of VV and VH"):
+    for words in ("deviation_in_window_db", "real VV", "histogram", "autocorrelation", "correlation of VV and VH"):
         assert words in out
 
 
