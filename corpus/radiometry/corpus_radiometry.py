@@ -168,6 +168,6 @@ def distances(first: CorpusRadiometry, second: CorpusRadiometry) -> dict[str, di
         of_band["looks_db"] = float(abs(10 * np.log10(a.equivalent_looks / b.equivalent_looks)))
         result[name] = of_band
     pairs = [np.array(each.correlations)[np.isfinite(each.correlations)] for each in (first, second)]
-    if all(len(each) for each in pairs):
+    if result and all(len(each) for each in pairs):
         result[BOTH] = {"correlation": float(wasserstein_distance(*pairs))}
     return result

@@ -137,7 +137,7 @@ REAL_SCALE: Final = Recipe(
     ridge_m={"hills": (350.0, 800.0), "mountain": (450.0, 1100.0)},
     field_m=((130.0, 420.0), (60.0, 220.0)),
     crop_db=(2.2, 1.2),
-    cross_share=0.45,
+    cross_share=0.35,
 )
 RECIPES: Final[Mapping[int, Recipe]] = {1: PROTOTYPES, 2: REAL_SCALE}
 """Recipe by the number that `corpus.simulated.recipe` gives it."""

@@ -30,7 +30,7 @@ from corpus.simulate.truth import SceneTruth
 from corpus.storage.rng import derive_seed
 
 _MARGIN_PIXELS = 16
-_OFF_GRID = 0.45  # pixels between the radar's grid and the map's, at most
+_OFF_GRID = 0.38  # pixels between the radar's grid and the map's, at most
 _SLOPES = (0.3, 1.0)  # exponent of the brightness of slopes that a product's terrain correction leaves
 _ATTEMPTS, _ATTEMPTS_PER_PLAN = 60, 4
 
