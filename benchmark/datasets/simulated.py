@@ -35,7 +35,7 @@ from corpus.storage.writer import UNGUARDED
 from hcot_llm.schema.files import default_schema
 from hcot_llm.text.render import render_caption
 
-RECIPE: Final = SceneConfig(tiles=400, seed=31415, cities=80)
+RECIPE: Final = SceneConfig(recipe=1, tiles=400, seed=31415, cities=80)
 TEST_SHARE: Final = 0.3
 DISTANCE_KM: Final = 50.0
 LANDFORMS: Final = {

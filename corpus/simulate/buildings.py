@@ -103,6 +103,8 @@ def add_buildings(
     headings,
     heights,
     taken: np.ndarray | None = None,
+    *,
+    cross_spread_db: float = 0.0,
 ) -> None:
     """Adds rectangular buildings: roofs, heights, wall returns and truth objects.
 
@@ -128,14 +130,16 @@ def add_buildings(
     np.maximum(c.height_m, top.reshape(c.n, c.n), out=c.height_m)
     rows, cols, lengths, widths = rows[fine], cols[fine], lengths[fine], widths[fine]
     headings, heights = headings[fine], heights[fine]
-    _walls(c, acquisition, rng, rows, cols, lengths, widths, headings, heights)
+    _walls(c, acquisition, rng, rows, cols, lengths, widths, headings, heights, cross_spread_db)
     for values in zip(rows - c.pad, cols - c.pad, lengths, widths, headings % 180, heights, strict=True):
         row, col, length, width, heading, height = (float(v) for v in values)
         if -0.5 <= row < c.size - 0.5 and -0.5 <= col < c.size - 0.5:
             c.objects.append(SceneObject("building", row, col, length, width, heading, height))
 
 
-def _walls(c: Canvas, acq: Acquisition, rng, rows, cols, lengths, widths, headings, heights) -> None:
+def _walls(
+    c: Canvas, acq: Acquisition, rng, rows, cols, lengths, widths, headings, heights, cross_spread_db: float
+) -> None:
     """Double bounce along the foot of the walls that face the radar, and single bounce on their faces.
 
     A wall that looks straight at the radar returns a dihedral's strong line; turned by more than about 12
@@ -169,6 +173,8 @@ def _walls(c: Canvas, acq: Acquisition, rng, rows, cols, lengths, widths, headin
         at_c = base_c[which] + nr[which] * t * wall[which] / g
         rcs = per_metre[which] * wall[which] / count[which] * 10 ** rng.normal(0, 0.25, which.size)
         cross = np.where(off[which] < 15, -11.0, -6.5)
+        if cross_spread_db:  # balconies, fences and trees in front make of each wall a depolariser of its own
+            cross = cross + rng.normal(0, cross_spread_db, off.size)[which]
         foot = np.column_stack([at_r, at_c, np.zeros(which.size), rcs, cross])
         face = foot.copy()
         face[:, 2] = rng.random(which.size) * height[which]

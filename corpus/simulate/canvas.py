@@ -44,6 +44,7 @@ class Canvas:
     roof: np.ndarray = field(init=False)  # float32, share of the pixel under roofs
     height_m: np.ndarray = field(init=False)  # float32, height of what stands on the ground
     texture_db: np.ndarray = field(init=False)  # float32, offset to the class's backscatter
+    cross_db: np.ndarray = field(init=False)  # float32, further offset where cross-polarised
     roof_db: np.ndarray = field(init=False)  # float32, offset to the backscatter of roofs
     # float64 [k, 5]: row, col, height_m, RCS m2, cross-pol dB
     points: list[np.ndarray] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Canvas:
         shape = (self.n, self.n)
         self.cover = np.full(shape, GRASS, np.uint8)
         self.zone = np.full(shape, Z_NATURAL, np.uint8)
-        for name in ("ground_m", "roof", "height_m", "texture_db", "roof_db"):
+        for name in ("ground_m", "roof", "height_m", "texture_db", "cross_db", "roof_db"):
             setattr(self, name, np.zeros(shape, np.float32))
 
     @property

@@ -11,6 +11,8 @@ from corpus.simulate.canvas import Canvas, fill_rectangle
 from corpus.simulate.fields import distance_inside, heading_vector
 from corpus.simulate.plan import Plan
 
+_RUNWAY_M, _TAXIWAY_M = 52.0, 26.0
+
 
 def draw_port(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
     """Paved ground behind a straight quay, a row of cranes, container blocks and sheds."""
@@ -101,11 +103,12 @@ def draw_airport(c: Canvas, plan: Plan, rng: np.random.Generator) -> dict[str, n
     near, far = runway_at - (0.12 if fine else 0.09), apron_at + deep / 2 + (0.12 if fine else 0.09)
     field = strip((near + far) / 2, 3 * e, (far - near) * e)  # the airfield; woods beyond its fence
     c.cover[field], c.zone[field], c.texture_db[field] = cv.GRASS, cv.Z_AIRPORT, 0.0
-    runway = strip(runway_at, 3 * e, 0.2 * e if fine else 10.0 * g)
+    runway_m, taxiway_m = (_RUNWAY_M, _TAXIWAY_M) if plan.in_metres else (10.0 * g, 4.0 * g)
+    runway = strip(runway_at, 3 * e, 0.2 * e if fine else runway_m)
     paved = runway.copy()
     if not fine:
         for t in (-0.3, 0.3):
-            paved |= strip((runway_at + apron_at) / 2, 4.0 * g, (apron_at - runway_at) * e, t * e)
+            paved |= strip((runway_at + apron_at) / 2, taxiway_m, (apron_at - runway_at) * e, t * e)
     c.cover[paved], c.texture_db[paved] = cv.RUNWAY, -1.0
     apron = strip(apron_at, long, deep * e)
     c.cover[apron], c.texture_db[apron] = cv.PAVED, -4.0

@@ -11,7 +11,10 @@ from corpus.simulate import canvas as cv
 from corpus.simulate.backscatter import CROSS_POLARISATIONS, class_table
 from corpus.simulate.canvas import Canvas, splat
 from corpus.simulate.fields import along, fractal, heading_vector, shift
+from corpus.simulate.recipe import PROTOTYPES, Recipe
 from corpus.simulate.sensor import Acquisition
+
+_SWELL_M = (110.0, 260.0)  # from crest to crest
 
 
 def shadow(height_m: np.ndarray, acquisition: Acquisition, gsd_m: float) -> np.ndarray:
@@ -39,11 +42,22 @@ def slope_gain(ground_m: np.ndarray, acquisition: Acquisition, gsd_m: float) -> 
     return np.clip(gain, 1e-3, 8.0).astype(np.float32)
 
 
-def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell_db: np.ndarray) -> list[np.ndarray]:
-    """Expected sigma zero float32 [n, n] per polarisation, without the dominant points, in image geometry."""
+def reflectivity(
+    c: Canvas,
+    acquisition: Acquisition,
+    wind_m_s: float,
+    swell_db: np.ndarray,
+    recipe: Recipe = PROTOTYPES,
+    slopes: float = 1.0,
+) -> list[np.ndarray]:
+    """Expected sigma zero float32 [n, n] per polarisation, without the dominant points, in image geometry.
+
+    slopes: exponent of the brightness of slopes: 1 as they are seen, less where a product's terrain correction took
+    some of it away.
+    """
     g, (lr, lc), tan = c.gsd_m, acquisition.look, acquisition.tan_incidence
     relief = c.ground_m.max() > 0.05 * g
-    gain = slope_gain(c.ground_m, acquisition, g) if relief else np.float32(1.0)
+    gain = slope_gain(c.ground_m, acquisition, g) ** np.float32(slopes) if relief else np.float32(1.0)
     stands = c.height_m * np.minimum(c.roof * 1.2, 1.0)
     lit = ~shadow(c.ground_m + stands, acquisition, g)
     # The product is geocoded with a coarse elevation model: only what it misses moves in the image.
@@ -53,10 +67,11 @@ def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell_db:
     top_r, top_c = base_r - lr * c.height_m / tan / g, base_c - lc * c.height_m / tan / g
     texture = 10.0 ** ((c.texture_db + np.where(c.water(), swell_db, 0.0)) / 10.0)
     diffuse = _placed(c, acquisition, c.diffuse, missed)
-    images = []
+    images, own_cross = [], bool(c.cross_db.any())
     for polarisation in acquisition.sensor.polarisations:
-        table = class_table(acquisition.sensor.band, polarisation, acquisition.incidence_deg, wind_m_s)
-        ground = table[c.cover] * texture * gain * (1.0 - c.roof) * lit
+        table = class_table(recipe.band(acquisition.sensor.band), polarisation, acquisition.incidence_deg, wind_m_s)
+        own = 10.0 ** (c.cross_db / 10.0) if own_cross and polarisation in CROSS_POLARISATIONS else 1.0
+        ground = table[c.cover] * texture * own * gain * (1.0 - c.roof) * lit
         roofs = table[cv.BUILDING] * 10.0 ** (c.roof_db / 10.0) * c.roof * gain * (lit | (c.height_m > 0))
         image = splat(c.n, base_r.ravel(), base_c.ravel(), ground.ravel()) if relief else ground.astype(np.float32)
         up = c.roof > 0
@@ -66,8 +81,18 @@ def reflectivity(c: Canvas, acquisition: Acquisition, wind_m_s: float, swell_db:
     return images
 
 
-def swell(c: Canvas, rough: bool, rng: np.random.Generator) -> np.ndarray:
-    """Modulation of the water's backscatter float32 [n, n] in dB: crests of long waves where the sea is rough."""
+def swell(c: Canvas, rough: bool, rng: np.random.Generator, in_metres: bool = False) -> np.ndarray:
+    """Modulation of the water's backscatter float32 [n, n] in dB: crests of long waves where the sea is rough.
+
+    Prototypes show crests in every rough water. In metres they are weak, and only the sea has them.
+    """
+    if in_metres:
+        gusts = 0.7 * fractal(rng, c.n, 1.6, 0.6)
+        if not rough:
+            return gusts
+        phase = along(c.n, heading_vector(rng.uniform(0, 360))) * c.gsd_m / rng.uniform(*_SWELL_M)
+        crests = np.sin(2 * np.pi * (phase + 0.4 * fractal(rng, c.n, 2.0, 0.5)))
+        return (gusts + np.where(c.cover == cv.SEA, 0.8 * crests, 0.0)).astype(np.float32)
     if not rough:
         return 0.2 * fractal(rng, c.n, 1.0, coarsest=0.3)
     wavelength = rng.uniform(0.08, 0.11) * c.size
@@ -154,4 +179,18 @@ def focus(
         field = (noise[0] + 1j * noise[1]) * amplitude + points
         focused: Any = fft.ifft2(fft.fft2(field) * h)
         image += np.float32(weight) * (focused.real**2 + focused.imag**2)
+    return image
+
+
+def resample(image: np.ndarray, offset: tuple[float, float]) -> np.ndarray:
+    """An image, real [H, W], read between its pixels by bilinear interpolation, as a product on a map's grid is.
+
+    Args:
+        image: power; its rim is repeated.
+        offset: of the new grid in rows and columns, -1 to 1.
+    """
+    for axis, shift_px in enumerate(offset):
+        share, last = np.float32(abs(shift_px)), image.shape[axis] - 1
+        beside = np.clip(np.arange(last + 1) + (1 if shift_px > 0 else -1), 0, last)
+        image = (1 - share) * image + share * np.take(image, beside, axis)
     return image

@@ -7,11 +7,11 @@ from scipy import ndimage
 
 from corpus.simulate import canvas as cv
 from corpus.simulate.canvas import Canvas
+from corpus.simulate.farmland import draw_parcels
 from corpus.simulate.fields import along, blobs, distance_inside, fractal, heading_vector
 from corpus.simulate.plan import Plan
 
-# Mean slope in degrees and distance of the ridges in tiles, by relief; `facts` has its limits in between.
-_SLOPE_DEG = {"plain": (0.1, 0.4), "hills": (8.0, 10.5), "mountain": (20.0, 25.0)}
+# Distance of the ridges in tiles, by relief.
 _RIDGES = {"plain": (0.3, 0.4), "hills": (0.17, 0.23), "mountain": (0.25, 0.34)}
 
 
@@ -28,6 +28,9 @@ def draw_terrain(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
         return
     if plan.relief == "plain":
         field = ndimage.gaussian_filter(fractal(rng, c.n, beta=2.1, coarsest=0.55), 1.5)
+    elif plan.in_metres:
+        coarsest = rng.uniform(*plan.recipe.ridge_m[plan.relief]) / c.gsd_m / c.n
+        field = ndimage.gaussian_filter(_ridges(c, rng, coarsest), 0.7)
     else:
         distance = rng.uniform(*_RIDGES[plan.relief]) * c.size
         heading = plan.acquisition.look_azimuth_deg + rng.uniform(-40, 40)
@@ -38,10 +41,21 @@ def draw_terrain(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
     if c.water().any():
         shore = distance_inside(~c.water()).astype(np.float32)
         field = (field - field.min()) * np.clip(shore / (0.08 * c.size), 0, 1)
-    wanted = rng.uniform(*_SLOPE_DEG[plan.relief])
+    wanted = rng.uniform(*plan.ranges.slope_deg[plan.relief])
     for _ in range(2):  # the mean of arctangents is not linear in the scale: a second step gets it right
         field *= np.tan(np.deg2rad(wanted)) / max(np.tan(np.deg2rad(mean_slope_deg(c.crop(field), c.gsd_m))), 1e-9)
     c.ground_m = (field - field.min()).astype(np.float32)
+
+
+def _ridges(c: Canvas, rng: np.random.Generator, coarsest: float) -> np.ndarray:
+    """Heights [n, n] of branching ridges: each octave is high where a fractal field crosses zero.
+
+    coarsest: distance of the main ridges as a share of n.
+    """
+    field = 0.5 * fractal(rng, c.n, 2.0, min(1.5 * coarsest, 1.2))
+    for octave in range(3):
+        field -= np.abs(fractal(rng, c.n, 2.2, min(2 * coarsest, 1.5) / 2**octave)) / 2.2**octave
+    return field
 
 
 def draw_water(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
@@ -55,7 +69,11 @@ def draw_water(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
         across = along(n, heading_vector(c.axes["channel"] + 90))
         bend = fractal(rng, n, 2.4)[n // 2]  # one profile bends the whole river
         phase = np.clip(along(n, heading_vector(c.axes["channel"])) + n / 2, 0, n - 1)
-        wave = np.interp(phase, np.arange(n), bend) * c.size * (0.0 if straight or plan.targets else 0.05)
+        wave = (
+            np.interp(phase, np.arange(n), bend)
+            * c.size
+            * (0.0 if straight or (plan.targets and not plan.in_metres) else 0.05)
+        )
         mask = _below_share(c, np.abs(across - wave - rng.uniform(-0.2, 0.2) * c.size), share)
     elif plan.water == "sea":
         field = along(n, heading_vector(rng.uniform(0, 360)))
@@ -64,7 +82,9 @@ def draw_water(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
         row, col = rng.uniform(-0.14, 0.14, 2) * c.size + (n - 1) / 2
         x = np.arange(n)
         field = np.hypot(x[:, None] - row, (x[None, :] - col) * rng.uniform(0.8, 1.25)).astype(np.float32)
-        mask = _below_share(c, field + fractal(rng, n, 2.3, coarsest=0.5) * 0.025 * c.size, share)
+        mask = _below_share(
+            c, field + fractal(rng, n, 2.3, coarsest=0.5) * (0.07 if plan.in_metres else 0.025) * c.size, share
+        )
     if plan.boundary == "gradual":  # marsh and mud flats instead of a line
         mask = dissolve(c, rng, mask)
     c.cover[mask] = {"sea": cv.SEA, "lake": cv.LAKE, "channel": cv.RIVER}[plan.water]
@@ -92,22 +112,23 @@ def built_up(c: Canvas, plan: Plan, rng: np.random.Generator) -> np.ndarray:
     hamlets = not plan.urban
     if plan.pattern == "none" or plan.function in ("port", "airport"):
         return np.zeros((n, n), bool)
+    ragged = 0.035 * fractal(rng, n, 2.0, 0.35) if plan.in_metres else np.float32(0.0)  # no town ends in a circle
     if plan.pattern == "uniform" or plan.water == "sea":
         mask = np.ones((n, n), bool)
     elif plan.pattern == "central":
         radius = rng.uniform(0.28, 0.31)
         row, col = rng.uniform(-0.03, 0.03, 2)
-        mask = np.hypot(x[:, None] - row, x[None, :] - col) < radius
+        mask = np.hypot(x[:, None] - row, x[None, :] - col) + ragged < radius
     elif plan.pattern == "peripheral":
-        mask = along(n, heading_vector(rng.uniform(0, 360))) / size > rng.uniform(0.06, 0.12)
+        mask = along(n, heading_vector(rng.uniform(0, 360))) / size + ragged > rng.uniform(0.06, 0.12)
     elif plan.pattern == "linear":
         across = along(n, heading_vector(rng.uniform(0, 180))) / size - rng.uniform(-0.1, 0.1)
-        mask = np.abs(across) < rng.uniform(0.085, 0.10)
+        mask = np.abs(across) + ragged < rng.uniform(0.085, 0.10)
     else:  # scattered quarters or hamlets
         mask = np.zeros((n, n), bool)
         radius = rng.uniform(0.055, 0.065) if hamlets else rng.uniform(0.115, 0.125)
         for row, col in _apart(rng, int(rng.integers(4, 6)), 0.36, 0.34 if hamlets else 0.36):
-            mask |= np.hypot(x[:, None] - row, x[None, :] - col) < radius
+            mask |= np.hypot(x[:, None] - row, x[None, :] - col) + ragged < radius
     if plan.boundary == "gradual" and plan.pattern in ("central", "peripheral") and plan.water == "none":
         mask = dissolve(c, rng, mask, 0.05)
     return mask & land
@@ -142,12 +163,16 @@ def draw_cover(c: Canvas, plan: Plan, rng: np.random.Generator, built: np.ndarra
     c.zone[land] = cv.Z_NATURAL
     c.cover[land] = main
     if crops:
-        _parcels(c, rng, land & ~second)
+        if plan.in_metres:
+            draw_parcels(c, plan.recipe, rng, land & ~second)
+        else:
+            _parcels(c, rng, land & ~second)
         c.cover[land & second] = cv.FOREST
     else:
         c.cover[land & second] = other
     wild = land & (c.zone == cv.Z_NATURAL)
-    c.texture_db[wild] += (1.5 * blobs(rng, c.n, 4.0))[wild]
+    if not plan.in_metres:  # else every cover has its own texture, see `texture`
+        c.texture_db[wild] += (1.5 * blobs(rng, c.n, 4.0))[wild]
     _ground_of_towns(c, plan, rng, built)
 
 

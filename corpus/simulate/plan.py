@@ -1,7 +1,7 @@
 """The wish list of a scene: what to draw. What was drawn in the end is measured in `facts`.
 
-Wishes are prototypes: every quantity lies well inside its class, and only combinations that can be read
-off an image are wished for (no hills below a dense town, no ships on a marshy shore).
+Only combinations that can be read off an image are wished for (no hills below a dense town, no ships on a marshy
+shore). Unless ambiguous scenes stay in, every quantity lies well inside its class (`ranges`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpus.simulate.config import SceneConfig
+from corpus.simulate.ranges import CLEAR, WIDE, Ranges
+from corpus.simulate.recipe import PROTOTYPES, Recipe
 from corpus.simulate.sensor import SENSORS, Acquisition, draw_acquisition
 
 
@@ -35,6 +37,18 @@ class Plan:
     sidelobes: bool
     on_runway: bool
     wind_m_s: float
+    recipe: Recipe = PROTOTYPES
+    ambiguous: bool = False  # whether quantities may lie near the limits of their classes
+
+    @property
+    def ranges(self) -> Ranges:
+        """What quantities are drawn from."""
+        return WIDE if self.ambiguous else CLEAR
+
+    @property
+    def in_metres(self) -> bool:
+        """Whether towns, roads and fields are drawn in metres; a sensor that shows single houses has its own scale."""
+        return self.recipe.real_scale and not self.acquisition.sensor.is_fine
 
     @property
     def urban(self) -> bool:
@@ -81,8 +95,6 @@ _WATER: dict[str, Weights] = {  # a coastal city has the sea too
     "airport": {"none": 1.0},
     "open_water": {"sea": 1.0},
 }
-_WATER_SHARE = {"none": (0, 0), "sea": (0.35, 0.55), "lake": (0.09, 0.18), "channel": (0.10, 0.15)}
-_WATER_SHARE_WITH_SHIPS = {"sea": (0.42, 0.62), "lake": (0.24, 0.33), "channel": (0.19, 0.26)}
 _PATTERN: dict[str, Weights] = {
     "residential": {"uniform": 0.28, "central": 0.18, "peripheral": 0.08, "scattered": 0.26, "linear": 0.20},
     "commercial_core": {"uniform": 0.45, "central": 0.40, "peripheral": 0.15},
@@ -94,13 +106,12 @@ _PATTERN: dict[str, Weights] = {
     "natural": {"none": 0.75, "scattered": 0.25},
     "open_water": {"none": 1.0},
 }
-_ROOFED_SHARE = {"none": (0.0, 0.0), "sparse": (0.015, 0.024), "medium": (0.075, 0.10), "dense": (0.235, 0.29)}
 _COUNT = {1: 0.32, 2: 0.24, 3: 0.22, 4: 0.14, 5: 0.05, 6: 0.03}
 
 
 def draw_plan(config: SceneConfig, rng: np.random.Generator, coastal: bool) -> Plan:
     """The wish list of one scene; cities away from the sea get no sea."""
-    pick = _Picker(rng)
+    pick, ranges = _Picker(rng), WIDE if config.keeps_ambiguous else CLEAR
     sensor = SENSORS[pick(config.sensors)]
     fine = sensor.is_fine
     has_targets = pick.chance(config.share_with_targets)
@@ -118,9 +129,9 @@ def draw_plan(config: SceneConfig, rng: np.random.Generator, coastal: bool) -> P
     )
     if ships and coastal and function in ("natural", "cropland"):
         water = "sea"
-    low, high = (_WATER_SHARE_WITH_SHIPS if ships else _WATER_SHARE)[water]
+    low, high = (ranges.water_share_with_ships if ships else ranges.water_share)[water]
     if function == "port" and water == "sea":
-        low, high = 0.45, 0.55
+        low, high = ranges.port_sea_share
     share = 1.0 if function == "open_water" else pick.between(low, high)
     relief = pick(_RELIEF.get(function, {"plain": 1.0}))
     if ships and relief == "mountain":
@@ -154,10 +165,12 @@ def draw_plan(config: SceneConfig, rng: np.random.Generator, coastal: bool) -> P
         pattern=pattern,
         regular=regular,
         density=density,
-        roofed_share=pick.between(*_ROOFED_SHARE[density]),
+        roofed_share=pick.between(*ranges.roofed_share[density]),
         road=_road(pick, function, relief, water, pattern, density, regular),
         boundary=boundary,
-        wind_m_s=pick.between(1.0, 1.8) if pick.chance(0.5 if has_targets else 0.7) else pick.between(6.5, 8.0),
+        wind_m_s=pick.between(*(ranges.calm_m_s if pick.chance(0.5 if has_targets else 0.7) else ranges.rough_m_s)),
+        recipe=config.world,
+        ambiguous=config.keeps_ambiguous,
         **wishes,
     )
 

@@ -19,17 +19,20 @@ from corpus.simulate.canvas import Canvas
 from corpus.simulate.clear import unclear
 from corpus.simulate.config import SceneConfig
 from corpus.simulate.facilities import draw_airport, draw_port
-from corpus.simulate.imaging import focus, point_amplitudes, reflectivity, swell, transfer
+from corpus.simulate.imaging import focus, point_amplitudes, reflectivity, resample, swell, transfer
+from corpus.simulate.margins import unclear_facts
 from corpus.simulate.plan import Plan, draw_plan
 from corpus.simulate.roads import draw_roads, street_axes
 from corpus.simulate.targets import draw_aircraft, draw_ships
+from corpus.simulate.texture import draw_texture
+from corpus.simulate.town import draw_town
 from corpus.simulate.truth import SceneTruth
 from corpus.storage.rng import derive_seed
 
 _MARGIN_PIXELS = 16
+_OFF_GRID = 0.38  # pixels between the radar's grid and the map's, at most
+_SLOPES = (0.3, 1.0)  # exponent of the brightness of slopes that a product's terrain correction leaves
 _ATTEMPTS, _ATTEMPTS_PER_PLAN = 60, 4
-# Visibility of the cross of sidelobes, dB; the limit of `facts` is 6.
-_SIDELOBES_DB, _NO_SIDELOBES_DB = (13.0, 16.0), -3.0
 
 
 @dataclass
@@ -70,7 +73,7 @@ def simulate_scene(config: SceneConfig, index: int, speckle: int = 0) -> Scene:
     for attempt in range(_ATTEMPTS):
         plan = draw_plan(config, generator(config, index, f"plan {attempt // _ATTEMPTS_PER_PLAN}"), city.coastal)
         c = _draw(config, index, plan, attempt)
-        reason = _unclear(plan, c)
+        reason = _no_room(plan, c) if plan.ambiguous else _unclear(plan, c)
         if not reason:
             bands = _image(config, index, plan, c, speckle)
             truth = _truth(plan, c)
@@ -95,7 +98,12 @@ def _draw(config: SceneConfig, index: int, plan: Plan, attempt: int) -> Canvas:
         draw_port(c, plan, rng)
     c.rural = c.cover.copy()
     taken = draw_roads(c, plan, rng, built)
-    draw_buildings(c, plan, generator(config, index, f"buildings {attempt}"), built, taken)
+    builders = generator(config, index, f"buildings {attempt}")
+    if plan.in_metres:
+        draw_town(c, plan, builders, built, taken)
+        draw_texture(c, plan.recipe, generator(config, index, f"texture {attempt}"))
+    else:
+        draw_buildings(c, plan, builders, built, taken)
     if plan.targets and airport is not None:
         draw_aircraft(c, plan, aims, airport)
     elif plan.targets:
@@ -106,7 +114,12 @@ def _draw(config: SceneConfig, index: int, plan: Plan, attempt: int) -> Canvas:
 def _image(config: SceneConfig, index: int, plan: Plan, c: Canvas, draw: int) -> np.ndarray:
     acquisition = plan.acquisition
     waves = generator(config, index, "waves")
-    means = reflectivity(c, acquisition, plan.wind_m_s, swell(c, plan.rough, waves))
+    grid = generator(config, index, "grid")
+    offset = tuple(grid.uniform(-_OFF_GRID, _OFF_GRID, 2)) if plan.in_metres else None
+    slopes = float(grid.uniform(*_SLOPES)) if plan.in_metres else 1.0
+    means = reflectivity(
+        c, acquisition, plan.wind_m_s, swell(c, plan.rough, waves, plan.in_metres), plan.recipe, slopes
+    )
     h = transfer(c, acquisition)
     bands = []
     for polarisation, mean, nesz_db in zip(
@@ -116,7 +129,8 @@ def _image(config: SceneConfig, index: int, plan: Plan, c: Canvas, draw: int) ->
             _set_peaks(c, plan, mean, h, 10 ** (nesz_db / 10), waves)
         points = point_amplitudes(c, acquisition, polarisation, generator(config, index, "phase"))
         speckle = generator(config, index, f"speckle {polarisation}{f' {draw}' if draw else ''}")
-        bands.append(c.crop(focus(mean, points, h, 10 ** (nesz_db / 10), acquisition.looks, speckle)))
+        image = focus(mean, points, h, 10 ** (nesz_db / 10), acquisition.looks, speckle)
+        bands.append(c.crop(image if offset is None else resample(image, offset)))
     return np.ascontiguousarray(np.stack(bands), np.float32)
 
 
@@ -139,12 +153,18 @@ def _set_peaks(c: Canvas, plan: Plan, mean: np.ndarray, h: np.ndarray, nesz: flo
         clutter = float(np.median(mean[max(r0 - far, 0) : r0 + far + 1, max(c0 - far, 0) : c0 + far + 1])) + nesz
         strongest = peaks[:, 3].max() / c.gsd_m**2 * arm / clutter
         if plan.sidelobes:
-            wanted = 10 ** (rng.uniform(*_SIDELOBES_DB) / 10)
+            wanted = 10 ** (rng.uniform(*plan.ranges.sidelobes_db) / 10)
             peaks[0, 3] = max(wanted * clutter / arm * c.gsd_m**2, 1.1 * peaks[:, 3].max())
         else:
-            peaks[:, 3] *= min(1.0, 10 ** (_NO_SIDELOBES_DB / 10) / strongest)
+            peaks[:, 3] *= min(1.0, 10 ** (plan.ranges.no_sidelobes_db / 10) / strongest)
         strongest = peaks[:, 3].max() / c.gsd_m**2 * arm / clutter
         o.sidelobe_visibility_db = float(10 * np.log10(max(strongest, 1e-9)))
+
+
+def _no_room(plan: Plan, c: Canvas) -> str:
+    """Why a scene is drawn again even where ambiguous ones stay in: its targets found no room; '' if they did."""
+    missing = plan.targets - sum(o.category != "building" for o in c.objects)
+    return f"{missing} targets without room" if missing else ""
 
 
 def _unclear(plan: Plan, c: Canvas) -> str:
@@ -161,17 +181,20 @@ def _truth(plan: Plan, c: Canvas) -> SceneTruth:
     cover[footprint >= 0.5] = cv.BUILDING
     ground = c.crop(c.ground_m).copy()
     inside = [o for o in c.objects if -0.5 <= o.row < c.size - 0.5 and -0.5 <= o.col < c.size - 0.5]
-    measured = facts.measure(
-        cover=cover,
-        zone=c.crop(c.zone),
-        rural=c.crop(c.rural),
-        footprint=footprint,
-        ground_m=ground,
-        gsd_m=c.gsd_m,
-        roads=c.roads,
-        objects=inside,
-    )
-    return SceneTruth(cover, footprint, ground, ground + c.crop(c.height_m), inside, measured, c.roads, plan.wind_m_s)
+    scene = {
+        "cover": cover,
+        "zone": c.crop(c.zone),
+        "rural": c.crop(c.rural),
+        "footprint": footprint,
+        "ground_m": ground,
+        "gsd_m": c.gsd_m,
+        "roads": c.roads,
+        "objects": inside,
+    }
+    measured = facts.measure(**scene)
+    unclear = unclear_facts(measured, plan.wind_m_s, scene) if plan.ambiguous else None
+    heights = ground + c.crop(c.height_m)
+    return SceneTruth(cover, footprint, ground, heights, inside, measured, c.roads, plan.wind_m_s, unclear)
 
 
 def _metadata(config: SceneConfig, index: int, plan: Plan, city: City, rng: np.random.Generator) -> dict[str, Any]:

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from corpus.simulate import facts
 from corpus.simulate.canvas import Canvas
 from corpus.simulate.clear import clear_arrangement, clear_location
 from corpus.simulate.fields import distance_inside, heading_vector
 from corpus.simulate.plan import Plan
 from corpus.simulate.truth import SceneObject
 
-# Lengths in m, well inside the size classes; in pixels, too, the classes do not overlap. The key of ships says whether
-# the sensor shows aircraft (5 m pixels) or not (10 m), that of aircraft whether it is fine (1 m) or not (5 m).
-SHIP_LENGTH_M = {
-    False: {"small": (50, 68), "medium": (135, 180), "large": (290, 350)},
-    True: {"small": (26, 36), "medium": (92, 118), "large": (215, 250)},
-}
-AIRCRAFT_LENGTH_M = {
-    False: {"small": (16, 21), "medium": (36, 43), "large": (64, 74)},
-    True: {"small": (18, 24), "medium": (36, 43), "large": (56, 70)},
-}
 _GAP_PIXELS = 10.0  # between two targets
 _SHORE_PIXELS = 5.0  # between a ship and the shore
 
 
 def draw_ships(c: Canvas, plan: Plan, rng: np.random.Generator) -> None:
     """Places plan.targets ships on water in the wished arrangement and draws them; none where they do not fit."""
-    sizes = SHIP_LENGTH_M[plan.acquisition.sensor.shows_aircraft]
+    sizes = plan.ranges.ship_m[plan.acquisition.sensor.shows_aircraft]
     length = rng.uniform(*sizes[plan.size], plan.targets)
     width = length / rng.uniform(5.0, 6.5, plan.targets)
     course = c.axes.get("channel", c.axes.get("quay", float(rng.uniform(0, 360))))
@@ -108,14 +99,7 @@ def arrange(
                 abeam > (width[a] + width[b]) / 2 + _GAP_PIXELS
             )
     at = at[good]
-    at = (
-        at[
-            [clear_arrangement(p, size) == plan.arrangement and clear_location(p.mean(0), size) for p in at[:160]]
-            + [False] * max(len(at) - 160, 0)
-        ]
-        if len(at)
-        else at
-    )
+    at = at[[_is_arranged(plan, p, size) for p in at[:160]] + [False] * max(len(at) - 160, 0)] if len(at) else at
     if len(at) == 0:
         return np.zeros((0, 2))
     cells = ((at.mean(1) + 0.5) * 3 // size).astype(int) @ np.array([3, 1])
@@ -123,6 +107,13 @@ def arrange(
     weights = np.where(options == 4, 0.4, 1.0)  # many arrangements fit into the centre only
     chosen = rng.choice(options, p=weights / weights.sum())
     return at[cells == chosen][0]
+
+
+def _is_arranged(plan: Plan, at: np.ndarray, size: int) -> bool:
+    """Whether positions [k, 2] show the wished arrangement: unmistakably, unless ambiguous scenes stay in."""
+    if plan.ambiguous:
+        return facts.arrangement(at, size) == plan.arrangement
+    return clear_arrangement(at, size) == plan.arrangement and clear_location(at.mean(0), size)
 
 
 def _draw_ship(c: Canvas, rng, ship: SceneObject) -> None:
@@ -163,7 +154,7 @@ def _draw_ship(c: Canvas, rng, ship: SceneObject) -> None:
 
 def draw_aircraft(c: Canvas, plan: Plan, rng: np.random.Generator, airport: dict) -> None:
     """Parks plan.targets aircraft on the apron or the runway in the wished arrangement and draws them."""
-    length = rng.uniform(*AIRCRAFT_LENGTH_M[c.is_fine][plan.size], plan.targets)
+    length = rng.uniform(*plan.ranges.aircraft_m[c.is_fine][plan.size], plan.targets)
     span = length * rng.uniform(0.88, 1.0, plan.targets)
     heading = c.axes["heading"] + (0.0 if plan.on_runway else 90.0)
     headings = heading + rng.normal(0, 4, plan.targets) + rng.choice([0.0, 180.0], plan.targets)

@@ -80,6 +80,7 @@ class SceneTruth:
     measured: dict[str, str]
     roads: list[dict[str, Any]] = field(default_factory=list)
     wind_m_s: float = 0.0
+    unclear: tuple[str, ...] | None = None  # facts near the limit of their class; None where clear scenes were sought
     land_cover_names: tuple[str, ...] = LAND_COVER
 
     @property
@@ -97,6 +98,7 @@ class SceneTruth:
         largest = sorted(houses, key=lambda o: -o.length_m * o.width_m)[:buildings]
         total = self.land_cover.size
         return {
+            **({} if self.unclear is None else {"unclear": list(self.unclear)}),
             "objects": [_rounded(o) for o in self.targets + largest],
             "building_count": len(houses),
             "wind_m_s": round(self.wind_m_s, 2),

@@ -88,6 +88,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Make and check corpora.")
 data_app.command("make")(inputs.data_make)
 data_app.command("check")(inputs.data_check)
 data_app.command("score")(inputs.data_score)
+data_app.command("distance")(inputs.data_distance)
 app.add_typer(data_app, name="data")
 
 schema_app = typer.Typer(no_args_is_help=True, help="Check annotation schemas.")

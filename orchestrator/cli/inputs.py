@@ -82,6 +82,36 @@ def data_score(
         print_reference_report(scored, console)
 
 
+def data_distance(
+    config: Config,
+    real: Annotated[
+        Path,
+        typer.Option("--real", metavar="DIR", help="Real scenes: a folder or list of GeoTIFFs, or a corpus directory."),
+    ],
+    window: Annotated[
+        int, typer.Option("--window", metavar="PIXELS", min=24, help="Side of the windows that are compared.")
+    ] = 96,
+    half: Annotated[
+        int | None,
+        typer.Option("--half", metavar="0|1", min=0, max=1, help="Only that half of the scenes, by their names' hash."),
+    ] = None,
+    tiles: Tiles = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how far the radiometry of a corpus is from that of real scenes: histogram, autocorrelation, looks."""
+    from orchestrator.data.distance import compare_with_real, print_comparison
+    from orchestrator.start import make_data
+
+    loaded = load(config, tiles, settings)
+    prepared = make_data(loaded, Console(stderr=True))
+    compared = compare_with_real(prepared, real, loaded.corpus.ingest, window_px=window, half=half)
+    if as_json:
+        print(json.dumps(compared.as_json(), indent=2))
+    else:
+        print_comparison(compared, console)
+
+
 def schema_check(
     path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="An annotation schema, see configs/schema/.")],
 ) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from corpus.storage.errors import ConfigError
 from corpus.storage.models import FrozenModel
+from corpus.storage.rng import derive_seed
 from corpus.storage.state_files import read_json, write_json
 from orchestrator.config.load import flatten, load_config, portable
 from orchestrator.config.schema import RunConfig
@@ -125,6 +126,11 @@ def _of_a_run(content: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key.split(".")[0] != "benchmark"}
 
 
+def _scenes_seed(config: RunConfig, seed: int) -> int:
+    """Seed of the scenes of one seed of an ablation, the same for all of its rows."""
+    return derive_seed("scenes of an ablation", config.corpus.simulated.seed, seed) % 2**31
+
+
 def make_cells(
     ablation: AblationConfig,
     out: Path,
@@ -158,6 +164,10 @@ def make_cells(
             of_seed: dict[str | None, Cell] = {}
             for name in chosen:
                 settings, row = ablation.settings(name, seed, condition), ablation.rows[name]
+                config = load_config(ablation.base, settings)
+                if ablation.scenes == "each_seed" and config.corpus.kind == "simulated":
+                    settings.append(f"corpus.simulated.seed={_scenes_seed(config, seed)}")
+                    config = load_config(ablation.base, settings)
                 label = full_name(name, condition)
                 of_seed[name] = Cell(
                     label,
@@ -165,7 +175,7 @@ def make_cells(
                     seed,
                     ablation.base,
                     settings,
-                    load_config(ablation.base, settings),
+                    config,
                     (out / f"{label}-seed{seed}").resolve(),
                     name,
                     condition,

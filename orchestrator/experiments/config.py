@@ -59,6 +59,11 @@ class AblationConfig(FrozenModel):
     base: Path = Field(description="configuration of all rows, beside this file")
     overrides: dict[str, Any] = Field(default_factory=dict, description="dotted keys, the same for all rows")
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1, description="every row runs once with each")
+    scenes: Literal["each_seed", "same"] = Field(
+        default="each_seed",
+        description="of a simulated corpus: each_seed: every seed has scenes of its own, which its rows share; same: "
+        "all seeds share the scenes of the base, and differ in errors and training alone",
+    )
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="who is told of the table")
     rows: dict[str, RowConfig] = Field(min_length=1, description="by name; lower-case words joined by hyphens")
     conditions: dict[str, dict[str, Any]] = Field(

@@ -23,6 +23,7 @@ RUN_BY = {
     "caption": "integration/test_loop.py",
     "compare": "unit/orchestrator/test_compare.py",
     "data check": "unit/orchestrator/test_data_check.py",
+    "data distance": "unit/orchestrator/test_data_distance.py",
     "data make": "unit/test_documented_commands.py",
     "diff": "unit/orchestrator/test_story.py",
     "export": "unit/export/test_export.py",

@@ -26,7 +26,7 @@ ORDER = (
         ("corpus.storage",),
         ("corpus.cities",),
         ("corpus.geotiff", "corpus.tiles"),
-        ("corpus.ingest", "corpus.simulate", "corpus.labelled"),
+        ("corpus.ingest", "corpus.simulate", "corpus.labelled", "corpus.radiometry"),
     ),
     (
         ("hcot_llm.schema",),

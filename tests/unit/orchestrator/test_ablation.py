@@ -140,6 +140,21 @@ def test_every_row_of_a_seed_comes_before_the_next_seed(write, tmp_path):
     assert cells[2].directory == tmp_path / "none-seed1"
 
 
+def test_each_seed_has_scenes_of_its_own_that_its_rows_and_conditions_share(write, tmp_path):
+    path = write(conditions={"few": {"corpus.corruption.error_scale": 0.5}, "many": {}})
+    cells = make_cells(load_ablation(path), tmp_path)
+    scenes = {seed: {cell.config.corpus.simulated.seed for cell in cells if cell.seed == seed} for seed in (0, 1)}
+    assert len(cells) == 8
+    assert [len(seeds) for seeds in scenes.values()] == [1, 1]
+    assert scenes[0] != scenes[1]
+
+
+def test_all_seeds_share_the_scenes_of_the_base_where_the_ablation_says_so(write, tmp_path):
+    cells = make_cells(load_ablation(write(scenes="same")), tmp_path)
+    assert {cell.config.corpus.simulated.seed for cell in cells} == {0}
+    assert all("corpus.simulated.seed" not in setting for cell in cells for setting in cell.settings)
+
+
 def test_a_row_brings_the_row_it_rests_on(write, tmp_path):
     path = write(
         rows={
@@ -327,6 +342,8 @@ def test_a_cell_is_run_or_resumed_by_the_command_line(write, tmp_path, process):
         "flag.minimum_confidence=0",
         "--set",
         "seed=0",
+        "--set",
+        f"corpus.simulated.seed={cell.config.corpus.simulated.seed}",
     ]
     pretend(cell, 0.8, rounds=1)
     ablation_module._run_loop(cell, quiet())

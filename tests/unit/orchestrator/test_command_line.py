@@ -18,6 +18,7 @@ COMMANDS = {
     "config": "CONFIG --set",
     "data": "",
     "data check": "CONFIG|DIR --explain --json --picture --set --tiles",
+    "data distance": "CONFIG --half --json --real --set --tiles --window",
     "data make": "CONFIG --set --tiles",
     "data score": "CONFIG --json --reference --set --tiles --weights",
     "export": "RUN_DIR OUT --champion --format --licence --plugin --round --version",
