@@ -19,11 +19,14 @@ SETTINGS = (
     "corpus.simulated.cities=8",
     "train.min_workers=1",
     "train.max_workers=1",
+    "score.max_workers=1",
     "train.first_round_epochs=1",
     "train.checkpoint_every_s=0",
     "cluster.free_disk_gib=0.5",
     "cluster.memory_gib=2",
 )
+PLUGIN_PATH = f"{ROOT}:{ROOT / 'tests'}"
+"""PYTHONPATH of whatever imports the captioner: drivers, and a cluster that is there before them."""
 PATIENCE_S = 600.0
 
 
@@ -32,29 +35,29 @@ def start(
     *arguments: str | Path,
     variables: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
+    log: str = "log",
 ) -> Driver:
-    """A driver on a machine of its own: a new folder, in which it has nothing of others."""
-    machine.mkdir()
+    """A driver on a machine of its own: a folder, in which it has nothing but what drivers there have made before."""
+    machine.mkdir(exist_ok=True)
     (machine / "answers.json").write_text("{}")
-    path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    return Driver(machine / "log", *arguments, variables={**path, **(variables or {})}, prefix=prefix)
+    variables = {"PYTHONPATH": PLUGIN_PATH, **(variables or {})}
+    return Driver(machine / log, *arguments, variables=variables, prefix=prefix)
 
 
 def start_run(
     machine: Path,
-    run_dir: str | Path,
+    run_dir: str | Path | None,
     settings: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
+    log: str = "log",
 ) -> Driver:
-    """A new run, which has SETTINGS and then `settings`."""
+    """A new run, which has SETTINGS and then `settings`; without a run directory it lies in `runs` of the machine."""
     options = [part for each in (*SETTINGS, *settings) for part in ("--set", each)]
-    return start(
-        machine,
-        *("run", ROOT / "configs" / "smoke.yaml", "--run-dir", str(run_dir), *options),
-        variables=variables,
-        prefix=prefix,
-    )
+    if run_dir is not None:
+        options += ["--run-dir", str(run_dir)]
+    config = ROOT / "configs" / "smoke.yaml"
+    return start(machine, "run", config, *options, variables=variables, prefix=prefix, log=log)
 
 
 def wait_for(driver: Driver, what: Callable[[], object], patience_s: float = PATIENCE_S, every_s: float = 0.02) -> None:
