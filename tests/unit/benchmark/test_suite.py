@@ -184,7 +184,7 @@ def test_a_method_is_judged_in_the_settings_that_apply_to_it(cells_of_toy):
 
 def test_finished_cells_are_not_run_again_unless_what_they_rest_on_changed(toy, cells_of_toy):
     assert run(toy, cells_of_toy) == []
-    more = run(toy.model_copy(update={"seeds": 3, "methods": ("majority",)}), cells_of_toy)
+    more = run(toy.model_copy(update={"training_seeds": 3, "methods": ("majority",)}), cells_of_toy)
     assert {cell.setting for cell in more} == {"all_labels", "all_labels_40"}
 
 
