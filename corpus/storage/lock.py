@@ -1,4 +1,4 @@
-"""The lock of a run directory: held while its lease changes hands, and while a finished file gets its name."""
+"""Locks of files. That of a run directory is held while its lease changes hands, and while a finished file gets its name."""
 
 import fcntl
 import os
@@ -28,8 +28,23 @@ def lease_lock(run_dir: str | Path, patience_s: float = LOCK_PATIENCE_S) -> Iter
     Raises:
         LockHeld: Another process has held the lock for all of `patience_s` seconds.
     """
+    with file_lock(Path(run_dir) / LOCK, patience_s):
+        yield
+
+
+@contextmanager
+def file_lock(path: Path, patience_s: float) -> Iterator[None]:
+    """Let one process of this file system at a time run the body. A process that ends gives the lock back.
+
+    Args:
+        path: A file that is nothing but the lock; made where it is absent.
+        patience_s: Seconds to wait for another process.
+
+    Raises:
+        LockHeld: Another process has held the lock for all of these seconds.
+    """
     # A run directory may have come from elsewhere: its lock must be no link to another file.
-    descriptor = os.open(Path(run_dir) / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with open(descriptor, "w") as file:
         deadline = time.monotonic() + patience_s
         while True:
@@ -39,7 +54,7 @@ def lease_lock(run_dir: str | Path, patience_s: float = LOCK_PATIENCE_S) -> Iter
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise LockHeld(
-                        f"A process has held the lock {Path(run_dir) / LOCK} for more than {patience_s:g} s. It was "
+                        f"A process has held the lock {path} for more than {patience_s:g} s. It was "
                         "stopped in the middle of a write: let it go on, or end it (`fuser` names it)."
                     ) from error
                 time.sleep(0.005)

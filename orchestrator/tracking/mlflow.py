@@ -33,6 +33,7 @@ from orchestrator.tracking.mlflow_store import (
     RUNS_FILE,
     TrackedRuns,
     local_store,
+    opening,
     say,
     sign_in,
     store_name,
@@ -310,7 +311,8 @@ class MlflowTracker:
         self._save(runs)  # the key must be on disk before a run is created with it
         folder = local_store(self._run_dir)
         location = (folder / "mlartifacts").as_uri() if self._where == IN_RUN_DIR else None
-        client = MlflowClient(tracking_uri=self._uri)
+        with opening(self._run_dir, self._uri):
+            client = MlflowClient(tracking_uri=self._uri)
         outbox = Outbox(self._run.directory, Delivery(client, self._run, runs, lambda: self._save(runs), location))
         self._opened = runs, outbox, MetricPoints(outbox)
 

@@ -4,6 +4,8 @@ import os
 import shlex
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
@@ -11,6 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import Field, StringConstraints, TypeAdapter
 from rich.console import Console
 
+from corpus.storage.lock import file_lock
 from corpus.storage.models import StrictModel
 from corpus.storage.redaction import without_user
 from corpus.storage.state_files import read_json
@@ -22,6 +25,7 @@ RUNS_FILE = "mlflow_runs.json"
 SHARED = "runs"
 """Name of a folder whose runs share a store."""
 _STORE = "mlflow.db"
+_PATIENCE_S = 600.0  # a first use makes all tables, which takes a busy machine a while
 IN_RUN_DIR = "the run directory"
 UI_ADDRESS = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers unless it is told otherwise."""
@@ -72,6 +76,16 @@ def tracking_uri(run_dir: Path) -> str:
     """Return where a run is tracked: MLFLOW_TRACKING_URI, its path made absolute, or `local_store`."""
     named = os.environ.get("MLFLOW_TRACKING_URI")
     return absolute(named, Path.cwd()) if named else local_uri(run_dir)
+
+
+@contextmanager
+def opening(run_dir: Path, uri: str) -> Iterator[None]:
+    """Open the store in the body: of several runs that begin at once in a folder, one makes the tables of their store."""
+    if uri != local_uri(run_dir):  # a server's tables are the server's
+        yield
+        return
+    with file_lock(local_store(run_dir) / f".{_STORE}.lock", _PATIENCE_S):
+        yield
 
 
 def store_name(run_dir: Path, uri: str) -> str:

@@ -1,6 +1,8 @@
 """What MLFLOW_TRACKING_URI may hold: a path is made absolute, and what MLflow cannot open is named in one paragraph."""
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from orchestrator.run.preflight import PreflightError, preflight_tracking
 from orchestrator.tracking.base import TrackedRun
 from orchestrator.tracking.mlflow import MlflowTracker
 from orchestrator.tracking.mlflow_address import absolute
-from orchestrator.tracking.mlflow_store import tracking_uri
+from orchestrator.tracking.mlflow_store import local_uri, opening, tracking_uri
 
 HERE = Path("/some/where")
 
@@ -106,3 +108,20 @@ def test_a_relative_database_is_the_same_one_from_everywhere_and_a_deleted_exper
     preflight_tracking(tracker(tmp_path, "another"))
     client.restore_experiment(made)
     preflight_tracking(tracker(tmp_path))
+
+
+def test_of_runs_that_begin_at_once_in_a_folder_one_opens_their_store_at_a_time(tmp_path):
+    run_dirs = [tmp_path / "runs" / name for name in ("one", "other")]
+    inside, most = [], []
+
+    def open_store(run_dir: Path) -> None:
+        run_dir.mkdir(parents=True)
+        with opening(run_dir, local_uri(run_dir)):
+            inside.append(run_dir)
+            time.sleep(0.2)
+            most.append(len(inside))
+            inside.remove(run_dir)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(open_store, run_dirs))
+    assert most == [1, 1]
