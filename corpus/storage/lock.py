@@ -1,4 +1,4 @@
-"""Locks of files. That of a run directory is held while its lease changes hands, and while a finished file gets its name."""
+"""File locks. A run directory's is held while its lease changes hands, and while a finished file gets its name."""
 
 import fcntl
 import os

@@ -80,7 +80,7 @@ def tracking_uri(run_dir: Path) -> str:
 
 @contextmanager
 def opening(run_dir: Path, uri: str) -> Iterator[None]:
-    """Open the store in the body: of several runs that begin at once in a folder, one makes the tables of their store."""
+    """Open the store in the body: of runs that begin at once in a folder, one makes the tables of their store."""
     if uri != local_uri(run_dir):  # a server's tables are the server's
         yield
         return
