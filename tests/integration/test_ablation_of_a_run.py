@@ -30,7 +30,7 @@ def test_rows_that_are_no_runs_rest_on_a_real_run_and_add_up(smoke_run, tmp_path
         "alone": {"description": "d", "kind": "encoder_alone", "weights_of": "run"},
     }
     path = tmp_path / "mine.yaml"
-    content = {"base": str(ROOT / "configs" / "smoke.yaml"), "seeds": [0], "rows": rows}
+    content = {"base": str(ROOT / "configs" / "smoke.yaml"), "seeds": [0], "scenes": "same", "rows": rows}
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     ablation, out = load_ablation(path, [f"corpus.data_dir={smoke_run.data_dir}"]), tmp_path / "out"
     out.mkdir()

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import boto3
-from moto.server import ThreadedMotoServer
 
 from corpus.storage.objects import StoreUri
 
@@ -124,6 +123,9 @@ class S3:
 def _server() -> tuple[str, int]:
     """One server a process, as it takes a while to start; it ends with the process."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # Where it is used: Flask in a process that imports tests, and vLLM cannot start an engine there any more.
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     return server.get_host_and_port()
