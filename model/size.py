@@ -11,7 +11,7 @@ class ModelSize:
     """Numbers of parameters, and what lies beside them.
 
     Attributes:
-        trained: Of encoder, captioner and what only training has of them.
+        trained: Of encoder and captioner together; a shared vision tower counts once.
         encoder: Of the encoder alone.
         captioner: Of the captioner alone.
         teacher: Of the momentum teacher, which is not trained.
@@ -53,8 +53,9 @@ def model_size(config: ModelConfig, values: Sequence[int]) -> ModelSize:
         values: Number of values of each clause of the annotation schema.
     """
     encoder, captioner = _encoder(config.encoder, len(values)), _captioner(config.captioner, len(values))
+    if config.captioner.slot_tokens:  # what reads them
+        captioner += sum(values) * (config.captioner.width + 1)
     shared = _vision(config.captioner.vision) if config.share_vision else 0
-    readout = sum(values) * (config.captioner.width + 1) if config.captioner.slot_tokens else 0
     vision, text, width = config.encoder.vision, config.encoder.text, config.encoder.embed_dim
     teacher = (
         _vision(vision)
@@ -63,7 +64,7 @@ def model_size(config: ModelConfig, values: Sequence[int]) -> ModelSize:
         + _linear(text.width, width)
     )
     queue = config.objective.queue_size * (2 * 4 * width + 8)
-    return ModelSize(encoder + captioner - shared + readout, encoder, captioner, teacher, queue)
+    return ModelSize(encoder + captioner - shared, encoder, captioner, teacher, queue)
 
 
 def _linear(inputs: int, outputs: int) -> int:

@@ -376,7 +376,7 @@ def test_finished_rows_are_printed_as_json(write, tmp_path, runs, call):
     assert first["seconds"] > 0
     assert set(first) == {
         *("row", "dataset", "noise", "seed", "label_accuracy", "initial_label_accuracy"),
-        *("false_repair_share", "test_accuracy", "ece", "seconds"),
+        *("false_repair_share", "test_accuracy", "encoder_test_accuracy", "ece", "seconds"),
     }
 
 

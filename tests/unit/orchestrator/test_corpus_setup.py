@@ -15,7 +15,7 @@ from corpus.simulate.config import SceneConfig
 from corpus.storage.errors import ConfigError
 from corpus.tiles import CorpusError
 from orchestrator.config.schema import CorpusConfig
-from orchestrator.data import prepare as corpus_setup
+from orchestrator.data import make_corpus as corpus_setup
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.data.prepare import open_corpus, prepare_corpus
 from support.geotiffs import speckled_dn, write_geotiff
