@@ -15,6 +15,7 @@ from support.paths import ROOT
 @contextmanager
 def forgotten_afterwards(module: str, *registries: Registry) -> Iterator[str]:
     """Yield the name of a module in tests/ that registers members; started processes can import it, too."""
+    before = sys.modules.get(module)
     with pytest.MonkeyPatch.context() as patch:
         for registry in registries:
             patch.setattr(registry, "_members", dict(registry))
@@ -24,4 +25,7 @@ def forgotten_afterwards(module: str, *registries: Registry) -> Iterator[str]:
         try:
             yield module
         finally:
-            sys.modules.pop(module, None)
+            if before is None:
+                sys.modules.pop(module, None)
+            else:  # what another test file imported stays, as its members do
+                sys.modules[module] = before
