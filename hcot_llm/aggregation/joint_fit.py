@@ -110,18 +110,24 @@ def weigh_jointly(
 
 
 def weigh_models_jointly(
-    schema: AnnotationSchema, alone: Sequence[ClauseWeighing], joint: JointFit
-) -> Sequence[np.ndarray]:
+    schema: AnnotationSchema,
+    alone: Sequence[ClauseWeighing],
+    inverse_temperature: float,
+    class_prior: Sequence[np.ndarray],
+) -> tuple[list[np.ndarray], JointPosterior]:
     """Weigh all clauses of n tiles together by what the models say alone, and by the rules.
 
+    Args:
+        schema: of the clauses.
+        alone: Per clause its tiles weighed by themselves.
+        inverse_temperature: Power to which the pooled models of all clauses are taken.
+        class_prior: Per clause float [V], how frequent each value is.
+
     Returns:
-        Per clause float [n, V].
+        Per clause the tempered models, float [n, V], and what they come to under the rules.
     """
-    models = [
-        each.tempered(joint.inverse_temperature, frequent)[:, None, :]
-        for each, frequent in zip(alone, joint.class_prior, strict=True)
-    ]
-    return weigh_together(schema, models, np.ones(1), joint.class_prior).values
+    models = [each.tempered(inverse_temperature, frequent) for each, frequent in zip(alone, class_prior, strict=True)]
+    return models, weigh_together(schema, [model[:, None, :] for model in models], np.ones(1), class_prior)
 
 
 def _posterior_sums(block: Block, fits: Sequence[ClauseFit]) -> list[np.ndarray]:
@@ -150,10 +156,7 @@ def _held_out_evidence(
     model about a tile as often as there are clauses in which it shows.
     """
     says_nothing, prior = uninformative(schema), expected_hypotheses(schema)
-    models = [
-        each.tempered(inverse_temperature, frequent)
-        for each, frequent in zip(each_alone(sample, fits), class_prior, strict=True)
-    ]
+    models, without = weigh_models_jointly(schema, each_alone(sample, fits), inverse_temperature, class_prior)
     with_initial = [
         by_hypothesis(
             says_nothing[name],
@@ -164,9 +167,8 @@ def _held_out_evidence(
         )
         for name, model, clause, fit in zip(schema.names, models, sample, fits, strict=True)
     ]
-    without = weigh_together(schema, [model[:, None, :] for model in models], np.ones(1), class_prior).log_evidence
     evidence = weigh_together(schema, with_initial, prior, class_prior).log_evidence
-    return float((evidence - without).mean())
+    return float((evidence - without.log_evidence).mean())
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,8 @@ class WeighingFit:
         alone = each_alone(block, fits)
         if self.joint is None:
             return {clause: each.pooled for clause, each in zip(names, alone, strict=True)}
-        return dict(zip(names, weigh_models_jointly(self.schema, alone, self.joint), strict=True))
+        _, together = weigh_models_jointly(self.schema, alone, self.joint.inverse_temperature, self.joint.class_prior)
+        return dict(zip(names, together.values, strict=True))
 
 
 def weigh(
