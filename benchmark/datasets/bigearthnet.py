@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmark.datasets.base import DATA_SETS, DataSet, DataSetError, LabelledImages, SeveralLabels
+from benchmark.datasets.drawn_split import held_out_groups
 from benchmark.datasets.image_folder import SPLITS
 from benchmark.datasets.rasters import read_decibels
 
@@ -25,7 +26,6 @@ METADATA: Final = "metadata.parquet"
 MOST: Final = {"train": 10_000, "test": 5_000}
 """Patches that are read of a split."""
 _POLARISATIONS: Final = ("VV", "VH")
-_TEST_SHARE: Final = 0.3
 _LABELS: Final = "_labels_metadata.json"
 
 
@@ -135,11 +135,7 @@ def _listed(path: Path, folders: Mapping[str, Path]) -> list[str]:
 
 def _by_scene(patches: Sequence[_Patch]) -> list[_Patch]:
     """Acquisitions in the order of a hash are held out until 30 % of the patches are."""
-    held: set[str] = set()
-    for scene in sorted({patch.scene for patch in patches}, key=_hash):
-        if sum(patch.scene in held for patch in patches) >= _TEST_SHARE * len(patches):
-            break
-        held.add(scene)
+    held = held_out_groups([patch.scene for patch in patches])
     return [replace(patch, split="test" if patch.scene in held else "train") for patch in patches]
 
 

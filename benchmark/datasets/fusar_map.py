@@ -7,13 +7,13 @@ file of SAR_1024; otherwise whole scenes are held out, as tiles of one scene tou
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmark.datasets.base import DATA_SETS, IGNORED, DataSet, DataSetError, Segmentation
+from benchmark.datasets.drawn_split import held_out_groups
 from benchmark.datasets.image_folder import SPLITS
 from benchmark.datasets.pictures import SUFFIXES
 from benchmark.datasets.segmentation_folder import MarkedPlace, as_segmentation, read_segmentation_folder
@@ -23,7 +23,6 @@ MASKS: Final = ("LAB_1024", "Labels_1024")
 CLASSES: Final = ("building", "vegetation", "water", "road")
 MEANING: Final = {"#ff0000": 0, "#00ff00": 1, "#0000ff": 2, "#ffff00": 3, "#000000": IGNORED}
 """Black is what the authors gave no class."""
-TEST_SHARE: Final = 0.3
 _NAME = re.compile(r"(?P<scene>[A-Za-z]+_\d+)_.*_?SAR_\d+$")
 
 
@@ -84,16 +83,12 @@ def _check_apart(parts: dict[str, list[MarkedPlace]], table: Path) -> None:
 
 def _by_scene(root: Path, places: Sequence[MarkedPlace]) -> dict[str, list[MarkedPlace]]:
     """Scenes in the order of a hash to test on, until they have 30 % of the tiles; the others to learn from."""
-    scenes = sorted({place.group for place in places}, key=lambda name: hashlib.sha256(name.encode()).digest())
-    if len(scenes) < 2:
+    scenes = [place.group for place in places]
+    if len(set(scenes)) < 2:
         raise DataSetError(
             f"{root / IMAGES} has tiles of one scene. Add others, or name a split in train.txt, test.txt."
         )
-    held: set[str] = set()
-    for scene in scenes[:-1]:
-        if sum(place.group in held for place in places) >= TEST_SHARE * len(places):
-            break
-        held.add(scene)
+    held = held_out_groups(scenes, spare_last=True)
     return {split: [place for place in places if (place.group in held) is (split == "test")] for split in SPLITS}
 
 

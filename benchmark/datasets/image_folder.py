@@ -6,7 +6,6 @@ MSTAR comes as train/CLASS and test/CLASS, SAR-ACD as CLASS, FUSAR-Ship as CLASS
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.datasets.base import Classification, DataSetError, LabelledImages
+from benchmark.datasets.drawn_split import side_of
 from benchmark.datasets.pictures import SUFFIXES, read_picture
 from corpus.geotiff.backscatter import Backscatter
 
 LABELS = "labels.csv"
 SPLITS = ("train", "test")
-_TEST_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -149,13 +148,11 @@ def _from_classes(root: Path, split_of: Callable[[Path], str]) -> list[_Entry]:
 def _drawn(root: Path, group_of: Callable[[Path], str] | None) -> tuple[list[_Entry], str]:
     """Images without a split, drawn into one; classes that one side alone has got are left out."""
 
-    def side_of(path: Path) -> str:
+    def side(path: Path) -> str:
         group = group_of(path) if group_of is not None else ""
-        # Files of equal content come to the same side.
-        digest = hashlib.sha256(group.encode() if group else path.read_bytes()).digest()
-        return "test" if int.from_bytes(digest[:4], "big") < _TEST_SHARE * 2**32 else "train"
+        return side_of(group.encode() if group else path.read_bytes())
 
-    entries = _from_classes(root, side_of)
+    entries = _from_classes(root, side)
     if group_of is not None:
         entries = [replace(entry, group=group_of(entry.path) or entry.group) for entry in entries]
     sides = {split: {entry.name for entry in entries if entry.split == split} for split in SPLITS}

@@ -7,13 +7,13 @@ may have a "split": train to learn from, test to judge on, val for neither. With
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmark.datasets.base import DATA_SETS, DataSet, DataSetError, Pairs
+from benchmark.datasets.drawn_split import side_of
 from benchmark.datasets.pictures import read_picture
 from benchmark.metrics.captions import words
 
@@ -22,7 +22,6 @@ SPLITS: Final = {"train": "train", "restval": "train", "val": "", "test": "test"
 """What a file calls a split -> train, test, or neither."""
 _FOLDERS = ("", "images")
 _LEAST = 2
-_TEST_SHARE = 0.3
 
 
 class _Caption(NamedTuple):
@@ -87,9 +86,7 @@ def read_annotation_texts(root: Path) -> Pairs:
             sentences = [text.strip() for key, text in record.items() if key != "image_id" and isinstance(text, str)]
             if not any(sentences):
                 raise DataSetError(f"{where}: it has no sentence.")
-            digest = hashlib.sha256(str(record["image_id"]).encode()).digest()
-            split = "test" if int.from_bytes(digest[:4], "big") < _TEST_SHARE * 2**32 else "train"
-            found[split].append((". ".join(filter(None, sentences)) + ".",))
+            found[side_of(str(record["image_id"]).encode())].append((". ".join(filter(None, sentences)) + ".",))
     if min(map(len, found.values())) < _LEAST:
         raise DataSetError(
             f"{root} has {sum(map(len, found.values()))} texts; that is too few to learn from and to judge."

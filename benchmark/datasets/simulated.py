@@ -6,7 +6,6 @@ test scene.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from benchmark.datasets.base import (
     LabelledMasks,
     Segmentation,
 )
+from benchmark.datasets.drawn_split import held_out_groups
 from benchmark.datasets.question_words import words_of
 from corpus.geotiff.backscatter import Backscatter
 from corpus.simulate.config import RECIPE_VERSION, SceneConfig
@@ -36,7 +36,6 @@ from hcot_llm.schema.files import default_schema
 from hcot_llm.text.render import render_caption
 
 RECIPE: Final = SceneConfig(recipe=1, tiles=400, seed=31415, cities=80)
-TEST_SHARE: Final = 0.3
 DISTANCE_KM: Final = 50.0
 LANDFORMS: Final = {
     "water": ("sea", "lake", "river"),
@@ -80,12 +79,7 @@ class Scenes:
         Cities are taken in the order of a hash until 30 % of the scenes are to test on; a scene of another city that
         lies within DISTANCE_KM of one of those is left out.
         """
-        cities = sorted({row["city"] for row in self.rows}, key=lambda name: hashlib.sha256(name.encode()).digest())
-        held: set[str] = set()
-        for city in cities:
-            if sum(row["city"] in held for row in self.rows) >= TEST_SHARE * len(self.rows):
-                break
-            held.add(city)
+        held = held_out_groups([row["city"] for row in self.rows])
         test = [index for index, row in enumerate(self.rows) if row["city"] in held]
         others = [index for index, row in enumerate(self.rows) if row["city"] not in held]
         if not test or not others:
