@@ -55,9 +55,7 @@ class OwnTower:
         Raises:
             OwnTowerError: it does not; names every key that differs and both values.
         """
-        own = _sizes(config)
-        if differing := [name for name in own if own[name] != self.config.get(name)]:
-            said = ", ".join(f"{key}.{name} is {own[name]}, there {self.config.get(name)}" for name in differing)
+        if said := differing_sizes(_sizes(config), self.config, key):
             raise OwnTowerError(f"{key}.pretrained: {self.path} is of another size: {said}. Set these keys to it.")
 
     def give_to(self, tower: VisionTower) -> None:
@@ -104,6 +102,19 @@ def read_tower(path: Path) -> OwnTower | None:
         return OwnTower(load_file(path), json.loads(metadata["vision"]), path)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise OwnTowerError(f"{path} is damaged: {str(error).splitlines()[0]}. Write it anew.") from error
+
+
+def differing_sizes(ours: Mapping[str, Any], theirs: Mapping[str, Any], key: str) -> str:
+    """Every size of ours that theirs differ in, with both values, in words; '' where none does.
+
+    Args:
+        ours: name of a key -> its value.
+        theirs: the same of the weights.
+        key: of the section.
+    """
+    return ", ".join(
+        f"{key}.{name} is {size}, there {theirs.get(name)}" for name, size in ours.items() if theirs.get(name) != size
+    )
 
 
 def _sizes(config: VisionConfig) -> dict[str, Any]:

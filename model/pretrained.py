@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from corpus.storage.errors import InputError
 from model.config import VisionConfig
-from model.own_tower import read_tower
+from model.own_tower import differing_sizes, read_tower
 from model.vision import VisionTower
 
 _FILES: Final = ("model.safetensors", "pytorch_model.bin")
@@ -139,8 +139,7 @@ def check_size(found: PretrainedVision, config: VisionConfig, key: str) -> None:
             f"{key}.stem is {config.stem}, and {config.pretrained} has a patch embedding: set {key}.stem to patch."
         )
     own = config.model_dump()
-    if differing := [name for name, size in found.sizes.items() if own[name] != size]:
-        said = ", ".join(f"{key}.{name} is {own[name]}, there {found.sizes[name]}" for name in differing)
+    if said := differing_sizes({name: own[name] for name in found.sizes}, found.sizes, key):
         raise PretrainedError(
             f"{key}.pretrained: {config.pretrained} is of another size: {said}. Set these keys to it."
         )
