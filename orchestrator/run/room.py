@@ -10,6 +10,8 @@ from orchestrator.run.actors import end_leftovers
 from orchestrator.run.phases import Phases
 from orchestrator.tracking.base import WAITING_TAG, Tracker
 
+_FIRST_ANSWER = "the first answer of the cluster's admission"
+
 
 def wait_for_room(
     turn: Turn, phases: Phases, tracker: Tracker, say: Callable[[str], None], describe: Callable[[str], None]
@@ -27,6 +29,7 @@ def wait_for_room(
         AdmissionFailed: nobody answers.
     """
     begun, last = time.monotonic(), ""
+    phases.waits_for(_FIRST_ANSWER)  # a reader of the directory sees a wait with its reason from the first moment on
 
     def told(verdict: Verdict) -> None:
         nonlocal last

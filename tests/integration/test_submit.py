@@ -129,7 +129,10 @@ def test_a_run_is_submitted_once_followed_and_stopped_on_a_cluster_that_asks_for
             assert holder.stdout.readline() == "admitted\n"
             small = ("submit", SMOKE, "--name", "small", "--storage", tmp_path, "--set", "cluster.memory_gib=1")
             assert "submitted attempt 1 of small" in knowlip(*small)
-            found = knowlip.until("status", "small", seen=lambda found: (found["run"] or {}).get("state") == "waiting")
+            found = knowlip.until(
+                "status", "small", seen=lambda found: "held by" in ((found["run"] or {}).get("waiting_for") or "")
+            )
+            assert found["run"]["state"] == "waiting"
             assert "held by ada on desk, /runs/other (4 CPUs" in found["run"]["waiting_for"]
             assert found["run"]["run_dir"] == str(tmp_path / "runs" / "small")
             assert "attempt 1 of small is running already; nothing was submitted" in knowlip(*small)
