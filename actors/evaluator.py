@@ -42,6 +42,11 @@ class Judge:
         self._truth = truth if known else None
         _log.info("evaluator is ready, %s", "without truth" if self._truth is None else f"truth in {truth_dir}")
 
+    def prepare(self) -> None:
+        """Import what evaluating a model needs, which takes seconds, before somebody waits for it."""
+        if self._truth is not None:
+            import model.score  # noqa: F401
+
     def truth_for_pictures(self, tile_ids: list[str]) -> dict[str, dict[str, str]] | None:
         """True values of a few tiles, to mark a gallery's changes as right or wrong; None without truth."""
         if self._truth is None:

@@ -11,6 +11,7 @@ import yaml
 from transformers.utils.logging import disable_progress_bar
 
 from actors.captioner.probe import Probe, compute_probe, save_probe
+from actors.weight_files import MODEL_CONFIG, PRETRAINED
 from corpus.storage.writer import UNGUARDED, Writer
 from hcot_llm.prompts.tokenizer_texts import tokenizer_texts, tokenizer_words
 from hcot_llm.schema.annotation_schema import AnnotationSchema
@@ -25,10 +26,6 @@ from model.pretrained import start_from
 from model.tokenizer import train_tokenizer
 from model.training import MomentumTeacher, TrainingModel
 from model.weights_check import check_weights
-
-MODEL_CONFIG = "model.yaml"
-PRETRAINED = "pretrained.json"
-"""Which towers of untrained weights started from other weights: key of the section -> SHA-256 of that file."""
 
 
 def slot_texts(schema: AnnotationSchema, tokenizer) -> ClauseText:
@@ -83,12 +80,6 @@ def start_towers(model: TrainingModel, config: ModelConfig) -> dict[str, str]:
     if found:
         model.teacher = MomentumTeacher(model.encoder)  # it begins as the encoder does
     return found
-
-
-def pretrained_of(directory: Path) -> dict[str, str]:
-    """What `create_weights` noted of other weights; {} where all is untrained."""
-    path = directory / PRETRAINED
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def copy_weights(source: Path, target: Path, writer: Writer = UNGUARDED) -> str:

@@ -7,10 +7,9 @@ of a few hundred training tiles, and a tile that lies further from them than the
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 from pydantic import Field
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -19,7 +18,11 @@ from corpus.geotiff.contrast import EVERY_PRODUCT, LEAST_IMAGES
 from corpus.geotiff.model_input import Level
 from corpus.geotiff.sampling import Sampling
 from corpus.storage.models import FrozenModel
-from model.encoder import SarEncoder
+
+if TYPE_CHECKING:  # the driver reads what is kept here, and knows no torch
+    import torch
+
+    from model.encoder import SarEncoder
 
 KNOWN_TILES: Final = "known_tiles.safetensors"
 MOST_KNOWN: Final = 512
@@ -150,8 +153,7 @@ RADIOMETRY: Final = 7
 """Features that are of the image itself: of both channels mean, deviation and roughness, and how alike they are."""
 
 
-@torch.no_grad()
-def features_of(encoder: SarEncoder, images: torch.Tensor, batch_size: int = 64) -> np.ndarray:
+def features_of(encoder: "SarEncoder", images: "torch.Tensor", batch_size: int = 64) -> np.ndarray:
     """What `KnownTiles` compares tiles by.
 
     Args:
@@ -162,11 +164,14 @@ def features_of(encoder: SarEncoder, images: torch.Tensor, batch_size: int = 64)
     Returns:
         float32 [N, F]: the encoder's summary of an image, then RADIOMETRY numbers of its own.
     """
+    import torch
+
     device = next(encoder.parameters()).device
     parts = []
-    for part in images.split(batch_size):
-        summary = encoder.vision.summary(encoder.image_tokens(part.to(device))).cpu().float()
-        parts.append(torch.cat([summary, _radiometry(part.cpu().float())], dim=1).numpy())
+    with torch.no_grad():
+        for part in images.split(batch_size):
+            summary = encoder.vision.summary(encoder.image_tokens(part.to(device))).cpu().float()
+            parts.append(torch.cat([summary, _radiometry(part.cpu().float())], dim=1).numpy())
     return np.concatenate(parts)
 
 
@@ -179,7 +184,9 @@ def _contrast(features: np.ndarray, products: Sequence[str]) -> dict[str, tuple[
     return {product: tuple(np.median(part, axis=0).tolist()) for product, part in parts.items()}
 
 
-def _radiometry(images: torch.Tensor) -> torch.Tensor:
+def _radiometry(images: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
     mean, deviation = images.mean((2, 3)), images.std((2, 3))
     roughness = images.diff(dim=2).abs().mean((2, 3)) + images.diff(dim=3).abs().mean((2, 3))
     centred = images - mean[:, :, None, None]

@@ -70,7 +70,7 @@ def run_loop(session: Running, steps: Steps = real_steps) -> None:
             for fold in corpus.folds:  # one fold that trains on and labels all tiles, unless labelling is out of fold
                 weights = steps.train(round_, corpus, fold, actors.trainer)
                 recorder.add_training(weights)
-                receipt = steps.publish(round_, fold, weights, actors.captioner)
+                receipt = steps.publish(round_, fold, weights, actors)
                 steps.train_beside(round_, corpus, fold, weights, actors.trainer)
                 scores = steps.score(round_, corpus, fold, actors.scorers)
                 flagged, queried = steps.find_flagged(round_, corpus, fold, scores, actors.scorers)

@@ -41,7 +41,7 @@ class Scores:
 
 
 class ScorerPool:
-    """Scores tiles with actors that live as long as the pool. They start with the first tiles.
+    """Scores tiles with actors that live as long as the pool. They start with what they are first asked for.
 
     Between scoring they are `hcot_llm.aggregation.workers.Workers`: they compute what is done block by block.
 
@@ -60,6 +60,18 @@ class ScorerPool:
             num_cpus=config.cpus_per_worker, num_gpus=config.gpus_per_worker, max_restarts=-1, max_task_retries=-1
         )(actor)
         self._lasting: list[Any] = []
+
+    def prepare(self, weights_dir: Path) -> None:
+        """Have the actors that stay between rounds load an encoder, without waiting for them.
+
+        What goes wrong comes up again when they score.
+
+        Args:
+            weights_dir: directory of published weights.
+        """
+        self._start_lasting()
+        for actor in self._lasting:
+            actor.prepare.remote(str(weights_dir))
 
     def score(
         self,
@@ -139,8 +151,7 @@ class ScorerPool:
             hand_out: Hands an actor a block; returns the reference of what the actor will make of it.
             done: Called with what an actor has made of a block.
         """
-        while len(self._lasting) < self._config.min_workers:
-            self._lasting.append(self._start())
+        self._start_lasting()
         idle, queue = list(self._lasting), deque(enumerate(blocks))
         found: dict[int, Any] = {}
         running: dict[Any, tuple[int, Any]] = {}
@@ -167,6 +178,10 @@ class ScorerPool:
             for actor in added:
                 ray.kill(actor)
         return [found[number] for number in range(len(blocks))]
+
+    def _start_lasting(self) -> None:
+        while len(self._lasting) < self._config.min_workers:
+            self._lasting.append(self._start())
 
     def _start(self) -> Any:
         return self._remote.remote(self._config.gpus_per_worker, self._config.precision)

@@ -66,6 +66,10 @@ class ScoreActor:
     def ready(self) -> None:
         """Returns once the actor has started."""
 
+    def prepare(self, weights_dir: str) -> None:
+        """Load an encoder before there is something to score with it."""
+        self._load(weights_dir)
+
     def score(self, block: pa.Table, rows: pa.Table, order: ScoreOrder) -> pa.Table:
         """Score a block.
 

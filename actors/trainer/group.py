@@ -6,21 +6,23 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayActorError, RayError
 from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig
 
 from actors.data.round_rows import RoundRows
 from actors.trainer.channel import RoundResult, TrainCommand, start_channel
 from actors.trainer.config import TrainConfig
-from actors.trainer.orphaned_groups import CleanTorchTrainer
 from actors.trainer.resume import trainer_state_dir
+from actors.trainer.start_weights import StartWeights
 from actors.trainer.worker import train_worker
 from corpus.storage.errors import UserError
 from corpus.storage.writer import UNGUARDED, Writer
+
+if TYPE_CHECKING:
+    from actors.trainer.orphaned_groups import CleanTorchTrainer
 
 # A worker that dies is replaced, but a group that starts this often without one step in between has a bug or
 # lacks something that another start will not bring.
@@ -57,7 +59,7 @@ class TrainerGroup:
         *,
         run_seed: int,
         run_dir: Path,
-        start_dir: Path,
+        start: StartWeights,
         feedback: bool,
         levels: bool,
         writer: Writer = UNGUARDED,
@@ -71,10 +73,16 @@ class TrainerGroup:
         self._under_way: tuple[int, int] | None = None
         self._ray_train_dir = run_dir / "ray_train"
         settings = WorkerSettings(
-            run_seed, config.model_dump(), str(start_dir), str(trainer_state_dir(run_dir)), feedback, levels, writer
+            run_seed,
+            config.model_dump(),
+            str(start.directory),
+            str(trainer_state_dir(run_dir)),
+            feedback,
+            levels,
+            writer,
         )
         trainer_state_dir(run_dir).mkdir(parents=True, exist_ok=True)
-        self._settings = asdict(settings)
+        self._settings, self._start = asdict(settings), start
         self._thread = threading.Thread(target=self._keep_training, name="trainer", daemon=True)
         self._thread.start()
 
@@ -104,7 +112,12 @@ class TrainerGroup:
             return ray.get(self._channel.closed.remote())
         return True
 
-    def _trainer(self) -> CleanTorchTrainer:
+    def _trainer(self) -> "CleanTorchTrainer":
+        # They import torch, for seconds, while the driver's main thread goes on.
+        from ray.train.torch import TorchConfig
+
+        from actors.trainer.orphaned_groups import CleanTorchTrainer
+
         config = self._config
         resources = {"CPU": config.cpus_per_worker}
         if config.gpus_per_worker:
@@ -116,7 +129,7 @@ class TrainerGroup:
         )
         return CleanTorchTrainer(
             train_worker,
-            train_loop_config={"settings": self._settings, "channel": self._channel},
+            train_loop_config={"settings": self._settings, "channel": self._channel, "start": self._start},
             torch_config=TorchConfig(backend=config.communication_backend),
             scaling_config=ScalingConfig(
                 num_workers=workers,

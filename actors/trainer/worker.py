@@ -16,9 +16,8 @@ import ray.train
 from actors.data.object_store import NoRoomForBlocks
 from actors.logs import join_run_log
 from actors.trainer.config import TrainConfig
-from actors.trainer.divergence import TrainingDiverged
-from corpus.storage.disk import DiskFull
-from corpus.storage.lock import LeaseLost
+from actors.trainer.start_weights import StartWeights
+from corpus.storage.errors import UserError
 
 _log = logging.getLogger(__name__)
 
@@ -27,15 +26,14 @@ def train_worker(config: dict[str, Any]) -> None:
     """Entry point that Ray Train calls on every rank. Whatever ends it early, the trainer channel is told why.
 
     Args:
-        config: "settings", WorkerSettings as plain values, and "channel", a handle of the trainer channel.
+        config: "settings", WorkerSettings as plain values; "start", the weights that the run begins with; and
+            "channel", a handle of the trainer channel.
     """
-    from actors.trainer.safe_load import StateRefused
-
     join_run_log()
     channel = config["channel"]
     try:
-        _serve(config["settings"], channel)
-    except (DiskFull, LeaseLost, NoRoomForBlocks, StateRefused, TrainingDiverged) as error:
+        _serve(config["settings"], config["start"], channel)
+    except (UserError, NoRoomForBlocks) as error:
         # Raised, it would have the group started again, to come to the same end.
         _log.error("training cannot go on: %s", error)
         ray.get(channel.give_up.remote(error))
@@ -45,10 +43,12 @@ def train_worker(config: dict[str, Any]) -> None:
         raise
 
 
-def _serve(settings: dict[str, Any], channel: Any) -> None:
+def _serve(settings: dict[str, Any], start: StartWeights, channel: Any) -> None:
     """Build a rank and train what is commanded, until the channel is closed or the run is asked to end."""
     train = TrainConfig.model_validate(settings["train"])
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if train.gpus_per_worker else "cpu")
+    if not train.compile:  # DeepSpeed decorates an optimiser with torch.compile, which takes seconds to be imported
+        os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     import torch
 
     torch.set_num_threads(train.threads_per_worker)
@@ -59,6 +59,7 @@ def _serve(settings: dict[str, Any], channel: Any) -> None:
         compile_communication_op()
     from actors.trainer.rank import Rank, Stopped
 
+    _make_once(start)
     rank = Rank(settings, train)
     _log.info("rank %d of %d is ready", rank.rank, rank.world_size)
     if rank.rank == 0:
@@ -87,4 +88,13 @@ def _announce(channel: Any) -> None:
 
     if dist.get_rank() == 0:
         ray.get(channel.starting.remote())
+    dist.barrier()
+
+
+def _make_once(start: StartWeights) -> None:
+    """Make the run's first weights in one rank, while the others wait."""
+    import torch.distributed as dist
+
+    if dist.get_rank() == 0:
+        start.make()
     dist.barrier()

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from corpus.geotiff.read import read_backscatter
+from corpus.storage.arrow import compute as pc
 from corpus.tiles import tile_path
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from orchestrator.data.corpus_state import CorpusState
@@ -68,28 +70,36 @@ def gallery_tile_ids(corpus: CorpusState) -> list[str]:
     """The training tiles whose annotation differs most from the initial one, of as many cities as there are."""
     training, initial = corpus.training, corpus.training_initial
     changed = (training.values != initial.values).sum(axis=1)
-    city = dict(
-        zip(corpus.prepared.tiles["tile_id"].to_pylist(), corpus.prepared.tiles["city"].to_pylist(), strict=True)
-    )
-    chosen: list[str] = []
-    again: list[str] = []
-    for row in np.argsort(-changed, kind="stable"):
-        tile_id = training.tile_ids[row]
-        (again if city[tile_id] in {city[other] for other in chosen} else chosen).append(tile_id)
-        if len(chosen) == GALLERY_TILES:
-            break
-    return (chosen + again)[:GALLERY_TILES]
+    tiles = corpus.prepared.tiles
+    row_of = pc.index_in(pa.array(training.tile_ids), tiles["tile_id"])
+    cities = tiles["city"].combine_chunks().dictionary_encode()
+    city = cities.indices.take(row_of).to_numpy(zero_copy_only=False)
+    return [training.tile_ids[row] for row in spread(changed, city, GALLERY_TILES)]
+
+
+def spread(changed: np.ndarray, city: np.ndarray, count: int) -> np.ndarray:
+    """Rows with the largest changes, int [count] at most: first one of each city, then the others.
+
+    Args:
+        changed: how much each of N rows changed, numbers [N].
+        city: which city each lies in, [N].
+        count: how many rows are wanted.
+    """
+    order = np.argsort(-changed, kind="stable")
+    first = np.sort(np.unique(city[order], return_index=True)[1])
+    others = np.setdiff1d(np.arange(len(order)), first)
+    return order[np.concatenate([first, others])[:count]]
 
 
 def draw_gallery(
     corpus: CorpusState, tile_ids: Sequence[str], truth: Mapping[str, Mapping[str, str]] | None, round_: int, path: Path
 ) -> Path:
     """Tiles with their initial and current annotation; changes are marked right or wrong where truth is given."""
-    rows = {row["tile_id"]: row for row in corpus.prepared.tiles.to_pylist()}
-    position = {tile_id: row for row, tile_id in enumerate(corpus.annotations.tile_ids)}
+    wanted = pa.array(tile_ids, pa.string())
+    about_tiles = corpus.prepared.tiles.take(pc.index_in(wanted, corpus.prepared.tiles["tile_id"])).to_pylist()
+    positions = pc.index_in(wanted, pa.array(corpus.annotations.tile_ids)).to_pylist()
     tiles = []
-    for tile_id in tile_ids:
-        about = rows[tile_id]
+    for tile_id, about, position in zip(tile_ids, about_tiles, positions, strict=True):
         scene = read_backscatter(tile_path(corpus.prepared.corpus_dir, about["path"]))
         tiles.append(
             GalleryTile(
@@ -98,8 +108,8 @@ def draw_gallery(
                 polarisation=scene.polarisations[0],
                 city=about["city"],
                 gsd_m=about["gsd_m"],
-                before=corpus.initial.row_values(position[tile_id]),
-                after=corpus.annotations.row_values(position[tile_id]),
+                before=corpus.initial.row_values(position),
+                after=corpus.annotations.row_values(position),
                 truth=None if truth is None else truth[tile_id],
                 simulated=corpus.prepared.simulated,
             )

@@ -12,7 +12,8 @@ from actors.data.reservation import Reservation, cancel_reservation
 from actors.evaluator import Evaluator
 from actors.scorer.pool import ScorerPool
 from actors.trainer.group import TrainerGroup
-from actors.weights import copy_weights, create_weights, pretrained_of
+from actors.trainer.start_weights import StartWeights
+from actors.weight_files import pretrained_of
 from corpus.storage.rng import derive_seed
 from orchestrator.cluster.capacity import capacity_of
 from orchestrator.cluster.requirements import beside_training
@@ -34,19 +35,6 @@ class Actors:
     captioner: Captioner
     evaluator: EvaluatorHandle
     scorers: ScorerPool
-
-
-def make_start_weights(config: RunConfig, directory: RunDirectory) -> None:
-    """Create the weights of round 0, or copy those that the configuration names, where there are none yet."""
-    start = directory.weights(0)
-    if start.exists():
-        return
-    if config.start_weights is not None:
-        copy_weights(config.start_weights, start, directory.writer)
-    else:
-        create_weights(
-            config.annotation_schema, start, config.model, derive_seed(config.seed, "weights"), directory.writer
-        )
 
 
 def started_from(directory: RunDirectory) -> dict[str, str]:
@@ -90,7 +78,14 @@ def make_trainer(config: RunConfig, directory: RunDirectory) -> TrainerGroup:
         config.train,
         run_seed=config.seed,
         run_dir=directory.path,
-        start_dir=directory.weights(0),
+        start=StartWeights(
+            directory.weights(0),
+            config.annotation_schema,
+            config.model,
+            derive_seed(config.seed, "weights"),
+            config.start_weights,
+            directory.writer,
+        ),
         feedback=config.captioner.feedback_in_prompt,
         levels=config.captioner.asks_by_levels,
         writer=directory.writer,

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import stamina
 
-from actors.weights import MODEL_CONFIG
+from actors.weight_files import MODEL_CONFIG
 from benchmark.tasks.nearest_neighbours import check_data_sets
 from corpus.storage.disk import free_bytes
 from corpus.storage.errors import ConfigError, UserError

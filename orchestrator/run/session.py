@@ -34,7 +34,6 @@ from orchestrator.run import lifetimes
 from orchestrator.run.actors import (
     Actors,
     make_reservation,
-    make_start_weights,
     make_trainer,
     owner_of,
     start_captioner,
@@ -177,7 +176,6 @@ class Session:
     def start_actors(self, corpus: CorpusState) -> Actors:
         """Start trainer, evaluator and captioner, and end them with the session."""
         config, directory = self.config, self.directory
-        make_start_weights(config, directory)
         if (reservation := make_reservation(config, directory)) is not None:
             self._actors.enter_context(lifetimes.reserved(reservation, self._is_ours))
         trainer = self.hold_trainer(make_trainer(config, directory))

@@ -31,7 +31,7 @@ from orchestrator.policies.retention import CHAMPION_METRIC, plan_retention
 from orchestrator.policies.schedule import Phase, RoundPlan
 from orchestrator.policies.selection import choose_queried
 from orchestrator.report.figures import draw_round, gallery_tile_ids
-from orchestrator.run.actors import EvaluatorHandle, started_from
+from orchestrator.run.actors import Actors, EvaluatorHandle, started_from
 from orchestrator.run.phases import Phases
 from orchestrator.state.deletion import carry_out, find_leftovers
 from orchestrator.state.evidence import write_evidence
@@ -109,10 +109,12 @@ def train(round_: Round, corpus: CorpusState, fold: Fold, trainer: TrainerGroup)
         )
 
 
-def publish(round_: Round, fold: Fold, weights: RoundResult, captioner: Captioner) -> PublishReceipt:
-    """Have the captioner serve the trained weights, and prove that it does."""
+def publish(round_: Round, fold: Fold, weights: RoundResult, actors: Actors) -> PublishReceipt:
+    """Have the captioner serve the trained weights, and prove that it does. Who uses them next loads meanwhile."""
     with round_.phase("publish"):
-        return captioner.publish(round_.weights(fold), weights.weights_sha256)
+        actors.scorers.prepare(round_.weights(fold))
+        actors.evaluator.prepare.remote()
+        return actors.captioner.publish(round_.weights(fold), weights.weights_sha256)
 
 
 def train_beside(round_: Round, corpus: CorpusState, fold: Fold, trained: RoundResult, trainer: TrainerGroup) -> None:

@@ -22,12 +22,16 @@ from actors.trainer.divergence import TrainingDiverged, refusing_divergence
 from actors.trainer.group import TrainerGroup, TrainingFailed
 from actors.trainer.resume import steps_done
 from actors.trainer.safe_load import StateRefused
+from actors.trainer.start_weights import StartWeights
 from actors.trainer.worker import train_worker
 from corpus.storage.disk import DiskFull
 from corpus.storage.lock import LeaseLost
 from corpus.storage.writer import UNGUARDED, Writer
 from model.losses.itm import hard_negatives
+from model.pretrained import PretrainedError
+from support.hcot import HCOT
 from support.row_windows import no_rows
+from support.toy_model import toy
 
 
 class Handle:
@@ -74,7 +78,8 @@ def build(channel, monkeypatch, error: Exception) -> None:
 
     monkeypatch.setattr("actors.trainer.rank.Rank", fail)
     monkeypatch.setattr("actors.trainer.communication_op.compile_communication_op", lambda: None)
-    train_worker({"settings": {"train": TrainConfig().model_dump()}, "channel": Handle(channel)})
+    there = StartWeights(Path(__file__).parent, HCOT, toy(), seed=0)  # a folder that is there is not made again
+    train_worker({"settings": {"train": TrainConfig().model_dump()}, "start": there, "channel": Handle(channel)})
 
 
 @pytest.mark.parametrize(
@@ -84,6 +89,7 @@ def build(channel, monkeypatch, error: Exception) -> None:
         DiskFull("no room"),
         LeaseLost("another driver"),
         TrainingDiverged("no finite number"),
+        PretrainedError("of another size"),
     ],
 )
 def test_a_worker_that_another_start_would_not_build_either_gives_up(channel, alone, monkeypatch, error):

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import ViTConfig, ViTModel
 
-from actors.weights import create_weights, load_training_model, pretrained_of
+from actors.weight_files import pretrained_of
+from actors.weights import create_weights, load_training_model
 from model.config import ModelConfig, VisionConfig
 from model.pretrained import PretrainedError, read_pretrained, start_from
 from model.vision import VisionTower

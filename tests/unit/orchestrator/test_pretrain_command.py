@@ -8,7 +8,8 @@ import yaml
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from actors.weights import create_weights, load_training_model, pretrained_of
+from actors.weight_files import pretrained_of
+from actors.weights import create_weights, load_training_model
 from model.own_tower import FILE, OwnTowerError, read_tower
 from model.pretrained import check_pretrained, start_from
 from model.vision import VisionTower
