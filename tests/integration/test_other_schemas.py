@@ -22,7 +22,13 @@ from support.geotiffs import speckled_dn, write_geotiff
 from support.shared_run import Run, knowlip, run_loop_once
 from support.toy_schemas import LANDSCAPE, VEHICLES, write_schema_file
 
-ONE_SHORT_ROUND = ("rounds=1", "train.first_round_epochs=1", "captioner.tiles_per_shard=32")
+ONE_SHORT_ROUND = (
+    "rounds=1",
+    "train.first_round_epochs=1",
+    "train.max_workers=1",
+    "score.max_workers=1",
+    "captioner.tiles_per_shard=32",
+)
 landscape, vehicles = (AnnotationSchema.model_validate(content) for content in (LANDSCAPE, VEHICLES))
 CHIPS = 40
 

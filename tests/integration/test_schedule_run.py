@@ -15,6 +15,8 @@ from support.paths import ROOT
 from support.shared_run import run_loop_once
 
 SHARE = 0.2
+SMALL = ("corpus.simulated.tiles=64", "corpus.simulated.cities=8", "train.max_workers=1", "score.max_workers=1")
+"""Settings of a run that takes little more than its start: what is tested here is no matter of workers."""
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,7 @@ def out_of_fold(data_dir, tmp_path_factory):
         tmp_path_factory.mktemp("folds"),
         data_dir,
         f"schedule={ROOT}/configs/schedule/out_of_fold.yaml",
+        *SMALL,
         f"schedule.regenerated_share={SHARE}",
         "schedule.initial_caption_share=0.2",
         "schedule.rare_landform_factor=1.5",
@@ -42,6 +45,7 @@ def paper(out_of_fold, data_dir, tmp_path_factory):
         tmp_path_factory.mktemp("paper"),
         data_dir,
         f"schedule={ROOT}/configs/schedule/paper.yaml",
+        *SMALL,
         "rounds=5",
         "schedule.epochs=1",
         "schedule.acceptance_floor=1",
