@@ -1,10 +1,9 @@
-"""The list of tiles of a corpus: its schema, reading and writing, and the check that no tile has changed."""
+"""The list of tiles of a corpus: its schema, reading and writing, and where the tiles lie."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,14 +84,12 @@ class Tile(FrozenModel):
     )
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a corpus: which tile, a short code, and a sentence."""
+def path_of(tile_id: str) -> str:
+    """Where a tile lies in its corpus: in one of 256 folders, as file systems and people are slow with 120,000 files.
 
-    tile_id: str
-    path: str
-    reason: Literal["missing", "changed", "outside_corpus", "duplicate", "schema"]
-    message: str
+    Corpora of earlier versions have other paths: `path` of the list counts.
+    """
+    return f"{TILES_FOLDER}/{hashlib.sha256(tile_id.encode()).hexdigest()[:2]}/{tile_id}.tif"
 
 
 def file_sha256(path: str | Path) -> str:
@@ -138,57 +135,3 @@ def tile_path(corpus_dir: str | Path, path: str) -> Path:
     if not resolved.is_relative_to(root):
         raise CorpusError(f"The tile path {path!r} leads out of the corpus {corpus_dir}. Make the corpus again.")
     return resolved
-
-
-def check_tiles(corpus_dir: str | Path) -> list[Problem]:
-    """Compare every tile with its recorded SHA-256; an empty list means that nothing has changed."""
-    table = read_tiles(corpus_dir)
-    problems, seen = [], set()
-    columns = (table[name].to_pylist() for name in ("tile_id", "path", "sha256"))
-    for tile_id, path, recorded in zip(*columns, strict=True):
-        if tile_id in seen:
-            problems.append(Problem(tile_id, path, "duplicate", f"Tile {tile_id} is listed twice."))
-        seen.add(tile_id)
-        try:
-            problem = _compare(tile_id, path, tile_path(corpus_dir, path), recorded)
-        except CorpusError as error:
-            problem = Problem(tile_id, path, "outside_corpus", str(error))
-        if problem is not None:
-            problems.append(problem)
-    return problems
-
-
-def check_tile(tile_id: str, file: Path, recorded: str) -> None:
-    """See, just before a tile is read, that its file is still the one whose SHA-256 was recorded.
-
-    A run compares all tiles when it starts; what it reads later, for a block that was lost say, may have changed since.
-    Raises CorpusError: it has, or cannot be read.
-    """
-    try:
-        problem = _compare(tile_id, str(file), file, recorded)
-    except OSError as error:
-        raise CorpusError(
-            f"Tile {tile_id} ({file}) cannot be read: {error.strerror or error}. Check the path and its "
-            "rights, then `knowlip resume RUN_DIR`."
-        ) from error
-    if problem is not None:
-        raise CorpusError(
-            f"{problem.message} A run that went on would not be the same run. Put back what it was, then "
-            "`knowlip resume RUN_DIR`, or start a new run."
-        )
-
-
-def _compare(tile_id: str, path: str, file: Path, recorded: str) -> Problem | None:
-    """What is wrong with a tile's file, which the problem names as `path`."""
-    try:
-        found = file_sha256(file)
-    except FileNotFoundError:
-        return Problem(tile_id, path, "missing", f"Tile {tile_id} has no file {path}.")
-    if found == recorded:
-        return None
-    return Problem(
-        tile_id,
-        path,
-        "changed",
-        f"Tile {tile_id} ({path}) has changed since it was recorded: SHA-256 {found[:12]}, recorded {recorded[:12]}.",
-    )

@@ -14,8 +14,9 @@ from corpus.geotiff.backscatter import Backscatter
 from corpus.geotiff.evidence import measure
 from corpus.geotiff.picture import grey_picture
 from corpus.geotiff.read import read_backscatter
+from corpus.integrity import check_tile
 from corpus.storage.rng import derive_seed
-from corpus.tiles import check_tile, tile_path
+from corpus.tiles import tile_path
 from hcot_llm.engines.answer import Answer
 from hcot_llm.engines.completion import Completion
 from hcot_llm.knowledge.knowledge import tile_knowledge

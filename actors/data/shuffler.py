@@ -12,8 +12,9 @@ from ray.exceptions import RayTaskError
 from actors.data.images import tile_images
 from corpus.geotiff.contrast import with_contrast
 from corpus.geotiff.sampling import Sampling, centre_of
+from corpus.integrity import check_tile
 from corpus.storage.arrow import compute as pc
-from corpus.tiles import check_tile, product_of, tile_path
+from corpus.tiles import product_of, tile_path
 
 
 def read_images(

@@ -136,6 +136,7 @@ def _put_on_disk(content: memoryview, path: Path, what: str) -> None:
     """By Python: where a file finds no room, GDAL leaves its end out and says nothing."""
     partial = path.with_name(f"{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
         os.replace(partial, path)
     except OSError as error:

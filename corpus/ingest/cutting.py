@@ -23,7 +23,7 @@ from corpus.ingest.cut_record import CutScene, CutTile, record_of
 from corpus.ingest.opened import OpenScene
 from corpus.ingest.quarantine import QuarantineRecord
 from corpus.ingest.record import SceneRecord
-from corpus.tiles import TILES_FOLDER, file_sha256
+from corpus.tiles import file_sha256, path_of
 
 _READ_AT_ONCE = 4_000_000  # pixels of all bands: 16 MB
 
@@ -153,7 +153,7 @@ def _tile(
     band = metadata.radar_band_of(tags, platform)
     size = rows if rows == columns else f"{rows}x{columns}"
     tile_id = tile_id_of(sha256, row, col, size, tile_px)
-    path = f"{TILES_FOLDER}/{tile_id}.tif"
+    path = path_of(tile_id)
     digest = ""
     if out is not None:
         extra = {

@@ -16,7 +16,7 @@ from corpus.geotiff.files import create_geotiff
 from corpus.geotiff.metadata import NO_PLACE
 from corpus.labelled.config import LabelledConfig
 from corpus.labelled.labels import LabelError, LabelledImage
-from corpus.tiles import TILES_FOLDER, Tile, file_sha256, write_tiles
+from corpus.tiles import Tile, file_sha256, path_of, write_tiles
 
 _LARGEST_PX = 8192
 
@@ -38,7 +38,7 @@ def write_labelled(
     Raises:
         LabelError: an image cannot be read; the message names its line.
     """
-    (corpus_dir / TILES_FOLDER).mkdir(parents=True, exist_ok=True)
+    corpus_dir.mkdir(parents=True, exist_ok=True)
     tiles = []
     for number, image in enumerate(images, 1):
         tiles.append(_write(image, corpus_dir, config))
@@ -52,7 +52,7 @@ def write_labelled(
 def _write(image: LabelledImage, corpus_dir: Path, config: LabelledConfig) -> Tile:
     """Write one tile; its level is its own median."""
     decibels, gsd_m = _decibels(image, config)
-    path = corpus_dir / TILES_FOLDER / f"{image.tile_id}.tif"
+    path = corpus_dir / path_of(image.tile_id)
     with (
         catch_warnings(action="ignore", category=NotGeoreferencedWarning),
         create_geotiff(
@@ -73,7 +73,7 @@ def _write(image: LabelledImage, corpus_dir: Path, config: LabelledConfig) -> Ti
         )
     return Tile(
         tile_id=image.tile_id,
-        path=f"{TILES_FOLDER}/{path.name}",
+        path=path_of(image.tile_id),
         sha256=file_sha256(path),
         crs="",
         transform=tuple(rasterio.Affine.identity()[:6]),

@@ -20,7 +20,7 @@ from corpus.simulate.config import SceneConfig
 from corpus.simulate.scene import Scene, simulate_scene
 from corpus.simulate.sensor import SENSORS, Sensor
 from corpus.simulate.truth import FACTS
-from corpus.tiles import CorpusError
+from corpus.tiles import CorpusError, path_of
 
 TILES_SCHEMA = pa.schema(
     [
@@ -49,7 +49,7 @@ TRUTH_SCHEMA = pa.schema([("tile_id", pa.string()), *((name, pa.string()) for na
 def simulate_corpus(
     config: SceneConfig, out_dir: str | Path, workers: int = 2, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Writes `<out_dir>/corpus` (tiles/*.tif, tiles.parquet) and `<out_dir>/truth/truth.parquet`.
+    """Writes `<out_dir>/corpus` (tiles/??/*.tif, tiles.parquet) and `<out_dir>/truth/truth.parquet`.
 
     progress is called with (tiles done, tiles in all). A finished corpus of the same configuration stays.
     All appears at once by a rename, or nothing. Raises CorpusError when out_dir holds anything else.
@@ -66,10 +66,10 @@ def simulate_corpus(
         )
     building = out.with_name(f"{out.name}.unfinished-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
-    (building / "corpus" / "tiles").mkdir(parents=True)
+    (building / "corpus").mkdir(parents=True)
     (building / "truth").mkdir()
     try:
-        rows = _write_all(config, building / "corpus" / "tiles", workers, progress)
+        rows = _write_all(config, building / "corpus", workers, progress)
         pq.write_table(
             pa.Table.from_pylist([tile for tile, _ in rows], TILES_SCHEMA), building / "corpus" / "tiles.parquet"
         )
@@ -96,13 +96,13 @@ def is_finished(config: SceneConfig, out_dir: str | Path) -> bool:
     return note.is_file() and json.loads(note.read_text()).get("digest") == config.digest()
 
 
-def _write_all(config: SceneConfig, tiles: Path, workers: int, progress) -> list[tuple[dict, dict]]:
+def _write_all(config: SceneConfig, corpus_dir: Path, workers: int, progress) -> list[tuple[dict, dict]]:
     chunk = 16
     jobs = [range(k, min(k + chunk, config.tiles)) for k in range(0, config.tiles, chunk)]
     rows: list[tuple[dict, dict]] = []
     if workers <= 1:
         for job in jobs:
-            rows += _write_some(config, tiles, job)
+            rows += _write_some(config, corpus_dir, job)
             if progress is not None:
                 progress(len(rows), config.tiles)
         return rows
@@ -110,7 +110,7 @@ def _write_all(config: SceneConfig, tiles: Path, workers: int, progress) -> list
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_register, initargs=(sensors,)
     ) as pool:
-        for done in pool.map(_write_some, [config] * len(jobs), [tiles] * len(jobs), jobs):
+        for done in pool.map(_write_some, [config] * len(jobs), [corpus_dir] * len(jobs), jobs):
             rows += done
             if progress is not None:
                 progress(len(rows), config.tiles)
@@ -123,16 +123,16 @@ def _register(sensors: dict[str, Sensor]) -> None:
         SENSORS.add(name, sensor)
 
 
-def _write_some(config: SceneConfig, tiles: Path, indices: range) -> list[tuple[dict, dict]]:
-    return [_write_one(config, tiles, index) for index in indices]
+def _write_some(config: SceneConfig, corpus_dir: Path, indices: range) -> list[tuple[dict, dict]]:
+    return [_write_one(config, corpus_dir, index) for index in indices]
 
 
-def _write_one(config: SceneConfig, tiles: Path, index: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _write_one(config: SceneConfig, corpus_dir: Path, index: int) -> tuple[dict[str, Any], dict[str, Any]]:
     scene = simulate_scene(config, index)
-    path = tiles / f"{scene.metadata['tile_id']}.tif"
+    path = corpus_dir / path_of(scene.metadata["tile_id"])
     write_tile(scene, path, config.calibration_db)
     row = {k: scene.metadata[k] for k in TILES_SCHEMA.names if k in scene.metadata}
-    row |= {"path": f"tiles/{path.name}", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    row |= {"path": path_of(row["tile_id"]), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     truth = {
         "tile_id": row["tile_id"],
         **scene.truth.facts(),

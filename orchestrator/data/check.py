@@ -10,8 +10,9 @@ from corpus.ingest.config import IngestConfig
 from corpus.ingest.ingest import inspect_scenes
 from corpus.ingest.inspection import Inspection
 from corpus.ingest.record import SceneRecord
+from corpus.integrity import check_tiles
 from corpus.storage.errors import ConfigError
-from corpus.tiles import TILES_FILE, check_tiles, read_tiles
+from corpus.tiles import TILES_FILE, read_tiles
 from orchestrator.config.schema import CorpusConfig
 from orchestrator.data.contact_sheet import contact_sheet
 

@@ -20,10 +20,11 @@ import pyarrow as pa
 from corpus.ingest.inspection import summary_of
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
 from corpus.ingest.record import read_records
+from corpus.integrity import check_tiles
 from corpus.storage.arrow import compute as pc
 from corpus.storage.errors import ConfigError
 from corpus.storage.parquet import read_parquet
-from corpus.tiles import CorpusError, check_tiles, file_sha256, read_tiles
+from corpus.tiles import CorpusError, file_sha256, read_tiles
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import check_same, read_schema
 from orchestrator.config.schema import CorpusConfig
@@ -157,7 +158,7 @@ def open_corpus(
         "Run with that schema, or have the corpus made anew by another corpus.name.",
     )
     tiles = read_tiles(corpus_dir)
-    problems = check_tiles(corpus_dir)
+    problems = check_tiles(corpus_dir, touched_only=True)
     if problems:
         Quarantine(corpus_dir).append(
             QuarantineRecord(path=problem.path, reason=problem.reason, hint=problem.message) for problem in problems
@@ -173,7 +174,7 @@ def open_corpus(
     quarantined = Quarantine(corpus_dir).refused() - set(tiles["path"].to_pylist()) | {
         problem.path for problem in problems
     }
-    good = tiles.filter(pa.array([tile_id not in bad for tile_id in tiles["tile_id"].to_pylist()]))
+    good = tiles.filter(pc.invert(pc.is_in(tiles["tile_id"], pa.array(sorted(bad), pa.string()))))
     initial = read_parquet(corpus_dir / INITIAL_FILE)
     knowledge = read_parquet(corpus_dir / KNOWLEDGE)
     return PreparedCorpus(

@@ -22,7 +22,8 @@ from corpus.ingest.opened import open_scene
 from corpus.ingest.quarantine import Quarantine, QuarantineRecord
 from corpus.ingest.scenes import Scene
 from corpus.ingest.split import split_by_place
-from corpus.tiles import TILE_SCHEMA, CorpusError, Tile, check_tile, check_tiles, read_tiles, tile_path, write_tiles
+from corpus.integrity import check_tile, check_tiles
+from corpus.tiles import TILE_SCHEMA, CorpusError, Tile, read_tiles, tile_path, write_tiles
 from support.file_limit import largest_file
 from support.geotiffs import NORTH_UP, speckled_dn, write_geotiff, write_vrt, write_zero_band_tiff
 from support.paths import SHARED
@@ -202,7 +203,7 @@ def test_bad_files_are_quarantined_and_the_rest_used(folder, tmp_path):
     assert all(record.hint.endswith(".") for record in records)
     assert (report.tiles, report.quarantined, report.files) == (20, 11, 16)
     assert sum(report.reasons.values()) == 11
-    assert len(list((out / "tiles").iterdir())) == 20
+    assert len(list((out / "tiles").rglob("*.tif"))) == 20
 
 
 def test_too_many_bad_files_fail_the_ingest(folder, tmp_path):
@@ -232,7 +233,7 @@ def test_a_scene_that_breaks_half_way_leaves_no_tile(folder, tmp_path):
         file.write(bytes(30))
     report = cut_scenes(folder, tmp_path / "out", IngestConfig(tile_px=32, max_quarantined_share=0.2))
     assert report.reasons == {"unreadable": 1}
-    assert len(list((tmp_path / "out" / "tiles").iterdir())) == report.tiles == 20
+    assert len(list((tmp_path / "out" / "tiles").rglob("*.tif"))) == report.tiles == 20
 
 
 def test_empty_windows_of_a_good_scene_are_skipped_and_named(tmp_path):
@@ -338,13 +339,14 @@ def test_a_tile_that_cannot_be_written_whole_ends_the_ingest_and_leaves_nothing_
         largest_file(6000),
     ):
         cut_scenes(tmp_path / "in", tmp_path / "out", IngestConfig(tile_px=128))
-    assert list((tmp_path / "out" / "tiles").iterdir()) == []
+    assert list((tmp_path / "out" / "tiles").rglob("*.tif")) == []
     assert cut_scenes(tmp_path / "in", tmp_path / "out", IngestConfig(tile_px=128)).tiles == 1
 
 
 def test_a_scene_is_not_to_blame_for_what_happens_to_its_tiles(folder, tmp_path):
+    (tmp_path / "nowhere").write_text("a file, where the corpus is to lie")
     with (
-        pytest.raises(FileNotFoundError, match=f"a tile could not be written to {tmp_path}/nowhere/tiles/"),
+        pytest.raises(NotADirectoryError, match=f"a tile could not be written to {tmp_path}/nowhere/tiles/"),
         open_scene([Scene(folder / "0.tif", "0.tif")], SMALL) as opened,
     ):
         cut_scene(opened, "0" * 64, tmp_path / "nowhere", SMALL)

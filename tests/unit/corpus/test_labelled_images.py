@@ -5,10 +5,11 @@ import pytest
 from PIL import Image
 
 from corpus.geotiff.read import model_image, read_backscatter
+from corpus.integrity import check_tiles
 from corpus.labelled.config import LabelledConfig
 from corpus.labelled.labels import LabelError, read_labels
 from corpus.labelled.write import write_labelled
-from corpus.tiles import check_tiles, read_tiles, tile_path
+from corpus.tiles import path_of, read_tiles, tile_path
 
 VOCABULARY = {"vehicle": ("truck", "tank")}
 HEADER = "file,split,vehicle"
@@ -57,7 +58,7 @@ def test_the_level_is_that_of_each_image_or_of_the_training_images_together(labe
     own, shared = (read_tiles(tmp_path / level)["level_db"].to_pylist() for level in ("image", "set"))
     assert len({tuple(each) for each in own}) == 3
     assert len({tuple(each) for each in shared}) == 1
-    image = model_image(tmp_path / "image" / "tiles" / "a-1.tif", level_db=own[0])
+    image = model_image(tmp_path / "image" / path_of("a-1"), level_db=own[0])
     assert abs(float(np.median(image.astype(np.float32)))) < 0.01
 
 
@@ -68,7 +69,7 @@ def test_a_smaller_image_is_mirrored_at_its_borders_and_resize_shows_all_of_it(l
     write_labelled(read_labels(resized, VOCABULARY), tmp_path / "resize", resized)
     assert read_tiles(tmp_path / "crop")["gsd_m"].to_pylist() == [1.0] * 3
     assert read_tiles(tmp_path / "resize")["gsd_m"].to_pylist() == [2.0 * 14 / 16] * 3
-    cropped = read_backscatter(tmp_path / "crop" / "tiles" / "a-1.tif").array[0]
+    cropped = read_backscatter(tmp_path / "crop" / path_of("a-1")).array[0]
     np.testing.assert_array_equal(cropped[:3], cropped[5:2:-1])
 
 

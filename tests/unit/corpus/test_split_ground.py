@@ -122,7 +122,7 @@ def test_tiles_that_were_left_out_leave_nothing_behind(tmp_path):
     assert report.left_out > 0
     assert report.held_out > 0
     assert report.tiles + report.left_out == 64
-    assert len(list((tmp_path / "out" / "tiles").iterdir())) == report.tiles == report.table.num_rows
+    assert len(list((tmp_path / "out" / "tiles").rglob("*.tif"))) == report.tiles == report.table.num_rows
     assert sum(record.tiles for record in report.scenes) == report.tiles
     assert sum(record.tiles_left_out for record in report.scenes) == report.left_out
 

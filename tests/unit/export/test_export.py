@@ -132,7 +132,7 @@ def test_decisions_that_were_committed_after_the_last_round_are_what_is_exported
 
 @pytest.mark.parametrize("harm", ["changed", "gone"])
 def test_a_tile_that_is_not_what_it_was_ends_an_export_that_leaves_nothing(harm, copied, tmp_path, call):
-    tile = sorted((copied.parent / "data").glob("*/corpus/tiles/*.tif"))[-1]
+    tile = sorted((copied.parent / "data").glob("*/corpus/tiles/*/*.tif"))[-1]
     tile.write_bytes(tile.read_bytes() + b"x") if harm == "changed" else tile.unlink()
     before = set(tmp_path.iterdir())
     status, _, said = call("export", copied, tmp_path / "o", "--format", "coco")
