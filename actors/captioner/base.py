@@ -17,7 +17,6 @@ from actors.data.image_index import ImageIndex
 from corpus.storage.models import FrozenModel
 from hcot_llm.aggregation.label_noise import SourceWeightPrior
 from hcot_llm.engines.answer import Answer
-from hcot_llm.engines.native import EngineConfig
 from hcot_llm.prompts.retry import Retry, RetryConfig
 
 
@@ -190,8 +189,3 @@ class CaptionerConfig(FrozenModel, ABC):
     def shards_in_flight(self) -> int:
         """Shards that are under way at once."""
         return 2
-
-    @property
-    def decoder_engine(self) -> EngineConfig:
-        """Settings of the engine that serves the trained decoder outside of a run (`knowlip caption`)."""
-        return EngineConfig()

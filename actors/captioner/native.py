@@ -68,8 +68,3 @@ class NativeCaptionerConfig(DeployedConfig):
     def asks_by_levels(self) -> bool:
         """Whether the decoder is trained on, and asked by, prompts with levels."""
         return self.levels_in_prompt
-
-    @property
-    def decoder_engine(self) -> EngineConfig:
-        """The settings of a run's engine."""
-        return self.engine

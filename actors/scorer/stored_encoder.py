@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from actors.scorer.scorer import look_at
 from corpus.geotiff.contrast import with_contrast
 from corpus.geotiff.sampling import centre_of
 from hcot_llm.schema.files import read_schema
-
-if TYPE_CHECKING:
-    from model.known_tiles import KnownTiles
 
 
 @dataclass(frozen=True)
@@ -79,13 +76,3 @@ def view_of(
         },
         np.concatenate(distances) if distances else None,
     )
-
-
-def distances_of(weights_dir: Path, known: "KnownTiles", images: np.ndarray) -> np.ndarray:
-    """Distances float64 [N] of images real [N, 2, S, S] from the tiles that weights know, 1 at the limit."""
-    import torch
-
-    from model.checkpoint import load_encoder
-    from model.known_tiles import features_of
-
-    return known.distance(features_of(load_encoder(weights_dir), torch.from_numpy(images.astype(np.float32))))

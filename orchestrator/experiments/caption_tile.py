@@ -4,7 +4,7 @@ A raster of a larger extent than the weights were trained at is cut into tiles o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from actors.captioner.single import SingleCaptioner
+from actors.scorer.stored_models import read_images
 from corpus.geotiff.contrast import EVERY_PRODUCT, factors_to_match, with_contrast
-from corpus.geotiff.read import TilePosition, model_images, tile_position, window_positions
+from corpus.geotiff.read import model_images, tile_position, window_positions
 from hcot_llm.aggregation.consistency import contradictions
-from hcot_llm.engines.answer import Answer
-from hcot_llm.knowledge.knowledge import Knowledge, tile_knowledge
-from hcot_llm.prompts.corrections import Answered, plan_corrections
-from hcot_llm.prompts.prompts import captioner_prompt
+from hcot_llm.aggregation.joint import weigh_together
+from hcot_llm.knowledge.knowledge import tile_knowledge
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.text.render import render_clause
-from orchestrator.config.schema import RunConfig
 from orchestrator.state.run_directory import RunDirectory, RunDirectoryError
 
+VIEWS = 8
+"""Turned and mirrored views of a tile over which distributions are averaged."""
 NOT_KNOWN = "the weights do not say what they were trained on, so nothing tells whether a tile is foreign to them"
 
 
@@ -58,7 +57,7 @@ class Familiarity:
 def caption_tile(tile: Path, run_dir: Path) -> dict:
     """Annotate a GeoTIFF with the weights of a run's last round.
 
-    As in a run, clauses that contradict one another are queried again (captioner.corrections).
+    Encoder and captioner are read as in a run, see `read_images`, and clauses are weighed under the schema's rules.
 
     Args:
         tile: the GeoTIFF.
@@ -67,7 +66,7 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
     Returns:
         Position and knowledge of the whole; for each clause its value, text, level and confidence, of several tiles
         those of the mean of their distributions; the messages of the remaining contradictions; whether any tile is
-        foreign to the weights; and `tiles`, each with the same, its distance, and the error if it has no annotation.
+        foreign to the weights; and `tiles`, each with the same and its distance.
 
     Raises:
         TileError: The tile cannot be used.
@@ -90,27 +89,16 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
         raise RunDirectoryError(f"{run_dir} has no trained weights yet. Wait for its first round, or name another run.")
     contrast = (1.0, 1.0) if known is None else factors_to_match(known.input.contrast[EVERY_PRODUCT], seen.images)
     images = with_contrast(seen.images, contrast)
-    familiarity = _familiarity(known, weights[-1], images)
-    engine = config.captioner.decoder_engine.model_copy(
-        update={"fault_share": 0}
-    )  # faults are injected into runs alone
-    captioner = SingleCaptioner(images[0], weights[-1], engine)
-    tiles, distributions, errors = [], [], []
+    read = read_images(weights[-1], images, VIEWS)
+    familiarity, schema = Familiarity(known, read.distance), config.annotation_schema
+    together = weighed(schema, read.distributions, known)
+    tiles, distributions = [], []
     for number, position in enumerate(window_positions(tile, seen.windows)):
-        captioner.look_at(images[number])
-        answer = _annotate(captioner, replace(position, gsd_m=seen.gsd_m), config)
+        of_tile = {clause: each[number] for clause, each in together.items()}
+        distributions.append(familiarity.tempered(of_tile, schema, number))
         place = {"window": seen.windows[number].model_dump(), "lon": position.lon, "lat": position.lat}
-        tiles.append({**place, **_familiar(familiarity.of(number)), "error": answer.error})
-        if answer.error is not None:
-            errors.append(answer.error)
-            continue
-        distributions.append(familiarity.tempered(answer.distributions, config.annotation_schema, number))
-        tiles[-1] |= _said(config.annotation_schema, answer.values, distributions[-1], seen.gsd_m)
-    if not distributions:
-        raise RunDirectoryError(
-            f"The captioner of {weights[-1]} gave no valid annotation of {tile} ({errors[0]}). "
-            "Train it longer, or name another run with --run."
-        )
+        said = _said(schema, most_probable(schema, of_tile), distributions[-1], seen.gsd_m)
+        tiles.append({**place, **_familiar(familiarity.of(number)), **said})
     return {
         "tile": str(tile),
         "lon": whole.lon,
@@ -122,30 +110,31 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
         "radiometry": seen.level.value,
         "contrast": [round(factor, 3) for factor in contrast],
         "foreign": None if known is None else any(each["foreign"] for each in tiles),
-        **_summary(
-            config.annotation_schema, [each for each in tiles if each["error"] is None], distributions, seen.gsd_m
-        ),
+        **_summary(schema, tiles, distributions, seen.gsd_m),
         "tiles": tiles,
     }
 
 
-def _familiarity(known, weights_dir: Path, images: np.ndarray) -> Familiarity:
-    if known is None:
-        return Familiarity(None, None)
-    from actors.scorer.stored_encoder import distances_of
+def weighed(schema: AnnotationSchema, distributions: Mapping[str, np.ndarray], known: Any) -> dict[str, np.ndarray]:
+    """Distributions over the values of clauses, given all clauses of the tile and the rules of the schema.
 
-    return Familiarity(known, distances_of(weights_dir, known, images))
+    Args:
+        schema: The schema.
+        distributions: Per clause float [N, V], of the clause alone.
+        known: See `Familiarity`; how frequent values were in training.
+
+    Returns:
+        Per clause float64 [N, V].
+    """
+    usual = [np.full(len(words), 1 / len(words)) for words in schema.vocabulary.values()]
+    alone = [distributions[clause][:, None] for clause in schema.names]
+    found = weigh_together(schema, alone, np.ones(1), usual if known is None else known.priors)
+    return dict(zip(schema.names, found.values, strict=True))
 
 
-def _annotate(captioner: SingleCaptioner, position: TilePosition, config: RunConfig) -> Answer:
-    """The answer to all clauses of what the captioner looks at, corrected as in a run; it may be unusable."""
-    schema, knowledge = config.annotation_schema, tile_knowledge(position.lon, position.lat)
-    answer = captioner.ask(_prompt(knowledge, {}, schema.names, config), schema.names, config.seed)
-    if answer.error is not None:
-        return answer
-    for _ in range(config.captioner.corrections):
-        answer = _corrected(answer, captioner, knowledge, position.gsd_m, config)
-    return answer
+def most_probable(schema: AnnotationSchema, distributions: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """The most probable value of each clause; distributions: per clause float [V]."""
+    return {clause: schema.vocabulary[clause][int(distributions[clause].argmax())] for clause in schema.names}
 
 
 def _familiar(distance: float | None) -> dict:
@@ -182,33 +171,7 @@ def _summary(
     if len(tiles) == 1:
         return {name: tiles[0][name] for name in ("clauses", "contradictions")}
     mean = {clause: np.mean([each[clause] for each in distributions], axis=0) for clause in schema.names}
-    values = {clause: schema.vocabulary[clause][int(of.argmax())] for clause, of in mean.items()}
-    return _said(schema, values, mean, gsd_m)
-
-
-def _prompt(knowledge: Knowledge, context: Mapping[str, str], queried: Sequence[str], config: RunConfig) -> str:
-    return captioner_prompt(
-        config.annotation_schema, context, queried, knowledge.line(), {}, config.captioner.asks_by_levels
-    )
-
-
-def _corrected(
-    answer: Answer, captioner: SingleCaptioner, knowledge: Knowledge, gsd_m: float, config: RunConfig
-) -> Answer:
-    """The answer after a level-5 correction, where that leaves fewer contradictions; else the answer itself."""
-    planned = plan_corrections(
-        config.annotation_schema, [Answered(0, {}, answer.values, config.seed, gsd_m)], candidate=0
-    )
-    if not planned:
-        return answer
-    [again] = planned
-    correction = captioner.ask(_prompt(knowledge, dict(again.said), again.queried, config), again.queried, again.seed)
-    values = answer.values | correction.values
-    if len(contradictions(config.annotation_schema, values, gsd_m=gsd_m)) >= len(
-        contradictions(config.annotation_schema, answer.values, gsd_m=gsd_m)
-    ):
-        return answer
-    return replace(answer, values=values, distributions=answer.distributions | correction.distributions)
+    return _said(schema, most_probable(schema, mean), mean, gsd_m)
 
 
 def print_caption(annotation: dict, console: Console) -> None:
@@ -229,8 +192,6 @@ def print_caption(annotation: dict, console: Console) -> None:
     console.print(table)
     for message in annotation["contradictions"]:
         say(f"Contradictory: {message}")
-    if unusable := sum(tile["error"] is not None for tile in tiles):
-        say(f"The captioner gave no valid annotation of {unusable} of the tiles; they are not in it.")
     if annotation["foreign"] is None:
         say(f"Note: {NOT_KNOWN}.")
     elif annotation["foreign"]:
