@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from corpus.tiles import CorpusError, file_sha256, read_tiles, tile_path
 
 CHECKED = "checked.json"
 """File of a corpus: folder of tiles -> digest of its files and rows as they were last found right."""
-_THREADS = 8  # they wait for the disk, and hashing leaves Python's lock
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,9 @@ def check_tiles(corpus_dir: str | Path, *, touched_only: bool = False) -> list[P
     before = _checked(root) if touched_only else {}
     now = {folder.name: folder.digest(root) for folder in folders} if touched_only else {}
     open_ = [folder for folder in folders if not now.get(folder.name) or now[folder.name] != before.get(folder.name)]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(lambda folder: folder.problems(root), open_))
+    found = [
+        folder.problems(root) for folder in open_
+    ]  # threads are slower: they wait for Python's lock, not for disks
     if touched_only and open_:
         wrong = {folder.name for folder, problems in zip(open_, found, strict=True) if problems}
         _remember(root, {name: digest for name, digest in now.items() if digest and name not in wrong})
