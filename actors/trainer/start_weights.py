@@ -1,4 +1,8 @@
-"""What the weights of round 0 are made of. A rank makes them: it has torch loaded, which the driver need not have."""
+"""What the weights of round 0 are made of.
+
+A rank makes untrained ones: it has torch loaded, which the driver need not have. The driver makes those that come from
+files, as these may lie on its machine alone.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +31,12 @@ class StartWeights:
     seed: int
     source: Path | None = None
     writer: Writer = UNGUARDED
+
+    @property
+    def comes_from_files(self) -> bool:
+        """Whether weights of others are read for it."""
+        towers = (self.model.encoder.vision, self.model.captioner.vision)
+        return self.source is not None or any(vision.pretrained is not None for vision in towers)
 
     def make(self) -> None:
         """Create or copy the weights, where there are none yet.

@@ -72,20 +72,28 @@ def end_leftovers(owner: str) -> None:
     cancel_reservation(owner)
 
 
+def start_weights(config: RunConfig, directory: RunDirectory) -> StartWeights:
+    """The weights of round 0."""
+    return StartWeights(
+        directory.weights(0),
+        config.annotation_schema,
+        config.model,
+        derive_seed(config.seed, "weights"),
+        config.start_weights,
+        directory.writer,
+    )
+
+
 def make_trainer(config: RunConfig, directory: RunDirectory) -> TrainerGroup:
     """Start the training workers; `wait_until_ready` waits for them."""
+    start = start_weights(config, directory)
+    if start.comes_from_files:
+        start.make()
     return TrainerGroup(
         config.train,
         run_seed=config.seed,
         run_dir=directory.path,
-        start=StartWeights(
-            directory.weights(0),
-            config.annotation_schema,
-            config.model,
-            derive_seed(config.seed, "weights"),
-            config.start_weights,
-            directory.writer,
-        ),
+        start=start,
         feedback=config.captioner.feedback_in_prompt,
         levels=config.captioner.asks_by_levels,
         writer=directory.writer,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_unsafe_weights_of_an_earlier_run_are_not_copied(tmp_path):
     with pytest.raises(WeightsError):
         StartWeights(tmp_path / "new", HCOT, toy_model(), 2, tmp_path / "earlier").make()
     assert not (tmp_path / "new").exists()
+
+
+def test_only_weights_that_come_from_files_have_to_be_made_where_these_lie(tmp_path):
+    untrained = StartWeights(tmp_path / "new", HCOT, toy_model(), 1)
+    assert not untrained.comes_from_files
+    assert replace(untrained, source=tmp_path).comes_from_files
+    model = toy_model()
+    vision = model.encoder.vision.model_copy(update={"pretrained": tmp_path})
+    encoder = model.encoder.model_copy(update={"vision": vision})
+    assert replace(untrained, model=model.model_copy(update={"encoder": encoder})).comes_from_files
 
 
 def test_the_driver_starts_without_torch_and_transformers():
