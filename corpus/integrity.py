@@ -53,7 +53,12 @@ class _Folder:
 
     def problems(self, root: Path) -> list[Problem]:
         """What is wrong with its tiles, every one of which is read."""
-        return [problem for row in self.rows.to_pylist() if (problem := _problem(root, row)) is not None]
+        rows = self.rows.to_pylist()
+        try:
+            inside = tile_path(root, self.name)  # once, as it looks at every part of a path
+        except CorpusError:
+            inside = None
+        return [problem for row in rows if (problem := _problem(root, inside, row)) is not None]
 
 
 def check_tiles(corpus_dir: str | Path, *, touched_only: bool = False) -> list[Problem]:
@@ -134,9 +139,13 @@ def _remember(root: Path, digests: dict[str, str]) -> None:
         UNGUARDED.write_text(root / CHECKED, json.dumps(digests, indent=0, sort_keys=True), "what was checked")
 
 
-def _problem(root: Path, row: dict[str, str]) -> Problem | None:
+def _problem(root: Path, inside: Path | None, row: dict[str, str]) -> Problem | None:
+    """What is wrong with a tile; `inside` is its folder, None where that leads out of the corpus."""
     try:
-        return _compare(row["tile_id"], row["path"], tile_path(root, row["path"]), row["sha256"])
+        file = None if inside is None else inside / row["path"].rsplit("/", 1)[-1]
+        if file is None or file.is_symlink():  # which may lead out, too
+            file = tile_path(root, row["path"])
+        return _compare(row["tile_id"], row["path"], file, row["sha256"])
     except CorpusError as error:
         return Problem(row["tile_id"], row["path"], "outside_corpus", str(error))
 
