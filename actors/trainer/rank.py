@@ -24,6 +24,7 @@ from actors.trainer.step import Votes, optimiser_step
 from actors.trainer.tensors import training_batch
 from actors.trainer.window import RowWindow
 from actors.weights import load_training_model, publish_weights
+from corpus.storage.errors import ConfigError
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import Writer
 from hcot_llm.aggregation.label_noise import NoiseModel
@@ -126,17 +127,17 @@ class Rank:
 
         Raises:
             Stopped: the run was asked to end; the state is saved.
-            ValueError: there are too few training tiles for a step.
+            ConfigError: there are too few training tiles for a step.
         """
         self.prepare(command)
         self._expect_errors(command)
         plans = self._plans(command)
         steps = sum(plan.steps for plan in plans)
         if steps == 0:
-            raise ValueError(
+            raise ConfigError(  # another start would come to the same
                 f"{sum(command.rows.block_rows)} training tiles make no step of "
                 f"{self.train.micro_batches_per_step} micro-batches of {self.train.micro_batch_tiles}: "
-                "lower train.micro_batch_tiles or add tiles"
+                "lower train.micro_batch_tiles or add tiles."
             )
         done_before, total = steps_done(self.position, command, self.state_dir)
         _log.info("round %d, fold %d: steps %d to %d", command.round, command.fold, done_before + 1, steps)

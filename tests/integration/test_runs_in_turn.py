@@ -20,7 +20,7 @@ def waiting(run_dirs, drivers):
             assert not driver.ended, f"the driver ended: {driver.said()[-4000:]}"
             if name not in found and (run_dirs[name] / "status.json").exists():
                 said = status(run_dirs[name])
-                if said["waiting_for"] is not None:
+                if "held by" in (said["waiting_for"] or ""):  # and no longer for the first answer
                     found[name] = said
         assert time.monotonic() < deadline
         time.sleep(0.5)

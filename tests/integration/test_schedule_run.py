@@ -15,8 +15,8 @@ from support.paths import ROOT
 from support.shared_run import run_loop_once
 
 SHARE = 0.2
-SMALL = ("corpus.simulated.tiles=64", "corpus.simulated.cities=8", "train.max_workers=1", "score.max_workers=1")
-"""Settings of a run that takes little more than its start: what is tested here is no matter of workers."""
+SMALL = ("corpus.simulated.tiles=96", "corpus.simulated.cities=12", "train.max_workers=1", "score.max_workers=1")
+"""Settings of a run that takes little more than its start: half of its training tiles make two steps."""
 
 
 @pytest.fixture(scope="module")
