@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from orchestrator.cluster.capacity import ClusterCapacity, Resources
 from orchestrator.cluster.requirements import Requirement
+from orchestrator.cluster.resources import ClusterCapacity, Resources
 
 _PATIENCE_S = 5.0  # of the solver
 _UNIT = 10_000  # Ray counts resources in ten-thousandths; sums of fractions must not miss by a rounding error

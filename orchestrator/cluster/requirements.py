@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from orchestrator.cluster.capacity import Resources
+from orchestrator.cluster.resources import Resources
 from orchestrator.config.schema import RunConfig
 from orchestrator.policies.admission import Processes
 

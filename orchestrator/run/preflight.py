@@ -13,12 +13,13 @@ from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.files import SCHEMA_FILE, check_same, read_schema
 from model.config import ModelConfig
 from model.weights_check import check_weights
-from orchestrator.cluster.capacity import ClusterCapacity, Resources, cluster_capacity
+from orchestrator.cluster.capacity import cluster_capacity
 from orchestrator.cluster.disk_space import shortfalls, spill_dir
 from orchestrator.cluster.footprint import Room, footprint, judge
 from orchestrator.cluster.machine import machine_troubles
 from orchestrator.cluster.placement import missing_room
 from orchestrator.cluster.requirements import Requirement, requirements, total_requirement
+from orchestrator.cluster.resources import ClusterCapacity, Resources
 from orchestrator.config.load import flat_keys
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.prepare import check_annotations

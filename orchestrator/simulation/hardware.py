@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 from corpus.storage.errors import InputError
-from orchestrator.cluster.capacity import ClusterCapacity, Resources
 from orchestrator.cluster.placement import find_unplaced, missing_room
 from orchestrator.cluster.requirements import Requirement, requirements, total_requirement
+from orchestrator.cluster.resources import ClusterCapacity, Resources
 from orchestrator.config.schema import RunConfig
 
 TRAINER, CAPTIONER, SCORER = "training worker", "captioner", "scorer"

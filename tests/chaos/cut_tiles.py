@@ -37,7 +37,9 @@ def write_cut_scenes(folder: Path, seed: int, files: int = FILES, share: float =
     """Write `files` scenes of one tile each, and cut off a part of some: how much, and of which, is drawn."""
     simulate_corpus(SceneConfig(tiles=files, cities=16, seed=seed), folder / "simulated")
     scenes = folder / "scenes"
-    shutil.move(folder / "simulated" / "corpus" / "tiles", scenes)
+    scenes.mkdir()
+    for path in (folder / "simulated" / "corpus" / "tiles").rglob("*.tif"):
+        path.rename(scenes / path.name)
     shutil.rmtree(folder / "simulated")
     paths = sorted(scenes.iterdir(), key=lambda path: derive_seed(seed, path.name, "cut or not"))
     cut, whole = paths[: round(files * share)], paths[round(files * share) :]

@@ -4,9 +4,10 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from corpus.storage.errors import UserError
-from orchestrator.cluster.capacity import ClusterCapacity, cluster_capacity
+from orchestrator.cluster.capacity import cluster_capacity
 from orchestrator.cluster.connect import ClusterUnreachable
 from orchestrator.cluster.requirements import total_requirement
+from orchestrator.cluster.resources import ClusterCapacity
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import RunConfig
 from orchestrator.run.preflight import PreflightError, check

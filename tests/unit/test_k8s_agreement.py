@@ -9,8 +9,8 @@ import pytest
 import ray._private.ray_constants as ray_constants
 import yaml
 
-from orchestrator.cluster.capacity import ClusterCapacity, Resources
 from orchestrator.cluster.requirements import most_processes
+from orchestrator.cluster.resources import ClusterCapacity, Resources
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import ClusterConfig
 from orchestrator.jobs.package import run_dir_of

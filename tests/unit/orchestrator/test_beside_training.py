@@ -1,7 +1,7 @@
 """What is kept free beside training."""
 
-from orchestrator.cluster.capacity import Resources
 from orchestrator.cluster.requirements import beside_training
+from orchestrator.cluster.resources import Resources
 from orchestrator.config.load import load_config
 from support.paths import ROOT
 

@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from corpus.storage.errors import ConfigError
 from hcot_llm.schema.files import write_schema
 from model.pretrained import PretrainedError
-from orchestrator.cluster.capacity import ClusterCapacity, Resources, capacity_of, cluster_capacity
+from orchestrator.cluster.capacity import capacity_of, cluster_capacity
 from orchestrator.cluster.placement import find_unplaced
 from orchestrator.cluster.requirements import Requirement, total_requirement
+from orchestrator.cluster.resources import ClusterCapacity, Resources
 from orchestrator.config.load import load_config, portable
 from orchestrator.config.schema import RunConfig
 from orchestrator.run.preflight import PreflightError, check, check_start_weights, check_tile_size, preflight
