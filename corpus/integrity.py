@@ -77,9 +77,8 @@ def check_tiles(corpus_dir: str | Path, *, touched_only: bool = False) -> list[P
     before = _checked(root) if touched_only else {}
     now = {folder.name: folder.digest(root) for folder in folders} if touched_only else {}
     open_ = [folder for folder in folders if not now.get(folder.name) or now[folder.name] != before.get(folder.name)]
-    found = [
-        folder.problems(root) for folder in open_
-    ]  # threads are slower: they wait for Python's lock, not for disks
+    # Threads take longer: they wait for Python's lock, and not for the disk.
+    found = [folder.problems(root) for folder in open_]
     if touched_only and open_:
         wrong = {folder.name for folder, problems in zip(open_, found, strict=True) if problems}
         _remember(root, {name: digest for name, digest in now.items() if digest and name not in wrong})

@@ -95,18 +95,33 @@ class ScoreActor:
     def _load(self, weights_dir: str) -> None:
         if self._loaded == weights_dir:
             return
-        from actors.weights import slot_texts
-        from model.checkpoint import load_encoder, load_tokenizer
-        from model.score import Scorer
-
-        tokenizer = load_tokenizer(Path(weights_dir))
-        encoder = load_encoder(Path(weights_dir))
-        encoder.to(self._device)  # pyright: ignore[reportArgumentType]  # transformers wraps the method without its type
-        self._scorer = Scorer(encoder, tokenizer, precision=self._precision)
-        self._schema = read_schema(Path(weights_dir))
-        self._clause_text = slot_texts(self._schema, tokenizer)
+        self._schema, self._scorer, self._clause_text = open_scorer(Path(weights_dir), self._device, self._precision)
         self._loaded = weights_dir
         _log.info("scoring actor has the encoder of %s", weights_dir)
+
+
+def open_scorer(
+    weights_dir: Path, device: str = "cpu", precision: Precision = "fp32"
+) -> tuple[AnnotationSchema, Any, Any]:
+    """The encoder of a weights directory, ready to score.
+
+    Args:
+        weights_dir: Folder of the weights.
+        device: Where it computes.
+        precision: What it computes in.
+
+    Returns:
+        The schema of the annotations; a `model.score.Scorer`; and the tokens of the clauses' names and values, see
+        `actors.weights.slot_texts`.
+    """
+    from actors.weights import slot_texts
+    from model.checkpoint import load_encoder, load_tokenizer
+    from model.score import Scorer
+
+    schema, tokenizer = read_schema(weights_dir), load_tokenizer(weights_dir)
+    encoder = load_encoder(weights_dir)
+    encoder.to(device)  # pyright: ignore[reportArgumentType]  # transformers wraps the method without its type
+    return schema, Scorer(encoder, tokenizer, precision=precision), slot_texts(schema, tokenizer)
 
 
 def _scored(joined: pa.Table, scorer: Any, schema: AnnotationSchema, clause_text: Any, order: ScoreOrder) -> pa.Table:

@@ -9,10 +9,9 @@ import numpy as np
 
 from actors.data.images import tile_images
 from actors.data.matching import contrast_factors
-from actors.scorer.scorer import look_at
+from actors.scorer.scorer import look_at, open_scorer
 from corpus.geotiff.contrast import with_contrast
 from corpus.geotiff.sampling import centre_of
-from hcot_llm.schema.files import read_schema
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,10 @@ def view_of(
     """
     import torch
 
-    from actors.weights import slot_texts
-    from model.checkpoint import load_encoder, load_tokenizer
     from model.known_tiles import KnownTiles, features_of
-    from model.score import Scorer
 
-    schema, tokenizer = read_schema(weights_dir), load_tokenizer(weights_dir)
-    encoder, known = load_encoder(weights_dir), KnownTiles.load(weights_dir)
-    scorer, clause_text = Scorer(encoder, tokenizer), slot_texts(schema, tokenizer)
-    size = encoder.config.typed().vision.image_size_px
+    schema, scorer, clause_text = open_scorer(weights_dir)
+    known, size = KnownTiles.load(weights_dir), scorer.encoder.config.typed().vision.image_size_px
     sampling, trained = (None, None) if known is None else (known.input.sampling, known.input.contrast)
     factors = contrast_factors(trained, tiles, corpus_dir, size, sampling)
     parts, distances = [], []
@@ -68,7 +62,7 @@ def view_of(
         parts.append(look_at(schema, scorer, clause_text, crops, views).zero_shot)
         if known is not None:
             middle = np.stack([each[centre_of(len(each))] for each in crops]).astype(np.float32)
-            distances.append(known.distance(features_of(encoder, torch.from_numpy(middle))))
+            distances.append(known.distance(features_of(scorer.encoder, torch.from_numpy(middle))))
     return StoredView(
         {
             clause: np.concatenate(slots).astype(np.float64)

@@ -47,10 +47,10 @@ class StartWeights:
             PretrainedError: A tower is to start from weights that are not there, or are of another size.
             WeightsError: The weights to copy are not safe to read.
         """
-        from actors.weights import copy_weights, create_weights
-
         if self.directory.exists():
             return
+        from actors.weights import copy_weights, create_weights
+
         if self.source is not None:
             copy_weights(self.source, self.directory, self.writer)
         else:

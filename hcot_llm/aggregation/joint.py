@@ -156,6 +156,19 @@ def weigh_together(
     return JointPosterior(values, hypothesis, evidence)
 
 
+def weigh_said(
+    schema: AnnotationSchema, said: Sequence[np.ndarray], class_prior: Sequence[np.ndarray]
+) -> JointPosterior:
+    """Posterior of every clause's value where there is one hypothesis: what is said of each clause alone.
+
+    Args:
+        schema: The schema of the clauses.
+        said: Per clause float [N, V].
+        class_prior: As of `weigh_together`.
+    """
+    return weigh_together(schema, [each[:, None, :] for each in said], np.ones(1), class_prior)
+
+
 def _pattern_offsets(schema: AnnotationSchema, class_prior: Sequence[np.ndarray]) -> list[float]:
     """Per pattern what is added to its log weight, in nats, so that its prior is the product of its blocks' priors."""
     logs = [np.log(np.maximum(array, _TINY)) for array in class_prior]

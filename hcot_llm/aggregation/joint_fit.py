@@ -9,7 +9,7 @@ import numpy as np
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.clause import PRIOR_TILES, ClauseFit, ClauseWeighing, class_prior_of, weigh_with
 from hcot_llm.aggregation.handed import Block, Tiles
-from hcot_llm.aggregation.joint import JointPosterior, weigh_together
+from hcot_llm.aggregation.joint import JointPosterior, weigh_said, weigh_together
 from hcot_llm.aggregation.label_noise import NoiseModel, count_errors, noise_of
 from hcot_llm.aggregation.wholly_wrong import by_hypothesis, expected_hypotheses, uninformative, where_sound
 from hcot_llm.aggregation.workers import summed
@@ -127,7 +127,7 @@ def weigh_models_jointly(
         Per clause the tempered models, float [n, V], and what they come to under the rules.
     """
     models = [each.tempered(inverse_temperature, frequent) for each, frequent in zip(alone, class_prior, strict=True)]
-    return models, weigh_together(schema, [model[:, None, :] for model in models], np.ones(1), class_prior)
+    return models, weigh_said(schema, models, class_prior)
 
 
 def _posterior_sums(block: Block, fits: Sequence[ClauseFit]) -> list[np.ndarray]:

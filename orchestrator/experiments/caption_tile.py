@@ -16,7 +16,7 @@ from actors.scorer.stored_models import read_images
 from corpus.geotiff.contrast import EVERY_PRODUCT, factors_to_match, with_contrast
 from corpus.geotiff.read import model_images, tile_position, window_positions
 from hcot_llm.aggregation.consistency import contradictions
-from hcot_llm.aggregation.joint import weigh_together
+from hcot_llm.aggregation.joint import weigh_said
 from hcot_llm.knowledge.knowledge import tile_knowledge
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.text.render import render_clause
@@ -89,7 +89,7 @@ def caption_tile(tile: Path, run_dir: Path) -> dict:
         raise RunDirectoryError(f"{run_dir} has no trained weights yet. Wait for its first round, or name another run.")
     contrast = (1.0, 1.0) if known is None else factors_to_match(known.input.contrast[EVERY_PRODUCT], seen.images)
     images = with_contrast(seen.images, contrast)
-    read = read_images(weights[-1], images, VIEWS)
+    read = read_images(weights[-1], known, images, VIEWS)
     familiarity, schema = Familiarity(known, read.distance), config.annotation_schema
     together = weighed(schema, read.distributions, known)
     tiles, distributions = [], []
@@ -127,8 +127,8 @@ def weighed(schema: AnnotationSchema, distributions: Mapping[str, np.ndarray], k
         Per clause float64 [N, V].
     """
     usual = [np.full(len(words), 1 / len(words)) for words in schema.vocabulary.values()]
-    alone = [distributions[clause][:, None] for clause in schema.names]
-    found = weigh_together(schema, alone, np.ones(1), usual if known is None else known.priors)
+    said = [distributions[clause] for clause in schema.names]
+    found = weigh_said(schema, said, usual if known is None else known.priors)
     return dict(zip(schema.names, found.values, strict=True))
 
 

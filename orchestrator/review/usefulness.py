@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from hcot_llm.aggregation.joint import weigh_together
+from hcot_llm.aggregation.joint import weigh_said
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from orchestrator.state.evidence import Evidence
@@ -154,5 +154,5 @@ def _through_rules(evidence: Evidence, state: AnnotationMatrix, own: np.ndarray)
 
 
 def _best(schema: AnnotationSchema, told: dict[str, np.ndarray], usual: list[np.ndarray]) -> np.ndarray:
-    joint = weigh_together(schema, [told[clause][:, None, :] for clause in schema.names], np.ones(1), usual)
+    joint = weigh_said(schema, [told[clause] for clause in schema.names], usual)
     return np.stack([values.max(axis=1) for values in joint.values], axis=1)

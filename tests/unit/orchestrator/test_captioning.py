@@ -115,11 +115,11 @@ def test_values_that_contradict_one_another_are_weighed_against_each_other():
     assert most_probable(HCOT, {clause: each[0] for clause, each in together.items()}) == PORT
 
 
-def sure_of_port(weights_dir, images, views) -> ImagesRead:
+def sure_of_port(weights_dir, known, images, views) -> ImagesRead:
     """Both models are sure of PORT; the distance is the real one."""
     assert images.shape[1:] == (2, SIDE, SIDE)
     said = {clause: np.repeat(each[None], len(images), axis=0) for clause, each in sure_of(PORT).items()}
-    return ImagesRead(said, read_images(weights_dir, images, 1).distance)
+    return ImagesRead(said, read_images(weights_dir, known, images, 1).distance)
 
 
 def test_a_scene_is_cut_into_tiles_of_the_trained_extent_each_with_its_distance(tmp_path, monkeypatch):
