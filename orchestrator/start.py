@@ -1,6 +1,6 @@
 """Starts and resumes runs: checks first, then the loop, then where to look."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from orchestrator.cluster.disk_space import naming_a_full_disk
 from orchestrator.cluster.signals import end_on_signals
 from orchestrator.config.load import differing_keys
 from orchestrator.config.schema import RunConfig
-from orchestrator.data.inputs import INPUTS_FILE, check_scenes, keep_or_check_inputs, read_inputs
-from orchestrator.data.prepare import PreparedCorpus, open_again, prepare_corpus
-from orchestrator.data.scenes import SceneState
+from orchestrator.data.inputs import keep_or_check_inputs
+from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.decisions.corpus import adopt
 from orchestrator.loop import run_loop
 from orchestrator.monitoring.progress import Progress
+from orchestrator.open_corpus import make_data, same_data
 from orchestrator.report.summary import print_report
 from orchestrator.run.preflight import preflight, preflight_disk, preflight_machine, preflight_size, preflight_tracking
 from orchestrator.run.restored import is_published, working_folder
@@ -168,62 +168,6 @@ def _publish_from_now(config: RunConfig, stored: StoredRun) -> None:
 def _warn(warnings: list[str], console: Console) -> None:
     for warning in warnings:
         console.print(f"Note: {warning}", highlight=False, soft_wrap=True, markup=False)
-
-
-def make_data(config: RunConfig, console: Console, scenes: Mapping[str, SceneState] | None = None) -> PreparedCorpus:
-    """Make or open the corpus, and say what it is.
-
-    Args:
-        config: Configuration of the run.
-        console: Console that the user reads.
-        scenes: see `prepare_corpus`.
-    """
-    with Progress(console) as progress:
-        prepared = prepare_corpus(
-            config.corpus, config.annotation_schema, run_seed=config.seed, progress=progress.preparing, scenes=scenes
-        )
-    kind = "simulated" if prepared.simulated else "real"
-    console.print(
-        f"corpus {prepared.corpus_dir}: {prepared.tiles.num_rows:,} {kind} tiles, {prepared.quarantined} quarantined",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
-    )
-    if summary := prepared.scenes_summary:
-        console.print(f"scenes: {summary}", highlight=False, soft_wrap=True, markup=False)
-    if summary := prepared.initial_summary:
-        console.print(summary, highlight=False, soft_wrap=True, markup=False)
-    return prepared
-
-
-def same_data(config: RunConfig, directory: RunDirectory, console: Console) -> PreparedCorpus:
-    """Open the corpus of a run that goes on. Scenes that have changed are found and named before any is cut.
-
-    Raises:
-        CorpusError: they did.
-    """
-    if not (directory.path / INPUTS_FILE).exists():
-        return make_data(config, console)  # it was interrupted before it began
-    inputs = read_inputs(directory.path)
-    if restored_corpus(directory.path):
-        return open_again(inputs.corpus_dir, config.corpus, config.annotation_schema, inputs.scenes)
-    with Progress(console) as progress:
-        there = check_scenes(
-            directory.path,
-            inputs,
-            config.corpus,
-            lambda done, total: progress.preparing("comparing scenes", done, total),
-        )
-    prepared = make_data(config, console, inputs.scenes)
-    if not there:
-        console.print(
-            f"There is no scene at {config.corpus.tiles} any more, so nothing was compared; the run goes on "
-            "with the tiles that were cut before.",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
-    return prepared
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from actors.trainer.channel import TrainCommand
+from actors.trainer.config import TrainConfig
 from corpus.storage.rng import derive_seed
 
 
@@ -98,4 +100,26 @@ def assign_micro_batches(micro_batches: int, world_size: int) -> list[list[int |
     return [
         [index if (index := rank + turn * world_size) < micro_batches else None for turn in range(passes)]
         for rank in range(world_size)
+    ]
+
+
+def plans_of(command: TrainCommand, train: TrainConfig, run_seed: int) -> list[EpochPlan]:
+    """The plan of every epoch of a command.
+
+    Args:
+        command: What to train.
+        train: Settings of the training.
+        run_seed: Seed of the run. Folds have seeds of their own, made of it.
+    """
+    return [
+        EpochPlan(
+            derive_seed(run_seed, command.fold, "fold") if command.fold else run_seed,
+            command.round,
+            epoch,
+            command.rows.block_rows,
+            train.micro_batch_tiles,
+            train.micro_batches_per_step,
+            part_blocks=command.rows.part_blocks,
+        )
+        for epoch in range(command.epochs)
     ]

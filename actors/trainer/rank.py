@@ -17,7 +17,7 @@ from actors.trainer.channel import RoundResult, TrainCommand
 from actors.trainer.checkpoint import PendingCheckpoint, TrainerPosition, load_checkpoint, save_checkpoint
 from actors.trainer.config import TrainConfig
 from actors.trainer.divergence import refusing_divergence
-from actors.trainer.epoch_plan import EpochPlan, MicroBatch
+from actors.trainer.epoch_plan import MicroBatch, plans_of
 from actors.trainer.known import known_tiles
 from actors.trainer.resume import fold_state_dir, steps_done
 from actors.trainer.step import Votes, optimiser_step
@@ -131,7 +131,7 @@ class Rank:
         """
         self.prepare(command)
         self._expect_errors(command)
-        plans = self._plans(command)
+        plans = plans_of(command, self.train, self.settings["run_seed"])
         steps = sum(plan.steps for plan in plans)
         if steps == 0:
             raise ConfigError(  # another start would come to the same
@@ -220,24 +220,6 @@ class Rank:
         if self._pending is not None:
             self._pending.wait()
             self._pending = None
-
-    def _plans(self, command: TrainCommand) -> list[EpochPlan]:
-        """The plan of every epoch of a command."""
-        seed = self.settings["run_seed"]
-        if command.fold:
-            seed = derive_seed(seed, command.fold, "fold")
-        return [
-            EpochPlan(
-                seed,
-                command.round,
-                epoch,
-                command.rows.block_rows,
-                self.train.micro_batch_tiles,
-                self.train.micro_batches_per_step,
-                part_blocks=command.rows.part_blocks,
-            )
-            for epoch in range(command.epochs)
-        ]
 
     def _expect_errors(self, command: TrainCommand) -> None:
         """Have the clause losses expect that a wrong label is any other value of its clause."""

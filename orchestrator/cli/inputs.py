@@ -27,7 +27,7 @@ def plan(
 
 def data_make(config: Config, tiles: Tiles = None, settings: Settings = None) -> None:
     """Make the corpus a configuration names, without running the loop."""
-    from orchestrator.start import make_data
+    from orchestrator.open_corpus import make_data
 
     make_data(load(config, tiles, settings), console)
 
@@ -70,9 +70,9 @@ def data_score(
     as_json: AsJson = False,
 ) -> None:
     """Score what weights say of tiles that nothing was trained on against reference annotations."""
+    from orchestrator.open_corpus import make_data
     from orchestrator.report.reference import score_weights
     from orchestrator.report.reference_table import print_reference_report
-    from orchestrator.start import make_data
 
     loaded = load(config, tiles, settings)
     scored = score_weights(loaded, make_data(loaded, Console(stderr=True)), weights, reference)
@@ -101,7 +101,7 @@ def data_distance(
 ) -> None:
     """Measure how far the radiometry of a corpus is from that of real scenes: histogram, autocorrelation, looks."""
     from orchestrator.data.distance import compare_with_real, print_comparison
-    from orchestrator.start import make_data
+    from orchestrator.open_corpus import make_data
 
     loaded = load(config, tiles, settings)
     prepared = make_data(loaded, Console(stderr=True))

@@ -16,7 +16,7 @@ from corpus.storage.parquet import read_parquet
 from corpus.storage.rng import derive_seed
 from corpus.storage.writer import UNGUARDED
 from corpus.tiles import read_tiles
-from hcot_llm.aggregation.joint import check_cost
+from hcot_llm.aggregation.consistent_states import check_cost
 from hcot_llm.initial.annotations import (
     check_corruption,
     check_geography,

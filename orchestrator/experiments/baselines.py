@@ -29,7 +29,7 @@ from orchestrator.data.prepare import PreparedCorpus
 from orchestrator.data.statistics_source import fold_groups
 from orchestrator.experiments.cells import Cell
 from orchestrator.experiments.config import AblationFailed, Kind
-from orchestrator.start import make_data
+from orchestrator.open_corpus import make_data
 from orchestrator.state.records import read_records
 from orchestrator.state.run_directory import RunDirectory
 

@@ -15,8 +15,8 @@ from benchmark.suite.pretraining import Pretraining, TrainingTiles
 from corpus.tiles import tile_path
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table, select
 from orchestrator.config.schema import RunConfig
+from orchestrator.open_corpus import make_data, same_data
 from orchestrator.policies.schedule import Schedule
-from orchestrator.start import make_data, same_data
 from orchestrator.state.records import read_records
 from orchestrator.state.run_directory import RunDirectory
 

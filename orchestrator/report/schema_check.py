@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from corpus.simulate.truth import FACT_VALUES
-from hcot_llm.aggregation.joint import check_cost
+from hcot_llm.aggregation.consistent_states import check_cost
 from hcot_llm.initial.annotations import check_corruption, check_geography
 from hcot_llm.schema.annotation_schema import AnnotationSchema
 from hcot_llm.schema.errors import SchemaError

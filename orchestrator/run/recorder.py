@@ -19,7 +19,7 @@ from orchestrator.policies.folds import Findings, Fold, FoldFindings
 from orchestrator.policies.retention import CHAMPION_METRIC
 from orchestrator.policies.schedule import Schedule
 from orchestrator.report.repairs import sample_repairs
-from orchestrator.run.steps import Evaluation, Round
+from orchestrator.run.round import Evaluation, Round
 from orchestrator.state.evidence import read_evidence
 from orchestrator.state.loss_history import write_losses
 from orchestrator.state.records import Counts, RoundRecord, write_record

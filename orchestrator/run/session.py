@@ -43,7 +43,8 @@ from orchestrator.run.origin import origin_tags
 from orchestrator.run.phases import Phases
 from orchestrator.run.recorder import RoundRecorder
 from orchestrator.run.room import wait_for_room
-from orchestrator.run.steps import Round, retain, summarise_initial
+from orchestrator.run.round import Round
+from orchestrator.run.steps import retain, summarise_initial
 from orchestrator.state.durable import Durable, RunDirectoryAlone
 from orchestrator.state.lease import LeaseKeeper
 from orchestrator.state.records import PhaseClock, RoundRecord, check_recorded_schema, is_over, read_records

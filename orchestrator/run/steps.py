@@ -1,9 +1,7 @@
 """The steps of a round. Each one enters its own phase, gets what it needs by argument, and returns what it came to."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import ray
@@ -28,63 +26,17 @@ from orchestrator.data.round_evidence import evidence_of
 from orchestrator.data.training_sets import schedule_of
 from orchestrator.policies.folds import Findings, Fold, FoldFindings, join_findings
 from orchestrator.policies.retention import CHAMPION_METRIC, plan_retention
-from orchestrator.policies.schedule import Phase, RoundPlan
+from orchestrator.policies.schedule import Phase
 from orchestrator.policies.selection import choose_queried
 from orchestrator.report.figures import draw_round, gallery_tile_ids
 from orchestrator.run.actors import Actors, EvaluatorHandle, started_from
-from orchestrator.run.phases import Phases
+from orchestrator.run.round import Evaluation, Round
 from orchestrator.state.deletion import carry_out, find_leftovers
 from orchestrator.state.evidence import write_evidence
-from orchestrator.state.records import InitialSummary, PhaseClock, RoundRecord, write_initial_summary
+from orchestrator.state.records import InitialSummary, RoundRecord, write_initial_summary
 from orchestrator.state.run_directory import RunDirectory
 from orchestrator.state.trained import keep_trained, read_trained
 from orchestrator.tracking.base import Tracker
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round as its steps see it.
-
-    Attributes:
-        number: counted from 1.
-        plan: Plan of the round, made by the schedule.
-        config: Configuration of the run.
-        directory: Directory of the run.
-        phases: shows and watches what the round does.
-        clock: times it.
-    """
-
-    number: int
-    plan: RoundPlan
-    config: RunConfig
-    directory: RunDirectory
-    phases: Phases
-    clock: PhaseClock
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Run the body as a phase of this round; the times of one that is entered twice add up. See `Phases.enter`."""
-        with self.clock.phase(name), self.phases.enter(name):
-            yield
-
-    def weights(self, fold: Fold) -> Path:
-        """Directory of the weights that this round trains for a fold."""
-        return self.directory.weights(self.number, fold.number)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What the evaluation of a round came to.
-
-    Attributes:
-        metrics: by name; None where there is no truth to compare with.
-        by_clause: accuracy of the training tiles' annotations; empty without truth.
-        figures: the pictures that were drawn.
-    """
-
-    metrics: dict[str, float | None]
-    by_clause: dict[str, float | None]
-    figures: list[Path]
 
 
 def train(round_: Round, corpus: CorpusState, fold: Fold, trainer: TrainerGroup) -> RoundResult:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hcot_llm.aggregation import workers
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.consistency import contradictions
-from hcot_llm.aggregation.joint import _halved, weigh_together
+from hcot_llm.aggregation.consistent_states import _halved
+from hcot_llm.aggregation.joint import weigh_together
 from hcot_llm.aggregation.label_noise import normalise
 from hcot_llm.aggregation.matrix import AnnotationMatrix
 from hcot_llm.aggregation.posterior import weigh

@@ -9,7 +9,7 @@ import yaml
 
 from hcot_llm.aggregation.acceptance import AcceptanceConfig
 from hcot_llm.aggregation.consistency import contradictions
-from hcot_llm.aggregation.joint import check_cost
+from hcot_llm.aggregation.consistent_states import check_cost
 from hcot_llm.aggregation.matrix import AnnotationMatrix, matrix_from_table
 from hcot_llm.aggregation.posterior import weigh
 from hcot_llm.aggregation.wholly_wrong import ways_to_be_wrong

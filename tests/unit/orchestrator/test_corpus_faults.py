@@ -14,7 +14,8 @@ from corpus.tiles import CorpusError, file_sha256
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import keep_or_check_inputs
-from orchestrator.start import make_data, resume_run
+from orchestrator.open_corpus import make_data
+from orchestrator.start import resume_run
 from orchestrator.state.run_directory import RunDirectory
 from support.paths import ROOT
 

@@ -16,7 +16,8 @@ from orchestrator.config.load import load_config
 from orchestrator.config.schema import RunConfig
 from orchestrator.data.inputs import keep_or_check_inputs
 from orchestrator.data.prepare import PreparedCorpus, prepare_corpus
-from orchestrator.start import make_data, resume_run, same_data
+from orchestrator.open_corpus import make_data, same_data
+from orchestrator.start import resume_run
 from orchestrator.state.run_directory import RunDirectory
 from support.geotiffs import speckled_dn, write_geotiff
 from support.hcot import HCOT

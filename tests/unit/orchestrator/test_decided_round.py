@@ -22,7 +22,8 @@ from orchestrator.monitoring.progress import Progress
 from orchestrator.monitoring.watchdog import Watchdog
 from orchestrator.policies.schedule import Schedule
 from orchestrator.run.phases import Phases
-from orchestrator.run.steps import Round, aggregate, find_flagged
+from orchestrator.run.round import Round
+from orchestrator.run.steps import aggregate, find_flagged
 from orchestrator.state.evidence import read_evidence
 from orchestrator.state.records import PhaseClock, read_records
 from support.made_run import made_findings

@@ -262,31 +262,34 @@ def test_an_interrupted_run_that_could_not_save_its_state_says_so(tmp_path):
 
 
 def test_start_weights_are_written_under_the_lease(tmp_path, monkeypatch):
+    """By whichever process makes them: a rank, or the driver where they come from files."""
     session, _ = untracked(tmp_path / "run")
     given = []
 
-    def stop(*arguments, **settings):
+    def stop(*arguments, start, **settings):
+        given.append(start.writer)
         raise StopIteration
 
-    monkeypatch.setattr("orchestrator.run.actors.create_weights", lambda *arguments: given.append(arguments))
-    monkeypatch.setattr("orchestrator.run.actors.copy_weights", lambda *arguments: given.append(arguments))
+    copied = []
+    monkeypatch.setattr("actors.weights.copy_weights", lambda *arguments: copied.append(arguments[-1]))
     monkeypatch.setattr("orchestrator.run.actors.TrainerGroup", stop)
     monkeypatch.setattr(
         "orchestrator.run.actors.Reservation", lambda *arguments: SimpleNamespace(close=lambda cancel: None)
     )
     with session:
-        for start in (None, tmp_path / "earlier"):
-            session.config = session.config.model_copy(update={"start_weights": start})
+        for source in (None, tmp_path / "earlier"):
+            session.config = session.config.model_copy(update={"start_weights": source})
             with pytest.raises(StopIteration):
                 session.start_actors(None)
-        assert [arguments[-1] for arguments in given] == [session.directory.writer] * 2
+        assert given == [session.directory.writer] * 2
+        assert copied == [session.directory.writer], "weights that are copied are copied by the driver"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_resume_that_is_ended_before_its_loop_begins_says_how_to_go_on(tmp_path, monkeypatch, number):
     """While it checks and opens the corpus; the real signal, sent by this process to itself."""
     directory = RunDirectory.create(load_config(ROOT / "configs" / "smoke.yaml"), tmp_path / "run")
-    monkeypatch.setattr(running, "make_data", lambda config, console: os.kill(os.getpid(), number))
+    monkeypatch.setattr("orchestrator.open_corpus.make_data", lambda config, console: os.kill(os.getpid(), number))
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
     said = io.StringIO()
     try:

@@ -18,7 +18,8 @@ from orchestrator.data.training_targets import TrainingTargets
 from orchestrator.monitoring.progress import Progress
 from orchestrator.monitoring.watchdog import Watchdog
 from orchestrator.run.phases import Phases
-from orchestrator.run.steps import Round, aggregate, train, train_beside
+from orchestrator.run.round import Round
+from orchestrator.run.steps import aggregate, train, train_beside
 from orchestrator.state.records import PhaseClock, read_records
 from support.made_run import made_findings
 from support.unguarded import unguarded
