@@ -25,6 +25,7 @@ RUN_BY = {
     "data check": "unit/orchestrator/test_data_check.py",
     "data distance": "unit/orchestrator/test_data_distance.py",
     "data make": "unit/test_documented_commands.py",
+    "data score": "unit/orchestrator/test_reference.py",
     "diff": "unit/orchestrator/test_story.py",
     "export": "unit/export/test_export.py",
     "fetch": "unit/orchestrator/test_stored_run.py",
@@ -38,6 +39,7 @@ RUN_BY = {
     "resume": "integration/test_loop.py",
     "review": "unit/orchestrator/test_review.py",
     "run": "integration/test_installed_command.py",
+    "scale": "unit/orchestrator/test_scale.py",
     "simulate": "unit/orchestrator/test_simulated_runs.py",
     "status": "integration/test_loop.py",
     "stop": "integration/test_submit.py",
@@ -45,8 +47,6 @@ RUN_BY = {
 }
 # Those that no test runs, and why.
 LONG = {
-    "data score": "needs the weights of a run and a folder of real scenes; its parts are tested",
-    "scale": "grows a corpus until the growth can be measured: minutes",
     "tune": "trains several runs; the search is run by integration/test_tune.py, on made-up trials",
     "throughput": "starts the engine with and without Ray Serve, and measures on a quiet machine: minutes",
 }

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from actors.weights import create_weights
 from benchmark.reference import (
     FIELDS,
     ReferenceFileError,
@@ -28,6 +30,7 @@ from orchestrator.state.run_directory import RunDirectory
 from support.geotiffs import speckled_dn, write_geotiff
 from support.hcot import CLAUSES, HCOT, VOCABULARY
 from support.paths import SHARED
+from support.training_job import toy_model
 
 LOS_ANGELES = SHARED / "sar" / "sentinel1_los_angeles"
 BY_NAME = {field.clause: field for field in FIELDS}
@@ -242,6 +245,33 @@ def test_a_second_reading_is_printed_beside_the_scores(finished_run, tmp_path):
     assert lines["water"].endswith(" 66.7 (.40)")
     assert lines["road"].endswith(" 0.0 (.00)")
     assert lines["terrain"].endswith(" 100.0 (1.00)")
+
+
+def test_weights_that_saw_no_tile_are_scored_on_scenes_beside_geography(call, tmp_path):
+    scenes, weights = tmp_path / "scenes", tmp_path / "weights"
+    scenes.mkdir()
+    write_geotiff(scenes / "a.tif", speckled_dn())
+    create_weights(HCOT, weights, toy_model(), seed=0)
+    reference = write_csv(
+        scenes / "reference.csv", *({"row_off": row, "col_off": col} for row in (0, 64) for col in (0, 64))
+    )
+    (tmp_path / "real.yaml").write_text(
+        f"name: real\ncorpus: {{kind: geotiff, data_dir: {tmp_path / 'data'}, ingest: {{tile_px: 64}}}}\n"
+    )
+    settings = (tmp_path / "real.yaml", "--tiles", scenes, "--weights", weights)
+    status, out, error = call("data", "score", *settings, "--reference", reference, "--json")
+    assert status == 0, error
+    found = json.loads(out)
+    assert (found["windows"], found["not_found"]) == (4, 0)
+    scores = {field["clause"]: field["scores"] for field in found["by_group"]["all tiles"]}
+    assert {"weights", "geography", "majority"} <= set(scores["terrain"])
+    assert all(0 <= of_clause["weights"]["accuracy"] <= 1 for of_clause in scores.values())
+    status, out, error = call("data", "score", *settings, "--reference", reference)
+    assert status == 0, error
+    assert "all tiles, 4 windows" in out
+    status, _, error = call("data", "score", *settings, "--reference", tmp_path / "none.csv")
+    assert status == 2
+    assert "There is no reference" in error
 
 
 def test_a_reference_of_other_scenes_or_windows_is_refused(finished_run, tmp_path):

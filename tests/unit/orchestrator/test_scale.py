@@ -52,3 +52,22 @@ def test_table_plan_and_plot_tell_what_was_measured(tmp_path):
 
 def test_one_size_makes_no_plan():
     assert "two sizes" in plan_of([made_up(4000)])
+
+
+def test_the_command_measures_a_size_in_its_own_process_and_keeps_those_of_before(call, tmp_path):
+    (tmp_path / "tiles-4000.json").write_text(made_up(4000).model_dump_json())
+    status, out, error = call("scale", "--sizes", "64", "--out", tmp_path)
+    assert status == 0, error
+    small, before = read_reports(tmp_path)
+    assert (small.tiles, before) == (64, made_up(4000))
+    assert all(phase.all_cpu_s < 60 for phase in small.phases.values())
+    assert "| phase | where | 64 | 4,000 | exponent |" in out
+    assert (tmp_path / "scale.md").read_text().strip() in out
+    assert (tmp_path / "scale.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_size_that_shows_nothing_is_refused_before_any_is_measured(call, tmp_path):
+    status, _, error = call("scale", "--sizes", "128,10", "--out", tmp_path)
+    assert status == 2
+    assert "less than 64 tiles" in error
+    assert list(tmp_path.iterdir()) == []
