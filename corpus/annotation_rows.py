@@ -49,6 +49,8 @@ def canonical(
     position = np.empty(len(names), np.int64)
     position[pc.sort_indices(names).to_numpy()] = np.arange(len(names))
     key = position[tiles.indices.to_numpy(zero_copy_only=False)] * len(in_order) + rank
+    if (np.diff(key) > 0).all():
+        return table, in_order
     order = np.argsort(key, kind="stable")
     repeated = np.flatnonzero(np.diff(key[order]) == 0)
     if len(repeated):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -177,21 +179,26 @@ class AnnotationStore:
         self._refuse_links()
         clauses = json.loads(commit.metadata["clauses"]) if commit and "clauses" in commit.metadata else None
         schema = pa.schema([ANNOTATION_SCHEMA.field(name) for name in columns])
+        # Tiles of a whole row group are read at once: a group that is read in parts is decoded for each of them.
+        together = tiles * max(_ROWS_OF_GROUP // (tiles * len(clauses)), 1) if clauses else tiles
         try:
             files = table.to_pyarrow_dataset()
-            for start in range(0, len(tile_ids), tiles):
-                wanted = pa.array(tile_ids[start : start + tiles], pa.string())
+            for start in range(0, len(tile_ids), together):
+                wanted = pa.array(tile_ids[start : start + together], pa.string())
                 # Commits write rows by tile, so a range of tiles is in few row groups; the others are not decoded.
                 between = (pc.field("tile_id") >= wanted[0]) & (pc.field("tile_id") <= wanted[-1])
                 rows = files.to_table(columns=schema.names, filter=between).cast(schema)
                 rows = rows.filter(pc.is_in(rows["tile_id"], wanted))
-                if without := len(wanted) - len(pc.unique(rows["tile_id"])):
-                    first = next(each for each in wanted.to_pylist() if each not in set(rows["tile_id"].to_pylist()))
+                if len(without := wanted.filter(pc.invert(pc.is_in(wanted, pc.unique(rows["tile_id"]))))):
                     raise AnnotationError(
-                        f"Version {version} of {self.path} has no annotations of {without} tiles, such as {first}. "
-                        "Restore the table from a copy."
+                        f"Version {version} of {self.path} has no annotations of tile {without[0]}. Restore the table "
+                        "from a copy."
                     )
-                yield canonical(rows, clauses, schema)[0]
+                rows = canonical(rows, clauses, schema)[0]
+                of_tile = pc.index_in(rows["tile_id"], wanted).to_numpy()  # ascending: rows are sorted by tile
+                firsts = np.searchsorted(of_tile, np.arange(0, len(wanted), tiles))
+                edges = [*firsts, len(rows)]
+                yield from (rows.slice(first, last - first) for first, last in itertools.pairwise(edges))
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
             raise self._damaged(error) from error
 

@@ -56,6 +56,25 @@ def test_some_columns_are_read_as_all_of_them_are(store):
     assert store.read(columns=few).equals(store.read().select(few))
 
 
+@pytest.mark.parametrize("rows_of_group", [3, 8, 1000])
+@pytest.mark.parametrize("tiles", [1, 2, 5])
+def test_some_tiles_at_a_time_are_all_of_them_whatever_lies_in_a_group_of_rows(
+    store, monkeypatch, tiles, rows_of_group
+):
+    monkeypatch.setattr("corpus.annotations._ROWS_OF_GROUP", rows_of_group)
+    names = tuple("abcdefg")
+    table = annotations(tiles=names)
+    gap = pa.compute.and_(pa.compute.equal(table["tile_id"], "c"), pa.compute.equal(table["clause"], CLAUSES[1]))
+    store.commit(table.filter(pa.compute.invert(gap)), run_id="r", round_=0)
+    found = list(store.batches(0, names, tiles))
+    assert [list(dict.fromkeys(each["tile_id"].to_pylist())) for each in found] == [
+        list(names[start : start + tiles]) for start in range(0, len(names), tiles)
+    ]
+    assert pa.concat_tables(found).equals(store.read())
+    with pytest.raises(AnnotationError, match="no annotations of tile x"):
+        list(store.batches(0, ["a", "x", "y"], tiles))
+
+
 def test_clause_order_survives_another_file_layout(store):
     """Compaction, or a table too large for one file, may hand the rows back in any order."""
     store.commit(annotations(), run_id="r", round_=0)
