@@ -95,11 +95,11 @@ class TrainerChannel:
         self._furthest, self._starts_there = 0, 0
         self._error, self._group_failed = "", False
 
-    def command(self) -> TrainCommand | None:
-        """The command that still waits for its result, or None."""
+    def next(self) -> tuple[TrainCommand | None, bool]:
+        """The command that still waits for its result, or None; and whether the workers are to end without one."""
         if self._command is None or self._command.key in self._results:
-            return None
-        return self._command
+            return None, self._closed
+        return self._command, False
 
     def closed(self) -> bool:
         """Whether the workers are to end once nothing is left to train."""

@@ -19,6 +19,7 @@ from actors.trainer.config import TrainConfig
 from actors.trainer.start_weights import StartWeights
 from corpus.storage.errors import UserError
 
+_IDLE_S = 0.25  # a rank asks for the next command so often; ten times a second took 3 % of a core
 _log = logging.getLogger(__name__)
 
 
@@ -65,7 +66,7 @@ def _serve(settings: dict[str, Any], start: StartWeights, channel: Any) -> None:
     if rank.rank == 0:
         ray.get(channel.started.remote(rank.world_size))
     while True:
-        command: Any = ray.get(channel.command.remote())
+        command, closed = ray.get(channel.next.remote())
         if command is not None:
             try:
                 result = rank.train_round(command, channel)
@@ -76,10 +77,10 @@ def _serve(settings: dict[str, Any], start: StartWeights, channel: Any) -> None:
             if rank.rank == 0:
                 ray.get(channel.report_result.remote(result))
             rank.meet()
-        elif ray.get(channel.closed.remote()):
+        elif closed:
             return
         else:
-            time.sleep(0.1)
+            time.sleep(_IDLE_S)
 
 
 def _announce(channel: Any) -> None:
