@@ -29,6 +29,8 @@ SHARD_SCHEMA = pa.schema(
         # 0 for a first answer, n for the nth repetition; the damage of fault injection, in the first row of an answer.
         ("attempt", pa.int8()),
         ("injected", pa.string()),
+        # Of an answer, in its first row; null in files of earlier versions.
+        ("tokens", pa.int32()),
     ]
 )
 
@@ -166,7 +168,7 @@ def write_shard(path: Path, shard: Shard, writer: Writer) -> None:
             }
             for clause, value in answer.values.items()
         ]
-        written[0]["injected"] = answer.injected
+        written[0] |= {"injected": answer.injected, "tokens": answer.tokens}
         if received.candidate == 0:
             # What is said of a clause without an answer: it was not queried, or the answer was invalid.
             written += [
@@ -209,7 +211,8 @@ def read_proposals(
             empty.put(annotations.schema, row_of[entry["tile_id"]], entry["clause"], entry["candidate"], entry["value"])
     queried = {question.tile_id: len(question.queried) for question in questions}
     recovered = sum(answered[candidate] == queried[candidate[0]] for candidate in again)
-    return Proposals(empty.proposed, empty.distributions, dict(invalid), len(again), recovered, dict(injected))
+    tokens = sum(pc.sum(table["tokens"]).as_py() or 0 for table in tables)
+    return Proposals(empty.proposed, empty.distributions, dict(invalid), len(again), recovered, dict(injected), tokens)
 
 
 def _answers_of(table: pa.Table) -> pa.Table:

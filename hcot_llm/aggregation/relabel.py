@@ -33,6 +33,7 @@ class Proposals:
         retried: Number of candidates whose first answer was invalid and that were asked again.
         recovered: Number of retried candidates that have a valid value for every clause in the end.
         injected: Number of answers that fault injection damaged, by damage.
+        tokens: Number of tokens that were generated.
     """
 
     proposed: np.ndarray
@@ -41,6 +42,7 @@ class Proposals:
     retried: int = 0
     recovered: int = 0
     injected: dict[str, int] = field(default_factory=dict)
+    tokens: int = 0
 
     @staticmethod
     def none_for(schema: AnnotationSchema, tiles: int, candidates: int) -> "Proposals":

@@ -69,6 +69,8 @@ def simulate(
         print(json.dumps(found.as_json() | {"costs": stated.model_dump(), "measured_s": measured_s}, indent=2))
     else:
         print_simulation(found, console, None if measured is None else measured.total_s)
+        if config.schedule.flat_rounds is not None:
+            console.print("schedule.flat_rounds is left out: a simulation does not know the held-out likelihood.")
 
 
 def tune(

@@ -96,5 +96,5 @@ def _origin(attempt: Attempt, address: str) -> Origin:
         cluster=without_user(address),
         host=socket.gethostname(),
         user=user_name(),
-        git_commit=git_commit(marked=True),
+        git_commit=git_commit(),
     )

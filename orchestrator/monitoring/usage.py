@@ -67,15 +67,14 @@ class UsageSampler:
             cpu_utilization_percentage, system_memory_usage_percentage, disk_available_gib, network_receive_mib_per_s,
             network_transmit_mib_per_s; of each GPU of the node what `Gpus` names.
         """
-        network = psutil.net_io_counters()
+        network = _network()
         values = {
             "run_memory_gib": self._memory.last_bytes / _GIB,
             "system_memory_usage_percentage": psutil.virtual_memory().percent,
             "disk_available_gib": psutil.disk_usage(str(self._folder)).free / _GIB,
             **self._gpus.sample(),
         }
-        received, sent = (0, 0) if network is None else (network.bytes_recv, network.bytes_sent)
-        now = (time.monotonic(), received, sent)
+        now = (time.monotonic(), *network)
         busy = psutil.cpu_percent(None)  # since its last call
         if self._before is not None and (passed := now[0] - self._before[0]) > 0:
             received, sent = (after - before for after, before in zip(now[1:], self._before[1:], strict=True))
@@ -103,3 +102,9 @@ class UsageSampler:
             except Exception as error:  # of any tracker: a measurement must not end a run
                 self._say(f"The use of this machine is not tracked any more: {type(error).__name__}: {error}")
                 return
+
+
+def _network() -> tuple[int, int]:
+    """Bytes that the node has received and sent until now, without what its processes told one another (loopback)."""
+    counted = [each for name, each in psutil.net_io_counters(pernic=True).items() if not name.startswith("lo")]
+    return sum(each.bytes_recv for each in counted), sum(each.bytes_sent for each in counted)

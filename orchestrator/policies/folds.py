@@ -152,6 +152,7 @@ def join_findings(annotations: AnnotationMatrix, parts: Sequence[FoldFindings]) 
             sum(part.proposals.retried for part in parts),
             sum(part.proposals.recovered for part in parts),
             _sum([part.proposals.injected for part in parts]),
+            sum(part.proposals.tokens for part in parts),
         ),
         hashes,
         parts[0],

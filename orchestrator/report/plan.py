@@ -28,6 +28,8 @@ def plan_as_json(config: RunConfig) -> dict[str, Any]:
             trains_beside_labels: Whether a training goes on while other labels are written.
             models: Number of models that each round trains.
             ends_early_below: Share of accepted answers below which the run ends; None: never.
+            ends_when_flat: After how many rounds that raised the held-out likelihood by less than how many nats a
+                clause the run ends; None: never.
             processes: Of each kind of process its name, how many there are at least and at most, and CPUs and GPUs of
                 one. On a cluster that runs share a run waits until there is room for the most.
     """
@@ -50,6 +52,9 @@ def plan_as_json(config: RunConfig) -> dict[str, Any]:
         ),
         "models": schedule.folds,
         "ends_early_below": config.schedule.acceptance_floor,
+        "ends_when_flat": None
+        if config.schedule.flat_rounds is None
+        else {"rounds": config.schedule.flat_rounds, "gain": config.schedule.flat_gain},
         "processes": [
             {
                 "name": kind.name,
@@ -78,6 +83,12 @@ def print_plan(config: RunConfig, console: Console) -> None:
         )
     if found["ends_early_below"] is not None:
         console.print(f"The run ends after a round that accepted less than {found['ends_early_below']:.0%}.")
+    if (flat := found["ends_when_flat"]) is not None:
+        console.print(
+            f"The run ends when {flat['rounds']} rounds have raised the held-out likelihood by less than "
+            f"{flat['gain']:g} nats a clause.",
+            highlight=False,
+        )
     console.print(_processes(found))
 
 

@@ -107,9 +107,22 @@ def why(evidence: Evidence | None, outcome: Outcome) -> str:
     rules, whole = _rules(evidence, row, outcome), _whole(evidence, row, outcome.clause)
     if value == before:
         return _why_it_stayed(evidence, row, outcome) + (rules if _flag(evidence, "rejected", outcome) else "") + whole
-    who = _WHO.get(outcome.source, "The captioner proposed it")
+    who = _WHO.get(outcome.source) or _how_the_captioner_proposed(evidence, row, outcome)
     new, old = _probability(evidence, row, outcome.clause, value), _probability(evidence, row, outcome.clause, before)
     return f"{who}; weighed with all sources it is {new:.2f} probable, {before} {old:.2f}." + rules + whole
+
+
+def _how_the_captioner_proposed(evidence: Evidence, row: int, outcome: Outcome) -> str:
+    """Its answer proposes a value, and so does its distribution, which may have another favourite."""
+    words, column = evidence.schema.vocabulary[outcome.clause], evidence.schema.column[outcome.clause]
+    said = evidence.distributions["captioner"][outcome.clause][row]
+    answered = outcome.value in [words[answer] for answer in evidence.proposed[row, column] if answer != NOT_PROPOSED]
+    if np.isnan(said).any() or words[best := int(said.argmax())] == outcome.value:
+        return "The captioner proposed it"
+    favourite = f"{words[best]} is the most probable to it ({said[best]:.2f})"
+    if answered:
+        return f"The captioner answered it, although {favourite}"
+    return f"The captioner held it possible ({said[words.index(outcome.value)]:.2f}), although {favourite}"
 
 
 def _why_it_stayed(evidence: Evidence, row: int, outcome: Outcome) -> str:
@@ -118,7 +131,7 @@ def _why_it_stayed(evidence: Evidence, row: int, outcome: Outcome) -> str:
     if outcome.split == "held_out":
         return "Held out of training: its annotation is not changed by the loop."
     if not _flag(evidence, "flagged", outcome):
-        return f"Not in doubt: {p:.2f} probable."
+        return f"Not flagged: {p:.2f} probable."
     if not _flag(evidence, "queried", outcome):
         return f"In doubt ({p:.2f} probable), but not asked about in this round."
     words, column = evidence.schema.vocabulary[clause], evidence.schema.column[clause]

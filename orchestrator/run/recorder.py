@@ -56,6 +56,7 @@ class RoundRecorder:
         self._captioner = "native"
         self._metrics: dict[str, float | None] = {}
         self._counts: Counts | None = None
+        self._tokens = 0
         self._corpus: CorpusState | None = None
         self._trained_on: TrainingSet | None = None
         self._by_clause: dict[str, float | None] = {}
@@ -137,6 +138,7 @@ class RoundRecorder:
             invalid=sum(proposals.invalid.values()),
         )
         self._metrics.update({f"invalid_{reason}": count for reason, count in proposals.invalid.items()})
+        self._tokens = proposals.tokens
         self._metrics.update(retried=proposals.retried, recovered=proposals.recovered)
         if proposals.injected:
             self._metrics["faults_injected"] = sum(proposals.injected.values())
@@ -204,6 +206,7 @@ class RoundRecorder:
             raise RuntimeError(f"round {round_.number} is recorded before its corpus was refreshed and evaluated")
         last = published.losses[-1] if published.losses else {}
         final = {f"final_{name}_loss": value for name, value in last.items() if name != "step"}
+        per_step = round_.config.train.micro_batch_tiles * round_.config.train.micro_batches_per_step
         goes_on = round_.number < round_.config.rounds
         return RoundRecord(
             round=round_.number,
@@ -219,6 +222,8 @@ class RoundRecorder:
             world_size=published.world_size,
             trained_on_version=None if self._trained_on is None else self._trained_on.version,
             trained_ahead_s=round(sum(result.ahead_s for result in self._trained), 3),
+            trained_tiles=per_step * sum(len(result.losses) for result in self._trained),
+            generated_tokens=self._tokens,
             counts=counts,
             metrics={**self._metrics, **final},
             accuracy_by_clause=self._by_clause or None,

@@ -52,9 +52,15 @@ def choose_hardware(
 
 @dataclass(frozen=True)
 class Crew:
-    """The processes of a run: for each kind its number and what one process reserves."""
+    """The processes of a run: for each kind its number and what one process reserves.
+
+    Attributes:
+        kinds: By name.
+        standing_scorers: Scorers that a run keeps between its rounds; the others are there while it scores.
+    """
 
     kinds: dict[str, Requirement]
+    standing_scorers: int
 
     def count(self, name: str) -> int:
         """Number of processes of a kind."""
@@ -88,7 +94,7 @@ def crew_of(config: RunConfig, hardware: Hardware) -> Crew:
     kinds = {kind.name: kind for kind in least}
     for name, most in ((TRAINER, config.train.most_workers), (SCORER, config.score.max_workers)):
         kinds[name] = _largest(kinds, name, most, capacity)
-    return Crew(kinds)
+    return Crew(kinds, min(config.score.min_workers, kinds[SCORER].count))
 
 
 def _largest(kinds: dict[str, Requirement], name: str, most: int, capacity: ClusterCapacity) -> Requirement:

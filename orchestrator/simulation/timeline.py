@@ -171,11 +171,13 @@ def usage(spans: Sequence[Span], crew: Crew) -> list[Usage]:
 
 def held_hours(spans: Sequence[Span], crew: Crew) -> tuple[float, float]:
     """CPU hours and GPU hours that the run's processes hold."""
-    hours = end_of(spans) / _HOUR_S
-    kinds = crew.kinds.values()
+    scoring_s = sum(span.seconds for span in spans if span.phase == "score")
+    held_s = {name: kind.count * end_of(spans) for name, kind in crew.kinds.items()}
+    come_and_go = crew.count(SCORER) - crew.standing_scorers
+    held_s[SCORER] += come_and_go * (scoring_s - end_of(spans))
     return (
-        hours * sum(kind.count * kind.each.cpus for kind in kinds),
-        hours * sum(kind.count * kind.each.gpus for kind in kinds),
+        sum(seconds * crew.kinds[name].each.cpus for name, seconds in held_s.items()) / _HOUR_S,
+        sum(seconds * crew.kinds[name].each.gpus for name, seconds in held_s.items()) / _HOUR_S,
     )
 
 

@@ -91,6 +91,12 @@ class RoundRecord(StateModel):
         ge=0,
         description="seconds of the training that went by while other labels were written; train_s has the rest",
     )
+    trained_tiles: int | None = Field(
+        default=None, ge=0, description="tiles that were shown in training, each pass and fold counted; null: not known"
+    )
+    generated_tokens: int | None = Field(
+        default=None, ge=0, description="tokens of the captioner's answers, 0 where it does not say; null: not known"
+    )
     counts: Counts
     metrics: dict[str, float | None] = Field(description="by name; annotation_accuracy is null without truth")
     accuracy_by_clause: dict[str, float | None] | None = Field(

@@ -70,6 +70,10 @@ def of_record(record: RoundRecord) -> dict[str, float]:
         values[f"{CPU}total_hours"] = sum(record.cpu_s.values()) / 3600
     if timings.score_s:
         values[f"{SPEED}scored_clauses_per_s"] = counts.scored / timings.score_s
+    if record.trained_tiles and (train_s := timings.train_s + record.trained_ahead_s):
+        values[f"{SPEED}trained_tiles_per_s"] = record.trained_tiles / train_s
+    if record.generated_tokens and timings.label_s:
+        values[f"{SPEED}generated_tokens_per_s"] = record.generated_tokens / timings.label_s
     if timings.label_s:
         values[f"{SPEED}regenerated_clauses_per_s"] = counts.regenerated / timings.label_s
     values |= _by_clause(record.accuracy_by_clause)

@@ -32,15 +32,14 @@ def _user() -> str | None:
         return None
 
 
-def git_commit(marked: bool = False) -> str | None:
-    """The commit of the code that runs; None where it is no working copy of its own repository, or without git.
+def git_commit() -> str | None:
+    """The commit of the code that runs, and "-dirty" where files differ from it.
 
-    Args:
-        marked: whether "-dirty" follows where files differ from the commit.
+    None where the code is no working copy of its own repository, or without git.
     """
     if _git("ls-files", "--error-unmatch", "orchestrator/loop.py") is None:
         return None
-    return _git("describe", "--always", "--dirty", "--abbrev=40", "--match=") if marked else _git("rev-parse", "HEAD")
+    return _git("describe", "--always", "--dirty", "--abbrev=40", "--match=")
 
 
 def _git(*arguments: str) -> str | None:

@@ -1,10 +1,12 @@
 """Weights of rounds as MLflow's logged and registered models; delivered twice, they are entered once."""
 
+import json
 from collections.abc import Callable, Sequence
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS, MLFLOW_RUN_NOTE
 
 from orchestrator.tracking.base import TrackedRun
 from orchestrator.tracking.mlflow_store import TrackedRuns
@@ -95,6 +97,11 @@ class RoundModels:
                 },
                 description=f"Round {round_} of {self._run.name}. The weights lie in the run directory.",
             ).version
+            # As mlflow.register_model does: the pages of both lead to one another.
+            named = json.loads(model.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+            self._client.set_logged_model_tags(
+                model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*named, {"name": name, "version": str(version)}])}
+            )
         best = self._client.get_registered_model(name).aliases.get(CHAMPION)
         if best is None or float(self._client.get_model_version(name, best).tags.get(_HELD_OUT, "-inf")) < held_out:
             self._client.set_registered_model_alias(name, CHAMPION, str(version))
@@ -104,14 +111,19 @@ class RoundModels:
         return self._client.search_logged_models([self._experiment()], f"source_run_id = '{run_id}'")
 
     def say_deleted(self, run_id: str, round_: int) -> None:
-        """A round's weights are gone: its run, its logged model and its registered version say so."""
+        """A round's weights are gone: its run, its logged model and its registered version say so.
+
+        In a tag, by which they are found, and in the description, which the pages show at the top.
+        """
         tags = {"knowlip.weights": "deleted by retention"}
+        said = f"Round {round_} of {self._run.name}. **Its weights were deleted by retention.**"
         self._client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
         for model in self.of_run(run_id):
-            self._client.set_logged_model_tags(model.model_id, tags)
+            self._client.set_logged_model_tags(model.model_id, {**tags, MLFLOW_RUN_NOTE: said})
         if (version := self._version_of(f"{self._runs.key}/{round_}")) is not None:
             for name, text in tags.items():
                 self._client.set_model_version_tag(self._run.experiment, str(version), name, text)
+            self._client.update_model_version(self._run.experiment, str(version), said)
 
     def _version_of(self, key: str) -> int | None:
         """The version of the registered model that a round of this run was entered as."""

@@ -8,6 +8,7 @@ import typer.main
 
 from orchestrator.cli import app
 from orchestrator.config.keys import keys
+from orchestrator.config.load import load_config
 from orchestrator.config.schema import RunConfig
 from support.documented import Documented, documented_commands
 from support.paths import ROOT
@@ -15,7 +16,7 @@ from support.paths import ROOT
 COMMANDS = documented_commands()
 KEYS = {key.name for key in keys(RunConfig)}
 # Those that start nothing, take no run and end within seconds are run as well.
-QUICK = {"config", "plan", "schema check"}
+QUICK = {"config", "plan", "schema check", "simulate"}
 # The test that runs each of the others, by the command line as a user does.
 RUN_BY = {
     "ablate": "unit/orchestrator/test_ablation.py",
@@ -40,7 +41,6 @@ RUN_BY = {
     "review": "unit/orchestrator/test_review.py",
     "run": "integration/test_installed_command.py",
     "scale": "unit/orchestrator/test_scale.py",
-    "simulate": "unit/orchestrator/test_simulated_runs.py",
     "status": "integration/test_loop.py",
     "stop": "integration/test_submit.py",
     "submit": "integration/test_submit.py",
@@ -85,7 +85,9 @@ def test_a_documented_command_parses_and_names_files_and_keys_that_exist(documen
             assert (ROOT / word).is_file(), f"{word} does not exist"
     for option, value in pairwise(words):
         if option == "--set" and "=" in value and value != "key=value":
-            key = value.partition("=")[0]
+            key, _, said = value.partition("=")
+            if key in ("model", "schedule") and said.endswith(".yaml"):
+                load_config(ROOT / "configs" / "default.yaml", [value])
             assert any(known == key or known.startswith(f"{key}.") for known in KEYS) or key in (
                 "schema",
                 "model",
@@ -118,16 +120,21 @@ def test_an_option_that_does_not_exist_would_be_found():
     [
         each
         for each in COMMANDS
-        if each.is_whole and (" ".join(each.arguments[:2]) in QUICK or each.arguments[0] in QUICK)
+        if each.is_whole
+        and (" ".join(each.arguments[:2]) in QUICK or each.arguments[0] in QUICK)
+        and not any(word.startswith("runs/") for word in each.arguments)
     ],
     ids=str,
 )
-def test_a_quick_documented_command_runs(documented, call, monkeypatch):
+def test_a_quick_documented_command_runs(documented, call, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
-    words = [
-        "configs/schema/hcot.yaml" if word == "my.yaml" else "configs/default.yaml" if word == "CONFIG" else word
-        for word in documented.arguments
-    ]
+    (tmp_path / "costs.yaml").write_text("cores: 8\n")
+    files = {
+        "my.yaml": "configs/schema/hcot.yaml",
+        "CONFIG": "configs/default.yaml",
+        "costs.yaml": tmp_path / "costs.yaml",
+    }
+    words = [files.get(word, word) for word in documented.arguments]
     status, out, error = call(*words)
     assert status == 0, error
     assert out

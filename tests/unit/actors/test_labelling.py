@@ -85,6 +85,7 @@ def test_what_is_said_of_a_clause_comes_back_whether_it_was_answered_or_not(tmp_
     path = tmp_path_factory.mktemp("shard") / "shard.parquet"
     write_shard(path, shard, UNGUARDED)
     found = read_proposals([read_parquet(path, SHARD_SCHEMA)], questions, annotations, 2)
+    assert found.tokens == 2 * 3 * len(asked)
     assert found.invalid == ({"not_json": kinds.count("invalid")} if "invalid" in kinds else {})
     for clause, each in said.items():
         np.testing.assert_array_equal(found.distributions[clause][asked], each[asked].astype(np.float32))

@@ -35,6 +35,16 @@ def test_the_command_prints_a_row_for_each_round_and_each_kind_of_process(call):
     assert [each["name"] for each in json.loads(out)["processes"]][:3] == ["training worker", "captioner", "scorer"]
 
 
+def test_the_plan_says_when_a_schedule_ends_the_run_early(call):
+    settings = ("schedule.flat_rounds=2", "schedule.flat_gain=0.005", "schedule.acceptance_floor=0.2")
+    status, out, _ = call("plan", DEFAULT, *(f"--set={each}" for each in settings))
+    assert status == 0
+    said = " ".join(out.split())
+    assert "ends after a round that accepted less than 20%" in said
+    assert "ends when 2 rounds have raised the held-out likelihood by less than 0.005 nats a clause" in said
+    assert plan_as_json(load_config(DEFAULT))["ends_when_flat"] is None
+
+
 def test_the_most_of_each_kind_is_what_a_shared_cluster_is_asked_for():
     settings = [
         "captioner.max_replicas=3",

@@ -7,6 +7,7 @@ import pytest
 
 from corpus.storage.errors import ConfigError, InputError
 from orchestrator.config.load import load_config, save_config
+from orchestrator.report.cost import cost_of
 from orchestrator.simulation.costs import Costs, PhaseCost, read_costs
 from orchestrator.simulation.hardware import SCORER, TRAINER, choose_hardware, crew_of
 from orchestrator.simulation.measured import costs_of
@@ -154,6 +155,23 @@ def test_a_run_is_reproduced_from_its_own_records(tmp_path, call):
     assert [each["seconds"] for each in found["rounds"]] == pytest.approx(
         [40 + sum(FIRST.values()), sum(LATER.values()), sum(LATER.values())], rel=0.01
     )
+
+
+def test_a_simulated_run_holds_the_cpus_that_a_comparison_of_runs_counts(tmp_path):
+    config = configured("rounds=3")
+    run_dir = measured_run(tmp_path / "run", config, [FIRST, LATER, LATER])
+    records = [each.model_copy(update={"world_size": 1}) for each in read_records(run_dir)]
+    held = run(config, costs_of(config, records, 100, 2)).as_json()["cpu_hours_held"]
+    assert held == pytest.approx(cost_of(config, records).cpu_hours_held, rel=0.01)
+
+
+def test_scorers_that_come_and_go_are_held_while_a_run_scores():
+    found, more = (run(configured("rounds=2", f"score.max_workers={count}"), Costs(), cpus=16) for count in (1, 3))
+    assert more.crew.count("scorer") == 3
+    scoring_s = sum(span.seconds for span in more.spans if span.phase == "score")
+    one_scorer = found.as_json()["cpu_hours_held"] / found.total_s * more.total_s
+    cpus = configured().score.cpus_per_worker
+    assert more.as_json()["cpu_hours_held"] == pytest.approx(one_scorer + 2 * cpus * scoring_s / 3600)
 
 
 def test_costs_of_one_run_foretell_another_one_of_more_passes(tmp_path):

@@ -149,7 +149,9 @@ def test_few_headlines_stand_in_the_first_group_and_all_else_below_detail(tmp_pa
     metrics = dict.fromkeys((*HEADLINES[:6], "source_weight_encoder_road", "true_repairs"), 0.5)
     with tracker.round(1) as child:
         tracker.log_losses(child, losses(0, 2))
-        tracker.log_record(child, record(1, metrics=metrics, cpu_s={"train": 3600.0, "score": 1800.0}))
+        cost = {"cpu_s": {"train": 3600.0, "score": 1800.0}, "trained_tiles": 640, "generated_tokens": 900}
+        told = record(1, metrics=metrics, **cost)
+        tracker.log_record(child, told)
     found = MlflowClient(tracking_uri(tmp_path)).get_run(parent).data.metrics
     assert 5 <= len(HEADLINES) <= 8
     groups = sorted({name.rpartition("/")[0] for name in found}, key=str.casefold)  # as MLflow sorts them
@@ -161,6 +163,8 @@ def test_few_headlines_stand_in_the_first_group_and_all_else_below_detail(tmp_pa
     assert found["detail/cpu/total_hours"] == 1.5
     assert found["at a glance/accepted_share"] == pytest.approx(12 / 19)
     assert found["detail/speed/scored_clauses_per_s"] == 100.0
+    assert found["detail/speed/trained_tiles_per_s"] == 640 / told.timings.train_s
+    assert found["detail/speed/generated_tokens_per_s"] == 900 / told.timings.label_s
 
 
 def test_losses_that_came_while_training_keep_their_times_and_are_not_told_again(tmp_path):
@@ -220,6 +224,11 @@ def test_the_champion_moves_only_when_the_held_out_metric_improves_also_from_run
     assert len(versions) == 5
     deleted = {each.run_id for each in versions if each.tags.get("knowlip.weights") == "deleted by retention"}
     assert deleted == {ids[0], ids[3]}
+    for each in versions:
+        model = client.get_logged_model(each.tags["knowlip.model_id"])
+        assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "e", "version": str(each.version)}]
+        for description in (each.description, model.tags.get("mlflow.note.content", "")):
+            assert ("deleted by retention" in description) == (each.run_id in deleted)
     assert all(client.get_logged_model(each.tags["knowlip.model_id"]).source_run_id == each.run_id for each in versions)
     undeliver(tmp_path / "second", tmp_path / "second" / "losses.png")
     tracker_in(tmp_path / "second").deliver()

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,6 +49,19 @@ def test_a_busy_process_is_seen_as_a_busy_core_and_as_memory(tmp_path):
     assert 0 <= second["cpu_utilization_percentage"] <= 100
     assert set(of_usage(second)) == {f"system/{name}" for name in second}
     assert all(map(first_stands, of_usage(second)))
+
+
+def test_what_processes_of_a_node_tell_one_another_is_no_network(tmp_path, monkeypatch):
+    counted = {"lo": SimpleNamespace(bytes_recv=0, bytes_sent=0), "eth0": SimpleNamespace(bytes_recv=0, bytes_sent=0)}
+    monkeypatch.setattr("psutil.net_io_counters", lambda pernic: counted)
+    usage, _ = sampler(tmp_path, Listener())
+    usage.sample()
+    counted["lo"].bytes_recv = counted["lo"].bytes_sent = 2**40
+    assert usage.sample()["network_receive_mib_per_s"] == 0
+    counted["eth0"].bytes_recv = 2**20
+    values = usage.sample()
+    assert values["network_receive_mib_per_s"] > 0
+    assert values["network_transmit_mib_per_s"] == 0
 
 
 def test_samples_are_told_until_the_end_and_their_steps_count_on(tmp_path):
