@@ -116,9 +116,10 @@ def schema_check(
     path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="An annotation schema, see configs/schema/.")],
 ) -> None:
     """Say in words what is wrong with an annotation schema, or print what it has; exit status 0 or 1."""
+    from orchestrator.config.load import given_or_shipped
     from orchestrator.report.schema_check import check
 
-    raise typer.Exit(check(path, console))
+    raise typer.Exit(check(given_or_shipped(path), console))
 
 
 def config(

@@ -20,7 +20,7 @@ from orchestrator.state.format import FORMAT, FORMAT_KEY
 
 _FILED = ("model", "schedule", "schema")  # sections that may be given by the name of a file
 _SHIPPED = Path(__file__).resolve().parents[2] / "configs"
-"""Where such a file is looked for when it is not beside the configuration: the parts that come with the project."""
+"""What comes with the project, beside its packages in a checkout and where a wheel is installed."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -29,8 +29,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     Raises:
         ConfigError: no such file, not YAML, an unknown or mistyped key (with the nearest known one), a bad value.
     """
+    path = given_or_shipped(path)
     if not path.is_file():
-        raise ConfigError(f"There is no configuration {path}. The ones that come with the project lie in configs/.")
+        raise ConfigError(f"There is no configuration {path}. The ones that come with the project lie in {_SHIPPED}/.")
     content = read_yaml(path)
     content.pop(FORMAT_KEY, None)  # of a configuration that was copied from a run directory
     content.setdefault("name", path.stem)
@@ -48,6 +49,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         return RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(_explain(error, path)) from error
+
+
+def given_or_shipped(path: Path) -> Path:
+    """Return the file; where there is none, what comes with the project under such a path (configs/default.yaml)."""
+    shipped = _SHIPPED.parent / path
+    return shipped if path.parts[:1] == (_SHIPPED.name,) and not path.exists() and shipped.is_file() else path
 
 
 def save_config(config: RunConfig, path: Path) -> None:
@@ -188,7 +195,8 @@ def _open_section(content: dict, section: str, path: Path) -> None:
     file = next((each / name for each in (path.parent, _SHIPPED) if (each / name).is_file()), None)
     if file is None:
         raise ConfigError(
-            f"The configuration's `{section}` names {path.parent / name}, which does not exist. See configs/{section}/."
+            f"The configuration's `{section}` names {path.parent / name}, which does not exist. "
+            f"See {_SHIPPED / section}/."
         )
     content[section] = read_yaml(file)
     if section == "schema":

@@ -13,7 +13,7 @@ from benchmark.baselines.noisy.config import NetworkConfig
 from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.models import FrozenModel
 from corpus.storage.yaml import load_yaml
-from orchestrator.config.load import parse_override
+from orchestrator.config.load import given_or_shipped, parse_override
 from orchestrator.config.schema import Name
 from orchestrator.tracking.registry import TrackingConfig
 
@@ -131,6 +131,7 @@ def load_ablation(path: Path, settings: Sequence[str] = ()) -> AblationConfig:
     Raises:
         ConfigError: no such file, not YAML, an unknown key, a bad value.
     """
+    path = given_or_shipped(path)
     if not path.is_file():
         raise ConfigError(f"There is no ablation {path}. The one that comes with the project is configs/ablation.yaml.")
     try:

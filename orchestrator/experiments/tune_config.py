@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from corpus.storage.errors import ConfigError
 from corpus.storage.models import FrozenModel
 from orchestrator.config.keys import keys
-from orchestrator.config.load import read_yaml
+from orchestrator.config.load import given_or_shipped, read_yaml
 from orchestrator.config.schema import RunConfig
 from orchestrator.policies.retention import CHAMPION_METRIC
 
@@ -66,6 +66,7 @@ def load_space(path: Path) -> SpaceConfig:
     Raises:
         ConfigError: There is no such file, it is not YAML, or it has another key or value.
     """
+    path = given_or_shipped(path)
     if not path.is_file():
         raise ConfigError(f"There is no space {path}. The one that comes with the project is configs/tune/space.yaml.")
     try:

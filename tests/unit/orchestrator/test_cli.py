@@ -58,9 +58,21 @@ def test_the_old_name_of_throughput_is_answered_with_the_new_one(refused, call):
 
 
 def test_a_missing_configuration_is_named(refused):
-    assert "There is no configuration nowhere.yaml. The ones that come with the project lie in configs/" in refused(
-        "run", "nowhere.yaml"
+    assert (
+        f"There is no configuration nowhere.yaml. The ones that come with the project lie in {SMOKE.parent}/"
+        in refused("run", "nowhere.yaml")
     )
+
+
+@pytest.mark.parametrize("name", ["nowhere.yaml", "model/tiny.yaml", "../configs/smoke.yaml"])
+def test_only_below_configs_a_path_is_looked_for_among_what_comes_with_the_project(refused, name):
+    assert f"There is no configuration {name}." in refused("config", name)
+
+
+def test_a_file_of_ones_own_stands_before_the_one_that_comes_with_the_project(call, tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "smoke.yaml").write_text("rounds: 7\nmodel: model/tiny.yaml\n")
+    assert "\nrounds: 7\n" in call("config", "configs/smoke.yaml")[1]
 
 
 def test_a_mistyped_key_in_the_file_is_answered_with_the_nearest(refused, tmp_path):
