@@ -65,7 +65,8 @@ import tomllib
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
 extras = project["optional-dependencies"]
-print("\n".join([*project["dependencies"], *extras["gpu"], *extras["s3"], *extras["export"], *extras["baselines"]]))
+wanted = ("gpu", "s3", "postgres", "export", "baselines")
+print("\n".join([*project["dependencies"], *(line for extra in wanted for line in extras[extra])]))
 END
     grep -v '^deepspeed' "$work/wanted" > "$work/rest"
     "${pip[@]}" -c "$work/constraints" "$(pin setuptools)" "$(pin wheel)" -r "$work/rest"

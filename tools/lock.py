@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
-EXTRAS = ("cpu", "s3", "export", "baselines", "test", "docs", "lint")
+EXTRAS = ("cpu", "s3", "postgres", "export", "baselines", "test", "docs", "lint")
 
 # Requirements of vLLM that its engine never imports here, found by running it with the module blocked.
 SERVER = "of vLLM's own HTTP server, and not imported for chat completions; here Ray Serve serves the engine"

@@ -25,7 +25,7 @@ from orchestrator.config.schema import RunConfig
 from orchestrator.data.prepare import check_annotations
 from orchestrator.state.durable import restored_corpus
 from orchestrator.state.run_directory import RunDirectory
-from orchestrator.tracking.base import Tracker, TrackerAway, TrackerUnusable
+from orchestrator.tracking.base import Tracker, TrackerAway, TrackerMisconfigured, TrackerUnusable
 
 _NAMED = 3  # of the keys that differ
 _RAYS_SHARE = (
@@ -248,12 +248,15 @@ def preflight_tracking(tracker: Tracker) -> None:
     """Check that the tracker answers. Only before a new run: one that goes on keeps its entries until it does again.
 
     Raises:
-        PreflightError: It does not, or cannot be told anything as it is configured.
+        ConfigError: What is configured can never be told anything here.
+        PreflightError: It does not answer, or cannot be told anything for now.
     """
     try:
         # On a cluster the server may just be starting.
         for attempt in stamina.retry_context(TrackerAway, attempts=5, wait_initial=1.0, wait_max=5.0, timeout=30.0):
             with attempt:
                 tracker.check_reachable()
+    except TrackerMisconfigured as error:
+        raise ConfigError(f"The run was not started, because {error}") from error
     except (TrackerAway, TrackerUnusable) as error:
         raise PreflightError(f"The run was not started, because {error}") from error

@@ -25,6 +25,10 @@ class TrackerUnusable(UserError):
     """What is configured is no tracker that this run can tell anything; the message says why and what to do."""
 
 
+class TrackerMisconfigured(TrackerUnusable):
+    """The same, and asking again is of no use: an address that means nothing, a package that is not installed."""
+
+
 @dataclass(frozen=True)
 class TrackedRun:
     """The run that a tracker is about.

@@ -82,7 +82,8 @@ class MlflowTracker:
 
         Raises:
             TrackerAway: There is no answer.
-            TrackerUnusable: There is no such store, or the experiment is deleted in it.
+            TrackerMisconfigured: There is no such store, or its driver is not installed.
+            TrackerUnusable: It cannot be opened, or the experiment is deleted in it.
         """
         if not (named := os.environ.get("MLFLOW_TRACKING_URI")):
             return

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from corpus.storage.disk import causes
 from corpus.storage.redaction import without_user
 from orchestrator.tracking.base import TrackerAway, TrackerUnusable
-from orchestrator.tracking.mlflow_address import why_deleted, why_unusable
+from orchestrator.tracking.mlflow_address import unusable, why_deleted
 
 # The outbox does the waiting, so a request is tried once and not for MLflow's four minutes.
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -74,7 +74,8 @@ def check_store(named: str, uri: str, experiment: str) -> None:
 
     Raises:
         TrackerAway: There is no answer.
-        TrackerUnusable: There is no such store, or the experiment is deleted in it.
+        TrackerMisconfigured: There is no such store, or its driver is not installed.
+        TrackerUnusable: It cannot be opened, or the experiment is deleted in it.
     """
     try:
         with reaching_store():
@@ -87,6 +88,6 @@ def check_store(named: str, uri: str, experiment: str) -> None:
             f"unset it to track in the run directory. {without_user(str(error))}"
         ) from error
     except Exception as error:  # of any library that opens stores: a driver that is missing, no such address
-        raise TrackerUnusable(why_unusable(named, error)) from error
+        raise unusable(named, error) from error
     if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:
         raise TrackerUnusable(why_deleted(found.name, found.experiment_id))

@@ -57,9 +57,15 @@ def test_the_server_of_mlflow_is_the_one_of_the_lock_with_clients_of_its_stores(
         dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / path).read_text(), re.MULTILINE))
         for path in ("requirements.lock", "k8s/mlflow/requirements.txt")
     )
-    assert set(server) - set(lock) == {"psycopg", "psycopg-binary"}
-    assert {name: lock[name] for name in server if name in lock}.items() <= server.items()
-    assert {"mlflow", "SQLAlchemy"} <= set(server)
+    assert server.items() <= lock.items()
+    assert {"mlflow", "SQLAlchemy", "psycopg-binary", "boto3"} <= set(server)
+
+
+def test_the_images_have_the_clients_of_stores_with_and_without_a_gpu():
+    clients = {name for extra in ("s3", "postgres") for name in PROJECT["project"]["optional-dependencies"][extra]}
+    assert {each.replace("[binary]", "") for each in clients} <= set((ROOT / "requirements.lock").read_text().split())
+    wanted = re.search(r"^wanted = \((.*)\)$", (ROOT / "tools" / "install.sh").read_text(), re.MULTILINE)
+    assert {'"gpu"', '"s3"', '"postgres"'} <= set(wanted[1].split(", "))
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,9 @@ def test_every_line_of_the_lock_pins_one_version():
 
 
 @pytest.mark.parametrize(
-    "requirement", direct("cpu", "export", "test", "docs", "lint"), ids=lambda requirement: requirement.name
+    "requirement",
+    direct("cpu", "s3", "postgres", "export", "test", "docs", "lint"),
+    ids=lambda requirement: requirement.name,
 )
 def test_direct_dependency_is_in_the_lock_at_the_same_version(requirement):
     version = lock().get(canonicalize_name(requirement.name))
@@ -52,7 +54,7 @@ def test_every_package_of_the_lock_takes_the_python_of_debian_12():
 
 
 def test_direct_dependencies_are_pinned_exactly():
-    for requirement in direct("cpu", "gpu", "export", "test", "docs", "lint"):
+    for requirement in direct("cpu", "gpu", "s3", "postgres", "export", "test", "docs", "lint"):
         assert [part.operator for part in requirement.specifier] == ["=="], str(requirement)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from corpus.storage.errors import ConfigError, UserError
 from corpus.storage.state_files import StateFolder
 from orchestrator.run.preflight import PreflightError, preflight_tracking
 from orchestrator.tracking.base import TrackedRun
@@ -45,10 +46,10 @@ def tracker(folder: Path, experiment: str = "e") -> MlflowTracker:
     return MlflowTracker(TrackedRun(StateFolder(folder), experiment, "r"))
 
 
-def refusal(folder: Path, uri: str, monkeypatch) -> str:
+def refusal(folder: Path, uri: str, monkeypatch, expected: type[UserError] = ConfigError) -> str:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(PreflightError) as error:
+    with pytest.raises(expected) as error:
         preflight_tracking(tracker(folder))
     said = str(error.value)
     assert said.startswith("The run was not started, because MLFLOW_TRACKING_URI names ")
@@ -65,7 +66,6 @@ def refusal(folder: Path, uri: str, monkeypatch) -> str:
         ("htpp://127.0.0.1:5000", ["MLflow knows no address that begins with htpp", "http, https, sqlite"]),
         ("127.0.0.1:5000", ["write it as http://127.0.0.1:5000"]),
         ("localhost:5000", ["write it as http://localhost:5000"]),
-        ("sqlite:mlflow.db", ["which MLflow cannot open"]),
     ],
 )
 def test_an_address_that_mlflow_cannot_open_is_named_with_what_to_do(tmp_path, monkeypatch, uri, said):
@@ -74,9 +74,19 @@ def test_an_address_that_mlflow_cannot_open_is_named_with_what_to_do(tmp_path, m
         assert each in found
 
 
+def test_what_mlflow_cannot_open_for_a_reason_of_its_own_may_be_tried_again(tmp_path, monkeypatch):
+    found = refusal(tmp_path, "sqlite:mlflow.db", monkeypatch, expected=PreflightError)
+    assert "which MLflow cannot open" in found
+    assert (ConfigError.exit_status, PreflightError.exit_status) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("scheme", "package", "command"),
-    [("postgresql+psycopg2", "psycopg2", "psycopg2-binary"), ("mysql+pymysql", "pymysql", "pymysql")],
+    [
+        ("postgresql", "psycopg", "'knowlip[postgres]'"),
+        ("postgresql+psycopg2", "psycopg2", "psycopg2-binary"),
+        ("mysql+pymysql", "pymysql", "pymysql"),
+    ],
 )
 def test_a_database_whose_package_is_missing_is_named_with_the_package(tmp_path, monkeypatch, scheme, package, command):
     monkeypatch.setitem(sys.modules, package, None)  # as where it is not installed
