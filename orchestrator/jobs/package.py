@@ -1,5 +1,6 @@
 """What is sent with a submission: the whole configuration, and the code where the cluster does not have it."""
 
+import importlib.metadata
 import shlex
 import shutil
 from pathlib import Path, PurePosixPath
@@ -47,6 +48,11 @@ def pack(config: RunConfig, storage: PurePosixPath, folder: Path, code: bool) ->
         root = Path(orchestrator.__file__).resolve().parents[1]
         for package in _PACKAGES:
             shutil.copytree(root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        # A run records the version of the code that works on it, which Python looks for beside the code.
+        version = importlib.metadata.version("knowlip")
+        (folder / f"knowlip-{version}.dist-info").mkdir()
+        said = f"Metadata-Version: 2.1\nName: knowlip\nVersion: {version}\n"
+        (folder / f"knowlip-{version}.dist-info" / "METADATA").write_text(said, encoding="utf-8")
 
 
 def run_command(run_dir: PurePosixPath) -> str:

@@ -1,6 +1,8 @@
 """Names, commands and content of a submission; needs no cluster."""
 
+import importlib.metadata
 import subprocess
+import sys
 from pathlib import PurePosixPath
 
 import pytest
@@ -68,6 +70,13 @@ def test_the_command_begins_a_run_and_goes_on_with_one_that_is_there(tmp_path):
     (tmp_path / "runs" / "a b").mkdir(parents=True)
     (tmp_path / "runs" / "a b" / "config.yaml").touch()
     assert shell() == f"resume {run_dir}"
+
+
+def test_the_code_that_is_sent_knows_its_version_where_knowlip_is_not_installed(tmp_path, monkeypatch):
+    pack(load_config(SMOKE), STORAGE, tmp_path, code=True)
+    here = importlib.metadata.version("knowlip")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert [(each.name, each.version) for each in importlib.metadata.distributions()] == [("knowlip", here)]
 
 
 @pytest.mark.parametrize(("name", "storage"), [("a/b", "/runs"), ("", "/runs"), ("a.2", "/runs"), ("a", "runs")])
