@@ -124,19 +124,18 @@ def start_cluster(config: RunConfig) -> None:
         if cluster.spill_dir is not None:
             cluster.spill_dir.mkdir(parents=True, exist_ok=True)
             spill["object_spilling_directory"] = str(cluster.spill_dir.resolve())
-        with _keeping_sigterm_handler(), hang_up_blocked():
-            start_local(
-                **spill,
-                num_cpus=cluster.local_cpus,
-                logging_level=logging.WARNING,
-                object_store_memory=int(cluster.object_store_memory_gib * 2**30),
-                _system_config={
-                    # Idle workers are kept for a phase, as starting one and importing Arrow takes longer than most
-                    # tasks. They are not kept for the whole run: two dozen of them held 3 GB.
-                    "idle_worker_killing_time_threshold_ms": 60_000,
-                    "worker_maximum_startup_concurrency": cluster.local_cpus,
-                },
-            )
+        start_local(
+            **spill,
+            num_cpus=cluster.local_cpus,
+            logging_level=logging.WARNING,
+            object_store_memory=int(cluster.object_store_memory_gib * 2**30),
+            _system_config={
+                # Idle workers are kept for a phase, as starting one and importing Arrow takes longer than most
+                # tasks. They are not kept for the whole run: two dozen of them held 3 GB.
+                "idle_worker_killing_time_threshold_ms": 60_000,
+                "worker_maximum_startup_concurrency": cluster.local_cpus,
+            },
+        )
         _guard_token()
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -152,7 +151,8 @@ def start_local(**options: Any) -> None:
     """
     leave_forks_alone()
     # "local": else Ray would join a cluster that somebody else has started on this machine.
-    ray.init(**{"address": "local", "include_dashboard": False, "log_to_driver": False, **options})
+    with _keeping_sigterm_handler(), hang_up_blocked():
+        ray.init(**{"address": "local", "include_dashboard": False, "log_to_driver": False, **options})
 
 
 def leave_forks_alone() -> None:

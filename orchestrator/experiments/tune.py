@@ -8,19 +8,21 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import ray
+import numpy as np
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from rich.console import Console
 
+from corpus.storage.errors import Interrupted
 from corpus.storage.models import FrozenModel
 from corpus.storage.state_files import StateFolder, write_json
-from orchestrator.cluster.connect import start_local
+from orchestrator.cluster.connect import leave, start_local
+from orchestrator.cluster.signals import ending_on_signals
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import RunConfig
-from orchestrator.experiments.trial import Trial, directory_of
-from orchestrator.experiments.tune_config import Range, SpaceConfig
+from orchestrator.experiments.trial import Trial, directory_of, end_runs, grace_of
+from orchestrator.experiments.tune_config import Range, SpaceConfig, check_values
 from orchestrator.report.tables import share_text, titled_table
 from orchestrator.state.records import read_records
 from orchestrator.state.run_end import RunStatus
@@ -28,6 +30,7 @@ from orchestrator.tracking.base import TrackedRun
 from orchestrator.tracking.registry import make_tracker
 
 _STORE = 100 * 2**20  # bytes of the object store of the search's own cluster, which holds next to nothing
+_TRIES = 100  # draws for each setting, until it is another one: a list of few values has no more
 
 
 class TrialResult(FrozenModel):
@@ -76,11 +79,14 @@ def run_search(job: SearchJob, space: SpaceConfig, console: Console) -> SearchRe
 
     Raises:
         ConfigError: A configuration of the space cannot be used.
+        Interrupted: The user, or a signal, ended the search; its runs have saved their state.
     """
     config = load_config(job.base, job.fixed)
+    check_values(space, job.base, job.fixed)
+    drawn = draw_settings(space)
     job.out.mkdir(parents=True, exist_ok=True)
     console.print(
-        f"search {job.out}: {space.trials} trials of {config.rounds} rounds at most, {len(space.seeds)} seeds each",
+        f"search {job.out}: {len(drawn)} trials of {config.rounds} rounds at most, {len(space.seeds)} seeds each",
         highlight=False,
         soft_wrap=True,
         markup=False,
@@ -89,18 +95,19 @@ def run_search(job: SearchJob, space: SpaceConfig, console: Console) -> SearchRe
     tracker.start({"base": str(job.base), **space.model_dump(mode="json")})
     status: RunStatus = "failed"
     try:
-        drawn = _search(job, space, config)
-        found = _results(job, space, drawn)
-        write_json(job.out, job.out / "tune.json", found)
-        tracker.log_files(None, [job.out / "tune.json"], "table")
-        tracker.log_metrics(
-            {f"trial/{number}": trial.metric for number, trial in enumerate(found.trials) if trial.metric is not None},
-            step=len(found.trials),
-        )
-        status = "finished"
-    except KeyboardInterrupt:
+        with ending_on_signals():
+            _search(job, space, config, drawn)
+            found = _results(job, space, drawn)
+            write_json(job.out, job.out / "tune.json", found)
+            tracker.log_files(None, [job.out / "tune.json"], "table")
+            known = {number: trial.metric for number, trial in enumerate(found.trials) if trial.metric is not None}
+            tracker.log_metrics({f"trial/{number}": value for number, value in known.items()}, step=len(found.trials))
+            status = "finished"
+    except KeyboardInterrupt as error:
         status = "interrupted"
-        raise
+        said = "Interrupted; what is finished is kept. Go on with the same command."
+        console.print(said, highlight=False)
+        raise Interrupted(said) from error
     finally:
         tracker.finish(status)
     return found
@@ -117,8 +124,21 @@ def print_search(found: SearchResult, console: Console) -> None:
     console.print(table)
 
 
-def _search(job: SearchJob, space: SpaceConfig, config: RunConfig) -> list[dict[str, Any]]:
-    """Run the search; returns the settings of every trial in the order of their draw."""
+def draw_settings(space: SpaceConfig) -> list[dict[str, Any]]:
+    """Draw the settings of every trial, each of them once: equal ones would work in the same run directories."""
+    generator = np.random.default_rng(space.draw_seed)
+    domains = {key: _domain(values) for key, values in space.keys.items()}
+    drawn: dict[Path, dict[str, Any]] = {}
+    for _ in range(_TRIES * space.trials):
+        settings = {key: domain.sample(random_state=generator) for key, domain in domains.items()}
+        drawn.setdefault(directory_of(Path(), settings, 0), settings)
+        if len(drawn) == space.trials:
+            break
+    return list(drawn.values())
+
+
+def _search(job: SearchJob, space: SpaceConfig, config: RunConfig, drawn: list[dict[str, Any]]) -> None:
+    """Run a trial of each of the settings."""
     shared = asdict(job) | {
         "base": str(job.base.resolve()),
         "out": str(job.out.resolve()),
@@ -127,18 +147,20 @@ def _search(job: SearchJob, space: SpaceConfig, config: RunConfig) -> list[dict[
         "seeds": list(space.seeds),
         "metric": space.metric,
         "cwd": os.getcwd(),
+        "grace_s": grace_of(config),
     }
-    # A cluster of the search's own, for its bookkeeping alone: every run starts or joins one as it is configured.
-    start_local(num_cpus=space.concurrent, object_store_memory=_STORE)
+    # Else Ray takes Ctrl-C for a search that is over, and kills the runs.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     try:
-        results = tune.Tuner(
+        # A cluster of the search's own, for its bookkeeping alone: every run starts or joins one as it is configured.
+        start_local(num_cpus=space.concurrent, object_store_memory=_STORE)
+        tune.Tuner(
             tune.with_resources(Trial, {"cpu": 1}),
-            param_space={**shared, "settings": {key: _domain(values) for key, values in space.keys.items()}},
+            param_space={**shared, "settings": tune.grid_search(drawn)},
             tune_config=tune.TuneConfig(
-                num_samples=space.trials,
                 reuse_actors=True,
                 max_concurrent_trials=space.concurrent,
-                search_alg=BasicVariantGenerator(random_state=space.draw_seed, max_concurrent=space.concurrent),
+                search_alg=BasicVariantGenerator(max_concurrent=space.concurrent),
                 scheduler=ASHAScheduler(
                     time_attr="training_iteration",
                     metric=space.metric,
@@ -151,8 +173,10 @@ def _search(job: SearchJob, space: SpaceConfig, config: RunConfig) -> list[dict[
             run_config=tune.RunConfig(storage_path=str(job.out.resolve() / "ray_tune"), verbose=0),
         ).fit()
     finally:
-        ray.shutdown()
-    return [dict(result.config["settings"]) for result in results if result.config is not None]
+        try:
+            end_runs(Path(shared["out"]), grace_of(config))
+        finally:
+            leave()
 
 
 def _domain(values: Range | list) -> Any:
