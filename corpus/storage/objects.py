@@ -186,10 +186,15 @@ class Patient:
     Args:
         store: The store.
         patience_s: Seconds after which one request is given up.
+        advice: What to do then; default: what who runs in the store has to know.
     """
 
-    def __init__(self, store: ObjectStore, patience_s: float) -> None:
+    def __init__(self, store: ObjectStore, patience_s: float, advice: str | None = None) -> None:
         self._store, self.patience_s = store, patience_s
+        self._advice = advice or (
+            "storage.give_up_after_s says for how long. What the run had published before is whole. When the store "
+            f"answers again: knowlip resume {store.uri}"
+        )
 
     @property
     def once(self) -> ObjectStore:
@@ -249,10 +254,7 @@ class Patient:
                 with attempt:
                     return ask()
         except StoreAway as error:
-            raise StoreAway(
-                f"{error} It was asked for {patience_s:.0f} s (storage.give_up_after_s). What the run had published "
-                f"before is whole. When the store answers again: knowlip resume {self.uri}"
-            ) from error
+            raise StoreAway(f"{error} It was asked for {patience_s:.0f} s. {self._advice}") from error
         raise AssertionError("stamina returns or raises")
 
 

@@ -25,11 +25,11 @@ def _s3(uri: StoreUri) -> ObjectStore:
 STORES.add("s3", _s3)
 
 
-def open_store(uri: StoreUri, patience_s: float) -> Patient:
-    """Open the store of a URI; it is asked again for `patience_s` seconds while it is away.
+def open_store(uri: StoreUri, patience_s: float, advice: str | None = None) -> Patient:
+    """Open the store of a URI; it is asked again for `patience_s` seconds while it is away, see `Patient`.
 
     Raises:
         UnknownMember: There is no kind of store for the URI's scheme.
         StoreRefused: What the kind needs is not installed, or its settings are wrong.
     """
-    return Patient(STORES.find(uri.scheme)(uri), patience_s)
+    return Patient(STORES.find(uri.scheme)(uri), patience_s, advice)

@@ -19,9 +19,6 @@ from orchestrator.cli.arguments import console
 _ANYWHERE = {"-v", "-vv", "--verbose", "-q", "--quiet", "--log-json"}
 _ANYWHERE_WITH_VALUE = "--log-file"
 
-_RETRIES_NOTHING = {"status", "--version"}
-"""What is asked so often that a library which only says what is tried again is not imported for it."""
-
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -102,7 +99,7 @@ def main() -> None:
 
     prepare_environment()
     arguments = sys.argv[1:]
-    if _RETRIES_NOTHING.isdisjoint(arguments):
+    if not _retries_nothing(arguments):
         from orchestrator.cluster.retry_notice import announce_retries
 
         announce_retries(Console(stderr=True))
@@ -114,6 +111,11 @@ def main() -> None:
     except UserError as error:
         Console(stderr=True).print(Text.assemble(("Error:", "bold red"), f" {error}"), highlight=False, soft_wrap=True)
         sys.exit(error.exit_status)
+
+
+def _retries_nothing(arguments: list[str]) -> bool:
+    """Whether a command asks no other machine, and so often that the library which tries again is not imported."""
+    return "--version" in arguments or ("status" in arguments and not any("://" in each for each in arguments))
 
 
 def _general_first(arguments: list[str]) -> list[str]:

@@ -28,14 +28,16 @@ def stored_status(uri: StoreUri) -> dict[str, Any]:
         RunDirectoryError: There is no run.
         StoreAway: The store does not answer.
     """
-    store = open_store(uri, _PATIENCE_S)
+    store = open_store(uri, _PATIENCE_S, f"When it answers again: knowlip status {uri}")
     with tempfile.TemporaryDirectory(prefix="knowlip-status-") as temporary:
         folder = Path(temporary).resolve() / "run"
         _read(store, folder)
         found = status_as_json(folder)
     weights = found["weights"] and f"{uri}: {Path(found['weights']).relative_to(folder)}"
     resume = found["resume"] and f"knowlip resume {uri}"
-    return {**found, "run_dir": str(uri), "weights": weights, "resume": resume}
+    # The tracker's own store below the run directory is not published.
+    view = None if str(folder) in (found["view"] or "") else found["view"]
+    return {**found, "run_dir": str(uri), "weights": weights, "view": view, "resume": resume}
 
 
 def _read(store: Patient, folder: Path) -> None:

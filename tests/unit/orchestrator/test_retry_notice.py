@@ -7,6 +7,7 @@ import stamina
 from rich.console import Console
 from stamina.instrumentation import set_on_retry_hooks
 
+from orchestrator.cli import _retries_nothing
 from orchestrator.cluster.retry_notice import announce_retries
 
 
@@ -37,3 +38,17 @@ def test_a_retry_is_told_with_its_cause_and_no_password(said, error, cause):
 
     assert ask() == "answer"
     assert said.getvalue() == f"Trying again in 0 s: {cause}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nothing"),
+    [
+        (["status", "runs/latest"], True),
+        (["--version"], True),
+        (["status", "s3://bucket/a"], False),
+        (["status", "small", "--address=http://h:8265"], False),
+        (["run", "a.yaml"], False),
+    ],
+)
+def test_only_what_asks_no_other_machine_goes_without_the_library_that_tries_again(arguments, nothing):
+    assert _retries_nothing(arguments) is nothing

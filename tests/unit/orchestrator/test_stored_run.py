@@ -19,6 +19,7 @@ from corpus.storage.stores import STORES
 from orchestrator.config.load import differing_keys, load_config
 from orchestrator.data.inputs import CorpusInputs, read_inputs
 from orchestrator.data.prepare import open_again
+from orchestrator.report import stored_status
 from orchestrator.run.restored import fetch_run
 from orchestrator.run.stored import StoredRun
 from orchestrator.state.lease import LeaseHeld, LeaseKeeper
@@ -287,6 +288,15 @@ def test_status_of_a_stored_run_reads_its_small_files_alone(s3, made, tmp_path, 
     code, said, _ = call("status", uri)
     assert code == 0
     assert f"knowlip resume {uri}" in said
+    assert "knowlip-status-" not in said  # a folder that is gone
+
+
+def test_a_status_whose_store_is_away_says_to_ask_again_later(s3, made, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_status, "_PATIENCE_S", 0.3)
+    s3.proxy.go_away()
+    with pytest.raises(StoreAway, match=r"asked for 0 s\. When it answers again: knowlip status s3://") as told:
+        stored_status.stored_status(s3.uri("a"))
+    assert "give_up_after_s" not in str(told.value)
 
 
 def test_a_stored_run_is_fetched_and_every_command_reads_the_copy(s3, made, tmp_path, call):
