@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 console = Console(markup=False, emoji=False)  # names are printed as they are, brackets and colons too
 
+ASKING = "asking the cluster"
+"""Shown at once: the libraries that ask take seconds to load."""
+
 Settings = Annotated[
     list[str] | None,
     typer.Option(
