@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.arguments import AsJson, Settings, Tiles, console, load
+from orchestrator.cli.arguments import ASKING, AsJson, Settings, Tiles, console, load
+from orchestrator.jobs.address import job_server
 
 Address = Annotated[
     str,
@@ -14,7 +15,9 @@ Address = Annotated[
         "--address",
         metavar="URL",
         envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"],
-        help="The cluster's job server, for instance http://localhost:8265; a token comes from RAY_AUTH_TOKEN.",
+        callback=job_server,
+        show_default=False,
+        help="The cluster's job server, for instance http://localhost:8265; a token comes from RAY_AUTH_TOKEN. Needed.",
     ),
 ]
 RunName = Annotated[str, typer.Argument(metavar="NAME", help="Name of a submitted run.")]
@@ -22,7 +25,7 @@ RunName = Annotated[str, typer.Argument(metavar="NAME", help="Name of a submitte
 
 def submit(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML configuration.")],
-    address: Address,
+    address: Address = "",
     name: Annotated[
         str | None, typer.Option("--name", metavar="N", help="Name of the run; default: that of the configuration.")
     ] = None,
@@ -45,33 +48,36 @@ def submit(
     settings: Settings = None,
 ) -> None:
     """Run on a cluster elsewhere. Given again, it goes on with the same run, and never doubles one that is at work."""
-    from orchestrator.jobs.submit import submit as submit_run
-    from orchestrator.jobs.submit import wait as wait_for
+    with console.status(ASKING):
+        from orchestrator.jobs.follow import wait as wait_for
+        from orchestrator.jobs.submit import submit as submit_run
 
-    loaded = load(config, tiles, settings)
-    jobs, job = submit_run(loaded, address, name or loaded.name, storage, console, code)
+        loaded = load(config, tiles, settings)
+        jobs, job = submit_run(loaded, address, name or loaded.name, storage, console, code)
     if wait:
         raise typer.Exit(wait_for(jobs, job, console))
 
 
-def list_jobs(address: Address, as_json: AsJson = False) -> None:
+def list_jobs(address: Address = "", as_json: AsJson = False) -> None:
     """List the runs that were submitted to a cluster."""
-    from orchestrator.jobs.client import Jobs
-    from orchestrator.jobs.listing import print_jobs
+    with console.status(ASKING):
+        from orchestrator.jobs.client import Jobs
+        from orchestrator.jobs.listing import print_jobs
 
-    found = Jobs(address).all()
+        found = Jobs(address).all()
     if as_json:
         print(json.dumps([job.as_json() for job in found], indent=2))
     else:
         print_jobs(found, console)
 
 
-def stop(name: RunName, address: Address) -> None:
+def stop(name: RunName, address: Address = "") -> None:
     """Have a submitted run save its state and end; submitting it again goes on."""
-    from orchestrator.jobs.client import Jobs
+    with console.status(ASKING):
+        from orchestrator.jobs.client import Jobs
 
-    jobs = Jobs(address)
-    job = jobs.last(name)
+        jobs = Jobs(address)
+        job = jobs.last(name)
     if job.is_live:
         jobs.stop(job)
         said = "was asked to save its state and end"

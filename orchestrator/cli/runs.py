@@ -10,6 +10,7 @@ import typer
 from corpus.storage.errors import InputError
 from corpus.storage.objects import StoreUri
 from orchestrator.cli.arguments import (
+    ASKING,
     AsJson,
     Config,
     RunDir,
@@ -21,12 +22,14 @@ from orchestrator.cli.arguments import (
     load,
     run_place,
 )
+from orchestrator.jobs.address import job_server
 
 Address = Annotated[
     str | None,
     typer.Option(
         "--address",
         metavar="URL",
+        callback=lambda address: address and job_server(address),
         help="Job server of a cluster: RUN_DIR is the name of a run that was submitted there.",
     ),
 ]
@@ -88,10 +91,10 @@ def fetch(
 def status(run_dir: RunPlace, as_json: AsJson = False, address: Address = None) -> None:
     """Say what a run does, how far it has come, what it waits for, and where its results lie."""
     if address is not None:
-        from orchestrator.jobs.client import Jobs
-        from orchestrator.jobs.listing import print_remote_status, remote_status
+        with console.status(ASKING):
+            from orchestrator.jobs.client import Jobs
+            from orchestrator.jobs.listing import print_remote_status, remote_status
 
-        with console.status("asking the cluster"):
             found = remote_status(Jobs(address), str(run_dir))
         if as_json:
             print(json.dumps(found, indent=2))
@@ -128,14 +131,17 @@ def logs(
 ) -> None:
     """Print what the processes of a run logged, driver and actors, in order of time."""
     if address is not None:
-        from orchestrator.jobs.client import Jobs
-        from orchestrator.jobs.submit import wait
+        with console.status(ASKING):
+            from orchestrator.jobs.client import Jobs
+            from orchestrator.jobs.follow import wait
+            from orchestrator.jobs.ray_words import of_the_run
 
-        jobs = Jobs(address)
-        job = jobs.last(str(run_dir))
-        if follow:
+            jobs = Jobs(address)
+            job = jobs.last(str(run_dir))
+            said = None if follow else of_the_run(jobs.logs(job))
+        if said is None:
             raise typer.Exit(wait(jobs, job, console))
-        print(jobs.logs(job), end="")
+        print(said, end="")
         return
     from orchestrator.monitoring.logs import follow_logs, format_line, read_logs
     from orchestrator.state.run_directory import RunDirectory

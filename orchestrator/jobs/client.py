@@ -2,9 +2,10 @@
 
 import json
 import logging
+import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -12,22 +13,33 @@ from typing import Any
 
 import requests
 import stamina
+from ray.dashboard.modules import dashboard_sdk
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from corpus.storage.errors import InputError, Interrupted, UserError
 from corpus.storage.redaction import without_user
-from orchestrator.jobs.package import run_command, run_dir_of, status_command
+from orchestrator.jobs.package import as_text, differences, from_text, run_command, run_dir_of, status_command
+from orchestrator.jobs.ray_words import reason
 from orchestrator.policies.attempts import Attempt, attempt_of, last_attempt
 from orchestrator.run.origin import ENVIRONMENT, Origin
 
-_ASKED_EVERY_S = 2.0
 _STATUS_PATIENCE_S = 180.0
-_RUN_DIR, _USER, _HOST = "knowlip_run_dir", "knowlip_user", "knowlip_host"
+_MONITOR_S = 3.0
+"""Ray's monitor looks at a job once a second until it finds its supervisor gone, and writes the entry of a job that was
+deleted before anew (`_monitor_job_internal` in job_manager.py of Ray 2.60)."""
+_RUN_DIR, _USER, _HOST, _CONFIG = "knowlip_run_dir", "knowlip_user", "knowlip_host", "knowlip_config"
+_STOP_PATIENCE_S = 10.0
+_NAMED = 5
+_log = logging.getLogger(__name__)
 
 
 class JobsUnreachable(UserError):
     """The cluster's job server does not answer, or refuses; the message says what to check."""
+
+
+class OtherRun(InputError):
+    """The cluster has another run of that name; the message says what differs."""
 
 
 class UnknownJob(InputError):
@@ -48,6 +60,7 @@ class Job:
         started: seconds since 1970; None before it started.
         message: what Ray says of it.
         runtime_env: of the job.
+        config: of the run as it was sent, see `package.as_text`; empty where an older version has sent it.
     """
 
     attempt: Attempt
@@ -59,6 +72,17 @@ class Job:
     started: float | None
     message: str
     runtime_env: dict[str, Any]
+    config: str
+
+    @property
+    def by(self) -> str:
+        """Who submitted it, and from where."""
+        return f"{self.user}@{self.host}"
+
+    @property
+    def reason(self) -> str:
+        """Why it failed or was stopped; empty where it works, or has ended well."""
+        return reason(self.message) if self.exit_status else ""
 
     @property
     def is_live(self) -> bool:
@@ -78,6 +102,7 @@ class Job:
             "host": self.host,
             "started": None if self.started is None else datetime.fromtimestamp(self.started, UTC).isoformat(),
             "message": self.message,
+            "reason": self.reason,
         }
 
 
@@ -93,7 +118,9 @@ class Jobs:
     """
 
     def __init__(self, address: str) -> None:
-        logging.getLogger("ray").setLevel(logging.WARNING)  # it tells at INFO what it uploads
+        for logger in ("ray", dashboard_sdk.__name__):  # the second has a level of its own
+            logging.getLogger(logger).setLevel(logging.WARNING)  # it tells at INFO what it uploads
+        os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray would take RAY_ADDRESS instead of what it is given
         self._address = without_user(address)
         with self._answering():
             self._client = JobSubmissionClient(address)
@@ -117,31 +144,41 @@ class Jobs:
             raise UnknownJob(f"The cluster at {self._address} has no run '{name}'. It has: {names}.")
         return jobs[attempt]
 
+    def follow_command(self, job: Job) -> str:
+        """Return what follows a run from here."""
+        return f"knowlip logs {job.attempt.name} --address {self._address} --follow"
+
     def submit(
         self,
         name: str,
         storage: PurePosixPath,
         folder: Path,
+        config: dict[str, Any],
         origin: Callable[[Attempt], Origin],
-    ) -> tuple[Job, bool]:
+    ) -> tuple[Job, Job | None]:
         """Submit a run, or find it where it is at work or done.
 
         Args:
             name: of the run.
             storage: root of the storage that the cluster's nodes see.
             folder: what `package.pack` wrote.
+            config: what `package.on_cluster` returns for no root: what lies below one is told by that.
             origin: says where an attempt comes from.
 
         Returns:
-            (the job, whether it was submitted now).
+            (the job, the last attempt before this call): both are the same where nothing was submitted.
+
+        Raises:
+            OtherRun: the last attempt had another configuration, or another storage.
         """
-        known = {job.attempt: job for job in self.all() if job.attempt.name == name}
-        last = max(known, default=None)
-        if last is not None and (known[last].is_live or known[last].exit_status == 0):
-            return known[last], False
-        attempt = Attempt(name, 1 if last is None else last.number + 1)
-        said = origin(attempt)
         run_dir = run_dir_of(name, storage)
+        last = max((job for job in self.all() if job.attempt.name == name), key=lambda job: job.attempt, default=None)
+        if last is not None:
+            self._refuse_another(last, run_dir, config)
+            if last.is_live or last.exit_status == 0:
+                return last, last
+        attempt = Attempt(name, 1 if last is None else last.attempt.number + 1)
+        said = origin(attempt)
         with self._answering():
             try:
                 self._submit(
@@ -151,13 +188,37 @@ class Jobs:
                         "working_dir": str(folder),
                         "env_vars": {ENVIRONMENT: said.model_dump_json()},
                     },
-                    metadata={_RUN_DIR: str(run_dir), _USER: said.user, _HOST: said.host},
+                    metadata={
+                        _RUN_DIR: str(run_dir),
+                        _USER: said.user,
+                        _HOST: said.host,
+                        _CONFIG: as_text(config),
+                    },
                 )
             except RuntimeError:
                 if attempt not in {job.attempt for job in self.all()}:
                     raise
-                return self.last(name), False  # somebody has submitted the same at the same time
-        return self.last(name), True
+                now = self.last(name)  # somebody has submitted the same at the same time
+                self._refuse_another(now, run_dir, config)
+                return now, now
+        return self.last(name), last
+
+    def _refuse_another(self, last: Job, run_dir: PurePosixPath, config: dict[str, Any]) -> None:
+        """Refuse what a submission would ignore: the run goes on as it was begun."""
+        if last.exit_status == InputError.exit_status:  # it has to be given anew with what is mended
+            return
+        differing = [] if last.run_dir == run_dir else [f"the run directory, {last.run_dir} there and {run_dir} here"]
+        differing += [
+            f"{key}, {there} there and {here} here" for key, there, here in differences(from_text(last.config), config)
+        ]
+        if not differing:
+            return
+        more = f"; and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
+        raise OtherRun(
+            f"The cluster at {self._address} has a run '{last.attempt.name}', submitted by {last.by}, which differs in "
+            f"{without_user('; '.join(differing[:_NAMED]))}{more}. A run keeps what it was begun with: give this one a "
+            "name of its own (--name), or submit it as it was."
+        )
 
     def _submit(self, **job: Any) -> str:
         """Submit a job, again and again for a while where the cluster says that it is only just starting."""
@@ -171,19 +232,6 @@ class Jobs:
         with self._answering():
             return self._client.get_job_logs(job.attempt.submission_id)
 
-    def follow(self, job: Job, write: Callable[[str], None]) -> Job:
-        """Pass on what the driver prints until it has ended, and return the job then."""
-        seen = 0
-        while True:
-            now = self.last(job.attempt.name)
-            text = self.logs(now)
-            if len(text) > seen:
-                write(text[seen:])
-                seen = len(text)
-            if not now.is_live or now.attempt != job.attempt:
-                return now
-            time.sleep(_ASKED_EVERY_S)
-
     def stop(self, job: Job) -> None:
         """Ask the run to save its state and end. It does so in its own time."""
         with self._answering():
@@ -192,28 +240,67 @@ class Jobs:
     def run_status(self, job: Job) -> dict[str, Any] | None:
         """Return what `knowlip status --json` says on the cluster; None where the run has no directory yet.
 
-        A small job of its own looks there, which takes some seconds.
+        Raises:
+            JobsUnreachable: it did not end in time.
+        """
+        said = None
+        with closing(self.look(job)) as looks, self._answering():
+            for found in looks:
+                said = found or said
+                time.sleep(0.5)
+        return said
+
+    def look(self, job: Job) -> Generator[dict[str, Any] | None]:
+        """Have `knowlip status --json` look at a run on the cluster, step by step.
+
+        A small job of its own looks there, which takes some seconds. It is forgotten in the end or on closing.
+
+        Yields:
+            What it says, once, if the run has a directory; before and after that None.
 
         Raises:
             JobsUnreachable: it did not end in time.
         """
+        environment = {key: value for key, value in job.runtime_env.items() if key in ("working_dir", "env_vars")}
         with self._answering():
-            environment = {key: value for key, value in job.runtime_env.items() if key in ("working_dir", "env_vars")}
             job_id = self._submit(entrypoint=status_command(job.run_dir), runtime_env=environment)
-            deadline = time.monotonic() + _STATUS_PATIENCE_S
-            while not (status := self._client.get_job_status(job_id)).is_terminal():
+        deadline = time.monotonic() + _STATUS_PATIENCE_S
+        try:
+            while not (status := self._state(job_id)).is_terminal():
                 if time.monotonic() > deadline:
-                    self._client.stop_job(job_id)
                     raise JobsUnreachable(
                         f"The cluster at {self._address} did not look into {job.run_dir} within "
                         f"{_STATUS_PATIENCE_S:.0f} s: see that its head node is well, then ask again."
                     )
-                time.sleep(0.5)
-            said = self._client.get_job_logs(job_id)
-            self._client.delete_job(job_id)
-        if status != JobStatus.SUCCEEDED or "{" not in said:
-            return None
-        return json.loads(said[said.index("{") : said.rindex("}") + 1])
+                yield None
+            with self._answering():
+                said = self._client.get_job_logs(job_id)
+            if status == JobStatus.SUCCEEDED and "{" in said:
+                yield json.loads(said[said.index("{") : said.rindex("}") + 1])
+            forgotten = time.monotonic() + _MONITOR_S
+            while time.monotonic() < forgotten:
+                yield None
+        finally:
+            self._forget(job_id)
+
+    def _state(self, job_id: str) -> JobStatus:
+        with self._answering():
+            return self._client.get_job_status(job_id)
+
+    def _forget(self, job_id: str) -> None:
+        """Delete a job from Ray's list, and end it where it works."""
+        deadline = time.monotonic() + _STOP_PATIENCE_S
+        try:
+            if not self._state(job_id).is_terminal():
+                with self._answering():
+                    self._client.stop_job(job_id)
+                while not self._state(job_id).is_terminal() and time.monotonic() < deadline:
+                    time.sleep(0.2)
+                time.sleep(_MONITOR_S)
+            with self._answering():
+                self._client.delete_job(job_id)
+        except JobsUnreachable as error:  # what it was asked for is known, or another error says why it is not
+            _log.info("%s stays in Ray's list of jobs: %s", job_id, error)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -249,6 +336,7 @@ def _job(details: JobDetails) -> Job | None:
         None if details.start_time is None else details.start_time / 1000,
         details.message or "",
         details.runtime_env or {},
+        metadata.get(_CONFIG, ""),
     )
 
 

@@ -26,7 +26,7 @@ def print_jobs(jobs: list[Job], console: Console) -> None:
             job.status.lower(),
             exit_status,
             started,
-            f"{job.user}@{job.host}",
+            job.by,
             str(job.run_dir),
         )
     console.print(table)
@@ -48,6 +48,8 @@ def print_remote_status(found: dict[str, Any], console: Console) -> None:
         soft_wrap=True,
         markup=False,
     )
+    if job["reason"]:
+        console.print(f"{'reason':<14} {job['reason']}", highlight=False, soft_wrap=True, markup=False)
     if found["run"] is None:
         console.print(f"{'run directory':<14} {job['run_dir']} is not there yet", highlight=False, soft_wrap=True)
     else:

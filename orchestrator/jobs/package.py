@@ -1,8 +1,12 @@
 """What is sent with a submission: the whole configuration, and the code where the cluster does not have it."""
 
+import base64
 import importlib.metadata
+import json
 import shlex
 import shutil
+import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,6 +36,30 @@ def on_cluster(config: RunConfig, storage: PurePosixPath) -> dict[str, Any]:
     content = with_paths(config, lambda path: str(storage / path))  # an absolute path stays as it is
     content["cluster"] |= {"address": "auto", "spill_dir": None}
     return content
+
+
+def as_text(config: dict[str, Any]) -> str:
+    """Return what `on_cluster` returned in a few kB: it is kept with every attempt."""
+    return base64.b64encode(zlib.compress(json.dumps(config).encode())).decode()
+
+
+def from_text(text: str) -> dict[str, Any]:
+    """Return what `as_text` was given; {} of nothing."""
+    return json.loads(zlib.decompress(base64.b64decode(text))) if text else {}
+
+
+def differences(there: dict[str, Any], here: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Iterate over (dotted key, value there, value here) of two configurations.
+
+    A key that only one of them has is one of another version of knowlip, and says nothing.
+    """
+    for key in here:
+        if key not in there:
+            continue
+        if isinstance(there[key], dict) and isinstance(here[key], dict):
+            yield from ((f"{key}.{below}", *values) for below, *values in differences(there[key], here[key]))
+        elif there[key] != here[key]:
+            yield key, there[key], here[key]
 
 
 def pack(config: RunConfig, storage: PurePosixPath, folder: Path, code: bool) -> None:

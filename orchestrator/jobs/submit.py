@@ -2,7 +2,6 @@
 
 import re
 import socket
-import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +12,7 @@ from corpus.storage.redaction import without_user
 from orchestrator.cluster.admission import user_name
 from orchestrator.config.schema import RunConfig
 from orchestrator.jobs.client import Job, Jobs
-from orchestrator.jobs.package import pack
+from orchestrator.jobs.package import on_cluster, pack
 from orchestrator.policies.attempts import NAME_PATTERN, Attempt
 from orchestrator.run.origin import Origin
 from orchestrator.tracking.facts import git_commit
@@ -38,6 +37,7 @@ def submit(
 
     Raises:
         UnusableSubmission: name or storage cannot be used.
+        OtherRun: the cluster has another run of that name.
         JobsUnreachable: the cluster does not answer.
     """
     if not re.fullmatch(NAME_PATTERN, name):
@@ -52,41 +52,25 @@ def submit(
     jobs = Jobs(address)
     with tempfile.TemporaryDirectory(prefix="knowlip-submit-") as folder:
         pack(config, root, Path(folder), code)
-        job, fresh = jobs.submit(name, root, Path(folder), lambda attempt: _origin(attempt, address))
-    _say(job, fresh, address, console)
+        given = on_cluster(config, PurePosixPath())
+        job, last = jobs.submit(name, root, Path(folder), given, lambda attempt: _origin(attempt, address))
+    _say(job, last, jobs, console)
     return jobs, job
 
 
-def wait(jobs: Jobs, job: Job, console: Console) -> int:
-    """Print what a job prints until it has ended, and return the run's exit status."""
-
-    def write(text: str) -> None:
-        if not console.quiet:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-
-    ended = jobs.follow(job, write)
-    if ended.exit_status and ended.message:
-        console.print(ended.message.splitlines()[0], highlight=False, soft_wrap=True, markup=False)
-    return ended.exit_status or 0
-
-
-def _say(job: Job, fresh: bool, address: str, console: Console) -> None:
+def _say(job: Job, last: Job | None, jobs: Jobs, console: Console) -> None:
     attempt = f"attempt {job.attempt.number} of {job.attempt.name}"
-    if fresh:
+    if job is not last:
         said = f"submitted {attempt}, which writes to {job.run_dir}"
     elif job.is_live:
         said = f"{attempt} is {job.status.lower()} already; nothing was submitted"
     else:
         said = f"{attempt} has finished; nothing was submitted"
+    if last is not None and (last.user, last.host) != (user_name(), socket.gethostname()):
+        said += f" (attempt {last.attempt.number} was submitted by {last.by})"
     console.print(said, highlight=False, soft_wrap=True, markup=False)
     if job.is_live:
-        console.print(
-            f"follow it with: knowlip logs {job.attempt.name} --address {without_user(address)} --follow",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
+        console.print(f"follow it with: {jobs.follow_command(job)}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _origin(attempt: Attempt, address: str) -> Origin:

@@ -129,6 +129,17 @@ def print_found(found: dict[str, Any], console: Console) -> None:
             console.print(f"{name:<14} {said}", highlight=False, soft_wrap=True, markup=False)
 
 
+def in_a_line(found: dict[str, Any]) -> str:
+    """Return what the run does and how long that still takes, of what `status_as_json` returned."""
+    if found["phase"] is None:
+        return found["state"]
+    where = f"round {found['round']} of {found['rounds']}, {found['phase']}" if found["round"] else found["phase"]
+    share = "" if found["progress"] is None else f" ({found['progress']:.0%} done)"
+    left = f"; {left}" if (left := _left(found)) else ""
+    waits = f": {found['waiting_for']}" if found["waiting_for"] else ""
+    return f"{where}{share}{waits}{left}"
+
+
 def _settings(directory: RunDirectory, config: dict[str, Any]) -> tuple[int, TrackingConfig]:
     """The two keys that are needed of a configuration; all of it is checked where the run goes on."""
     rounds = config.get("rounds")
