@@ -53,7 +53,7 @@ def submit(
     with tempfile.TemporaryDirectory(prefix="knowlip-submit-") as folder:
         pack(config, root, Path(folder), code)
         given = on_cluster(config, PurePosixPath())
-        job, last = jobs.submit(name, root, Path(folder), given, lambda attempt: _origin(attempt, address))
+        job, last = jobs.submit(name, root, Path(folder), given, lambda attempt: _origin(attempt, address, code))
     _say(job, last, jobs, console)
     return jobs, job
 
@@ -73,12 +73,12 @@ def _say(job: Job, last: Job | None, jobs: Jobs, console: Console) -> None:
         console.print(f"follow it with: {jobs.follow_command(job)}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _origin(attempt: Attempt, address: str) -> Origin:
+def _origin(attempt: Attempt, address: str, code: bool) -> Origin:
     return Origin(
         job_id=attempt.submission_id,
         attempt=attempt.number,
         cluster=without_user(address),
         host=socket.gethostname(),
         user=user_name(),
-        git_commit=git_commit(),
+        git_commit=git_commit() if code else None,  # else the cluster's own code runs, whose commit the run knows
     )

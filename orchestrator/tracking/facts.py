@@ -11,6 +11,8 @@ from orchestrator.policies.schedule import schedule_label
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 10.0
+BUILT_FROM = "KNOWLIP_GIT_COMMIT"
+"""Environment variable of an image: the commit of the code in it."""
 
 
 def facts_of(config: RunConfig) -> dict[str, str]:
@@ -35,10 +37,10 @@ def _user() -> str | None:
 def git_commit() -> str | None:
     """The commit of the code that runs, and "-dirty" where files differ from it.
 
-    None where the code is no working copy of its own repository, or without git.
+    Where the code is no working copy of its own repository, as in an image, it is what KNOWLIP_GIT_COMMIT says, or None.
     """
     if _git("ls-files", "--error-unmatch", "orchestrator/loop.py") is None:
-        return None
+        return os.environ.get(BUILT_FROM) or None
     return _git("describe", "--always", "--dirty", "--abbrev=40", "--match=")
 
 

@@ -13,6 +13,7 @@ from orchestrator.jobs.package import CONFIG, on_cluster, pack, run_command, run
 from orchestrator.jobs.submit import UnusableSubmission, submit
 from orchestrator.policies.attempts import Attempt, attempt_of, last_attempt
 from orchestrator.run.origin import ENVIRONMENT, Origin, origin_tags
+from orchestrator.tracking.facts import git_commit
 from support.paths import ROOT
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
@@ -89,10 +90,22 @@ def test_the_tracker_is_told_where_a_submitted_run_comes_from(monkeypatch):
     assert origin_tags() == {}
     origin = Origin(job_id="knowlip-a.2", attempt=2, cluster="http://c", host="h", user="ada", git_commit=None)
     monkeypatch.setenv(ENVIRONMENT, origin.model_dump_json())
+    monkeypatch.setattr("orchestrator.run.origin.git_commit", lambda: "c0ffee")
+    sent_along = origin.model_copy(update={"git_commit": "beef-dirty"})
     assert origin_tags() == {
+        "knowlip.git_commit": "c0ffee",
         "knowlip.job_id": "knowlip-a.2",
         "knowlip.attempt": "2",
         "knowlip.cluster": "http://c",
         "knowlip.host": "h",
         "knowlip.user": "ada",
     }
+    monkeypatch.setenv(ENVIRONMENT, sent_along.model_dump_json())
+    assert origin_tags()["knowlip.git_commit"] == "beef-dirty"
+
+
+def test_code_without_a_repository_is_of_the_commit_that_its_image_was_built_from(monkeypatch, tmp_path):
+    monkeypatch.setattr("orchestrator.tracking.facts._ROOT", tmp_path)
+    assert git_commit() is None
+    monkeypatch.setenv("KNOWLIP_GIT_COMMIT", "c0ffee")
+    assert git_commit() == "c0ffee"
