@@ -15,11 +15,14 @@ class Beside:
     Attributes:
         polarisations: of its bands, from a STAC item or the user's configuration; () where neither says.
         polarisations_why: where they come from.
+        polarisations_configured: whether they come from the configuration. It speaks of every file of a source, and so
+            it names the bands of backscatter and does not say that a file is any.
         backscatter: whether a file of backscatter of the same product lies beside it.
     """
 
     polarisations: tuple[str, ...] = ()
     polarisations_why: str = ""
+    polarisations_configured: bool = False
     backscatter: bool = False
 
 

@@ -13,14 +13,13 @@ from corpus.geotiff.reasons import Reason, TileError
 
 
 def names_polarisation(src: DatasetReader, index: int, description: str, count: int, name: str, beside: Beside) -> bool:
-    """Whether anything says which polarisation a band is."""
+    """Whether anything that speaks of this file says which polarisation a band is; the configuration does not."""
     if products.POLARISATION.search(description):
         return True
     tags = src.tags() | src.tags(index)
     texts = (tags.get("POLARIZATION", ""), tags.get("POLARISATION", ""), products.stem_of(name))
-    return len(beside.polarisations) == count or any(
-        len(products.POLARISATION.findall(text)) == count for text in texts
-    )
+    stated = beside.polarisations if not beside.polarisations_configured else ()
+    return len(stated) == count or any(len(products.POLARISATION.findall(text)) == count for text in texts)
 
 
 def polarisations_of(

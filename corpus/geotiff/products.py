@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
+from corpus.geotiff.other_rasters import other_raster
+
 Unit = Literal["db", "amplitude", "power"]
 POLARISATION: Final = re.compile(r"(?<![A-Za-z])(VV|VH|HH|HV)(?![A-Za-z])", re.IGNORECASE)
 
@@ -57,11 +59,13 @@ _BAND_PARTS: Final = (
     (re.compile(r"(?<![a-z])(?:coh|coherence|phase|ifg|unw)(?![a-z])"), "an interferometric product"),
     (re.compile(r"^[iq]_"), "a part of a complex value"),
     (re.compile(r"(?<![a-z])(?:std|stdev|stddev|variance)(?![a-z])"), "a measure of spread"),
+    (re.compile(r"(?<![a-z])(?:nesz|noise_(?:power|floor))(?![a-z])"), "a noise power"),
 )
 # The same of bands that name none: "VV, 4 looks" and "VV, date 2020-06-07" are backscatter.
 _UNPOLARISED_BAND_PARTS: Final = (
     (re.compile(r"(?<![a-z])(?:height|slope)(?![a-z])"), "a terrain model"),
     (re.compile(r"(?<![a-z])(?:flags?|qa|quality|valid)(?![a-z])"), "a mask"),
+    (re.compile(r"^(?:b0\d|b1[0-2]|b8a|nir\d*|swir\d*|red_?edge\d*|ndvi)$"), "an optical band"),
     (re.compile(r"entropy|anisotropy|(?<![a-z])alpha(?![a-z])"), "an index"),
     (
         re.compile(r"(?<![a-z])(?:lat|latitude|lon|longitude|epoch|date|doy|looks|count)(?![a-z])"),
@@ -94,8 +98,11 @@ def not_backscatter(name: str, *, beside_backscatter: bool = False) -> str | Non
         beside_backscatter: whether a file of backscatter of the same product lies beside it.
     """
     path, stem = PurePosixPath(name), re.sub(r"[-. ]+", "_", stem_of(name))
-    if any(part.lower() in _FOLDERS for part in path.parts[:-1]):
+    folders = [part.lower() for part in path.parts[:-1]]
+    if any(part in _FOLDERS for part in folders):
         return "a quick-look or an auxiliary raster"
+    if what := other_raster(folders, stem):
+        return what
     for pattern, what in _INSIDE:
         if pattern.search(stem):
             return what

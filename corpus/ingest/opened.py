@@ -189,12 +189,13 @@ def _named(scene: Scene, allow_virtual: bool) -> Iterator[DatasetReader]:
 def _bands(
     src: DatasetReader, scene: Scene, item: ItemFacts | None, config: IngestConfig, beside_backscatter: bool
 ) -> Bands:
-    stated, why = (), ""
+    stated, why, configured = (), "", False
     if item is not None and item.polarisations:
         stated, why = item.polarisations, f"the item {item.file}"
     elif config.polarisations:
-        stated, why = config.polarisations, "corpus.ingest.polarisations"
-    return decide_bands(src, scene.name, units=config.units, beside=Beside(tuple(stated), why, beside_backscatter))
+        stated, why, configured = config.polarisations, "corpus.ingest.polarisations", True
+    beside = Beside(tuple(stated), why, configured, beside_backscatter)
+    return decide_bands(src, scene.name, units=config.units, beside=beside)
 
 
 def on_one_grid(scenes: Sequence[Scene], allow_virtual: bool) -> bool:
