@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from corpus.geotiff import products
+from corpus.geotiff import integers, products
+from corpus.geotiff.integers import UNITS_KEY
 from corpus.geotiff.measure import Values
 from corpus.geotiff.products import Unit
 
-UNITS_KEY: Final = "corpus.ingest.units"
 _UNIT_NAMES = products.UNIT_NAMES
 # Decibels of backscatter, or of digital numbers (a 16-bit number has 96 dB), lie inside.
 LOWEST_DB: Final = -150.0
 HIGHEST_DB: Final = 150.0
+# 98 % of one scene: speckle of one look has 27 dB, water against a town 50.
+_WIDEST_DB: Final = 90.0
 # 99th over 1st percentile. Decibels of digital numbers are mostly below 2, amplitudes above 3, powers above 10.
 _RATIO_OF_DECIBELS: Final = 2.2
 _RATIO_OF_LINEAR: Final = 2.8
@@ -27,10 +29,8 @@ _RATIO_OF_LINEAR: Final = 2.8
 _SPREAD_OF_DECIBELS: Final = 0.12
 # See `measure.Values`: the speckle of power measures 1.5 to 2.4, and a filter may leave 1.3; that of amplitude .7 to
 # 1.5. The local spread of an amplitude of several looks is below .3, that of power mostly above, and one look has .5.
-_SPECKLE_OF_POWER: Final = 1.5
-_SPECKLE_OF_AMPLITUDE: Final = 1.2
-_SPREAD_OF_AMPLITUDE: Final = 0.3
-_SPREAD_OF_POWER: Final = 0.6
+_SPECKLE_OF_POWER, _SPECKLE_OF_AMPLITUDE = 1.5, 1.2
+_SPREAD_OF_AMPLITUDE, _SPREAD_OF_POWER = 0.3, 0.6
 # Sigma nought of any surface has a median below; above, the numbers are digital numbers.
 _HIGHEST_MEDIAN_OF_SIGMA: Final = 5.0
 
@@ -134,20 +134,28 @@ def _what_else(facts: BandFacts) -> str | None:
 
 def _of_digital_numbers(facts: BandFacts, configured: Unit | None) -> Meaning:
     """Integers without scale: an amplitude, unless the file says otherwise."""
-    values = facts.values
-    # A word in a file's name ("power_plant.tif") does not make digital numbers a power.
-    chosen = _declared(facts, by_name=values is not None and values.negative_share > 0)
-    if chosen is None and configured and (values is None or not values.count or not _contradiction(configured, values)):
+    values = facts.values if facts.values is not None and facts.values.count else None
+    chosen, named = _declared(facts, by_name=False), products.unit_of_product(facts.name)
+    # A word in a file's name ("power_plant.tif") does not make digital numbers a power, but their speckle may.
+    if chosen is None and named and values is not None and (named[0] == "db" or values.negative_share > 0):
+        chosen = named
+    if chosen and values is not None and (against := integers.objection(chosen[0], values)):
+        if configured is None or integers.objection(configured, values, confirmed=True):
+            why = f"whole numbers called {_UNIT_NAMES[chosen[0]]}: {chosen[1]}; but {against}"
+            return Meaning(Verdict.UNCLEAR, reasons=(why,), hint=integers.HINT)
+        chosen = (configured, f"{UNITS_KEY} says so, and {against}")
+    elif chosen is None and configured and not (values and integers.objection(configured, values, confirmed=True)):
         chosen = (configured, f"{UNITS_KEY} says so")
+    if chosen is None and values is not None:
+        power = _is_sigma(facts) or (named is not None and named[0] == "power")
+        told = integers.objection("amplitude", values) or integers.told_by_values(
+            values, power=power, eight_bits=facts.dtype == "uint8"
+        )
+        if isinstance(told, str):
+            return Meaning(Verdict.UNCLEAR, reasons=(told,), hint=integers.HINT)
+        chosen = told
     unit, why = chosen or ("amplitude", "")
     stretched = facts.dtype == "uint8" and unit != "db"
-    if values is not None and values.count and values.negative_share > 0.5 and unit != "db":
-        return Meaning(
-            Verdict.UNCLEAR,
-            reasons=(f"{values.negative_share:.0%} of its integers are negative, and no scale is declared",),
-            hint="If they are decibels times 100, declare it with `gdal_edit.py -scale 0.01 -units dB FILE`; decibels "
-            f"in whole numbers are read with {UNITS_KEY}=db.",
-        )
     calibration = products.calibration_of_product(facts.name)
     if facts.calibration_db is not None:
         calibration = (facts.calibration_db, facts.calibration_why or "the tag CALIBRATION_DB")
@@ -265,7 +273,7 @@ def _decibels_of_numbers(values: Values, said: str) -> Meaning | None:
 def _contradiction(unit: Unit, values: Values) -> str | None:
     """Why values cannot be in a unit, in words; None where they can."""
     if unit == "db":
-        if values.low < LOWEST_DB or values.high > HIGHEST_DB:
+        if values.low < LOWEST_DB or values.high > HIGHEST_DB or values.high - values.low > _WIDEST_DB:
             return f"its values run from {values.low:.4g} to {values.high:.4g}"
         positive = values.negative_share == 0 and values.low > 0
         if positive and values.high < _HIGHEST_MEDIAN_OF_SIGMA and values.high > 10 * values.low:
