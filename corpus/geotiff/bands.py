@@ -19,10 +19,11 @@ from corpus.geotiff.band import Band, Bands, Beside
 from corpus.geotiff.band_names import band_name, names_polarisation, polarisations_of
 from corpus.geotiff.layout import TruncatedTiff, snap_band_names
 from corpus.geotiff.meaning import HIGHEST_DB, LOWEST_DB, UNITS_KEY, BandFacts, Verdict, decide
-from corpus.geotiff.measure import Patch, find_no_data, measure
+from corpus.geotiff.measure import Patch, measure
 from corpus.geotiff.patches import sample_patches, sample_windows
 from corpus.geotiff.products import Unit
 from corpus.geotiff.reasons import Reason, TileError
+from corpus.geotiff.shared_no_data import find_no_data_of_bands
 
 READABLE = ("uint8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _NOTHING_BESIDE = Beside()
@@ -53,10 +54,10 @@ def decide_bands(
         )
     left_out = [(f"{i} (alpha)", "it is an alpha band: a mask") for i in src.indexes if i not in indexes]
     patches, described = sample_patches(src, indexes), descriptions(src)
-    found = {}
+    found, no_data = {}, find_no_data_of_bands(patches)
     for i in indexes:
         polarised = names_polarisation(src, i, described[i], len(indexes), name, beside)
-        found[i] = _look(src, i, described[i], patches[i], name, units, beside, polarised)
+        found[i] = _look(src, i, described[i], patches[i], no_data[i], name, units, beside, polarised)
     usable = [i for i in indexes if found[i].meaning.verdict is not Verdict.NOT_BACKSCATTER]
     for i in indexes:
         if i not in usable:
@@ -133,13 +134,13 @@ def _look(
     index: int,
     description: str,
     patches: Sequence[Patch],
+    no_data: dict[float, str],
     name: str,
     units: Unit | None,
     beside: Beside,
     polarised: bool,
 ) -> Band:
     scale, offset = float(src.scales[index - 1] or 1.0), float(src.offsets[index - 1] or 0.0)
-    no_data, _ = find_no_data(patches)
     values = measure(patches, list(no_data), scale, offset)
     if src.dtypes[index - 1] not in ("uint8", "float32", "float64") and (scale, offset) == (1.0, 0.0):
         no_data.pop(0.0, None)  # a digital number of 0 is no value whether it fills areas or not, see `to_decibels`

@@ -17,6 +17,9 @@ _HUGE: Final = 1e19  # no scale of backscatter has such values; 3.4e38 and 9.97e
 _BLOCK: Final = 8
 _ENOUGH_BLOCKS: Final = 40
 _ROUNDS: Final = 6
+_FEWEST_PIXELS: Final = 64
+_MOST_COMMON: Final = 4
+_STANDS_OUT: Final = 8
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class Constant:
         stands_out: how often it occurs for each pixel of the next value; large for a fill value of integers.
         eight_bits: whether the band is stored in 8-bit integers.
         others: how many other values the band has.
+        blocks: share of its pixels that lie in a block of 3 x 3 that hold it. Nearly all of a fill value do; where
+            values are clipped at a noise floor, speckle scatters many pixels around the dark areas.
+        floor: whether it is the smallest value and the next one follows closely, as where values are clipped.
     """
 
     value: float
@@ -62,6 +68,8 @@ class Constant:
     stands_out: float
     eight_bits: bool
     others: int
+    blocks: float = 0.0
+    floor: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,10 +118,13 @@ def suspected_no_data(constant: Constant) -> str | None:
         return f"{constant.value:g} lies alone, {constant.gap:.0f} times the spread of the others away"
     if constant.lowest and constant.value < 0 and constant.gap >= 3:
         return f"{constant.value:g} lies alone, {constant.gap:.0f} times the spread of the others away"
-    if constant.count < 64:
+    if constant.count < _FEWEST_PIXELS:
         return None
+    area = constant.blocks >= 0.9 and constant.solid >= 0.3 and constant.stands_out >= _STANDS_OUT
+    area = area and not constant.floor
     if constant.eight_bits:
-        if extreme and constant.solid >= 0.8 and constant.frame >= 0.05 and constant.stands_out >= 8:
+        alone = constant.stands_out >= _STANDS_OUT and (extreme or (area and constant.others >= 32))
+        if alone and constant.solid >= 0.8 and constant.frame >= 0.05:
             return f"{constant.value:g} fills whole areas at {constant.frame:.0%} of the edge"
         return None
     at_edge = constant.frame >= 0.02 and constant.solid >= 0.3
@@ -122,6 +133,8 @@ def suspected_no_data(constant: Constant) -> str | None:
         return f"{constant.value:g} fills whole areas at {constant.frame:.0%} of the edge"
     if constant.value == 0 and constant.solid >= 0.5:
         return "0 fills whole areas, which no speckled value does"
+    if area and constant.others >= 32 and (constant.frame >= 0.02 or constant.share >= 0.02):
+        return f"{constant.value:g} fills whole areas, {constant.share:.0%} of the scene, which no speckled value does"
     return None
 
 
@@ -138,7 +151,7 @@ def find_no_data(patches: Sequence[Patch]) -> tuple[dict[float, str], np.ndarray
     for _ in range(_ROUNDS):
         if len(present) < 2:
             break
-        candidates = {0, len(present) - 1, int(np.argmax(counts)), *np.flatnonzero(present == 0)}
+        candidates = {0, len(present) - 1, *_common(counts), *np.flatnonzero(present == 0)}
         hits = {}
         for index in sorted(candidates):
             constant = _constant(index, present, counts, total, patches)
@@ -199,12 +212,13 @@ def _constant(index: int, present: np.ndarray, counts: np.ndarray, total: int, p
     ranks = np.cumsum(weights)
     low, high = (float(others[np.searchsorted(ranks, share * ranks[-1])]) for share in (0.005, 0.995))
     nearest = float(np.abs(others.astype(np.float64) - float(value)).min())
-    neighbours = [counts[i] for i in (index - 1, index + 1) if 0 <= i < len(counts)]
-    solid = frame = framed = 0
-    if count >= 64:  # below, no rule looks at them
+    solid = frame = framed = blocks = 0
+    if count >= _FEWEST_PIXELS:  # below, no rule looks at them
         for patch in patches:
             same = _finite(patch) & (patch.values == value)
-            solid += int(ndimage.binary_erosion(same, np.ones((3, 3)), border_value=1).sum())
+            inner = np.asarray(ndimage.binary_erosion(same, np.ones((3, 3)), border_value=1))
+            solid += int(inner.sum())
+            blocks += int((ndimage.binary_dilation(inner, np.ones((3, 3))) & same).sum())
             for at_edge, line in zip(patch.edges, (same[0], same[-1], same[:, 0], same[:, -1]), strict=True):
                 if at_edge:
                     frame, framed = frame + int(line.sum()), framed + line.size
@@ -217,10 +231,24 @@ def _constant(index: int, present: np.ndarray, counts: np.ndarray, total: int, p
         gap=nearest / max(high - low, 1e-30),
         lowest=index == 0,
         highest=index == len(present) - 1,
-        stands_out=count / max(1, *neighbours),
+        stands_out=_stands_out(index, counts),
         eight_bits=patches[0].values.dtype.itemsize == 1,
         others=len(others),
+        blocks=blocks / count,
+        floor=index == 0 and nearest <= 0.005 * (high - low) and (value <= 0 or nearest <= 0.05 * float(value)),
     )
+
+
+def _stands_out(index: int, counts: np.ndarray) -> float:
+    return float(counts[index] / max(1, *(counts[i] for i in (index - 1, index + 1) if 0 <= i < len(counts))))
+
+
+def _common(counts: np.ndarray) -> list[int]:
+    """Places of the most common value, and of the next ones that may fill areas."""
+    most = np.argpartition(counts, -min(_MOST_COMMON, len(counts)))[-_MOST_COMMON:]
+    most = most[np.argsort(-counts[most])]
+    first, *rest = (int(index) for index in most)
+    return [first, *(i for i in rest if counts[i] >= _FEWEST_PIXELS and _stands_out(i, counts) >= _STANDS_OUT)]
 
 
 def _speckle(arrays: Sequence[np.ndarray]) -> tuple[float, float, float]:
