@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rasterio.io import DatasetReader
+
+from corpus.geotiff.masks import NO_MASKS, Masks
 from corpus.geotiff.meaning import Meaning
 
 
@@ -18,12 +21,14 @@ class Beside:
         polarisations_configured: whether they come from the configuration. It speaks of every file of a source, and so
             it names the bands of backscatter and does not say that a file is any.
         backscatter: whether a file of backscatter of the same product lies beside it.
+        mask: the open mask beside it, FILE.tif.msk.
     """
 
     polarisations: tuple[str, ...] = ()
     polarisations_why: str = ""
     polarisations_configured: bool = False
     backscatter: bool = False
+    mask: DatasetReader | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Band:
         no_data: values, as stored, that stand for none though the file does not say so -> why.
         scale, offset: of the stored values.
         valid_share: of the pixels looked at.
+        masks: what says where it has values, beside what GDAL knows.
     """
 
     index: int
@@ -46,6 +52,7 @@ class Band:
     scale: float
     offset: float
     valid_share: float
+    masks: Masks = NO_MASKS
 
     @property
     def as_stored(self) -> bool:
@@ -69,11 +76,13 @@ class Bands:
     Attributes:
         used: in the order of the file.
         left_out: (band, why) of the others, the band as its number and description.
+        masks: the bands that were applied as masks, likewise.
         notes: further sentences, as on where the polarisations come from.
     """
 
     used: tuple[Band, ...]
     left_out: tuple[tuple[str, str], ...]
+    masks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

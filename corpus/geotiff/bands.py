@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -18,6 +18,16 @@ from corpus.geotiff.backscatter import to_decibels
 from corpus.geotiff.band import Band, Bands, Beside
 from corpus.geotiff.band_names import band_name, names_polarisation, polarisations_of
 from corpus.geotiff.layout import TruncatedTiff, snap_band_names
+from corpus.geotiff.masks import (
+    NOT_APPLIED,
+    MaskBand,
+    Masks,
+    alpha_bands,
+    is_masked,
+    named_masks,
+    not_a_mask,
+    valid_pixels,
+)
 from corpus.geotiff.meaning import HIGHEST_DB, LOWEST_DB, UNITS_KEY, BandFacts, Verdict, decide
 from corpus.geotiff.measure import Patch, measure
 from corpus.geotiff.patches import sample_patches, sample_windows
@@ -45,23 +55,31 @@ def decide_bands(
     """
     if what := products.not_backscatter(name, beside_backscatter=beside.backscatter):
         raise TileError(name, Reason.NOT_BACKSCATTER, f"Its name says that it is {what}; nothing is to be done.")
-    indexes = [i for i in src.indexes if src.colorinterp[i - 1] is not ColorInterp.alpha]
     if src.dtypes[0] not in READABLE:
         raise TileError(
             name,
             Reason.UNSUPPORTED_DTYPE,
             f"Its type is {src.dtypes[0]}; detect the amplitude and write it as uint8, uint16 or float32.",
         )
-    left_out = [(f"{i} (alpha)", "it is an alpha band: a mask") for i in src.indexes if i not in indexes]
-    patches, described = sample_patches(src, indexes), descriptions(src)
+    described = descriptions(src)
+    masks, unusable = _masks(src, described)
+    applied = {mask.index for mask in masks}
+    indexes = [i for i in src.indexes if i not in applied]
+    if not indexes:
+        raise TileError(name, Reason.NOT_BACKSCATTER, "It has an alpha band alone. Nothing is to be done.")
+    of_band = {i: Masks(masks, beside.mask).of(described[i]) for i in indexes}
+    patches, left_out = sample_patches(src, indexes, of_band), []
     found, no_data = {}, find_no_data_of_bands(patches)
     for i in indexes:
         polarised = names_polarisation(src, i, described[i], len(indexes), name, beside)
-        found[i] = _look(src, i, described[i], patches[i], no_data[i], name, units, beside, polarised)
+        look = _look(src, i, described[i], patches[i], no_data[i], name, units, beside, polarised)
+        found[i] = replace(look, masks=of_band[i])
     usable = [i for i in indexes if found[i].meaning.verdict is not Verdict.NOT_BACKSCATTER]
     for i in indexes:
         if i not in usable:
-            left_out.append((band_name(i, described[i]), found[i].meaning.reasons[0]))
+            why = found[i].meaning.reasons[0]
+            why += f"; {NOT_APPLIED}: {unusable[i]}" if i in unusable else ""
+            left_out.append((band_name(i, described[i]), why))
     if not usable:
         raise TileError(name, Reason.NOT_BACKSCATTER, f"{_sentence(left_out[0][1])} Nothing is to be done.")
     polarisations, notes = polarisations_of(src, usable, described, name, beside)
@@ -76,14 +94,15 @@ def decide_bands(
             )
         else:
             seen.add(polarisation)
-            used.append(_with_polarisation(found[i], polarisation))
+            used.append(replace(found[i], polarisation=polarisation))
     for band in used:
         if band.meaning.verdict is Verdict.UNCLEAR:
             said = "" if len(used) == 1 else f"Band {band.index} ({band.polarisation}): "
             raise TileError(
                 name, Reason.UNCLEAR_UNITS, f"{said}{_sentence(band.meaning.reasons[0])} {band.meaning.hint}"
             )
-    return Bands(tuple(used), tuple(left_out), tuple(notes))
+    applied_names = tuple(band_name(mask.index, described[mask.index] or "alpha") for mask in masks)
+    return Bands(tuple(used), tuple(left_out), applied_names, tuple(notes))
 
 
 def read_bands(src: DatasetReader, bands: Sequence[Band], window: Window | None = None, **resampled: Any) -> np.ndarray:
@@ -91,7 +110,7 @@ def read_bands(src: DatasetReader, bands: Sequence[Band], window: Window | None 
     decibels = []
     for band in bands:
         stored = src.read(band.index, window=window, **resampled)
-        valid = src.read_masks(band.index, window=window, **resampled) > 0
+        valid = valid_pixels(src, band.index, band.masks, window, **resampled)
         for value in band.no_data:
             valid &= stored != value
         decibels.append(_decibels(stored, valid, band))
@@ -111,8 +130,22 @@ def descriptions(src: DatasetReader) -> dict[int, str]:
 
 def has_mask(src: DatasetReader, bands: Sequence[Band]) -> bool:
     """Whether a mask or an alpha band says where there is a value, which a tile of integers could not keep."""
-    flags = [src.mask_flag_enums[band.index - 1] for band in bands]
-    return any(MaskFlags.alpha in each or MaskFlags.per_dataset in each for each in flags)
+    return any(is_masked(src, band.index, band.masks) for band in bands)
+
+
+def _masks(src: DatasetReader, described: Mapping[int, str]) -> tuple[tuple[MaskBand, ...], dict[int, str]]:
+    """(The bands to apply as masks, band -> why it is not applied though its description says that it is a mask)."""
+    alpha = alpha_bands(src)
+    others = {i: text for i, text in described.items() if i not in alpha}
+    named = named_masks(others)
+    if len(named) == len(others):  # masks of nothing
+        return tuple(MaskBand(i) for i in alpha), {}
+    unusable = {}
+    patches = sample_patches(src, [mask.index for mask in named]) if named else {}
+    for mask in named:
+        if why := not_a_mask(mask, [patch.values for patch in patches[mask.index]]):
+            unusable[mask.index] = why
+    return (*(MaskBand(i) for i in alpha), *(mask for mask in named if mask.index not in unusable)), unusable
 
 
 def _decibels(stored: np.ndarray, valid: np.ndarray, band: Band) -> np.ndarray:
@@ -199,10 +232,6 @@ def _number(name: str, key: str, text: str) -> float:
             Reason.UNREADABLE,
             f"Its tag {key} is not a number; correct it with `rio edit-info --tag {key}=VALUE FILE`.",
         ) from error
-
-
-def _with_polarisation(band: Band, polarisation: str) -> Band:
-    return Band(band.index, polarisation, band.meaning, band.no_data, band.scale, band.offset, band.valid_share)
 
 
 def _sentence(text: str) -> str:

@@ -23,7 +23,8 @@ from corpus.geotiff.reasons import Reason, TileError
 from corpus.storage.disk import writing
 
 # Sidecar files (.aux.xml, .ovr, .msk) could change what a tile says without changing the tile's own hash, so
-# they are not looked at: what is read is exactly what `sha256` in tiles.parquet covers.
+# they are not looked at: what is read is exactly what `sha256` in tiles.parquet covers. The mask of a scene is opened
+# by `open_mask_beside`, and is part of the scene's hash.
 _GDAL_OPTIONS: dict[str, Any] = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
 ALLOWED_BY = "; an ingest reads such scenes with corpus.ingest.allow_virtual=true"
 # A URL, a GDAL virtual file system path, or a GDAL sub-dataset name such as GTIFF_DIR:1:scene.tif.
@@ -107,6 +108,47 @@ def open_geotiff(path: str | Path, *, allow_virtual: bool = False) -> Iterator[D
                 raise TileError(
                     path, Reason.UNREADABLE, f"GDAL says: {_cause(error)}. Copy or download the file again."
                 ) from error
+
+
+def mask_beside(path: str | Path) -> Path | None:
+    """FILE.tif.msk, the mask that GDAL writes beside a file unless it is told to write it inside; None without one."""
+    if not isinstance(path, Path):
+        return None
+    found = (path.with_name(f"{path.name}{suffix}") for suffix in (".msk", ".MSK"))
+    return next((mask for mask in found if mask.is_file()), None)
+
+
+@contextmanager
+def open_mask_beside(path: str | Path, src: DatasetReader) -> Iterator[DatasetReader | None]:
+    """Open the mask beside an open file; None where there is none.
+
+    Raises:
+        TileError: outside_folder, or unreadable: it is no GeoTIFF, or of another size. Both name the mask.
+    """
+    mask = mask_beside(path)
+    if mask is None:
+        yield None
+        return
+    remedy = (
+        "Mend or remove it, or write the mask into the file with `gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES`."
+    )
+    if mask.resolve().parent not in (mask.parent.resolve(), Path(path).resolve().parent):
+        raise TileError(path, Reason.OUTSIDE_FOLDER, f"Its mask {mask.name} is a link that leads elsewhere. {remedy}")
+    try:
+        driver = _check_file(mask, allow_virtual=False)
+        with rasterio.Env(**_GDAL_OPTIONS), warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning):
+            opened = rasterio.open(mask, driver=driver)
+    except TileError as error:
+        raise TileError(path, Reason.UNREADABLE, f"Its mask {mask.name} {error.what}. {remedy}") from error
+    except (RasterioError, ValueError) as error:
+        raise TileError(
+            path, Reason.UNREADABLE, f"Of its mask {mask.name} GDAL says: {_cause(error)}. {remedy}"
+        ) from error
+    with opened:
+        if opened.shape != src.shape:
+            sizes = f"{opened.width} x {opened.height} pixels and not {src.width} x {src.height}"
+            raise TileError(path, Reason.UNREADABLE, f"Its mask {mask.name} has {sizes}. {remedy}")
+        yield opened
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from corpus.geotiff.masks import NO_MASKS, Masks, valid_pixels
 from corpus.geotiff.measure import Patch
 
 _WHOLE_PIXELS = 2**21
@@ -33,17 +34,25 @@ def sample_windows(width: int, height: int) -> list[Window]:
     return [window_at(int(row), int(column), high, wide) for row in rows for column in columns]
 
 
-def sample_patches(src: DatasetReader, indexes: Sequence[int]) -> dict[int, list[Patch]]:
-    """Band -> the pixels that its decision is made from; where `sample_windows` holds next to none, more are read."""
-    windows = sample_windows(src.width, src.height)
-    patches = _read(src, indexes, windows)
+def sample_patches(
+    src: DatasetReader, indexes: Sequence[int], masks: Mapping[int, Masks] | None = None
+) -> dict[int, list[Patch]]:
+    """Band -> the pixels that its decision is made from; where `sample_windows` holds next to none, more are read.
+
+    Args:
+        src: the open file.
+        indexes: of the bands.
+        masks: of each, beside what GDAL knows.
+    """
+    windows, masks = sample_windows(src.width, src.height), masks or {}
+    patches = _read(src, indexes, windows, masks)
     if len(windows) == 1 or all(_has_enough(patches[i]) for i in indexes):
         return patches
     size = 1024
     for row in range(0, src.height, size):
         for column in range(0, src.width, size):
             window = window_at(row, column, min(size, src.height - row), min(size, src.width - column))
-            for i, found in _read(src, indexes, [window]).items():
+            for i, found in _read(src, indexes, [window], masks).items():
                 if _valued(found[0]) and not _has_enough(patches[i], 64):
                     patches[i] += found
         if all(_has_enough(patches[i], 64) for i in indexes):
@@ -60,12 +69,14 @@ def _valued(patch: Patch) -> int:
     return int((values & np.isfinite(patch.values)).sum() if patch.values.dtype.kind == "f" else values.sum())
 
 
-def _read(src: DatasetReader, indexes: Sequence[int], windows: Sequence[Window]) -> dict[int, list[Patch]]:
+def _read(
+    src: DatasetReader, indexes: Sequence[int], windows: Sequence[Window], masks: Mapping[int, Masks]
+) -> dict[int, list[Patch]]:
     patches: dict[int, list[Patch]] = {i: [] for i in indexes}
     for window in windows:
         top, left = int(window.row_off), int(window.col_off)
         edges = (top == 0, top + window.height >= src.height, left == 0, left + window.width >= src.width)
         for i in indexes:
-            valid = src.read_masks(i, window=window) > 0
+            valid = valid_pixels(src, i, masks.get(i, NO_MASKS), window)
             patches[i].append(Patch(src.read(i, window=window), valid, edges))
     return patches

@@ -60,5 +60,10 @@ class TileError(InputError):
         self.path, self.reason, self.hint = str(path), Reason(reason), hint
         super().__init__(f"{self.path} {_WHAT[self.reason]} ({self.reason}). {hint}")
 
+    @property
+    def what(self) -> str:
+        """What is wrong, in words that follow a name."""
+        return _WHAT[self.reason]
+
     def __reduce__(self):  # raised inside workers: has to survive pickling
         return type(self), (self.path, self.reason, self.hint)

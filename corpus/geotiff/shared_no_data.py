@@ -37,6 +37,3 @@ def _same_place(value: float, one: Sequence[Patch], other: Sequence[Patch]) -> b
             of_one += int(np.count_nonzero(here))
             of_other += int(np.count_nonzero(there))
     return both > 0 and both >= _SAME * max(of_one, of_other)
-
-
-__all__ = ["find_no_data_of_bands"]

@@ -81,6 +81,7 @@ def record_of(
         unit={name: band.meaning.unit for name, band in zip(names, scene.bands, strict=True) if band.meaning.unit},
         no_data={name: tuple(band.no_data) for name, band in zip(names, scene.bands, strict=True) if band.no_data},
         bands_left_out=left_out,
+        masks=tuple(scene.masks()),
         median_db=_rounded(names, medians),
         std_db=_rounded(names, deviations),
         calibrated=scene.may_be_calibrated() and is_plausible([each for each in medians if math.isfinite(each)]),
@@ -108,7 +109,7 @@ def _summary(scene: OpenScene, left_out: dict[str, str]) -> str:
         no_data = f", no data: {', '.join(f'{value:g}' for value in band.no_data)}" if band.no_data else ""
         said.append(f"{band.polarisation}: {first}{no_data}")
     said += [f"left out {band}: {why}" for band, why in left_out.items()]
-    said += [f"{name} lies beside and is not read: put it inside with gdal_translate" for name in scene.masks_beside()]
+    said += [f"masked by {mask}" for mask in scene.masks()]
     return "; ".join(dict.fromkeys(said))
 
 
@@ -123,6 +124,7 @@ def _reasoning(
         if part.item is not None:
             said.append(f"{part.scene.name}: the item {part.item.file} beside it was read")
     said += [f"left out {band}: {why}" for band, why in left_out.items()]
+    said += [f"masked by {mask}: it says where there are values" for mask in scene.masks()]
     said.append(f"a pixel is {ground[0]:.4g} m across and {ground[1]:.4g} m down on the ground")
     if window[0] != window[1]:
         said.append(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from corpus.geotiff import products
+from corpus.geotiff.files import mask_beside
 from corpus.geotiff.read import pixels_sha256
 from corpus.geotiff.reasons import Reason, TileError
 from corpus.ingest.config import IngestConfig
@@ -130,8 +131,11 @@ def cut_scenes(
 
 
 def scene_sha256(path: Path | str, config: IngestConfig) -> str:
-    """What tells scenes apart: their bytes or, where these may not be at hand, their pixels."""
-    return pixels_sha256(path) if config.allow_virtual else file_sha256(path)
+    """What tells scenes apart: their bytes or, where these may not be at hand, their pixels; and the mask beside."""
+    sha256 = pixels_sha256(path) if config.allow_virtual else file_sha256(path)
+    if mask := mask_beside(path):
+        return hashlib.sha256(f"{sha256} {file_sha256(mask)}".encode()).hexdigest()
+    return sha256
 
 
 def _inspect(source: Path, config: IngestConfig, out: Path | None, progress: ProgressOf | None) -> Inspection:

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from corpus.geotiff import metadata
 from corpus.geotiff.band import Band, Bands, Beside
 from corpus.geotiff.bands import decide_bands, has_mask, read_bands
-from corpus.geotiff.files import open_geotiff
+from corpus.geotiff.files import mask_beside, open_geotiff, open_mask_beside
 from corpus.geotiff.items import ItemFacts, item_beside
 from corpus.geotiff.patches import sample_windows
 from corpus.geotiff.reasons import TileError
@@ -118,13 +118,14 @@ class OpenScene:
             [part.src.read([band.index for band in part.bands.used], window=window) for part in self.parts]
         )
 
-    def masks_beside(self) -> list[str]:
-        """Masks in files of their own, which are not read: only what is in a file itself is known by its hash."""
-        return [
-            f"{part.scene.name}.msk"
-            for part in self.parts
-            if isinstance(part.scene.path, Path) and part.scene.path.with_name(f"{part.scene.path.name}.msk").exists()
-        ]
+    def masks(self) -> list[str]:
+        """What says where there are values, beside what GDAL knows: bands of the files, and files beside them."""
+        found = []
+        for part in self.parts:
+            found += [f"{part.scene.name}, band {band}" for band in part.bands.masks]
+            if beside := mask_beside(part.scene.path):
+                found.append(f"{part.scene.name}{beside.suffix}")
+        return found
 
     def statistics(self) -> tuple[list[float], list[float], float]:
         """(median in dB, standard deviation in dB, each by band; share of the pixels with a value in all bands).
@@ -170,7 +171,8 @@ def open_scene(
         for scene in scenes:
             item = item_beside(scene.path) if isinstance(scene.path, Path) else None
             src = stack.enter_context(_named(scene, config.allow_virtual))
-            parts.append(Part(scene, src, _bands(src, scene, item, config, beside_backscatter), item))
+            mask = stack.enter_context(open_mask_beside(scene.path, src))
+            parts.append(Part(scene, src, _bands(src, scene, item, mask, config, beside_backscatter), item))
         yield OpenScene(tuple(parts))
 
 
@@ -187,14 +189,19 @@ def _named(scene: Scene, allow_virtual: bool) -> Iterator[DatasetReader]:
 
 
 def _bands(
-    src: DatasetReader, scene: Scene, item: ItemFacts | None, config: IngestConfig, beside_backscatter: bool
+    src: DatasetReader,
+    scene: Scene,
+    item: ItemFacts | None,
+    mask: DatasetReader | None,
+    config: IngestConfig,
+    beside_backscatter: bool,
 ) -> Bands:
     stated, why, configured = (), "", False
     if item is not None and item.polarisations:
         stated, why = item.polarisations, f"the item {item.file}"
     elif config.polarisations:
         stated, why, configured = config.polarisations, "corpus.ingest.polarisations", True
-    beside = Beside(tuple(stated), why, configured, beside_backscatter)
+    beside = Beside(tuple(stated), why, configured, beside_backscatter, mask)
     return decide_bands(src, scene.name, units=config.units, beside=beside)
 
 

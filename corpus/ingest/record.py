@@ -48,6 +48,9 @@ class SceneRecord(FrozenModel):
         default_factory=dict, description="polarisation -> values that stand for none, found though not declared"
     )
     bands_left_out: dict[str, str] = Field(default_factory=dict, description="band -> why it is not used")
+    masks: tuple[str, ...] = Field(
+        default=(), description="bands, and files beside the scene's, that were applied as masks"
+    )
     median_db: dict[str, float] = Field(
         default_factory=dict, description="polarisation -> of sigma nought, up to a constant if not calibrated"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from corpus.geotiff.masks import NOT_APPLIED
 from corpus.ingest.config import IngestConfig
 from corpus.ingest.ingest import inspect_scenes
 from corpus.ingest.inspection import Inspection
@@ -126,7 +127,10 @@ def _line(record: SceneRecord) -> str:
 
 def _noteworthy(record: SceneRecord) -> list[str]:
     said = [f"no data {name}: {', '.join(f'{value:g}' for value in values)}" for name, values in record.no_data.items()]
-    said += [f"left out {band.split(', band ')[-1]}" for band in record.bands_left_out]
+    for band, why in record.bands_left_out.items():
+        reason = f": {why.split('; ')[-1]}" if NOT_APPLIED in why else ""
+        said.append(f"left out {band.split(', band ')[-1]}{reason}")
+    said += [f"masked by {mask.split(', band ')[-1]}" for mask in record.masks]
     said += [f"with {file}" for file in record.files[1:]]
     if record.windows_refused:
         said.append(f"{record.windows_refused} windows without a picture")
