@@ -113,7 +113,8 @@ def read_bands(src: DatasetReader, bands: Sequence[Band], window: Window | None 
         valid = valid_pixels(src, band.index, band.masks, window, **resampled)
         for value in band.no_data:
             valid &= stored != value
-        decibels.append(_decibels(stored, valid, band))
+        # Most of a sparse scene holds nothing, and logarithms of nothing took most of its time.
+        decibels.append(_decibels(stored, valid, band) if valid.any() else np.full(stored.shape, np.nan, np.float32))
     return np.stack(decibels)
 
 

@@ -23,6 +23,7 @@ from corpus.ingest.cut_record import CutScene, CutTile, record_of
 from corpus.ingest.opened import OpenScene
 from corpus.ingest.quarantine import QuarantineRecord
 from corpus.ingest.record import SceneRecord
+from corpus.ingest.spread import Spread
 from corpus.tiles import file_sha256, path_of
 
 _READ_AT_ONCE = 4_000_000  # pixels of all bands: 16 MB
@@ -49,12 +50,14 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
     skipped: list[QuarantineRecord] = []
     first_problem = None
     used = present = 0
+    spread = Spread(len(scene.bands))
     done = False
     try:
         for row, column, decibels in _read_windows(scene, rows, columns, config):
             window = window_at(row, column, rows, columns)
             valued = int(np.isfinite(decibels).all(axis=0).sum())
             present += valued
+            spread.add(decibels)
             if problem := pixel_problem(decibels, config.max_missing_share):
                 first_problem = first_problem or problem
                 skipped.append(
@@ -71,8 +74,11 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
         if not done:
             remove_tiles(out, tiles)
     looked_at = (len(tiles) + len(skipped)) * rows * columns if config.windows_side_by_side else 0
-    medians, deviations, valid = scene.statistics()
-    # The statistics of a large scene are those of patches, and of all pixels that windows do not reach.
+    found = scene.statistics()
+    medians, deviations, valid = found.medians, found.deviations, found.valid_share
+    if not found.whole and spread.seen > found.pixels:  # patches may miss nearly all that a sparse scene holds
+        medians, deviations = spread.statistics()
+    # The share of a large scene is that of patches, and of all pixels that windows do not reach.
     pixels = present + max(0, height * width - looked_at) * valid if looked_at else height * width * valid
     used_share = used * _covered_share(tiles, rows, columns) / max(pixels, 1)
     record = record_of(scene, (rows, columns), tiles, skipped, used_share, medians, deviations)
@@ -81,8 +87,8 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
 
 def describe(scene: OpenScene, config: IngestConfig) -> SceneRecord:
     """What was decided on a scene, without its tiles."""
-    medians, deviations, _ = scene.statistics()
-    return record_of(scene, scene.window(config.window), [], [], 0.0, medians, deviations)
+    found = scene.statistics()
+    return record_of(scene, scene.window(config.window), [], [], 0.0, found.medians, found.deviations)
 
 
 def remove_tiles(out: Path | None, tiles: list[CutTile]) -> None:

@@ -39,6 +39,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """Of the decibels of a scene.
+
+    Attributes:
+        medians, deviations: of each band in dB; NaN where no pixel has a value.
+        valid_share: share of the pixels with a value in all bands.
+        pixels: with a value, of the band that has fewest.
+        whole: whether all pixels were looked at.
+    """
+
+    medians: list[float]
+    deviations: list[float]
+    valid_share: float
+    pixels: int
+    whole: bool
+
+
+@dataclass(frozen=True)
 class OpenScene:
     """The open files of one scene. They share size, map and transform."""
 
@@ -127,19 +145,18 @@ class OpenScene:
                 found.append(f"{part.scene.name}{beside.suffix}")
         return found
 
-    def statistics(self) -> tuple[list[float], list[float], float]:
-        """(median in dB, standard deviation in dB, each by band; share of the pixels with a value in all bands).
-
-        Of the whole of a small scene, of patches of a large one.
-        """
+    def statistics(self) -> Statistics:
+        """Of the whole of a small scene, of patches of a large one."""
         arrays = [self.read(window) for window in sample_windows(self.first.width, self.first.height)]
         columns = [np.concatenate([array[band].ravel() for array in arrays]) for band in range(len(self.bands))]
         finite = [column[np.isfinite(column)].astype(np.float64) for column in columns]
         everywhere = np.isfinite(np.stack(columns)).all(axis=0).mean()
-        return (
+        return Statistics(
             [float(np.median(values)) if len(values) else float("nan") for values in finite],
             [float(values.std()) if len(values) else float("nan") for values in finite],
             float(everywhere),
+            min(len(values) for values in finite),
+            len(arrays) == 1,
         )
 
     def ground(self) -> tuple[float, float]:
