@@ -1,7 +1,8 @@
 """The decisions of a run as files: an import or an undo is one file, written whole and never changed.
 
-What stands is found by reading all files in order, so that an undo takes back what it names and nothing is lost. They
-lie in the run directory, and are written under its lock: people decide while a run is at work.
+What stands is found by reading all files in order. An undo names the import of each answer that it takes back, so that
+what the same person answered in an earlier import stands again. They lie in the run directory, and are written under
+its lock: people decide while a run is at work.
 """
 
 import json
@@ -27,6 +28,8 @@ _METADATA: Final = b"knowlip"
 _COLUMNS: Final = pa.schema(
     [(name, pa.string()) for name in ("tile_id", "clause", "value", "person", "kind", "expected", "export", "place")]
 )
+
+_Key = tuple[str, str, str, bool]
 
 
 class DecisionError(InputError):
@@ -63,20 +66,38 @@ class Answer:
         return bool(self.expected)
 
     @property
-    def key(self) -> tuple[str, str, str, bool]:
+    def key(self) -> _Key:
         """A person's later answer to the same question takes the place of the earlier one."""
         return self.tile_id, self.clause, self.person, self.is_control
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file. what: import, or undo of the answers in it. source: the file that people made. at: when, UTC."""
+    """One file.
+
+    Attributes:
+        number: of the file.
+        what: import, or undo of the answers in it.
+        source: the file that people made, or what was said to be taken back.
+        at: when, UTC.
+        answers: those that came in, or were taken back.
+        imports: of an undo, the number of each answer's import; () in files of versions that did not keep it.
+    """
 
     number: int
     what: Literal["import", "undo"]
     source: str
     at: str
     answers: tuple[Answer, ...]
+    imports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer that was not taken back, and the number of its import."""
+
+    number: int
+    answer: Answer
 
 
 def read_entries(run_dir: Path, schema: AnnotationSchema) -> list[Entry]:
@@ -93,20 +114,54 @@ def read_entries(run_dir: Path, schema: AnnotationSchema) -> list[Entry]:
 
 
 def standing(entries: Iterable[Entry]) -> list[Answer]:
-    """The answers that stand, those to controls among them."""
-    found: dict[tuple[str, str, str, bool], Answer] = {}
+    """The answers that stand, those to controls among them: of each person the last one to a question."""
+    return [each.answer for each in last_of(kept(entries))]
+
+
+def kept(entries: Iterable[Entry]) -> list[Kept]:
+    """All answers that were not taken back, in the order of their imports, also those that a later one replaces."""
+    imports: dict[int, dict[_Key, Answer]] = {}
     for entry in entries:
-        for answer in entry.answers:
-            found.pop(answer.key, None)
-            if entry.what == "import":
-                found[answer.key] = answer
+        if entry.what == "import":
+            imports[entry.number] = {answer.key: answer for answer in entry.answers}
+            continue
+        numbers = entry.imports or [_import_of(answer, imports) for answer in entry.answers]
+        for number, answer in zip(numbers, entry.answers, strict=True):
+            imports.get(number, {}).pop(answer.key, None)
+    return [Kept(number, answer) for number, answers in imports.items() for answer in answers.values()]
+
+
+def last_of(answers: Iterable[Kept]) -> list[Kept]:
+    """Of each person the last answer to each question, in the order of their imports."""
+    found: dict[_Key, Kept] = {}
+    for each in answers:
+        found.pop(each.answer.key, None)
+        found[each.answer.key] = each
     return list(found.values())
 
 
+def _import_of(answer: Answer, imports: dict[int, dict[_Key, Answer]]) -> int:
+    """The last import that holds an answer; 0 where none does."""
+    return next((number for number in reversed(imports) if imports[number].get(answer.key) == answer), 0)
+
+
 def append(
-    run_dir: Path, schema: AnnotationSchema, what: Literal["import", "undo"], source: str, answers: Sequence[Answer]
+    run_dir: Path,
+    schema: AnnotationSchema,
+    what: Literal["import", "undo"],
+    source: str,
+    answers: Sequence[Answer],
+    imports: Sequence[int] = (),
 ) -> Entry:
     """Keep an import or an undo, whole or not at all.
+
+    Args:
+        run_dir: of the run.
+        schema: of the run.
+        what: import or undo.
+        source: see `Entry`.
+        answers: that come in, or are taken back.
+        imports: of an undo, see `Entry`; (): of each answer the last import that holds it.
 
     Raises:
         LockHeld: a process was stopped in the middle of a write of this run.
@@ -116,9 +171,14 @@ def append(
     with lease_lock(run_dir):
         known = [int(name[1]) for path in folder.glob("*") if (name := _NAME.fullmatch(path.name))]
         entry = Entry(
-            max(known, default=0) + 1, what, source, datetime.now(UTC).isoformat(timespec="seconds"), tuple(answers)
+            max(known, default=0) + 1,
+            what,
+            source,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            tuple(answers),
+            tuple(imports),
         )
-        about = {"what": what, "source": source, "at": entry.at, "schema_sha256": schema.digest}
+        about = {"what": what, "source": source, "at": entry.at, "schema_sha256": schema.digest, "imports": [*imports]}
         table = pa.Table.from_pylist([asdict(answer) for answer in answers], schema=_COLUMNS)
         with UNGUARDED.place(folder / f"{entry.number:04d}.parquet", "people's decisions") as partial:
             pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(about).encode()}), partial)
@@ -136,4 +196,4 @@ def _read(number: int, path: Path, schema: AnnotationSchema) -> Entry:
             "a copy."
         )
     answers = tuple(Answer(**row) for row in table.to_pylist())
-    return Entry(number, about["what"], about["source"], about["at"], answers)
+    return Entry(number, about["what"], about["source"], about["at"], answers, tuple(about.get("imports", ())))

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from orchestrator.decisions.store import Answer, DecisionError, Entry, append, read_entries, standing
+from orchestrator.decisions.store import Answer, DecisionError, Entry, append, kept, last_of, read_entries
 from orchestrator.state.run_directory import RunDirectory
 
 _KEYS = ("tile", "clause", "person", "import")
 
 
 def undo(run_dir: Path, what: str) -> Entry:
-    """Take back all answers that stand and meet every part of `what`. The next round weighs those clauses as before.
+    """Take back the answers that meet every part of `what`. Each clause is then what it was before them.
+
+    Those of an import, and of a person named alone, are taken back also where a later answer replaced them. Otherwise
+    what stands is taken back, and what the same person answered in an earlier import stands again.
 
     Args:
         run_dir: of the run.
@@ -21,20 +24,29 @@ def undo(run_dir: Path, what: str) -> Entry:
     directory, config = RunDirectory.open(run_dir)
     entries = read_entries(directory.path, config.annotation_schema)
     wanted = _parse(what)
-    stands = standing(entries)
+    candidates = kept(entries)
     if "import" in wanted:
-        numbers = [entry for entry in entries if str(entry.number) == wanted["import"] and entry.what == "import"]
-        if not numbers:
-            known = ", ".join(str(entry.number) for entry in entries if entry.what == "import") or "none"
+        imports = [entry.number for entry in entries if entry.what == "import"]
+        number = int(wanted["import"]) if wanted["import"].isdecimal() else 0
+        if number not in imports:
+            known = ", ".join(map(str, imports)) or "none"
             raise DecisionError(f"--undo {what}: there is no import {wanted['import']}; imports: {known}.")
-        of_import = set(numbers[0].answers)
-        stands = [answer for answer in stands if answer in of_import]
-    meant = [answer for answer in stands if all(_is(answer, key, value) for key, value in wanted.items())]
+        candidates = [each for each in candidates if each.number == number]
+    elif set(wanted) != {"person"}:
+        candidates = last_of(candidates)
+    meant = [each for each in candidates if all(_is(each.answer, key, value) for key, value in wanted.items())]
     if not meant:
         raise DecisionError(
             f"--undo {what}: no decision that stands is meant by it. `knowlip review RUN_DIR` lists them."
         )
-    return append(directory.path, config.annotation_schema, "undo", what, meant)
+    return append(
+        directory.path,
+        config.annotation_schema,
+        "undo",
+        what,
+        [each.answer for each in meant],
+        [each.number for each in meant],
+    )
 
 
 def _parse(what: str) -> dict[str, str]:

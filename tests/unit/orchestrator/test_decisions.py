@@ -4,6 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpus.annotations import AnnotationStore
 from hcot_llm.aggregation.matrix import matrix_from_table
@@ -11,7 +13,7 @@ from hcot_llm.aggregation.people import PERSON
 from orchestrator.data.training_targets import TrainingTargets, training_view
 from orchestrator.decisions.corpus import adopt, entered, read_word
 from orchestrator.decisions.people import PEOPLE, people_of
-from orchestrator.decisions.store import Answer, DecisionError, append, read_entries, standing
+from orchestrator.decisions.store import Answer, DecisionError, Entry, append, kept, read_entries, standing
 from orchestrator.policies.schedule import Schedule
 from orchestrator.report.story import read_story
 from orchestrator.review.applying import commit_decisions
@@ -101,6 +103,50 @@ def test_a_later_answer_of_a_person_takes_the_place_of_the_earlier_one(run_dir):
     append(run_dir, story.schema, "import", "a.csv", [first])
     append(run_dir, story.schema, "import", "b.csv", [second, answer(story, row=1)])
     assert len(standing(read_entries(run_dir, story.schema))) == 2
+
+
+_SAID = st.builds(
+    Answer,
+    tile_id=st.sampled_from(["t1", "t2"]),
+    clause=st.sampled_from(["road", "water"]),
+    value=st.sampled_from(["none", "grid"]),
+    person=st.sampled_from(["anna", "ben"]),
+    kind=st.just("annotator"),
+    expected=st.sampled_from(["", "grid"]),
+)
+
+
+@given(st.lists(st.lists(_SAID, max_size=5), min_size=1, max_size=5), st.data())
+def test_imports_taken_back_in_any_order_leave_the_answers_of_those_that_stand(imports, data):
+    """Also where two imports hold the same answers, and where an import comes in after some were taken back."""
+    undone = data.draw(st.permutations(range(1, len(imports) + 1)))[: data.draw(st.integers(0, len(imports)))]
+    entries: list[Entry] = []
+    due = list(undone)
+    for number, answers in enumerate(imports, start=1):
+        entries.append(Entry(number, "import", "", "", tuple(answers)))
+        while due and due[0] <= number and data.draw(st.booleans()):
+            entries.append(_undo_of(due.pop(0), entries))
+    for number in due:
+        entries.append(_undo_of(number, entries))
+    left = [Entry(n, "import", "", "", tuple(said)) for n, said in enumerate(imports, start=1) if n not in undone]
+    assert standing(entries) == standing(left)
+
+
+def _undo_of(number, entries):
+    taken = [each for each in kept(entries) if each.number == number]
+    return Entry(100 + number, "undo", "", "", tuple(e.answer for e in taken), tuple(e.number for e in taken))
+
+
+def test_an_undo_of_a_version_that_named_no_import_takes_back_the_last_one_with_the_answer(run_dir):
+    story = read_story(run_dir)
+    first, second = answer(story), answer(story, person="ben")
+    entries = [
+        Entry(1, "import", "", "", (first,)),
+        Entry(2, "import", "", "", (first, second)),
+        Entry(3, "undo", "", "", (first,)),
+    ]
+    assert [each.number for each in kept(entries)] == [1, 2]
+    assert standing(entries) == [first, second]
 
 
 def test_controls_that_were_answered_wrongly_lower_how_far_a_person_is_believed(run_dir):

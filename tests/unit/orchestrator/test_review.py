@@ -361,6 +361,40 @@ def test_decisions_are_taken_back_by_import_by_tile_and_by_person(made, run_dir,
         undo(run_dir, "everything")
 
 
+def test_what_an_import_decided_anew_is_after_its_undo_as_the_earlier_import_decided_it(made, run_dir, decided):
+    schema = made.config.annotation_schema
+    first = import_review(run_dir, decided()).entry
+
+    def anew(rows):
+        words = schema.vocabulary[rows[0]["clause"]]
+        rows[0]["decision"] = next(word for word in words if word != rows[0]["decision"])
+        del rows[1:]
+
+    second = import_review(run_dir, decided(anew)).entry
+    changed = second.answers[0]
+    undo(run_dir, str(second.number))
+    assert standing(read_entries(run_dir, schema)) == list(first.answers)
+    third = import_review(run_dir, decided()).entry
+    assert standing(read_entries(run_dir, schema))[-1] == changed
+    undo(run_dir, str(first.number))
+    assert standing(read_entries(run_dir, schema)) == [changed], "also the replaced answer was taken back"
+    undo(run_dir, str(third.number))
+    assert standing(read_entries(run_dir, schema)) == []
+
+
+def test_a_decision_taken_back_by_its_tile_and_clause_leaves_the_earlier_one_and_by_its_person_none(
+    made, run_dir, decided
+):
+    schema = made.config.annotation_schema
+    first = import_review(run_dir, decided()).entry
+    import_review(run_dir, decided())
+    question = first.answers[0]
+    undo(run_dir, f"tile={question.tile_id}, clause={question.clause}")
+    assert question in standing(read_entries(run_dir, schema))
+    undo(run_dir, "person=anna")
+    assert standing(read_entries(run_dir, schema)) == []
+
+
 def test_what_is_decided_is_not_asked_again(run_dir, decided, tmp_path):
     before = {(q.tile_id, q.clause) for q in next(iter(read_exports(run_dir).values())).questions}
     import_review(run_dir, decided())
