@@ -11,6 +11,7 @@ import rasterio
 from affine import Affine
 from rasterio.control import GroundControlPoint
 
+from corpus.geotiff.items import ItemFacts, item_beside
 from corpus.geotiff.read import read_backscatter
 from corpus.ingest.ingest import IngestConfig, IngestReport, cut_scenes, inspect_scenes
 from corpus.ingest.quarantine import Quarantine
@@ -389,3 +390,56 @@ def test_an_item_beside_a_file_says_time_platform_and_polarisation(tmp_path):
     assert (record.acquired[:19], record.platform, record.polarisations) == ("2020-01-01T00:00:00", "ICEYE-X6", ("HH",))
     path.with_suffix(".json").write_text("{ not JSON")
     assert inspect_scenes(tmp_path / "in", LAX).records[0].acquired == "2024-01-01T00:00:00"
+
+
+ITEM = '{"properties": {"datetime": "2020-01-01T00:00:00Z", "platform": "ICEYE-X6"}, "assets": {"a": {"href": "HREF"}}}'
+
+
+@pytest.mark.parametrize(
+    ("file", "item", "href"),
+    [
+        ("frame1.tif", "frame10.json", ""),
+        ("frame1.tif", "frame1_2.json", ""),
+        ("frame1.tif", "frame1.json", "frame1_2.tif"),
+        ("frame1.tif", "frame1.meta.json", "https://example.org/frame10.tif?x=1"),
+        ("frame1.tif", "2020-01-01-00-00-00_METADATA.json", ""),
+    ],
+)
+def test_an_item_of_another_file_says_nothing_of_this_one(tmp_path, file, item, href):
+    for name in ("frame1.tif", "frame10.tif", "frame1_2.tif"):
+        (tmp_path / name).touch()
+    (tmp_path / item).write_text(ITEM.replace("HREF", href))
+    assert item_beside(tmp_path / file) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "item", "href"),
+    [
+        ("frame1.tif", "frame1.json", ""),
+        ("frame1.tif", "FRAME1.geojson", "not_here.tif"),
+        ("frame1.tif", "frame1.stac.v2.json", "frame1.tif"),
+        ("frame1.tif", "frame1_extended.json", "quick_look.png"),
+        ("frame1.tif", "item.json", "./frame1.tif"),
+        ("a b.tif", "item.json", "https://example.org/a%20b.tif"),
+    ],
+)
+def test_an_item_of_a_file_is_known_by_its_name_or_by_its_assets(tmp_path, file, item, href):
+    for name in (file, "frame10.tif", "frame1_2.tif"):
+        (tmp_path / name).touch()
+    (tmp_path / item).write_text(ITEM.replace("HREF", href))
+    found = item_beside(tmp_path / file)
+    assert found == ItemFacts(item, "2020-01-01T00:00:00Z", "ICEYE-X6")
+
+
+def test_metadata_of_a_product_says_what_the_item_of_the_file_does_not(tmp_path):
+    (tmp_path / "2023-02-10-13-12-26_UMBRA-04_GEC.tif").touch()
+    (tmp_path / "2023-02-10-13-12-26_UMBRA-04_METADATA.json").write_text(
+        '{"collects": [{"startAtUTC": "2023-02-10T13:12:26Z", "polarizations": ["VV"]}]}'
+    )
+    found = item_beside(tmp_path / "2023-02-10-13-12-26_UMBRA-04_GEC.tif")
+    assert found == ItemFacts(
+        "2023-02-10-13-12-26_UMBRA-04_METADATA.json", "2023-02-10T13:12:26Z", polarisations=("VV",)
+    )
+    (tmp_path / "2023-02-10-13-12-26_UMBRA-04_GEC.json").write_text(ITEM)
+    found = item_beside(tmp_path / "2023-02-10-13-12-26_UMBRA-04_GEC.tif")
+    assert (found.acquired, found.polarisations) == ("2020-01-01T00:00:00Z", ("VV",))
