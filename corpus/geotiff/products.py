@@ -175,6 +175,37 @@ def scene_key(name: str) -> tuple[SceneKey, str] | None:
     return SceneKey(path.parent.as_posix(), rest), found[0][1].upper()
 
 
+def folder_key(name: str) -> tuple[SceneKey, str] | None:
+    """(key, polarisation) of a file whose folder names one polarisation: VV/x.tif is of one scene with VH/x.tif.
+
+    None where none does, or the file's name says another one.
+    """
+    path, stem = PurePosixPath(name), stem_of(name)
+    folders = [(part, POLARISATION.findall(part)) for part in path.parts[:-1]]
+    said = next((found for _, found in reversed(folders) if found), [])
+    in_stem = {found.upper() for found in POLARISATION.findall(stem)}
+    if len(said) != 1 or not in_stem <= {said[0].upper()}:
+        return None
+    polarisation = said[0].upper()
+    parts = [
+        POLARISATION.sub("*", part) if [each.upper() for each in found] == [polarisation] else part
+        for part, found in folders
+    ]
+    return SceneKey("/".join(parts), POLARISATION.sub("*", stem)), polarisation
+
+
+def polarisation_of_product(name: str) -> tuple[str, str] | None:
+    """(polarisation, why) of a file with one band that does not say it itself: its folder, or the product, has one."""
+    if found := folder_key(name):
+        return found[1], "the name of its folder"
+    stem = stem_of(name)
+    if stem.startswith("iceye_"):
+        return "VV", "every ICEYE satellite sends and receives vertically"
+    if single := re.search(r"_1ss([hv])_", stem):
+        return 2 * single[1].upper(), f"the name's code {single[0].strip('_').upper()} of a Sentinel-1 product"
+    return None
+
+
 _PLATFORMS: Final = (
     (re.compile(r"(?<![a-z])s1([abcd])(?![a-z])"), lambda found: f"Sentinel-1{found[1].upper()}"),
     (re.compile(r"capella[_-]c(\d+)"), lambda found: f"Capella-{int(found[1])}"),

@@ -12,6 +12,7 @@ from rasterio.io import DatasetReader
 
 from corpus.geotiff.backscatter import Backscatter, check_pixels, stated_units, to_decibels
 from corpus.geotiff.bands import decide_bands, read_bands
+from corpus.geotiff.compact import refuse_compact
 from corpus.geotiff.files import open_geotiff
 from corpus.geotiff.metadata import crs_text, ground_sample_distance, lonlat, polarisations_of
 from corpus.geotiff.model_input import Level, is_plausible
@@ -79,6 +80,7 @@ def _scene(src: DatasetReader, path: str | Path, max_missing_share: float) -> tu
     """(polarisations, decibels, whether they may be calibrated) of a file that is no tile of a corpus."""
     name = Path(str(path)).name
     try:
+        refuse_compact(src, name)
         bands = decide_bands(src, name)
     except TileError as error:
         if error.reason is Reason.UNCLEAR_UNITS:  # a picture without pixels has no unit either: say the former

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     NO_TRANSFORM = "no_transform"
     NO_BANDS = "no_bands"
     UNKNOWN_BANDS = "unknown_bands"
+    COMPACT_POLARISATION = "compact_polarisation"
     UNSUPPORTED_DTYPE = "unsupported_dtype"
     NOT_FINITE = "not_finite"
     CONSTANT = "constant"
@@ -38,6 +39,7 @@ _WHAT = {
     Reason.NO_TRANSFORM: "has no invertible georeferencing transform",
     Reason.NO_BANDS: "has no bands or no pixels",
     Reason.UNKNOWN_BANDS: "does not say which polarisation its bands are",
+    Reason.COMPACT_POLARISATION: "is of compact polarisation, which is not supported",
     Reason.UNSUPPORTED_DTYPE: "has a pixel type that is not backscatter",
     Reason.NOT_FINITE: "has too many pixels without a value",
     Reason.CONSTANT: "has the same value in every pixel of a band",

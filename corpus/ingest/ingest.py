@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from corpus.geotiff import products
+from corpus.geotiff.compact import compact_by_name, refusal
 from corpus.geotiff.files import mask_beside
 from corpus.geotiff.read import pixels_sha256
 from corpus.geotiff.reasons import Reason, TileError
@@ -145,10 +146,13 @@ def _inspect(source: Path, config: IngestConfig, out: Path | None, progress: Pro
     for error in by_path:
         _set_aside(found, error, ())
     beside, seen = beside_backscatter(scenes), {}
+    compact = compact_by_name(scene.name for scene in scenes)
     cut: list[CutScene] = []
     done = len(by_path)
     for group in _groups(scenes, beside, config):
         try:
+            if group[0].name in compact:
+                raise refusal(group[0].name, compact[group[0].name])
             cut.append(_cut_group(group, config, out, found, seen, group[0].name in beside))
             found.records.append(cut[-1].record)
             found.groups.append(group)

@@ -16,12 +16,14 @@ from rasterio.windows import Window
 from corpus.geotiff import metadata
 from corpus.geotiff.band import Band, Bands, Beside
 from corpus.geotiff.bands import decide_bands, has_mask, read_bands
+from corpus.geotiff.compact import refuse_compact
 from corpus.geotiff.files import mask_beside, open_geotiff, open_mask_beside
 from corpus.geotiff.items import ItemFacts, item_beside
 from corpus.geotiff.patches import sample_windows
 from corpus.geotiff.reasons import TileError
 from corpus.ingest.config import IngestConfig
 from corpus.ingest.scenes import Scene
+from corpus.ingest.stated import CONFIGURED, stated_polarisations
 
 _LICENCE_TAGS = ("LICENSE", "LICENCE", "COPYRIGHT", "TIFFTAG_COPYRIGHT")
 ANISOTROPIC = 1.1
@@ -213,12 +215,9 @@ def _bands(
     config: IngestConfig,
     beside_backscatter: bool,
 ) -> Bands:
-    stated, why, configured = (), "", False
-    if item is not None and item.polarisations:
-        stated, why = item.polarisations, f"the item {item.file}"
-    elif config.polarisations:
-        stated, why, configured = config.polarisations, "corpus.ingest.polarisations", True
-    beside = Beside(tuple(stated), why, configured, beside_backscatter, mask)
+    refuse_compact(src, scene.name)
+    stated, why = stated_polarisations(src, scene, item, config)
+    beside = Beside(stated, why, why == CONFIGURED, beside_backscatter, mask)
     return decide_bands(src, scene.name, units=config.units, beside=beside)
 
 

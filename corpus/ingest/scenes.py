@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,10 @@ def find_scenes(source: Path, *, allow_virtual: bool = False) -> tuple[list[Scen
 
 
 def group_scenes(scenes: Sequence[Scene]) -> list[tuple[Scene, ...]]:
-    """Files that may be the polarisations of one scene, together: their names differ in the polarisation alone.
+    """Files that may be the polarisations of one scene, together.
+
+    Their names differ in the polarisation alone or, where no such file lies in the same folder, those of their folders
+    do.
 
     The order is that of the first file of each, and inside of a group VV or HH comes first.
     """
@@ -63,7 +66,20 @@ def group_scenes(scenes: Sequence[Scene]) -> list[tuple[Scene, ...]]:
             key = scene.name
         groups.setdefault(key, {})[polarisation] = scene
     order = ("VV", "HH", "VH", "HV", "")
-    return [tuple(group[name] for name in sorted(group, key=order.index)) for group in groups.values()]
+    return [tuple(group[name] for name in sorted(group, key=order.index)) for group in _across_folders(groups)]
+
+
+def _across_folders(groups: Mapping[object, dict[str, Scene]]) -> Iterable[dict[str, Scene]]:
+    """The groups, with those of one file that lie in folders of other polarisations joined."""
+    joined: dict[object, dict[str, Scene]] = {}
+    for key, group in groups.items():
+        first = next(iter(group.values()))
+        found = products.folder_key(first.name) if len(group) == 1 and isinstance(first.path, Path) else None
+        if found is None or found[1] in joined.get(found[0], {}):
+            joined[key] = group
+        else:
+            joined.setdefault(found[0], {})[found[1]] = first
+    return joined.values()
 
 
 def beside_backscatter(scenes: Sequence[Scene]) -> set[str]:

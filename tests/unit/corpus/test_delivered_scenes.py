@@ -443,3 +443,34 @@ def test_metadata_of_a_product_says_what_the_item_of_the_file_does_not(tmp_path)
     (tmp_path / "2023-02-10-13-12-26_UMBRA-04_GEC.json").write_text(ITEM)
     found = item_beside(tmp_path / "2023-02-10-13-12-26_UMBRA-04_GEC.tif")
     assert (found.acquired, found.polarisations) == ("2020-01-01T00:00:00Z", ("VV",))
+
+
+def test_polarisations_in_folders_are_one_scene_though_the_configuration_names_one(tmp_path):
+    put(tmp_path / "in" / "VV" / "S1A_20200607.tif", power()[:1], ())
+    put(tmp_path / "in" / "VH" / "S1A_20200607.tif", power()[1:], ())
+    report, [record] = ingest(tmp_path / "in", IngestConfig(polarisations=("VH",)))
+    assert (record.files, record.polarisations) == (("VV/S1A_20200607.tif", "VH/S1A_20200607.tif"), ("VV", "VH"))
+    assert max(far_off(tmp_path / "in", report).values()) < 0.01
+
+
+@pytest.mark.parametrize("folder", ["", "VV"])
+def test_the_configuration_names_polarisations_only_where_nothing_else_does(tmp_path, folder):
+    name = "x.tif" if folder else "ICEYE_X6_GRD_SM_1000_20200101T000000.tif"
+    put(tmp_path / folder / name, power()[:1], ())
+    [record] = inspect_scenes(tmp_path / folder, IngestConfig(polarisations=("VH",))).records
+    assert record.polarisations == ("VV",)
+    put(tmp_path / "other" / "x.tif", power()[:1], ())
+    [record] = inspect_scenes(tmp_path / "other", IngestConfig(polarisations=("VH",))).records
+    assert record.polarisations == ("VH",)
+
+
+@pytest.mark.parametrize(
+    ("names", "descriptions"), [(("a_CH.tif", "a_CV.tif"), ()), (("a.tif",), ("RH",)), (("a.tif",), ("Sigma0_CV",))]
+)
+def test_compact_polarisation_is_refused_by_its_name(tmp_path, names, descriptions):
+    for seed, name in enumerate(names):
+        put(tmp_path / "in" / name, power(seed)[:1], descriptions)
+    records = inspect_scenes(tmp_path / "in", LAX).records
+    assert [record.code for record in records] == ["compact_polarisation"] * len(names)
+    assert "H and " in records[0].reason
+    assert "are sent circularly" in records[0].reason

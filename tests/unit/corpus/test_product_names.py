@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from corpus.geotiff import products
+from corpus.geotiff.compact import compact_by_name
 from corpus.geotiff.metadata import acquired_of, platform_of
+from corpus.ingest.scenes import Scene, group_scenes
 
 
 @pytest.mark.parametrize(
@@ -164,6 +168,67 @@ def test_platforms_are_written_in_one_way():
 def test_files_of_one_scene_differ_in_the_polarisation_alone(one, other, same):
     (first, _), (second, _) = products.scene_key(one), products.scene_key(other)
     assert (first == second) == same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("VV/S1A_20200607.tif", "VH/S1A_20200607.tif", True),
+        ("a/vv/x.tif", "a/VH/x.tif", True),
+        ("S1A_VV/2020/x.tif", "S1A_VH/2020/x.tif", True),
+        ("VV/x_VV.tif", "VH/x_VH.tif", True),
+        ("HH_HV/HH/x.tif", "HH_HV/HV/x.tif", True),
+        ("VV/S1A_20200607.tif", "VH/S1A_20200619.tif", False),
+        ("a/VV/x.tif", "b/VH/x.tif", False),
+    ],
+)
+def test_files_of_one_scene_lie_in_folders_that_differ_in_the_polarisation_alone(one, other, same):
+    groups = group_scenes([Scene(Path(one), one), Scene(Path(other), other)])
+    assert len(groups) == (1 if same else 2)
+
+
+@pytest.mark.parametrize("name", ["VV/x_VH.tif", "VV_VH/x.tif", "x.tif", "VV/S1A_VV_VH/x.tif"])
+def test_a_folder_that_names_no_polarisation_or_another_one_than_the_file_says_nothing(name):
+    assert products.folder_key(name) is None
+
+
+def test_files_of_one_folder_are_one_scene_before_those_of_others_are():
+    names = ["VV/x_VH.tif", "VV/x_VV.tif", "VH/x.tif", "VV/x.tif"]
+    groups = group_scenes([Scene(Path(name), name) for name in names])
+    assert [[scene.name for scene in group] for group in groups] == [
+        ["VV/x_VV.tif", "VV/x_VH.tif"],
+        ["VV/x.tif", "VH/x.tif"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "polarisation"),
+    [
+        ("ICEYE_X6_GRD_SM_1000_20200101T000000.tif", "VV"),
+        ("HV/x.tif", "HV"),
+        ("S1A_IW_GRDH_1SSV_20200607T021500.tif", "VV"),
+        ("S1B_EW_GRDM_1SSH_20200607T021500.tif", "HH"),
+    ],
+)
+def test_a_product_or_a_folder_has_its_polarisation(name, polarisation):
+    assert products.polarisation_of_product(name)[0] == polarisation
+    assert products.polarisation_of_product("2023-02-10-13-12-26_UMBRA-04_GEC.tif") is None
+
+
+@pytest.mark.parametrize(
+    ("names", "compact"),
+    [
+        (["1050603_CH.tif", "1050603_CV.tif"], {"1050603_CH.tif": "CH", "1050603_CV.tif": "CV"}),
+        (["RCM1_OK1_20200607/imagery_CV.tif"], {"RCM1_OK1_20200607/imagery_CV.tif": "CV"}),
+        (["P_CH_CV_GRD/a_CH.tif"], {"P_CH_CV_GRD/a_CH.tif": "CH"}),
+        (["nisar_rh_rv.tif"], {"nisar_rh_rv.tif": "RH"}),
+        (["zurich_CH.tif"], {}),
+        (["RCM1_CH_CV/a_HH.tif"], {}),
+        (["a/x_CH.tif", "b/x_CV.tif"], {}),
+    ],
+)
+def test_compact_polarisation_is_known_by_a_pair_or_by_the_satellite(names, compact):
+    assert compact_by_name(names) == compact
 
 
 def test_a_name_with_two_polarisations_or_none_is_no_part_of_a_scene():
