@@ -48,7 +48,7 @@ def _print_tile(story: Story, tile_id: str, console: Console) -> None:
     table.add_column("clause", no_wrap=True)
     for number in range(story.rounds + 1):
         table.add_column("initial" if number == 0 else f"round {number}", no_wrap=True)
-    table.add_column("p", justify="right")
+    _add_probability(table)
     table.add_column("why, when it changed last")
     for clause in story.schema.names:
         steps = story.steps(tile_id, clause)
@@ -71,12 +71,12 @@ def _print_clause(story: Story, tile_id: str, clause: str, console: Console) -> 
     steps = story.steps(tile_id, clause)
     console.print(f"{_heading(story, tile_id)}: {_plain(clause)}", highlight=False, markup=False)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("round")
+    table.add_column("round", no_wrap=True, min_width=len("round"))
     table.add_column("value", no_wrap=True)
-    table.add_column("p", justify="right")
+    _add_probability(table)
     for name in SOURCES:
         if name == "initial" or any(each.source == name for step in steps for each in step.sayings):
-            table.add_column(f"{name}", no_wrap=True)
+            table.add_column(f"{name}", overflow="fold")
     shown = [str(column.header) for column in table.columns[3:]]
     for step in steps:
         by_source = {each.source: each for each in step.sayings}
@@ -95,6 +95,11 @@ def _print_clause(story: Story, tile_id: str, clause: str, console: Console) -> 
         style="dim",
         highlight=False,
     )
+
+
+def _add_probability(table: Table) -> None:
+    """A column that a narrow terminal leaves whole."""
+    table.add_column("p", justify="right", no_wrap=True, min_width=len("0.00"))
 
 
 def _heading(story: Story, tile_id: str) -> str:

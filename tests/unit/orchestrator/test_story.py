@@ -1,14 +1,17 @@
 """What became of annotations: who said what in which round, what changed between two rounds, and where."""
 
 import dataclasses
+import io
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from hcot_llm.aggregation.acceptance import NOT_PROPOSED
 from orchestrator.report.difference import compare_rounds
+from orchestrator.report.history import print_history
 from orchestrator.report.places import sites_of
 from orchestrator.report.story import UnknownInRun, read_story
 from orchestrator.state.evidence import evidence_table, read_evidence, write_evidence
@@ -63,6 +66,24 @@ def test_every_clause_of_every_round_has_a_reason_that_fits_what_happened(story)
                 assert step.why.startswith(CHANGES) == changed
                 if not changed and story.splits[tile] == "train" and not flags["flagged"]:
                     assert step.why.startswith("Not flagged")
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_cuts_no_probability_of_a_history(made, story, width):
+    tile = story.states[0].tile_ids[0]
+    for clause in ("road", None):
+        console = Console(width=width, file=io.StringIO())
+        print_history(made.path, tile, clause, console)
+        out = console.file.getvalue()
+        names = ("road",) if clause else story.schema.names
+        steps = [story.steps(tile, name) for name in names]
+        shown = [each for said in steps for each in (said if clause else said[-1:])]
+        for step in shown:
+            assert f" {step.confidence:.2f}" in out
+        said_by_sources = {f"{each.probability:.2f}" for step in shown for each in step.sayings if clause}
+        assert all(each in out for each in said_by_sources if each != "nan")
+        if clause:
+            assert "…" not in out
 
 
 def test_history_is_printed_for_a_tile_and_for_a_clause_and_as_json(made, story, call, monkeypatch):
