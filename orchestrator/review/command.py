@@ -9,7 +9,7 @@ from rich.console import Console
 
 from orchestrator.review.applying import commit_decisions
 from orchestrator.review.exporting import export_review
-from orchestrator.review.importing import import_review
+from orchestrator.review.importing import Imported, import_review
 from orchestrator.review.status import print_status, status_as_json
 from orchestrator.review.taking_back import undo
 
@@ -59,10 +59,13 @@ class ReviewCommand:
                 "controls": done.controls,
                 "disagreements": done.disagreements,
                 "left_out": done.left_out,
+                "asked": done.asked,
+                "unanswered": done.unanswered,
                 "version": version,
             },
             f"import {done.entry.number}: {kept:,} decisions and {done.controls} answers to controls; "
             f"{done.disagreements} disagreements, {done.left_out} answers left out",
+            *_unanswered(done),
             _where(version),
             f"`knowlip review RUN_DIR --undo {done.entry.number}` takes them back.",
         )
@@ -92,6 +95,15 @@ class ReviewCommand:
             return
         for line in lines:
             self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _unanswered(done: Imported) -> list[str]:
+    if not done.unanswered:
+        return []
+    return [
+        f"{done.unanswered:,} of the {done.asked:,} exported questions have no answer in the file: they were left "
+        "open, or their rows are not there any more."
+    ]
 
 
 def _where(version: int | None) -> str:

@@ -64,12 +64,23 @@ class Names:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was kept. disagreements: questions that people answered differently."""
+    """What was kept.
+
+    Attributes:
+        entry: the file of decisions.
+        controls: answers to planted controls.
+        disagreements: questions that people answered differently.
+        left_out: answers that were not kept.
+        asked: questions of the exports that the answers are of.
+        unanswered: those of them without an answer in the file: left open, or their rows are gone.
+    """
 
     entry: Entry
     controls: int
     disagreements: int
     left_out: int
+    asked: int
+    unanswered: int
 
 
 def import_review(
@@ -125,7 +136,13 @@ def import_review(
         raise DecisionError(f"{path}: nothing is left to import once disagreements are left out.")
     entry = append(story.directory.path, story.schema, "import", str(path), kept)
     controls = sum(answer.is_control for answer in kept)
-    return Imported(entry, controls, len(differing), len(answers) - len(kept))
+    asked = {
+        (export, question.tile_id, question.clause)
+        for export in {each.export for each in raw} & check.exports.keys()
+        for question in check.exports[export].questions
+    }
+    unanswered = len(asked - {(each.export, each.tile_id, each.clause) for each in raw})
+    return Imported(entry, controls, len(differing), len(answers) - len(kept), len(asked), unanswered)
 
 
 @dataclass(frozen=True)
@@ -147,6 +164,8 @@ class _Check:
         return Answer(raw.tile_id, raw.clause, raw.value, name, kind, expected, raw.export, raw.place), ""
 
     def _problem(self, raw: RawAnswer, name: str) -> str:
+        if raw.problem:
+            return raw.problem
         if raw.tile_id not in self.tiles:
             return f"the run has no tile '{raw.tile_id}'{_near(raw.tile_id, self.tiles)}"
         if raw.clause not in self.schema.column:

@@ -51,6 +51,7 @@ class RawAnswer:
         person: who gave it; '' where the file does not say.
         export: name of the export; '' where the file does not say.
         version: of the annotations; None where the file does not say.
+        problem: what is wrong with this answer alone; '' where nothing is.
     """
 
     place: str
@@ -60,6 +61,7 @@ class RawAnswer:
     person: str
     export: str
     version: int | None
+    problem: str = ""
 
 
 class Unreadable(Exception):

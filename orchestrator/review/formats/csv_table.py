@@ -21,7 +21,7 @@ _COLUMNS: Final = (
     "export",
     "version",
 )
-_NEEDED: Final = ("tile_id", "clause", "decision")
+_NEEDED: Final = ("tile_id", "clause", "decision", "version")
 _EMPTY: Final = ("", None)
 
 
@@ -69,7 +69,7 @@ class CsvFormat:
         found, line = [], 1
         try:
             if missing := [name for name in _NEEDED if name not in (reader.fieldnames or ())]:
-                raise Unreadable(f"line 1: there is no column {missing[0]}; needed are {', '.join(_NEEDED)}")
+                raise Unreadable(f"line 1: there is no column {', '.join(missing)}; needed are {', '.join(_NEEDED)}")
             for row in reader:
                 line, begun = reader.line_num, line + 1
                 if None in row or any(value is None for value in row.values()):
@@ -86,10 +86,12 @@ class CsvFormat:
 
 
 def _answer(row: dict[str, str], line: int) -> RawAnswer:
+    version, problem = None, ""
     try:
-        version = number_or_none(row.get("version", "").strip())
+        version = number_or_none(row["version"].strip())
+        problem = "" if version is not None else "it does not say which version it is about; restore the column version"
     except Unreadable as error:
-        raise Unreadable(f"line {line}: {error}") from error
+        problem = str(error)
     return RawAnswer(
         f"line {line}",
         row["tile_id"].strip(),
@@ -98,6 +100,7 @@ def _answer(row: dict[str, str], line: int) -> RawAnswer:
         row.get("person", "").strip(),
         row.get("export", "").strip(),
         version,
+        problem,
     )
 
 

@@ -245,6 +245,8 @@ def decided(made, run_dir, exported):
         (lambda rows: rows[0].update(clause="raod"), "line 2: there is no clause 'raod'; did you mean 'road'?"),
         (lambda rows: rows[3].update(version="7"), "line 5: it says version 7, but export '.*' asked about version 2"),
         (lambda rows: rows[3].update(version="two"), "line 5: the version 'two' is no number"),
+        (lambda rows: rows[3].update(version=""), "line 5: it does not say which version it is about"),
+        (lambda rows: [row.pop("version") for row in rows], "line 1: there is no column version; needed are"),
         (lambda rows: rows[1].update(export="abc"), "line 3: export 'abc' is not of this run"),
         (lambda rows: rows[4].update(person=""), "line 6: it does not say who decided; name the person with --person"),
     ],
@@ -259,9 +261,25 @@ def test_every_wrong_line_is_named_at_once(run_dir, decided):
     def change(rows):
         rows[0]["decision"] = "purple"
         rows[3]["tile_id"] = "nowhere"
+        rows[4]["version"] = "two"
+        rows[5]["export"] = "abc"
 
-    with pytest.raises(DecisionError, match=r"line 2: .*\n  line 5: "):
+    with pytest.raises(DecisionError, match=r"line 2: .*\n  line 5: .*\n  line 6: .*\n  line 7: "):
         import_review(run_dir, decided(change))
+
+
+def test_an_import_says_how_many_exported_questions_have_no_answer(run_dir, decided, call):
+    asked = len(next(iter(read_exports(run_dir).values())).questions)
+    assert import_review(run_dir, decided()).unanswered == 0
+
+    def cut(rows):
+        del rows[4:]
+        rows[0]["decision"] = ""
+
+    path = decided(cut)
+    status, out, _ = call("review", run_dir, "--import", path)
+    assert status == 0
+    assert f"{asked - 3} of the {asked} exported questions have no answer in the file" in out
 
 
 @pytest.mark.parametrize("format_", ["csv", "label-studio", "cvat"])
