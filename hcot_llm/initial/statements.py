@@ -86,9 +86,9 @@ def read_statements(schema: AnnotationSchema, path: Path, default_confidence: fl
             statements += states(row)
         except SchemaError as error:
             problems.append(f"{row.where}: {error}")
-    refuse(path, problems)
     if reading.by != "ground":
-        refuse(path, _repeated(statements, reading.by))
+        problems += _repeated(statements, reading.by)
+    refuse(path, problems)
     return InitialFile(path, reading.by, statements)
 
 
