@@ -12,7 +12,7 @@ from corpus.ingest.config import IngestConfig
 from corpus.ingest.cut_record import CutTile
 from corpus.ingest.quarantine import QuarantineRecord
 from corpus.ingest.record import SceneRecord
-from corpus.ingest.scenes import Scene
+from corpus.ingest.scenes import Scene, left_out_in_words
 from corpus.ingest.split import Side
 
 
@@ -30,6 +30,7 @@ class Inspection:
         skipped: windows without a picture, and tiles too near to a held-out one.
         contents: file -> SHA-256 of what was read of it, see `scene_sha256`; '' where nothing could be.
         described: first file -> what was decided on a scene of which no window can be used.
+        left_out: kind -> number of the source's files that are not looked at, see `corpus.ingest.scenes.left_out`.
         scene_of: tile_id -> name of the scene that it was cut from, as its record has it.
     """
 
@@ -45,6 +46,7 @@ class Inspection:
     contents: dict[str, str] = field(default_factory=dict)
     described: dict[str, SceneRecord] = field(default_factory=dict)
     scene_of: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def kept(self) -> list[tuple[CutTile, Side]]:
         """The tiles of the corpus."""
@@ -77,7 +79,8 @@ class Inspection:
 
     def summary(self) -> str:
         """One sentence on what is used, and one on what is not."""
-        return summary_of(self.records, sum(side == "held_out" for _, side in self.tiles))
+        said = summary_of(self.records, sum(side == "held_out" for _, side in self.tiles))
+        return f"{said}; files left out: {left_out_in_words(self.left_out)}" if self.left_out else said
 
 
 def summary_of(records: Sequence[SceneRecord], held_out: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,11 @@ from corpus.geotiff.reasons import Reason, TileError
 from corpus.storage.errors import InputError
 
 SUFFIXES = (".tif", ".tiff")
+_NOT_READ = re.compile(
+    r"\.(?:zip|tar|tgz|gz|bz2|xz|7z|rar|kmz"
+    r"|vrt|img|jp2|j2k|ntf|nitf|h5|hdf|hdf5|nc|zarr|dim|grd|slc|mli|ers|bil|bsq|bip|gpkg|mbtiles|png|jpe?g|gif|bmp|webp)"
+)
+"""Archives, and pictures in formats that are not read."""
 
 
 class IngestError(InputError):
@@ -47,6 +54,27 @@ def find_scenes(source: Path, *, allow_virtual: bool = False) -> tuple[list[Scen
         f"There is no folder or list of GeoTIFFs at {source}. Give --tiles a folder with .tif files, or "
         "a text file that names one a line."
     )
+
+
+def left_out(source: Path) -> dict[str, int]:
+    """Kind -> number of the files of a folder that could hold pictures and are not read; {} of a list of files.
+
+    A kind is "hidden", of GeoTIFFs that are hidden or in a hidden folder, or the suffix of archives and of pictures in
+    other formats.
+    """
+    found: Counter[str] = Counter()
+    for path in source.rglob("*") if source.is_dir() else ():
+        name, suffix = path.relative_to(source).as_posix(), path.suffix.lower()
+        if suffix in SUFFIXES and _is_hidden(name) and not path.is_dir():
+            found["hidden"] += 1
+        elif _NOT_READ.fullmatch(suffix) and not _is_hidden(name) and not path.is_dir():
+            found[suffix] += 1
+    return dict(sorted(found.items()))
+
+
+def left_out_in_words(kinds: Mapping[str, int]) -> str:
+    """What `left_out` counts, as "2 hidden GeoTIFFs, 1 .zip"; "" where that is nothing."""
+    return ", ".join(f"{n:,} {'hidden GeoTIFFs' if kind == 'hidden' else kind}" for kind, n in kinds.items())
 
 
 def group_scenes(scenes: Sequence[Scene]) -> list[tuple[Scene, ...]]:
@@ -98,12 +126,22 @@ def beside_backscatter(scenes: Sequence[Scene]) -> set[str]:
     return names
 
 
+def _is_hidden(name: str) -> bool:
+    """Whether a file or a folder that it lies in is hidden. macOS's ._x.tif beside x.tif is refused by name instead."""
+    *folders, file = name.split("/")
+    return any(each.startswith(".") or each == "__MACOSX" for each in folders) or (
+        file.startswith(".") and not file.startswith("._")
+    )
+
+
 def _in_folder(folder: Path) -> tuple[list[Scene], list[TileError]]:
     root = folder.resolve()
     scenes, refused = [], []
     # rglob does not follow linked folders, so only links to files can lead out.
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir()):
         name = path.relative_to(folder).as_posix()
+        if _is_hidden(name):
+            continue
         if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
             refused.append(TileError(shown, Reason.NAME_NOT_UTF8, "Rename the file."))
         elif path.name.startswith("._"):
@@ -127,7 +165,10 @@ def _in_folder(folder: Path) -> tuple[list[Scene], list[TileError]]:
             if products_of_snap
             else "Check the path, or convert the images with `gdal_translate -of GTiff IN OUT.tif`."
         )
-        raise IngestError(f"The folder {folder} holds no GeoTIFF (*.tif, *.tiff), nor do the folders in it. {said}")
+        counted = f" What is left out: {left_out_in_words(ignored)}." if (ignored := left_out(folder)) else ""
+        raise IngestError(
+            f"The folder {folder} holds no GeoTIFF (*.tif, *.tiff), nor do the folders in it. {said}{counted}"
+        )
     return scenes, refused
 
 

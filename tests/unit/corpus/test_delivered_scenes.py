@@ -13,7 +13,7 @@ from rasterio.control import GroundControlPoint
 
 from corpus.geotiff.items import ItemFacts, item_beside
 from corpus.geotiff.read import read_backscatter
-from corpus.ingest.ingest import IngestConfig, IngestReport, cut_scenes, inspect_scenes
+from corpus.ingest.ingest import IngestConfig, IngestError, IngestReport, cut_scenes, inspect_scenes
 from corpus.ingest.quarantine import Quarantine
 from corpus.ingest.record import SceneRecord
 from support.delivered import (
@@ -474,3 +474,18 @@ def test_compact_polarisation_is_refused_by_its_name(tmp_path, names, descriptio
     assert [record.code for record in records] == ["compact_polarisation"] * len(names)
     assert "H and " in records[0].reason
     assert "are sent circularly" in records[0].reason
+
+
+def test_what_is_not_read_of_a_folder_is_counted_and_hidden_files_are_no_tiles(tmp_path):
+    for name in ("x.tif", ".hidden.tif", ".snapshot/z.tif", "a/.b/c/z.tiff", "__MACOSX/y.tif"):
+        put(tmp_path / "in" / name, power(), ("VV", "VH"))
+    for name in ("a.zip", "b.VRT", "c.vrt", "x.tif.aux.xml", "notes.txt", ".git/d.zip"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    found = inspect_scenes(tmp_path / "in", DEFAULT)
+    assert [record.file for record in found.records] == ["x.tif"]
+    assert found.left_out == {".vrt": 2, ".zip": 1, "hidden": 4}
+    assert found.summary().endswith("; files left out: 2 .vrt, 1 .zip, 4 hidden GeoTIFFs")
+    (tmp_path / "in" / "x.tif").unlink()
+    with pytest.raises(IngestError, match=r"What is left out: 2 \.vrt, 1 \.zip, 4 hidden GeoTIFFs"):
+        inspect_scenes(tmp_path / "in", DEFAULT)
