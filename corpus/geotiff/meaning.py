@@ -146,7 +146,10 @@ def _of_digital_numbers(facts: BandFacts, configured: Unit | None) -> Meaning:
         chosen = (configured, f"{UNITS_KEY} says so, and {against}")
     elif chosen is None and configured and not (values and integers.objection(configured, values, confirmed=True)):
         chosen = (configured, f"{UNITS_KEY} says so")
-    if chosen is None and values is not None:
+    calibration = products.calibration_of_product(facts.name)
+    if facts.calibration_db is not None:
+        calibration = (facts.calibration_db, facts.calibration_why or "the tag CALIBRATION_DB")
+    if chosen is None and values is not None and calibration is None:  # what is calibrated so is an amplitude
         power = _is_sigma(facts) or (named is not None and named[0] == "power")
         told = integers.objection("amplitude", values) or integers.told_by_values(
             values, power=power, eight_bits=facts.dtype == "uint8"
@@ -156,9 +159,6 @@ def _of_digital_numbers(facts: BandFacts, configured: Unit | None) -> Meaning:
         chosen = told
     unit, why = chosen or ("amplitude", "")
     stretched = facts.dtype == "uint8" and unit != "db"
-    calibration = products.calibration_of_product(facts.name)
-    if facts.calibration_db is not None:
-        calibration = (facts.calibration_db, facts.calibration_why or "the tag CALIBRATION_DB")
     reasons = [f"{_UNIT_NAMES[unit]}: {why}" if why else f"digital numbers of an amplitude ({facts.dtype})"]
     if unit == "amplitude" and calibration:
         reasons.append(f"calibrated with {calibration[0]:g} dB: {calibration[1]}")

@@ -6,8 +6,6 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,20 +13,19 @@ import requests
 import stamina
 from ray.dashboard.modules import dashboard_sdk
 from ray.exceptions import AuthenticationError
-from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+from ray.job_submission import JobStatus, JobSubmissionClient
 
 from corpus.storage.errors import InputError, Interrupted, UserError
 from corpus.storage.redaction import without_user
+from orchestrator.jobs.job import CONFIG, HOST, RUN_DIR, USER, Job, job_of
 from orchestrator.jobs.package import as_text, differences, from_text, run_command, run_dir_of, status_command
-from orchestrator.jobs.ray_words import reason
-from orchestrator.policies.attempts import Attempt, attempt_of, last_attempt
+from orchestrator.policies.attempts import Attempt, last_attempt
 from orchestrator.run.origin import ENVIRONMENT, Origin
 
 _STATUS_PATIENCE_S = 180.0
 _MONITOR_S = 3.0
 """Ray's monitor looks at a job once a second until it finds its supervisor gone, and writes the entry of a job that was
 deleted before anew (`_monitor_job_internal` in job_manager.py of Ray 2.60)."""
-_RUN_DIR, _USER, _HOST, _CONFIG = "knowlip_run_dir", "knowlip_user", "knowlip_host", "knowlip_config"
 _STOP_PATIENCE_S = 10.0
 _NAMED = 5
 _log = logging.getLogger(__name__)
@@ -44,66 +41,6 @@ class OtherRun(InputError):
 
 class UnknownJob(InputError):
     """The cluster has no run of that name; the message names those that it has."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One attempt of a run on a cluster.
-
-    Attributes:
-        attempt: the run's name and the number of the attempt.
-        status: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
-        exit_status: of the run's process, see docs/durability.md; None while it works.
-        run_dir: on the cluster's storage.
-        user: who submitted it.
-        host: from where.
-        started: seconds since 1970; None before it started.
-        message: what Ray says of it.
-        runtime_env: of the job.
-        config: of the run as it was sent, see `package.as_text`; empty where an older version has sent it.
-    """
-
-    attempt: Attempt
-    status: str
-    exit_status: int | None
-    run_dir: PurePosixPath
-    user: str
-    host: str
-    started: float | None
-    message: str
-    runtime_env: dict[str, Any]
-    config: str
-
-    @property
-    def by(self) -> str:
-        """Who submitted it, and from where."""
-        return f"{self.user}@{self.host}"
-
-    @property
-    def reason(self) -> str:
-        """Why it failed or was stopped; empty where it works, or has ended well."""
-        return reason(self.message) if self.exit_status else ""
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it waits or works."""
-        return self.exit_status is None
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "name": self.attempt.name,
-            "attempt": self.attempt.number,
-            "job_id": self.attempt.submission_id,
-            "status": self.status,
-            "exit_status": self.exit_status,
-            "run_dir": str(self.run_dir),
-            "user": self.user,
-            "host": self.host,
-            "started": None if self.started is None else datetime.fromtimestamp(self.started, UTC).isoformat(),
-            "message": self.message,
-            "reason": self.reason,
-        }
 
 
 class Jobs:
@@ -129,7 +66,7 @@ class Jobs:
         """Return the attempts of all runs, those of one run in their order."""
         with self._answering():
             jobs = self._client.list_jobs()
-        found = [job for each in jobs if (job := _job(each)) is not None]
+        found = [job for each in jobs if (job := job_of(each)) is not None]
         return sorted(found, key=lambda job: job.attempt)
 
     def last(self, name: str) -> Job:
@@ -189,10 +126,10 @@ class Jobs:
                         "env_vars": {ENVIRONMENT: said.model_dump_json()},
                     },
                     metadata={
-                        _RUN_DIR: str(run_dir),
-                        _USER: said.user,
-                        _HOST: said.host,
-                        _CONFIG: as_text(config),
+                        RUN_DIR: str(run_dir),
+                        USER: said.user,
+                        HOST: said.host,
+                        CONFIG: as_text(config),
                     },
                 )
             except RuntimeError:
@@ -319,31 +256,3 @@ class Jobs:
 
 def _is_starting(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "No available agent" in str(error)
-
-
-def _job(details: JobDetails) -> Job | None:
-    attempt = attempt_of(details.submission_id or "")
-    if attempt is None:
-        return None
-    metadata, status = details.metadata or {}, JobStatus(details.status)
-    return Job(
-        attempt,
-        status.value,
-        _exit_status(status, details.driver_exit_code),
-        PurePosixPath(metadata.get(_RUN_DIR, "")),
-        metadata.get(_USER, ""),
-        metadata.get(_HOST, ""),
-        None if details.start_time is None else details.start_time / 1000,
-        details.message or "",
-        details.runtime_env or {},
-        metadata.get(_CONFIG, ""),
-    )
-
-
-def _exit_status(status: JobStatus, code: int | None) -> int | None:
-    """The run's exit status; Ray keeps none of a job that was stopped, or whose node is gone."""
-    if not status.is_terminal():
-        return None
-    if status == JobStatus.STOPPED:
-        return Interrupted.exit_status
-    return code if code is not None and 0 <= code <= 3 else int(status != JobStatus.SUCCEEDED)

@@ -14,13 +14,14 @@ from rich.status import Status
 from rich.text import Text
 
 from corpus.storage.errors import Interrupted
-from orchestrator.jobs.client import Job, Jobs, JobsUnreachable
+from orchestrator.jobs.client import Jobs, JobsUnreachable
+from orchestrator.jobs.job import Job
 from orchestrator.jobs.ray_words import is_of_the_run, of_the_run
 from orchestrator.policies.stall import duration
 from orchestrator.report.status import in_a_line
 
 _ASKED_EVERY_S = 2.0
-_LOOKED_EVERY_S = 15.0
+_LOOKED_EVERY_S = 30.0  # a process on the cluster looks each time
 _PATIENCE_S = 600.0
 _LONGEST_PAUSE_S = 15.0
 _log = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.jobs.client import Job, Jobs
+from orchestrator.jobs.client import Jobs
+from orchestrator.jobs.job import Job
 from orchestrator.report.status import print_found
 from orchestrator.report.tables import titled_table
 

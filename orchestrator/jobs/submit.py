@@ -11,7 +11,8 @@ from corpus.storage.errors import InputError
 from corpus.storage.redaction import without_user
 from orchestrator.cluster.admission import user_name
 from orchestrator.config.schema import RunConfig
-from orchestrator.jobs.client import Job, Jobs
+from orchestrator.jobs.client import Jobs
+from orchestrator.jobs.job import Job
 from orchestrator.jobs.package import on_cluster, pack
 from orchestrator.policies.attempts import NAME_PATTERN, Attempt
 from orchestrator.run.origin import Origin

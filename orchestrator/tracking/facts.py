@@ -37,7 +37,7 @@ def _user() -> str | None:
 def git_commit() -> str | None:
     """The commit of the code that runs, and "-dirty" where files differ from it.
 
-    Where it is no working copy of its own repository, as in an image, KNOWLIP_GIT_COMMIT says it, or nothing does: None.
+    Where it is no working copy of its repository, as in an image, KNOWLIP_GIT_COMMIT says it; else it is None.
     """
     if _git("ls-files", "--error-unmatch", "orchestrator/loop.py") is None:
         return os.environ.get(BUILT_FROM) or None

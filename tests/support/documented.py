@@ -47,9 +47,13 @@ def _of(page: Path) -> list[Documented]:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    """The words of a command. What is optional or one of several is all given, and a number stands for N, R or R1."""
+    """The words of a command. What is optional or one of several is all given.
+
+    A number stands for N, R or R1, and an address for URL.
+    """
     if "[--" in text:
         text = re.sub(r"[\[\]]", "", text).replace(" | ", " ")
     words = shlex.split(text.replace(" ...", ""), comments=True)
     words = words[: words.index("&")] if "&" in words else words
+    words = ["http://localhost:8265" if word == "URL" else word for word in words]
     return tuple("1" if re.fullmatch(r"[NR]\d?", word) else word for word in words)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from corpus.plugins import VARIABLE
 from orchestrator.experiments.scale import exponent, plan_of, plot_of, read_reports, table_of
 from orchestrator.experiments.scale_path import ON_WORKERS, PHASES, PathReport, PhaseReport, measure_path
 
@@ -54,7 +55,8 @@ def test_one_size_makes_no_plan():
     assert "two sizes" in plan_of([made_up(4000)])
 
 
-def test_the_command_measures_a_size_in_its_own_process_and_keeps_those_of_before(call, tmp_path):
+def test_the_command_measures_a_size_in_its_own_process_and_keeps_those_of_before(call, tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)  # a process of its own does not find the tests' plugins
     (tmp_path / "tiles-4000.json").write_text(made_up(4000).model_dump_json())
     status, out, error = call("scale", "--sizes", "64", "--out", tmp_path)
     assert status == 0, error
