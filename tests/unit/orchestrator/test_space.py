@@ -50,7 +50,7 @@ def test_a_space_that_cannot_be_searched_is_refused_by_its_key(tmp_path, text, s
     ("keys", "said"),
     [
         ('train.learning_rate: [0.001, "a"]', "train.learning_rate cannot be 'a'"),
-        ("captioner.temprature: [1]", "captioner.temprature cannot be 1"),
+        ("captioner.temperature_of_air: [1]", "captioner.temperature_of_air cannot be 1"),
         ("acceptance.minimum_margin: {low: 0.5, high: 2}", "acceptance.minimum_margin cannot be 2"),
         ("acceptance.minimum_margin: {low: -1.0, high: 0.5}", "acceptance.minimum_margin cannot be -1.0"),
         ("train.round_epochs: {low: 1.0, high: 4.0}", "train.round_epochs cannot be 1.95"),  # 4 and 1 could be
