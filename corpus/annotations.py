@@ -188,16 +188,16 @@ class AnnotationStore:
                 # Commits write rows by tile, so a range of tiles is in few row groups; the others are not decoded.
                 between = (pc.field("tile_id") >= wanted[0]) & (pc.field("tile_id") <= wanted[-1])
                 rows = files.to_table(columns=schema.names, filter=between).cast(schema)
-                rows = rows.filter(pc.is_in(rows["tile_id"], wanted))
-                if len(without := wanted.filter(pc.invert(pc.is_in(wanted, pc.unique(rows["tile_id"]))))):
+                of_tile = pc.index_in(rows["tile_id"], wanted)
+                rows = rows.filter(pc.is_valid(of_tile))
+                counts = np.bincount(of_tile.drop_null().to_numpy(), minlength=len(wanted))
+                for lacking in np.flatnonzero(counts == 0)[:1]:
                     raise AnnotationError(
-                        f"Version {version} of {self.path} has no annotations of tile {without[0]}. Restore the table "
-                        "from a copy."
+                        f"Version {version} of {self.path} has no annotations of tile {wanted[lacking]}. Restore the "
+                        "table from a copy."
                     )
-                rows = canonical(rows, clauses, schema)[0]
-                of_tile = pc.index_in(rows["tile_id"], wanted).to_numpy()  # ascending: rows are sorted by tile
-                firsts = np.searchsorted(of_tile, np.arange(0, len(wanted), tiles))
-                edges = [*firsts, len(rows)]
+                rows = canonical(rows, clauses, schema)[0]  # by tile, as the wanted ones are
+                edges = [0, *np.cumsum(counts)[tiles - 1 : -1 : tiles], len(rows)]
                 yield from (rows.slice(first, last - first) for first, last in itertools.pairwise(edges))
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
             raise self._damaged(error) from error

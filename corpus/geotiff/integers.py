@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from corpus.geotiff.measure import Values
+from corpus.geotiff.measure import SPECKLE_OF_POWER, SPREAD_OF_AMPLITUDE, SPREAD_OF_DECIBELS, Values
 from corpus.geotiff.products import Unit
 
 UNITS_KEY: Final = "corpus.ingest.units"
@@ -19,11 +19,7 @@ _WIDEST_DB: Final = 60.0
 _LOWEST_DB, _HIGHEST_DB = -100.0, 150.0
 # Half of a scene lies above: cross-polarised calm water reaches the noise floor of a sensor at -35.
 _LOWEST_MEDIAN_DB: Final = -40.0
-# Amplitudes of real scenes of four looks have a speckle of .9 to 1.6 and a local spread below .3; their powers have
-# twice that spread. Logarithms skew to small values, and lie close.
-_SPECKLE_OF_POWER: Final = 1.5
-_SPREAD_OF_AMPLITUDE: Final = 0.3
-_SPREAD_OF_LOGARITHMS: Final = 0.12
+# Logarithms skew to small values, and lie close.
 _RATIO_OF_LOGARITHMS: Final = 8.0
 
 
@@ -60,13 +56,13 @@ def told_by_values(values: Values, *, power: bool, eight_bits: bool) -> tuple[Un
         f"{values.speckle:.2f} (power 2, amplitude 1)"
     )
     close = values.low > 0 and values.high < _RATIO_OF_LOGARITHMS * values.low
-    close = close and values.local_spread < _SPREAD_OF_LOGARITHMS
+    close = close and values.local_spread < SPREAD_OF_DECIBELS
     if values.speckle < 0 and (power or (close and not eight_bits)):
         return f"whole numbers that look like decibels with a scale or an offset, which nothing declares: {said}"
     if not power:
         return None
-    if values.speckle >= _SPECKLE_OF_POWER and values.local_spread >= _SPREAD_OF_AMPLITUDE:
+    if values.speckle >= SPECKLE_OF_POWER and values.local_spread >= SPREAD_OF_AMPLITUDE:
         return "power", f"its name is that of a power, and {said}"
-    if values.speckle < _SPECKLE_OF_POWER and values.local_spread < _SPREAD_OF_AMPLITUDE:
+    if values.speckle < SPECKLE_OF_POWER and values.local_spread < SPREAD_OF_AMPLITUDE:
         return None
     return f"whole numbers that are a power or an amplitude: {said}"

@@ -13,7 +13,7 @@ from typing import Final
 
 from corpus.geotiff import integers, products
 from corpus.geotiff.integers import UNITS_KEY
-from corpus.geotiff.measure import Values
+from corpus.geotiff.measure import SPECKLE_OF_POWER, SPREAD_OF_AMPLITUDE, SPREAD_OF_DECIBELS, Values
 from corpus.geotiff.products import Unit
 
 _UNIT_NAMES = products.UNIT_NAMES
@@ -25,12 +25,9 @@ _WIDEST_DB: Final = 90.0
 # 99th over 1st percentile. Decibels of digital numbers are mostly below 2, amplitudes above 3, powers above 10.
 _RATIO_OF_DECIBELS: Final = 2.2
 _RATIO_OF_LINEAR: Final = 2.8
-# See `measure.Values.local_spread`: decibels of digital numbers have about .05, linear values .15 to 1.
-_SPREAD_OF_DECIBELS: Final = 0.12
-# See `measure.Values`: the speckle of power measures 1.5 to 2.4, and a filter may leave 1.3; that of amplitude .7 to
-# 1.5. The local spread of an amplitude of several looks is below .3, that of power mostly above, and one look has .5.
-_SPECKLE_OF_POWER, _SPECKLE_OF_AMPLITUDE = 1.5, 1.2
-_SPREAD_OF_AMPLITUDE, _SPREAD_OF_POWER = 0.3, 0.6
+# A filter may leave 1.3 of the speckle of power; that of amplitude is .7 to 1.5. One look of it has a spread of .5.
+_SPECKLE_OF_AMPLITUDE: Final = 1.2
+_SPREAD_OF_POWER: Final = 0.6
 # Sigma nought of any surface has a median below; above, the numbers are digital numbers.
 _HIGHEST_MEDIAN_OF_SIGMA: Final = 5.0
 
@@ -235,14 +232,14 @@ def _from_values(values: Values, sigma: bool) -> Meaning:
         return digital
     looks_like_amplitude = values.local_spread < _SPREAD_OF_POWER and (
         values.speckle < _SPECKLE_OF_AMPLITUDE
-        or (values.speckle < _SPECKLE_OF_POWER and values.local_spread < _SPREAD_OF_AMPLITUDE)
+        or (values.speckle < SPECKLE_OF_POWER and values.local_spread < SPREAD_OF_AMPLITUDE)
     )
     if sigma:
         return Meaning(Verdict.BACKSCATTER, "power", reasons=(f"power: a calibrated coefficient, and {said}",))
     speckled = (
         "" if math.isnan(values.speckle) else f"; its speckle measures {values.speckle:.2f} (power 2, amplitude 1)"
     )
-    if middle > _HIGHEST_MEDIAN_OF_SIGMA and not values.speckle >= _SPECKLE_OF_POWER:
+    if middle > _HIGHEST_MEDIAN_OF_SIGMA and not values.speckle >= SPECKLE_OF_POWER:
         return _unclear(f"digital numbers of an amplitude or of a power: {said}{speckled}", "Say which")
     if looks_like_amplitude:
         return _unclear(
@@ -257,7 +254,7 @@ def _decibels_of_numbers(values: Values, said: str) -> Meaning | None:
     Linear values of a speckled scene span far more than a factor of two, and skew to large values; decibels do neither.
     """
     ratio = values.high / values.low
-    close = not values.local_spread > _SPREAD_OF_DECIBELS
+    close = not values.local_spread > SPREAD_OF_DECIBELS
     skewed = values.speckle > 0.5
     if close and not skewed and (ratio < _RATIO_OF_DECIBELS or (ratio < 8 and values.speckle < 0)):
         return Meaning(

@@ -17,6 +17,12 @@ _HUGE: Final = 1e19  # no scale of backscatter has such values; 3.4e38 and 9.97e
 _BLOCK: Final = 8
 _ENOUGH_BLOCKS: Final = 40
 _ROUNDS: Final = 6
+SPECKLE_OF_POWER: Final = 1.5
+"""The least of `Values.speckle` of a power: it measures 1.5 to 2.4, that of amplitude .7 to 1.6."""
+SPREAD_OF_AMPLITUDE: Final = 0.3
+"""`Values.local_spread` of an amplitude of several looks is below, that of a power mostly above."""
+SPREAD_OF_DECIBELS: Final = 0.12
+"""`Values.local_spread` of decibels of digital numbers, about .05, is below; linear values have .15 to 1."""
 _FEWEST_PIXELS: Final = 64
 _MOST_COMMON: Final = 4
 _STANDS_OUT: Final = 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _POLARISED: Final = r"_(?:vv|vh|hh|hv)$"
@@ -57,11 +57,13 @@ def other_raster(folders: Sequence[str], stem: str) -> str | None:
         return _ANNOTATIONS.get(found[1], "a noise power")
     if "annotation" in folders and any(_SAFE_OF_SENTINEL_1.search(folder) for folder in folders):
         return "an annotation of a product of Sentinel-1"
-    for pattern, what in _PARTS:
-        if pattern.search(stem):
-            return what
+    if what := first_named(_PARTS, stem):
+        return what
     if _TERRAIN.search(stem):
         return "a terrain model"
-    if _SAR.search(stem):
-        return None
-    return next((what for pattern, what in _OPTICAL if pattern.search(stem)), None)
+    return None if _SAR.search(stem) else first_named(_OPTICAL, stem)
+
+
+def first_named(kinds: Iterable[tuple[re.Pattern[str], str]], text: str) -> str | None:
+    """What a text names, in words: the first of (pattern, what) whose pattern is in it; None where none is."""
+    return next((what for pattern, what in kinds if pattern.search(text)), None)

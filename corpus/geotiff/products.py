@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
-from corpus.geotiff.other_rasters import other_raster
+from corpus.geotiff.other_rasters import first_named, other_raster
 
 Unit = Literal["db", "amplitude", "power"]
 POLARISATION: Final = re.compile(r"(?<![A-Za-z])(VV|VH|HH|HV)(?![A-Za-z])", re.IGNORECASE)
@@ -103,9 +103,8 @@ def not_backscatter(name: str, *, beside_backscatter: bool = False) -> str | Non
         return "a quick-look or an auxiliary raster"
     if what := other_raster(folders, stem):
         return what
-    for pattern, what in _INSIDE:
-        if pattern.search(stem):
-            return what
+    if what := first_named(_INSIDE, stem):
+        return what
     for words, what in (*_PARTS, *(_WEAK_PARTS if beside_backscatter else ())):
         if re.search(rf"(?:^|_)(?:{words})(?:_?\d{{1,2}})?$", stem):
             return what
@@ -116,9 +115,8 @@ def band_not_backscatter(description: str) -> str | None:
     """What a band is, in words, where its description says that it is no backscatter; None where it does not."""
     text = description.strip().lower()
     polarisations = {found.upper() for found in POLARISATION.findall(text)}
-    for pattern, what in (*_BAND_PARTS, *(() if polarisations else _UNPOLARISED_BAND_PARTS)):
-        if pattern.search(text):
-            return what
+    if what := first_named((*_BAND_PARTS, *(() if polarisations else _UNPOLARISED_BAND_PARTS)), text):
+        return what
     if len(polarisations) > 1:
         return "a ratio or another combination of two polarisations"
     return None

@@ -50,14 +50,15 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
     skipped: list[QuarantineRecord] = []
     first_problem = None
     used = present = 0
-    spread = Spread(len(scene.bands))
+    spread = None if scene.is_sampled_whole else Spread(len(scene.bands))
     done = False
     try:
         for row, column, decibels in _read_windows(scene, rows, columns, config):
             window = window_at(row, column, rows, columns)
             valued = int(np.isfinite(decibels).all(axis=0).sum())
             present += valued
-            spread.add(decibels)
+            if spread is not None:
+                spread.add(decibels)
             if problem := pixel_problem(decibels, config.max_missing_share):
                 first_problem = first_problem or problem
                 skipped.append(
@@ -76,7 +77,7 @@ def cut_scene(scene: OpenScene, sha256: str, out: Path | None, config: IngestCon
     looked_at = (len(tiles) + len(skipped)) * rows * columns if config.windows_side_by_side else 0
     found = scene.statistics()
     medians, deviations, valid = found.medians, found.deviations, found.valid_share
-    if not found.whole and spread.seen > found.pixels:  # patches may miss nearly all that a sparse scene holds
+    if spread is not None and spread.seen > found.pixels:  # patches may miss nearly all that a sparse scene holds
         medians, deviations = spread.statistics()
     # The share of a large scene is that of patches, and of all pixels that windows do not reach.
     pixels = present + max(0, height * width - looked_at) * valid if looked_at else height * width * valid

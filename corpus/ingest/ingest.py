@@ -26,7 +26,7 @@ from corpus.ingest.levels import levels_of
 from corpus.ingest.opened import on_one_grid, open_scene
 from corpus.ingest.quarantine import NEAR_HELD_OUT, Quarantine
 from corpus.ingest.record import SceneRecord
-from corpus.ingest.scenes import IngestError, Scene, beside_backscatter, find_scenes, group_scenes, left_out
+from corpus.ingest.scenes import IngestError, Scene, beside_backscatter, find_scenes, group_scenes
 from corpus.ingest.sides import give_sides
 from corpus.ingest.split import Side
 from corpus.tiles import TILES_FILE, TILES_FOLDER, Tile, file_sha256, write_tiles
@@ -141,7 +141,7 @@ def scene_sha256(path: Path | str, config: IngestConfig) -> str:
 
 def _inspect(source: Path, config: IngestConfig, out: Path | None, progress: ProgressOf | None) -> Inspection:
     scenes, by_path = find_scenes(source, allow_virtual=config.allow_virtual)
-    found = Inspection(source, files=len(scenes) + len(by_path), left_out=left_out(source))
+    found = Inspection(source, files=len(scenes) + len(by_path))
     found.contents = dict.fromkeys((scene.name for scene in scenes), "")
     for error in by_path:
         _set_aside(found, error, ())

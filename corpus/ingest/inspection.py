@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from corpus.geotiff.reasons import TileError
@@ -12,7 +13,7 @@ from corpus.ingest.config import IngestConfig
 from corpus.ingest.cut_record import CutTile
 from corpus.ingest.quarantine import QuarantineRecord
 from corpus.ingest.record import SceneRecord
-from corpus.ingest.scenes import Scene, left_out_in_words
+from corpus.ingest.scenes import Scene, left_out, left_out_in_words
 from corpus.ingest.split import Side
 
 
@@ -30,7 +31,6 @@ class Inspection:
         skipped: windows without a picture, and tiles too near to a held-out one.
         contents: file -> SHA-256 of what was read of it, see `scene_sha256`; '' where nothing could be.
         described: first file -> what was decided on a scene of which no window can be used.
-        left_out: kind -> number of the source's files that are not looked at, see `corpus.ingest.scenes.left_out`.
         scene_of: tile_id -> name of the scene that it was cut from, as its record has it.
     """
 
@@ -46,7 +46,11 @@ class Inspection:
     contents: dict[str, str] = field(default_factory=dict)
     described: dict[str, SceneRecord] = field(default_factory=dict)
     scene_of: dict[str, str] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def left_out(self) -> dict[str, int]:
+        """Kind -> number of the source's files that are not looked at, see `corpus.ingest.scenes.left_out`."""
+        return left_out(self.source)
 
     def kept(self) -> list[tuple[CutTile, Side]]:
         """The tiles of the corpus."""

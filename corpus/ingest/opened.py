@@ -48,14 +48,12 @@ class Statistics:
         medians, deviations: of each band in dB; NaN where no pixel has a value.
         valid_share: share of the pixels with a value in all bands.
         pixels: with a value, of the band that has fewest.
-        whole: whether all pixels were looked at.
     """
 
     medians: list[float]
     deviations: list[float]
     valid_share: float
     pixels: int
-    whole: bool
 
 
 @dataclass(frozen=True)
@@ -147,6 +145,11 @@ class OpenScene:
                 found.append(f"{part.scene.name}{beside.suffix}")
         return found
 
+    @property
+    def is_sampled_whole(self) -> bool:
+        """Whether `statistics` are those of all pixels."""
+        return len(sample_windows(self.first.width, self.first.height)) == 1
+
     def statistics(self) -> Statistics:
         """Of the whole of a small scene, of patches of a large one."""
         arrays = [self.read(window) for window in sample_windows(self.first.width, self.first.height)]
@@ -158,7 +161,6 @@ class OpenScene:
             [float(values.std()) if len(values) else float("nan") for values in finite],
             float(everywhere),
             min(len(values) for values in finite),
-            len(arrays) == 1,
         )
 
     def ground(self) -> tuple[float, float]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from corpus.geotiff import products
 from corpus.geotiff.items import ItemFacts
+from corpus.geotiff.masks import alpha_bands
 from corpus.ingest.config import IngestConfig
 from corpus.ingest.scenes import Scene
 
@@ -30,7 +30,7 @@ def stated_polarisations(
         stated.append(((found[0],), found[1]))
     if config.polarisations:
         stated.append((tuple(config.polarisations), CONFIGURED))
-    bands = sum(each is not ColorInterp.alpha for each in src.colorinterp)
+    bands = src.count - len(alpha_bands(src))
     fitting = [each for each in stated if len(each[0]) == bands]
     return next(iter(fitting or stated), ((), ""))
 

@@ -114,15 +114,15 @@ def why(evidence: Evidence | None, outcome: Outcome) -> str:
 
 def _how_the_captioner_proposed(evidence: Evidence, row: int, outcome: Outcome) -> str:
     """Its answer proposes a value, and so does its distribution, which may have another favourite."""
-    words, column = evidence.schema.vocabulary[outcome.clause], evidence.schema.column[outcome.clause]
-    said = evidence.distributions["captioner"][outcome.clause][row]
-    answered = outcome.value in [words[answer] for answer in evidence.proposed[row, column] if answer != NOT_PROPOSED]
+    words, clause = evidence.schema.vocabulary[outcome.clause], outcome.clause
+    said = evidence.distributions["captioner"][clause][row]
     if np.isnan(said).any() or words[best := int(said.argmax())] == outcome.value:
         return "The captioner proposed it"
     favourite = f"{words[best]} is the most probable to it ({said[best]:.2f})"
-    if answered:
+    if outcome.value in _answers(evidence, row, clause):
         return f"The captioner answered it, although {favourite}"
-    return f"The captioner held it possible ({said[words.index(outcome.value)]:.2f}), although {favourite}"
+    p = _probability(evidence, row, clause, outcome.value, "captioner")
+    return f"The captioner held it possible ({p:.2f}), although {favourite}"
 
 
 def _why_it_stayed(evidence: Evidence, row: int, outcome: Outcome) -> str:
@@ -134,8 +134,7 @@ def _why_it_stayed(evidence: Evidence, row: int, outcome: Outcome) -> str:
         return f"Not flagged: {p:.2f} probable."
     if not _flag(evidence, "queried", outcome):
         return f"In doubt ({p:.2f} probable), but not asked about in this round."
-    words, column = evidence.schema.vocabulary[clause], evidence.schema.column[clause]
-    said = [words[answer] for answer in evidence.proposed[row, column] if answer != NOT_PROPOSED]
+    said = _answers(evidence, row, clause)
     if not said:
         return "In doubt and asked, without an answer that could be used."
     other = next((each for each in said if each != value), None)
@@ -145,6 +144,12 @@ def _why_it_stayed(evidence: Evidence, row: int, outcome: Outcome) -> str:
         return f"In doubt; the captioner was asked and says {value} as well."
     instead = _probability(evidence, row, clause, other)
     return f"The captioner said {other}, which is {instead:.2f} probable; {value} is {p:.2f} probable and stays."
+
+
+def _answers(evidence: Evidence, row: int, clause: str) -> list[str]:
+    """The values that the captioner answered, those that could be used."""
+    words, column = evidence.schema.vocabulary[clause], evidence.schema.column[clause]
+    return [words[answer] for answer in evidence.proposed[row, column] if answer != NOT_PROPOSED]
 
 
 def _flag(evidence: Evidence, name: str, outcome: Outcome) -> bool:

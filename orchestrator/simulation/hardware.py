@@ -94,7 +94,7 @@ def crew_of(config: RunConfig, hardware: Hardware) -> Crew:
     kinds = {kind.name: kind for kind in least}
     for name, most in ((TRAINER, config.train.most_workers), (SCORER, config.score.max_workers)):
         kinds[name] = _largest(kinds, name, most, capacity)
-    return Crew(kinds, min(config.score.min_workers, kinds[SCORER].count))
+    return Crew(kinds, config.score.min_workers)
 
 
 def _largest(kinds: dict[str, Requirement], name: str, most: int, capacity: ClusterCapacity) -> Requirement:
